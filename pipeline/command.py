@@ -1,0 +1,220 @@
+"""The only place that starts a program.
+
+A command runs in a session of its own, so that all of what it started can be stopped
+with it: on a time-out, on Ctrl-C, and when another stage of the same run has failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shlex
+import shutil
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import sh
+
+from pipeline.errors import RespinError, UsageError
+
+TAIL = 40
+"""Lines of a failed command's output that its error shows."""
+
+GRACE = 5.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+Arg = str | Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completed:
+    """A command that has ended: its exit status (negative: killed by that signal) and output."""
+
+    argv: tuple[str, ...]
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        """Standard output as text; what is not UTF-8 is replaced."""
+        return self.stdout.decode("utf-8", "replace")
+
+
+class _Tee:
+    """A binary stream for sh to write to, copied into the log as it comes."""
+
+    def __init__(self, sink: IO[bytes], log: IO[bytes] | None) -> None:
+        self._sink = sink
+        self._log = log
+
+    def write(self, chunk: bytes) -> int:
+        self._sink.write(chunk)
+        if self._log is not None:
+            self._log.write(chunk)
+        return len(chunk)
+
+    def flush(self) -> None:
+        self._sink.flush()
+
+    def kept(self) -> bytes:
+        return self._sink.getvalue() if isinstance(self._sink, io.BytesIO) else b""
+
+
+_running: dict[int, object] = {}
+_lock = threading.Lock()
+_stopping = threading.Event()
+
+
+def printable(argv: Sequence[Arg], *, cwd: Path | None = None) -> str:
+    """Return the command as a line that a shell would run again."""
+    line = shlex.join(str(a) for a in argv)
+    return f"(cd {shlex.quote(str(cwd))} && {line})" if cwd else line
+
+
+def which(program: str) -> str | None:
+    """Return the path of a program, looking in the sbin folders too, or None."""
+    path = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
+    return shutil.which(program, path=path)
+
+
+def tail(data: bytes, lines: int = TAIL) -> str:
+    """Return the last lines of some output."""
+    return "\n".join(data.decode("utf-8", "replace").splitlines()[-lines:])
+
+
+def _kill(group: int, *signals: int) -> None:
+    for sig in signals:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, sig)
+
+
+def stop_all() -> None:
+    """Stop every command that is running, and refuse new ones from now on."""
+    _stopping.set()
+    with _lock:
+        groups = list(_running)
+    for group in groups:
+        _kill(group, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _registered(process: object, group: int) -> Iterator[None]:
+    with _lock:
+        _running[group] = process
+    try:
+        yield
+    finally:
+        with _lock:
+            _running.pop(group, None)
+
+
+def _wait(process: sh.RunningCommand, timeout: float | None) -> bool:
+    """Wait for a command; return False if its time ran out and it was killed."""
+    try:
+        process.wait(timeout=timeout)
+    except sh.TimeoutException:
+        return False
+    except sh.ErrorReturnCode:
+        return True
+    return True
+
+
+def _end(process: sh.RunningCommand, group: int) -> None:
+    """Stop a command and all that it started: SIGTERM, then SIGKILL."""
+    _kill(group, signal.SIGTERM)
+    if not _wait(process, GRACE):
+        _kill(group, signal.SIGKILL)
+        _wait(process, GRACE)
+
+
+def run(
+    argv: Sequence[Arg],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | Path | None = None,
+    timeout: float | None = None,
+    log: Path | None = None,
+    check: bool = True,
+    error: type[RespinError] = RespinError,
+    brief: str = "",
+    hint: str = "",
+    stdout: IO[bytes] | None = None,
+) -> Completed:
+    """Run a program to its end.
+
+    ``env`` replaces the environment; ``timeout`` is in seconds; ``log`` is a file to which
+    the command and both its outputs are appended as they come; ``stdout`` takes standard
+    output in place of memory. With ``check`` a status other than 0 raises ``error`` with
+    ``brief``, the command as it can be run again, the end of its output, the log's path
+    and ``hint``. A missing program and an elapsed time-out always raise it.
+    """
+    words = tuple(str(a) for a in argv)
+    program = which(words[0]) if "/" not in words[0] else words[0]
+    if program is None or not os.access(program, os.X_OK):
+        raise UsageError(
+            f"{words[0]}: this program is missing",
+            hint="respin doctor says which package has it",
+        )
+    if _stopping.is_set():
+        raise KeyboardInterrupt
+    with contextlib.ExitStack() as stack:
+        logfile = None
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            logfile = stack.enter_context(log.open("ab", buffering=0))
+            logfile.write(f"$ {printable(words, cwd=cwd)}\n".encode())
+        source: object = None
+        if isinstance(stdin, Path):
+            source = stack.enter_context(stdin.open("rb"))
+        elif stdin is not None:
+            source = stdin
+
+        # One log for both outputs; what a caller takes as a file does not go into it.
+        out = _Tee(stdout or io.BytesIO(), logfile if stdout is None else None)
+        err = _Tee(io.BytesIO(), logfile)
+        process = sh.Command(program)(
+            *words[1:],
+            _cwd=str(cwd) if cwd else None,
+            _env=dict(env) if env is not None else dict(os.environ),
+            _in=source,
+            _out=out,
+            _err=err,
+            _out_bufsize=65536,
+            _err_bufsize=65536,
+            _return_cmd=True,
+            _bg=True,
+            _bg_exc=False,
+            _new_session=True,
+            _tty_out=False,
+            _no_out=True,
+            _no_err=True,
+        )
+        group = process.pid
+        with _registered(process, group):
+            try:
+                in_time = _wait(process, timeout)
+            except BaseException:
+                _end(process, group)
+                raise
+            if not in_time:
+                _end(process, group)
+        if _stopping.is_set():
+            raise KeyboardInterrupt
+        status = process.exit_code
+        done = Completed(argv=words, status=status, stdout=out.kept(), stderr=err.kept())
+    if in_time and (status == 0 or not check):
+        return done
+    what = f"exit status {status}" if in_time else f"stopped after {timeout:g} s"
+    parts = [f"{printable(words, cwd=cwd)}\n{what}", tail(done.stdout + done.stderr)]
+    if log is not None:
+        parts.append(f"The whole log: {log}")
+    raise error(
+        brief or f"{words[0]} failed", details="\n".join(p for p in parts if p), hint=hint
+    )

@@ -1,0 +1,245 @@
+"""The frozen records that stages hand on to each other; nothing else is passed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+
+# -- releases and archives --------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """A release of a distro, as distro-info-data names it."""
+
+    distro: str
+    """``debian`` or ``ubuntu``, as in os-release's ID."""
+    codename: str
+    """``bookworm``; also the name of its suite in the archive."""
+    version: str
+    """``12``; empty for a release that has no number yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AptSource:
+    """One archive that apt reads: a stanza of a .sources file."""
+
+    uri: str
+    suites: tuple[str, ...]
+    components: tuple[str, ...]
+    keyring: Path
+    """The keys that may sign its index (a keyring file for Signed-By)."""
+
+    def stanza(self, *, types: str = "deb deb-src") -> str:
+        """Return it in deb822 form (sources.list(5))."""
+        return (
+            f"Types: {types}\nURIs: {self.uri}\nSuites: {' '.join(self.suites)}\n"
+            f"Components: {' '.join(self.components)}\nSigned-By: {self.keyring}\n"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """A binary package at one version, as an archive's index lists it."""
+
+    name: str
+    version: str
+    architecture: str
+
+
+# -- fetch ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifiedFile:
+    """A file of the distro, and how it was verified."""
+
+    path: Path
+    size: int
+    """Bytes."""
+    sha256: str
+    """Lower-case hexadecimal."""
+    verified: str
+    """In words for the report: which signed index, signed by which key, listed this hash."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A source package as fetched: the .dsc first, then the files that it names."""
+
+    name: str
+    version: str
+    release: Release
+    files: tuple[VerifiedFile, ...]
+    origin: str
+    """Where it came from: an archive's suite and URI, or a local .dsc."""
+
+    @property
+    def dsc(self) -> Path:
+        """The path of the .dsc."""
+        return self.files[0].path
+
+
+# -- diagnose ---------------------------------------------------------------------------
+
+
+class Verdict(StrEnum):
+    """What a source tree is to a fix."""
+
+    NEEDED = "needed"
+    FIXED = "fixed"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """The verdict on one function that a fix concerns."""
+
+    function: str
+    file: str
+    """Relative to the source tree; empty if no file has the function."""
+    line: int
+    """Counted from 1; 0 if no file has the function."""
+    verdict: Verdict
+    reason: str
+    text: str = ""
+    """For ``unknown``: the code that was not understood."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """The verdict of one fix on a source tree."""
+
+    fix: str
+    verdict: Verdict
+    sites: tuple[Site, ...]
+    half: bool = False
+    """Some of its functions are fixed and others are not."""
+
+
+# -- patch ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patched:
+    """The new source package."""
+
+    source: Source
+    version: str
+    dsc: Path
+    patches: tuple[Path, ...]
+    """The quilt patches alone, in series order, one per fix."""
+    fixes: tuple[str, ...]
+    epoch: int
+    """The date of its changelog entry, in seconds since 1970, for SOURCE_DATE_EPOCH."""
+
+
+# -- build ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A file that a build made."""
+
+    path: Path
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """What dpkg-buildpackage left behind."""
+
+    version: str
+    debs: tuple[Artifact, ...]
+    changes: Artifact
+    buildinfo: Artifact
+    container: str
+    """``unshare`` …"""
+    root: tuple[Package, ...]
+    """What the container's root contained, build dependencies included."""
+    seconds: float
+    ccache: Mapping[str, int] = field(default_factory=dict)
+    """ccache's own counters of this build (``direct_cache_hit``, ``cache_miss`` …)."""
+
+
+# -- smoke ------------------------------------------------------------------------------
+
+
+class Expect(StrEnum):
+    """What a case expects of a loader."""
+
+    LOADS = "loads"
+    REFUSED = "refused"
+    ANY = "any"
+    """Shown, not judged (the user's own object under the distro's package)."""
+
+
+class Seen(StrEnum):
+    """What was seen in the guest."""
+
+    LOADS = "loads"
+    """Loaded, and the program ran and counted the packets that were sent."""
+    REFUSED = "refused"
+    LOADED_WRONG = "loaded-wrong"
+    """tc said yes, and the program did not run or did not count."""
+    CRASHED = "crashed"
+    NOT_POSSIBLE = "not-possible"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One case under one package."""
+
+    expected: Expect
+    seen: Seen
+    ok: bool
+    command: str
+    status: int
+    """Exit status of tc or ip; negative: killed by that signal."""
+    output: str
+    counted: int
+    """Packets that the pinned map counted; -1 if it was not read."""
+    sent: int
+    seconds: float
+    why: str = ""
+    """If not ok: in a sentence, what differs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseResult:
+    """One row of the smoke matrix."""
+
+    case: str
+    title: str
+    way: str
+    """``tc`` (clsact ingress, direct action) or ``xdp`` (generic XDP)."""
+    before: Cell
+    after: Cell | None
+    """None where only one package was tested."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmokeReport:
+    """What the guest saw."""
+
+    kernel: str
+    """``uname -r`` as the guest said it."""
+    kernel_package: Package
+    accelerator: str
+    """``kvm`` or ``tcg``."""
+    before: str
+    """``tc -V`` before."""
+    after: str
+    """``tc -V`` after; empty where only one package was tested."""
+    cases: tuple[CaseResult, ...]
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Every cell is as expected."""
+        return all(c.before.ok and (c.after is None or c.after.ok) for c in self.cases)
