@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
 import sh
 
@@ -66,7 +66,7 @@ class _Tee:
         return self._sink.getvalue() if isinstance(self._sink, io.BytesIO) else b""
 
 
-_running: dict[int, object] = {}
+_running: set[int] = set()
 _lock = threading.Lock()
 _stopping = threading.Event()
 
@@ -98,20 +98,20 @@ def stop_all() -> None:
     """Stop every command that is running, and refuse new ones from now on."""
     _stopping.set()
     with _lock:
-        groups = list(_running)
+        groups = tuple(_running)
     for group in groups:
         _kill(group, signal.SIGTERM)
 
 
 @contextlib.contextmanager
-def _registered(process: object, group: int) -> Iterator[None]:
+def _registered(group: int) -> Iterator[None]:
     with _lock:
-        _running[group] = process
+        _running.add(group)
     try:
         yield
     finally:
         with _lock:
-            _running.pop(group, None)
+            _running.discard(group)
 
 
 def _wait(process: sh.RunningCommand, timeout: float | None) -> bool:
@@ -170,7 +170,7 @@ def run(
             log.parent.mkdir(parents=True, exist_ok=True)
             logfile = stack.enter_context(log.open("ab", buffering=0))
             logfile.write(f"$ {printable(words, cwd=cwd)}\n".encode())
-        source: object = None
+        source: Any = None
         if isinstance(stdin, Path):
             source = stack.enter_context(stdin.open("rb"))
         elif stdin is not None:
@@ -184,8 +184,8 @@ def run(
             _cwd=str(cwd) if cwd else None,
             _env=dict(env) if env is not None else dict(os.environ),
             _in=source,
-            _out=out,
-            _err=err,
+            _out=cast(IO[bytes], out),
+            _err=cast(IO[bytes], err),
             _out_bufsize=65536,
             _err_bufsize=65536,
             _return_cmd=True,
@@ -197,7 +197,7 @@ def run(
             _no_err=True,
         )
         group = process.pid
-        with _registered(process, group):
+        with _registered(group):
             try:
                 in_time = _wait(process, timeout)
             except BaseException:
