@@ -1,0 +1,224 @@
+"""Roots: file systems of a release with exactly the packages asked for, made by mmdebstrap.
+
+A root is made once for a set of packages at their versions and kept in the cache, as a
+tarball or as a tree. Every package is verified by apt against the release's signed index.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from debian.deb822 import Deb822
+
+from pipeline import command
+from pipeline.cache import Cache, digest
+from pipeline.containers import namespaces
+from pipeline.containers.namespaces import own_folder, remove_tree
+from pipeline.data import data_path
+from pipeline.errors import BuildError
+from pipeline.model import AptSource, Package, Release
+
+__all__ = ["packages_of", "remove_tree", "root_tar", "root_tree"]
+
+FORMAT = "1"
+"""Part of every key: to be raised when roots are made in another way."""
+
+MEMORY_NEEDED = 3 << 30
+"""Bytes of memory that must be free for a root to be made in memory; it takes up to 1 GiB."""
+
+STRIP = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
+"""Paths that a stripped root does without. Nothing that is installed needs them to run."""
+
+
+def root_tar(
+    sources: Sequence[AptSource],
+    release: Release,
+    packages: Sequence[str],
+    cache: Cache,
+    *,
+    key: Sequence[Package],
+    log: Path | None,
+    strip: bool = False,
+) -> Path:
+    """Return the tarball (not compressed) of a root; see ``root_tree``."""
+
+    def make(part: Path) -> None:
+        _make("tar", part, sources, release, packages, cache, key, log, strip)
+
+    own_folder(cache, "root-tars")
+    return cache.entry("root-tars", _key(sources, release, packages, key, strip), make)
+
+
+def root_tree(
+    sources: Sequence[AptSource],
+    release: Release,
+    packages: Sequence[str],
+    cache: Cache,
+    *,
+    key: Sequence[Package],
+    log: Path | None,
+    strip: bool = False,
+) -> Path:
+    """Return the tree of a root, made if the cache has none.
+
+    ``packages`` are the names to be installed with their dependencies (no recommended
+    ones), ``key`` is what that comes to, with versions: exactly these packages are
+    installed, and the entry is kept by them. ``strip`` leaves out manual pages, documents
+    and translations. The tree is not to be changed; put an overlay over it. The user who
+    made it can enter it, and remove it with ``remove_tree``.
+
+    Raises BuildError, with the end of mmdebstrap's output, if it cannot be made or if what
+    is installed in the end is not ``key``.
+    """
+
+    def make(part: Path) -> None:
+        _make("tree", part, sources, release, packages, cache, key, log, strip)
+
+    own_folder(cache, "roots")
+    entry_key = _key(sources, release, packages, key, strip)
+    return cache.entry("roots", entry_key, make, remove=remove_tree)
+
+
+def packages_of(tree: Path) -> tuple[Package, ...]:
+    """Return what dpkg says is installed in a tree, by name."""
+    return _installed(tree / "var/lib/dpkg/status")
+
+
+def _installed(status: Path) -> tuple[Package, ...]:
+    """Return what a dpkg status file says is installed, by name."""
+    with status.open("rb") as f:
+        packages = [
+            Package(name=p["Package"], version=p["Version"], architecture=p["Architecture"])
+            for p in Deb822.iter_paragraphs(f, use_apt_pkg=False)
+            if p.get("Status") == "install ok installed"
+        ]
+    return tuple(sorted(packages, key=lambda p: (p.name, p.architecture)))
+
+
+def _key(
+    sources: Sequence[AptSource],
+    release: Release,
+    packages: Sequence[str],
+    key: Sequence[Package],
+    strip: bool,
+) -> str:
+    """Return the name of a root's cache entry."""
+    return digest(
+        FORMAT,
+        release.distro,
+        release.codename,
+        str(strip),
+        *sorted(f"{s.keyring.name} {s.uri}" for s in sources),
+        *sorted(set(packages)),
+        "",
+        *sorted(f"{p.name} {p.version} {p.architecture}" for p in key),
+    )
+
+
+def _make(
+    form: str,
+    target: Path,
+    sources: Sequence[AptSource],
+    release: Release,
+    packages: Sequence[str],
+    cache: Cache,
+    key: Sequence[Package],
+    log: Path | None,
+    strip: bool,
+) -> None:
+    """Make a root and leave it at ``target`` as ``tree`` or ``tar``."""
+    namespaces.check()
+    work = Path(tempfile.mkdtemp(prefix="root-", dir=own_folder(cache, "work")))
+    try:
+        stanzas = work / "release.sources"
+        stanzas.write_text("\n".join(s.stanza(types="deb") for s in sources))
+        status = work / "status"
+        root = work / "mnt" / "root"
+        root.parent.mkdir()
+        size = "1536m" if _memory_available() >= MEMORY_NEEDED else "disk"
+        script = data_path("templates", "container", "make-root.sh")
+        argv: list[str | Path] = [*namespaces.unshare(), "sh", script]
+        argv += [root.parent, size, form, target, status]
+        argv += _mmdebstrap(release, packages, key, strip)
+        argv += [release.codename, root, stanzas]
+        command.run(
+            argv,
+            env=_environment(work),
+            log=log,
+            error=BuildError,
+            brief=f"the root of {release.distro} {release.codename} could not be made",
+            hint="The lines above say which package or index it failed on; "
+            "without a network a root can only come from the cache.",
+        )
+        _compare(status, key)
+    finally:
+        remove_tree(work)
+
+
+def _mmdebstrap(
+    release: Release, packages: Sequence[str], key: Sequence[Package], strip: bool
+) -> list[str]:
+    """Return the command and its options, up to suite, target and sources."""
+    names = [f"{p.name}={p.version}" for p in key]
+    # A root with base-files is meant to be whole. Essential packages first is faster than
+    # "custom", which unpacks all packages twice.
+    variant = "essential" if any(p.name == "base-files" for p in key) else "custom"
+    argv = [
+        "mmdebstrap",
+        "--mode=root",
+        "--format=directory",
+        f"--variant={variant}",
+        f"--include={','.join(names or packages)}",
+        "--skip=output/dev",
+        "--dpkgopt=force-unsafe-io",
+        '--aptopt=Acquire::Languages "none"',
+        '--aptopt=Acquire::Retries "3"',
+        *(f"--aptopt={line}" for line in _apt_proxy()),
+    ]
+    if strip:
+        argv += [f"--dpkgopt=path-exclude={path}" for path in STRIP]
+    return argv
+
+
+def _apt_proxy() -> list[str]:
+    """Return what the machine's apt configuration says of how to reach archives."""
+    dump = command.run(["apt-config", "dump", "--no-empty"], error=BuildError).text
+    ways = ("Acquire::http::", "Acquire::https::")
+    return [line for line in dump.splitlines() if line.startswith(ways)]
+
+
+def _environment(work: Path) -> dict[str, str]:
+    """Return the environment of mmdebstrap: nothing of ours but the way to the archive."""
+    proxies = {k: v for k, v in os.environ.items() if k.lower().endswith("_proxy")}
+    return proxies | {
+        "PATH": namespaces.PATH,
+        "HOME": str(work),
+        "TMPDIR": str(work),
+        "LC_ALL": "C.UTF-8",
+        "DEBIAN_FRONTEND": "noninteractive",
+    }
+
+
+def _memory_available() -> int:
+    """Return the bytes of memory that can be used without swapping."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _compare(status: Path, key: Sequence[Package]) -> None:
+    """Hold what is installed against the key; raise BuildError if they differ."""
+    wanted = {f"{p.name} {p.version}" for p in key}
+    there = {f"{p.name} {p.version}" for p in _installed(status)}
+    if wanted and there != wanted:
+        lines = [f"missing: {p}" for p in sorted(wanted - there)]
+        lines += [f"not asked for: {p}" for p in sorted(there - wanted)]
+        raise BuildError(
+            "the root that was made does not hold the packages that were resolved",
+            details="\n".join(lines),
+            hint="The archive may have changed in between: run it again.",
+        )
