@@ -114,23 +114,48 @@ def _registered(group: int) -> Iterator[None]:
             _running.discard(group)
 
 
-def _wait(process: sh.RunningCommand, timeout: float | None) -> bool:
-    """Wait for a command; return False if its time ran out and it was killed."""
-    try:
-        process.wait(timeout=timeout)
-    except sh.TimeoutException:
-        return False
-    except sh.ErrorReturnCode:
-        return True
-    return True
+class _Deadline:
+    """Ends a command when its time is up: SIGTERM, then SIGKILL."""
+
+    def __init__(self, group: int, seconds: float | None) -> None:
+        self.passed = False
+        self._group = group
+        self._timers = [
+            threading.Timer(seconds, self._expire) if seconds is not None else None,
+            threading.Timer(seconds + GRACE, self._kill) if seconds is not None else None,
+        ]
+
+    def __enter__(self) -> _Deadline:
+        for timer in self._timers:
+            if timer:
+                timer.daemon = True
+                timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for timer in self._timers:
+            if timer:
+                timer.cancel()
+
+    def _expire(self) -> None:
+        self.passed = True
+        _kill(self._group, signal.SIGTERM)
+
+    def _kill(self) -> None:
+        _kill(self._group, signal.SIGKILL)
+
+
+def _wait(process: sh.RunningCommand) -> None:
+    # Never wait(timeout): sh then does not wait for the output that is still in the pipe.
+    with contextlib.suppress(sh.ErrorReturnCode):
+        process.wait()
 
 
 def _end(process: sh.RunningCommand, group: int) -> None:
     """Stop a command and all that it started: SIGTERM, then SIGKILL."""
-    _kill(group, signal.SIGTERM)
-    if not _wait(process, GRACE):
-        _kill(group, signal.SIGKILL)
-        _wait(process, GRACE)
+    with _Deadline(group, 0.0):
+        _wait(process)
+    _kill(group, signal.SIGKILL)
 
 
 def run(
@@ -199,19 +224,20 @@ def run(
         group = process.pid
         with _registered(group):
             try:
-                in_time = _wait(process, timeout)
+                with _Deadline(group, timeout) as deadline:
+                    _wait(process)
             except BaseException:
                 _end(process, group)
                 raise
-            if not in_time:
-                _end(process, group)
+            if deadline.passed:
+                _kill(group, signal.SIGKILL)  # what outlived the command itself
         if _stopping.is_set():
             raise KeyboardInterrupt
         status = process.exit_code
         done = Completed(argv=words, status=status, stdout=out.kept(), stderr=err.kept())
-    if in_time and (status == 0 or not check):
+    if not deadline.passed and (status == 0 or not check):
         return done
-    what = f"exit status {status}" if in_time else f"stopped after {timeout:g} s"
+    what = f"exit status {status}" if not deadline.passed else f"stopped after {timeout:g} s"
     parts = [f"{printable(words, cwd=cwd)}\n{what}", tail(done.stdout + done.stderr)]
     if log is not None:
         parts.append(f"The whole log: {log}")
