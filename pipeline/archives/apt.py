@@ -1,0 +1,260 @@
+"""The distro's archive: the exact version of a source, and binary packages, each verified.
+
+apt does the work in a private root: it checks InRelease against the distro's keyring, the
+indexes against InRelease, the files against the indexes. What it fetched is then checked
+again here, so that the report can say by which index and whose signature each file is known.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import quote
+
+from debian.debian_support import Version
+
+from pipeline.archives import control, machine, resolve, words
+from pipeline.archives.index import Index, Listed, newest_first
+from pipeline.archives.privateroot import PrivateRoot
+from pipeline.archives.staging import Staging
+from pipeline.cache import Cache, file_sha256
+from pipeline.errors import BuildError, FetchError
+from pipeline.model import AptSource, Package, Release, Source, VerifiedFile
+
+
+class AptArchive:
+    """The pockets of one release, through apt."""
+
+    def __init__(
+        self,
+        release: Release,
+        sources: Sequence[AptSource],
+        cache: Cache,
+        *,
+        log: Path | None = None,
+    ) -> None:
+        """Prepare; nothing is fetched before ``update`` (or the first question).
+
+        ``log`` takes apt's output. Raises UsageError if a keyring cannot be read.
+        """
+        self.release = release
+        self.sources = tuple(sources)
+        self.architecture = machine.architecture()
+        self._root = PrivateRoot(cache, sources, self.architecture, log)
+        self._cache = cache
+        self._lists: tuple[Index, ...] | None = None
+
+    def update(self) -> None:
+        """Bring the indexes up to date. Raises FetchError."""
+        with self._root.locked():
+            self._lists = self._root.update(self.release.codename)
+
+    def _indexes(self, kind: str) -> tuple[Index, ...]:
+        if self._lists is None:
+            self.update()
+        return tuple(i for i in self._lists or () if i.meta.endswith(f"/{kind}"))
+
+    # -- sources ------------------------------------------------------------------------
+
+    def versions(self, source: str) -> tuple[Listed, ...]:
+        """Return the versions of a source package in the pockets, newest first."""
+        return newest_first(
+            found for index in self._indexes("Sources") for found in index.sources(source)
+        )
+
+    def _choose(self, found: Sequence[Listed], name: str, version: str | None) -> Listed:
+        for each in found:
+            if version is None or Version(each.version) == Version(version):
+                return each
+        where = f"{self.release.distro} {self.release.codename}"
+        if not found:
+            raise FetchError(
+                f"{where} has no package {name}",
+                details="\n".join(f"{s.uri}: {' '.join(s.suites)}" for s in self.sources),
+                hint="check the release (--release) and the mirror (--mirror)",
+            )
+        there = [f"{each.version} ({each.suite})" for each in found]
+        raise FetchError(
+            f"{name} {version} is not in {where}",
+            details="There are: " + ", ".join(dict.fromkeys(there)),
+            hint="leave --version out for the newest of these",
+        )
+
+    def fetch_source(self, name: str, version: str | None, dest: Path) -> Source:
+        """Fetch a source package into the folder ``dest`` by ``apt-get source``, and verify it.
+
+        Without a version, the newest. Each file's SHA-256 must be that of the signed index,
+        and of the .dsc. Raises FetchError; ``dest`` then is as it was.
+        """
+        chosen = self._choose(self.versions(name), name, version)
+        trust = chosen.index.trust()
+        doing = f"fetching {name} {chosen.version}"
+        with Staging(dest) as staging:
+            try:
+                with self._root.locked():
+                    self._root.apt(
+                        *("apt-get", "source", "--download-only", "--only-source", "-q"),
+                        *("--", f"{name}={chosen.version}"),
+                        cwd=staging.path,
+                    )
+            except FetchError as e:
+                raise words.explain(e, doing) from None
+            for each in chosen.files:
+                control.check_file(staging.path / each.name, each, f"{chosen.index!r}")
+            fields = control.parse((staging.path / chosen.files[0].name).read_bytes(), doing)
+            if set(fields.files) != set(chosen.files[1:]):
+                raise FetchError(
+                    f"{doing}: the .dsc and the signed index do not list the same files",
+                    hint="use another mirror (--mirror)",
+                )
+            if (fields.name, fields.version) != (name, chosen.version):
+                raise FetchError(
+                    f"{doing}: the .dsc is that of {fields.name} {fields.version}",
+                    hint="use another mirror (--mirror)",
+                )
+            staging.keep(each.name for each in chosen.files)
+        return Source(
+            name=name,
+            version=chosen.version,
+            release=self.release,
+            files=tuple(_verified(dest, each, trust) for each in chosen.files),
+            origin=f"{chosen.suite} at {chosen.index.site}",
+        )
+
+    # -- binary packages ----------------------------------------------------------------
+
+    def _binaries(self, names: Iterable[str]) -> dict[str, list[Listed]]:
+        """Return all that the pockets have of these names for this architecture."""
+        wanted = set(names)
+        found: dict[str, list[Listed]] = {name: [] for name in wanted}
+        for index in self._indexes("Packages"):
+            for each in index.packages(wanted):
+                if each.architecture in (self.architecture, "all"):
+                    found[each.name].append(each)
+        return found
+
+    def candidate(self, package: str) -> Package | None:
+        """Return the newest version of a binary package in the pockets, or None."""
+        found = newest_first(self._binaries((package,))[package])
+        return _package(found[0]) if found else None
+
+    def fetch_binary(self, name: str, version: str | None, dest: Path) -> VerifiedFile:
+        """Fetch a .deb of this architecture into the folder ``dest``; without version the newest.
+
+        Raises FetchError.
+        """
+        found = newest_first(self._binaries((name,))[name])
+        return self._download((self._choose(found, name, version),), dest)[0]
+
+    def essential(self, priorities: Sequence[str] = ("required",)) -> tuple[str, ...]:
+        """Return the names of the Essential packages and of those with one of the priorities."""
+        indexes = self._indexes("Packages")
+        return tuple(sorted(set().union(*(index.essential(priorities) for index in indexes))))
+
+    def closure(self, packages: Sequence[str], *, dsc: Path | None = None) -> tuple[Package, ...]:
+        """Return what apt would install of ``packages`` in an empty root, without recommends.
+
+        A package may be given as ``name`` or ``name=version``. With the path of a .dsc, its
+        build dependencies (build-essential among them) are part of the same solution. The
+        Essential packages are there only if they are asked for or depended upon. Sorted by
+        name. Raises BuildError, with apt's words, if a dependency cannot be satisfied.
+        """
+        self._indexes("Packages")
+        argv = ["apt-get", "-q", "--yes", "--print-uris", "--no-install-recommends"]
+        what = "the packages of the root"
+        if dsc is None:
+            argv += ["install", "--", *packages]
+        else:
+            what = f"the build dependencies of {dsc.name}"
+            argv += ["satisfy", "--", *resolve.dependencies(packages, dsc)]
+        with self._root.locked():
+            try:
+                done = self._root.apt(*argv, error=BuildError)
+            except BuildError as e:
+                raise resolve.unsatisfied(e, what, str(self.release.codename)) from None
+        return tuple(sorted(resolve.packages(done.text), key=lambda p: p.name))
+
+    def download(self, packages: Sequence[Package], dest: Path) -> tuple[VerifiedFile, ...]:
+        """Fetch these .debs into the folder ``dest``, in their order. Raises FetchError.
+
+        They are kept in the cache by their SHA-256, and linked (or copied) from there.
+        """
+        known = self._binaries(p.name for p in packages)
+        chosen = []
+        for package in packages:
+            match = [e for e in known[package.name] if _package(e) == package]
+            chosen.append((match or [self._choose((), package.name, package.version)])[0])
+        return self._download(chosen, dest)
+
+    @cached_property
+    def _store(self) -> Path:
+        return self._cache.folder("downloads")
+
+    def _download(self, chosen: Sequence[Listed], dest: Path) -> tuple[VerifiedFile, ...]:
+        lacking = [e for e in chosen if not self._stored(e.files[0])]
+        if lacking:
+            self._acquire(lacking)
+        with Staging(dest) as staging:
+            for each in chosen:
+                _link(self._store / each.files[0].sha256, staging.path / _deb_name(each))
+            staging.keep(_deb_name(each) for each in chosen)
+        return tuple(
+            _verified(dest, each.files[0], each.index.trust(), _deb_name(each)) for each in chosen
+        )
+
+    def _stored(self, want: control.Listed) -> bool:
+        path = self._store / want.sha256
+        if not path.exists():
+            return False
+        if file_sha256(path) == want.sha256:
+            return True
+        path.unlink(missing_ok=True)
+        return False
+
+    def _acquire(self, chosen: Sequence[Listed]) -> None:
+        """Let apt download .debs into the store, several at once, checked as they come."""
+        with tempfile.TemporaryDirectory(dir=self._store, prefix="part-") as name:
+            folder = Path(name)
+            argv = ["/usr/lib/apt/apt-helper", "-q", "download-file"]
+            for each in chosen:
+                want = each.files[0]
+                uri = f"{each.index.site}/{quote(f'{each.folder}/{want.name}', safe='/~')}"
+                argv += [uri, str(folder / want.sha256), f"SHA256:{want.sha256}"]
+            try:
+                self._root.apt(*argv)
+            except FetchError as e:
+                raise words.explain(e, "fetching binary packages") from None
+            for each in chosen:
+                want = each.files[0]
+                control.check_file(folder / want.sha256, want, f"{each.index!r}")
+                (folder / want.sha256).replace(self._store / want.sha256)
+
+
+def _package(listed: Listed) -> Package:
+    return Package(name=listed.name, version=listed.version, architecture=listed.architecture)
+
+
+def _deb_name(listed: Listed) -> str:
+    """Return the file name that dpkg-deb gives a package: without the epoch."""
+    version = listed.version.rpartition(":")[2]
+    return f"{listed.name}_{version}_{listed.architecture}.deb"
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or a kernel that forbids it
+        shutil.copyfile(source, target)
+
+
+def _verified(dest: Path, want: control.Listed, trust: str, name: str = "") -> VerifiedFile:
+    return VerifiedFile(
+        path=dest / (name or want.name),
+        size=want.size,
+        sha256=want.sha256,
+        verified=f"SHA-256 in {trust}",
+    )

@@ -1,0 +1,141 @@
+"""Source control files (.dsc): what they name, and whether the files beside them are that."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from debian import deb822
+from debian.debian_support import Version
+
+from pipeline.cache import file_sha256
+from pipeline.errors import FetchError
+
+LIMIT = 1 << 20
+"""Bytes; no .dsc is longer (iproute2's has 2 KiB)."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.~_%:-]*")
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+_VERSION = re.compile(r"[A-Za-z0-9.+:~-]+")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A file as an index or a .dsc lists it."""
+
+    name: str
+    size: int
+    """Bytes."""
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dsc:
+    """The fields of a .dsc that the pipeline relies on."""
+
+    name: str
+    version: str
+    files: tuple[Listed, ...]
+    build_depends: tuple[str, ...]
+    """Build-Depends, -Arch and -Indep, as written."""
+    build_conflicts: tuple[str, ...]
+
+
+def package_name(text: str) -> bool:
+    """Tell whether this is a package name (Debian policy 5.6.1)."""
+    return _PACKAGE.fullmatch(text) is not None
+
+
+def version_text(text: str) -> bool:
+    """Tell whether this is a version (Debian policy 5.6.12)."""
+    if not _VERSION.fullmatch(text):
+        return False
+    try:
+        Version(text)
+    except ValueError:
+        return False
+    return True
+
+
+def listed(entries: object, where: str) -> tuple[Listed, ...]:
+    """Read a Checksums-Sha256 field as python-debian parses it; raise FetchError if it is unsound.
+
+    A name must be a plain file name: what apt or dpkg-source writes must stay in its folder.
+    """
+    files = []
+    for entry in entries if isinstance(entries, list) else []:
+        name, size, sha = (str(entry.get(k, "")) for k in ("name", "size", "sha256"))
+        if not _NAME.fullmatch(name):
+            raise FetchError(
+                f"{where} names a file outside its folder: {name!r}",
+                hint="do not use this source: no distro makes such a name",
+            )
+        if not size.isascii() or not size.isdigit() or not _SHA256.fullmatch(sha):
+            raise FetchError(f"{where}: the entry of {name} in Checksums-Sha256 is malformed")
+        files.append(Listed(name=name, size=int(size), sha256=sha))
+    if not files or len({f.name for f in files}) != len(files):
+        raise FetchError(
+            f"{where} has no sound Checksums-Sha256 field",
+            hint="a source package without SHA-256 sums cannot be verified",
+        )
+    return tuple(files)
+
+
+def parse(data: bytes, where: str) -> Dsc:
+    """Read a .dsc, signed or not; ``where`` names it in errors. Raises FetchError."""
+    if len(data) > LIMIT:
+        raise FetchError(f"{where} is no .dsc: it is longer than {LIMIT} bytes")
+    try:
+        fields = deb822.Dsc(data.decode("utf-8"))
+        sums = fields.get("Checksums-Sha256")
+    except (ValueError, KeyError, EOFError) as e:
+        raise FetchError(f"{where} is not a .dsc", details=str(e)) from e
+    name, version = str(fields.get("Source", "")), str(fields.get("Version", ""))
+    if not package_name(name) or not version_text(version):
+        raise FetchError(f"{where} is not a .dsc: it has no sound Source and Version")
+    files = listed(sums, where)
+    weak = fields.get("Files")
+    if isinstance(weak, list) and {str(e.get("name")) for e in weak} != {f.name for f in files}:
+        raise FetchError(f"{where}: Files and Checksums-Sha256 do not list the same files")
+    return Dsc(
+        name=name,
+        version=version,
+        files=files,
+        build_depends=_values(fields, "Build-Depends"),
+        build_conflicts=_values(fields, "Build-Conflicts"),
+    )
+
+
+def _values(fields: deb822.Deb822, name: str) -> tuple[str, ...]:
+    """Return a field and its -Arch and -Indep forms, each on one line."""
+    values = (str(fields.get(name + end, "")) for end in ("", "-Arch", "-Indep"))
+    return tuple(" ".join(v.split()).strip(", ") for v in values if v.strip())
+
+
+def described(path: Path) -> Listed:
+    """Return a file's name, size and SHA-256."""
+    return Listed(name=path.name, size=path.stat().st_size, sha256=file_sha256(path))
+
+
+def check_file(path: Path, want: Listed, where: str) -> None:
+    """Check a file's size and SHA-256 against what ``where`` lists; raise FetchError."""
+    hint = "fetch it again; if it stays so, the mirror or the file was changed on the way"
+    try:
+        size = path.stat().st_size
+        if not path.is_file():
+            raise FetchError(f"{path} is not a file")
+        found = file_sha256(path) if size == want.size else ""
+    except FileNotFoundError:
+        raise FetchError(f"{want.name} is missing, which {where} lists", hint=hint) from None
+    except OSError as e:
+        raise FetchError(f"{path} cannot be read: {e.strerror}") from e
+    if size != want.size:
+        raise FetchError(f"{want.name} has {size} bytes where {where} lists {want.size}", hint=hint)
+    if found != want.sha256:
+        raise FetchError(
+            f"{want.name} is not the file that {where} lists: its SHA-256 differs",
+            details=f"listed: {want.sha256}\nfound:  {found}",
+            hint=hint,
+        )

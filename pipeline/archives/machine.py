@@ -1,0 +1,109 @@
+"""What this machine's own apt is set up to use: mirrors, proxies, credentials.
+
+Only read; the pipeline's apt works in a private root (archives/privateroot.py).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from debian import deb822
+
+from pipeline import command
+from pipeline.archives import openpgp
+
+ETC = Path("/etc/apt")
+LISTS = Path("/var/lib/apt/lists")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """An archive of binary packages in the machine's sources.list."""
+
+    uri: str
+    """Without a slash at its end."""
+    suite: str
+    components: tuple[str, ...]
+
+
+@cache
+def architecture() -> str:
+    """Return the machine's Debian architecture (``amd64``)."""
+    return command.run(["dpkg", "--print-architecture"]).text.strip()
+
+
+@cache
+def network_settings() -> tuple[str, ...]:
+    """Return the machine's apt settings for proxies and TLS, as lines of an apt.conf."""
+    done = command.run(["apt-config", "dump"], check=False)
+    wanted = re.compile(r'Acquire::(?:https?(?:::[\w.:-]+)?|Retries) ".+";')
+    return tuple(line for line in done.text.splitlines() if wanted.fullmatch(line))
+
+
+def netrc(etc: Path = ETC) -> Path | None:
+    """Return the machine's apt credentials, if there are any that this user may read."""
+    path = etc / "auth.conf"
+    return path if os.access(path, os.R_OK) else None
+
+
+def _one_line(text: str) -> Iterator[Entry]:
+    """Read the one-line style of sources.list(5)."""
+    for line in text.splitlines():
+        line = re.sub(r"\[[^\]]*\]", " ", line.partition("#")[0])
+        words = line.split()
+        if len(words) >= 3 and words[0] in ("deb", "deb-src"):
+            yield Entry(uri=words[1].rstrip("/"), suite=words[2], components=tuple(words[3:]))
+
+
+def _deb822(text: str) -> Iterator[Entry]:
+    """Read the deb822 style of sources.list(5)."""
+    for stanza in deb822.Deb822.iter_paragraphs(text, use_apt_pkg=False):
+        if str(stanza.get("Enabled", "yes")).lower() in ("no", "false", "0", "off", "without"):
+            continue
+        for uri in str(stanza.get("URIs", "")).split():
+            for suite in str(stanza.get("Suites", "")).split():
+                yield Entry(
+                    uri=uri.rstrip("/"),
+                    suite=suite,
+                    components=tuple(str(stanza.get("Components", "")).split()),
+                )
+
+
+def entries(etc: Path = ETC) -> tuple[Entry, ...]:
+    """Return what the machine's sources.list and sources.list.d name, in apt's order.
+
+    A file that this user may not read, or that is no such list, counts as empty.
+    """
+    found: list[Entry] = []
+    folder = etc / "sources.list.d"
+    files = [etc / "sources.list", *(sorted(folder.iterdir()) if folder.is_dir() else ())]
+    for path in files:
+        try:
+            text = path.read_text(errors="replace")
+        except OSError:
+            continue
+        if path.suffix == ".list":
+            found += _one_line(text)
+        elif path.suffix == ".sources":
+            found += _deb822(text)
+    return tuple(dict.fromkeys(found))
+
+
+def signed_by(entry: Entry, keyring: Path, lists: Path = LISTS) -> bool | None:
+    """Tell whether the index that apt keeps of an archive is signed by a key of ``keyring``.
+
+    None if apt keeps none (a container image ships without).
+    """
+    bare = re.sub(r"^[a-z+]+:/*", "", entry.uri)
+    quoted = f"{bare}/dists/{entry.suite.strip('/')}/InRelease".replace("_", "%5f")
+    path = lists / quoted.replace("/", "_")
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    return bool(openpgp.check(data, keyring).signers)

@@ -1,0 +1,80 @@
+"""Who signed a file: gpgv's answer, never our own reading of OpenPGP."""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import command
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signed:
+    """What gpgv says about a signed file."""
+
+    signers: tuple[str, ...]
+    """Fingerprints (primary keys) of the good signatures by keys of the keyring."""
+    bad: bool
+    """A key of the keyring did sign, but not these bytes: the file was changed."""
+    content: bytes
+    """What the signature covers; empty without a good signature."""
+
+
+def is_signed(data: bytes) -> bool:
+    """Tell whether a file carries an OpenPGP clear-text signature."""
+    return b"-----BEGIN PGP SIGNED MESSAGE-----" in data
+
+
+def _dearmored(keyring: Path, folder: Path) -> Path:
+    """Return the keyring in binary form; gpgv before 2.4 reads no other, apt does."""
+    data = keyring.read_bytes()
+    if not data.startswith(b"-----BEGIN PGP PUBLIC KEY BLOCK"):
+        return keyring
+    binary = b""
+    for block in data.decode("ascii", "replace").split("-----BEGIN PGP PUBLIC KEY BLOCK-----")[1:]:
+        body = block.split("-----END", 1)[0].strip().splitlines()
+        if "" in body:  # armour headers end with an empty line
+            body = body[body.index("") + 1 :]
+        # The line that begins with '=' is the armour's CRC-24.
+        binary += base64.b64decode("".join(line for line in body if not line.startswith("=")))
+    path = folder / "keyring.gpg"
+    path.write_bytes(binary)
+    return path
+
+
+def check(data: bytes, *keyrings: Path, detached: bytes | None = None) -> Signed:
+    """Ask gpgv who signed ``data`` (clear-signed, or with a ``detached`` signature).
+
+    Only keys of the ``keyrings`` count. An expired or revoked key is no signer. Raises
+    UsageError if gpgv is missing.
+    """
+    with tempfile.TemporaryDirectory(prefix="respin-gpgv-") as name:
+        folder = Path(name)
+        argv: list[command.Arg] = ["gpgv", "--homedir", folder, "--status-fd", "2"]
+        for keyring in keyrings:
+            argv += ["--keyring", _dearmored(keyring, folder)]
+        signed, signature = folder / "signed", folder / "signature"
+        signed.write_bytes(data)
+        signature.write_bytes(detached or b"")
+        argv += ["--output", "-", signed] if detached is None else [signature, signed]
+        # Status 2 also means that one of several keys is not in the keyring, which is
+        # usual while an archive changes its keys; so the status lines decide.
+        done = command.run(argv, check=False, timeout=60)
+    good: list[str] = []
+    bad = fresh = False
+    for line in done.stderr.decode("utf-8", "replace").splitlines():
+        words = line.removeprefix("[GNUPG:] ").split()
+        if not line.startswith("[GNUPG:] ") or not words:
+            continue
+        if words[0] in ("NEWSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG", "ERRSIG"):
+            fresh = False
+        elif words[0] == "BADSIG":
+            bad, fresh = True, False
+        elif words[0] == "GOODSIG":
+            fresh = True
+        elif words[0] == "VALIDSIG" and fresh:
+            good.append(words[-1])
+    content = done.stdout if detached is None else data
+    return Signed(signers=tuple(good), bad=bad, content=content if good else b"")

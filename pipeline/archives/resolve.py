@@ -1,0 +1,55 @@
+"""Questions to apt's resolver, and its answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import unquote
+
+from pipeline.archives import control
+from pipeline.errors import BuildError
+from pipeline.model import Package
+
+_URI = re.compile(r"^'[^']+' (?P<name>[^ _]+)_(?P<version>[^ _]+)_(?P<arch>[^ _.]+)\.deb ")
+
+
+def packages(output: str) -> Iterator[Package]:
+    """Read the packages from ``apt-get --print-uris``.
+
+    It is asked for rather than ``--simulate``, which plays every step and takes thrice as long.
+    """
+    for match in map(_URI.match, output.splitlines()):
+        if match:
+            version = unquote(match["version"])
+            yield Package(name=match["name"], version=version, architecture=match["arch"])
+
+
+def dependencies(packages: Sequence[str], path: Path) -> list[str]:
+    """Return what ``apt-get satisfy`` is to satisfy: packages and build dependencies."""
+    fields = control.parse(path.read_bytes(), path.name)
+    wanted = ["build-essential"]
+    for package in packages:
+        name, equals, version = package.partition("=")
+        wanted.append(f"{name} (= {version})" if equals else name)
+    return [
+        ", ".join((*wanted, *fields.build_depends)),
+        *(f"Conflicts: {text}" for text in fields.build_conflicts),
+    ]
+
+
+def unsatisfied(error: BuildError, what: str, codename: str) -> BuildError:
+    """Name the dependency that apt could not satisfy."""
+    patterns = (
+        r"Depends: (.+?) but it is not",
+        r"Unable to locate package (\S+)",
+        r"(Version '\S+' for '\S+') was not found",
+        r"Package '(\S+)' has no installation candidate",
+    )
+    found = [m for p in patterns for m in re.findall(p, error.details)]
+    named = ", ".join(dict.fromkeys(found)) or "see below"
+    return BuildError(
+        f"{what} cannot be satisfied in {codename}: {named}",
+        details=error.details,
+        hint="check debian/control, and that the release's pockets are all on the mirror",
+    )

@@ -1,0 +1,144 @@
+"""Stage fetch: the exact source package of a release, every file verified.
+
+From the distro's archive, or from a .dsc that the user has.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from pipeline import command
+from pipeline.archives import control, openpgp
+from pipeline.archives.apt import AptArchive
+from pipeline.archives.staging import Staging
+from pipeline.errors import FetchError
+from pipeline.model import Release, Source, VerifiedFile
+from pipeline.progress import QUIET, Stage
+
+UPLOADERS = (
+    Path("/usr/share/keyrings/debian-keyring.gpg"),
+    Path("/usr/share/keyrings/debian-maintainers.gpg"),
+    Path("/usr/share/keyrings/debian-nonupload.gpg"),
+)
+"""The keys of Debian's developers (package debian-keyring), who sign the .dsc files."""
+
+
+def fetch(
+    archive: AptArchive,
+    version: str | None,
+    dest: Path,
+    *,
+    name: str = "iproute2",
+    stage: Stage = QUIET,
+) -> Source:
+    """Fetch a source package into the folder ``dest``: this version, or the newest.
+
+    Raises FetchError; ``dest`` then is as it was.
+    """
+    archive.update()
+    source = archive.fetch_source(name, version, dest)
+    stage.note(f"{source.name} {source.version} from {source.origin}")
+    stage.note(source.files[0].verified)
+    return source
+
+
+def local(dsc: Path, dest: Path, release: Release, *, name: str = "iproute2") -> Source:
+    """Take a source package that the user has: copy it into ``dest``, each file checked.
+
+    Size and SHA-256 of each file must be those of the .dsc. Raises FetchError; ``dest`` then
+    is as it was.
+    """
+    try:
+        data = dsc.read_bytes() if dsc.stat().st_size <= control.LIMIT else b"x" * control.LIMIT * 2
+    except OSError as e:
+        raise FetchError(
+            f"{dsc} cannot be read: {e.strerror}", hint="give the path of a .dsc file"
+        ) from e
+    fields = control.parse(data, str(dsc))
+    trust = _trust(data, dsc)
+    if fields.name != name:
+        raise FetchError(
+            f"{dsc} is the source of {fields.name}, not of {name}",
+            hint=f"give a .dsc of {name}",
+        )
+    missing = [f.name for f in fields.files if not (dsc.parent / f.name).is_file()]
+    if missing:
+        raise FetchError(
+            f"{dsc} names files that are not beside it: {', '.join(missing)}",
+            hint="put them into the same folder",
+        )
+    first = f"{name}_{fields.version.rpartition(':')[2]}.dsc"
+    with Staging(dest) as staging:
+        (staging.path / first).write_bytes(data)
+        for each in fields.files:
+            shutil.copyfile(dsc.parent / each.name, staging.path / each.name)
+            control.check_file(staging.path / each.name, each, str(dsc))
+        staging.keep([*(f.name for f in fields.files), first])
+    own = control.described(dest / first)
+    files = [VerifiedFile(path=dest / first, size=own.size, sha256=own.sha256, verified=trust)]
+    files += [
+        VerifiedFile(
+            path=dest / f.name, size=f.size, sha256=f.sha256, verified=f"SHA-256 in {trust}"
+        )
+        for f in fields.files
+    ]
+    return Source(
+        name=name,
+        version=fields.version,
+        release=release,
+        files=tuple(files),
+        origin=str(dsc.absolute()),
+    )
+
+
+def _trust(data: bytes, dsc: Path) -> str:
+    """Say what is known of who made a local .dsc. Raises FetchError if it was changed."""
+    given = "the .dsc given by the user"
+    if not openpgp.is_signed(data):
+        return f"{given} (not signed)"
+    keyrings = [path for path in UPLOADERS if path.exists()]
+    if not keyrings:
+        return f"{given} (its signature was not checked: no package debian-keyring here)"
+    signed = openpgp.check(data, *keyrings)
+    if signed.bad:
+        raise FetchError(
+            f"{dsc} was changed after it was signed: its signature does not fit",
+            hint="get it again, or remove the signature if the change is yours",
+        )
+    if not signed.signers:
+        return f"{given} (its signature is by no key of the package debian-keyring)"
+    if control.parse(signed.content, str(dsc)) != control.parse(data, str(dsc)):
+        raise FetchError(
+            f"{dsc} says other than what its signature covers",
+            hint="get it again from where it came",
+        )
+    return f"{given}, signed by {', '.join(signed.signers)} (debian-keyring)"
+
+
+def unpack(source: Source, dest: Path, *, log: Path | None = None) -> Path:
+    """Unpack a source into the folder ``dest``, which must not exist, with its patches applied.
+
+    This is the tree that dpkg-source makes (``dpkg-source -x``). Returns ``dest``. Raises
+    FetchError if it cannot be unpacked; nothing is left then.
+    """
+    if dest.exists():
+        raise FetchError(f"{dest} exists already", hint="choose a folder that is not there")
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("DPKG_", "QUILT_"))}
+    with tempfile.TemporaryDirectory(dir=dest.parent, prefix=".unpack-") as name:
+        tree = Path(name) / "tree"
+        # Every file has been verified; dpkg-source would look for a signature it may not know.
+        command.run(
+            ["dpkg-source", "--no-copy", "--no-check", "-x", source.dsc.absolute(), tree],
+            env={**environment, "LC_ALL": "C.UTF-8"},
+            timeout=600,
+            log=log,
+            error=FetchError,
+            brief=f"{source.dsc.name} cannot be unpacked",
+            hint="its files are those that were listed, so the source package itself is broken",
+        )
+        tree.rename(dest)
+    return dest
