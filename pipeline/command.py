@@ -83,6 +83,11 @@ def which(program: str) -> str | None:
     return shutil.which(program, path=path)
 
 
+def environment() -> dict[str, str]:
+    """Return this process's environment with messages in English, for programs of the host."""
+    return {**os.environ, "LC_ALL": "C.UTF-8"}
+
+
 def tail(data: bytes, lines: int = TAIL) -> str:
     """Return the last lines of some output."""
     return "\n".join(data.decode("utf-8", "replace").splitlines()[-lines:])
@@ -171,6 +176,7 @@ def run(
     brief: str = "",
     hint: str = "",
     stdout: IO[bytes] | None = None,
+    cleanup: bool = False,
 ) -> Completed:
     """Run a program to its end.
 
@@ -178,7 +184,8 @@ def run(
     the command and both its outputs are appended as they come; ``stdout`` takes standard
     output in place of memory. With ``check`` a status other than 0 raises ``error`` with
     ``brief``, the command as it can be run again, the end of its output, the log's path
-    and ``hint``. A missing program and an elapsed time-out always raise it.
+    and ``hint``. A missing program and an elapsed time-out always raise it. A ``cleanup``
+    runs even when everything is being stopped.
     """
     words = tuple(str(a) for a in argv)
     program = which(words[0]) if "/" not in words[0] else words[0]
@@ -187,7 +194,7 @@ def run(
             f"{words[0]}: this program is missing",
             hint="respin doctor says which package has it",
         )
-    if _stopping.is_set():
+    if _stopping.is_set() and not cleanup:
         raise KeyboardInterrupt
     with contextlib.ExitStack() as stack:
         logfile = None
@@ -231,7 +238,7 @@ def run(
                 raise
             if deadline.passed:
                 _kill(group, signal.SIGKILL)  # what outlived the command itself
-        if _stopping.is_set():
+        if _stopping.is_set() and not cleanup:
             raise KeyboardInterrupt
         status = process.exit_code
         done = Completed(argv=words, status=status, stdout=out.kept(), stderr=err.kept())

@@ -1,0 +1,125 @@
+"""The fixes: one folder each under patches/, data only.
+
+A folder NAME/ holds ``fix.toml`` and two semantic patches for Coccinelle:
+
+``diagnose.cocci``
+    prints, for each place that it knows, a line of five fields with a tab between:
+    ``respin``, the shape's name, the function, the file, the line. The shape
+    ``defined`` stands for every definition of a function that it could read.
+``fix.cocci``
+    turns every shape that means ``needed`` into one that means ``fixed``.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from pipeline.data import data_path
+from pipeline.errors import UsageError
+from pipeline.model import Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """A form of a function that diagnose.cocci knows."""
+
+    verdict: Verdict
+    reason: str
+    mentions: Mapping[str, int]
+    """Word -> how often it stands in the function's code, comments and strings left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requires:
+    """The library without which a source cannot have the defect."""
+
+    build_depends: str
+    since: str
+    """The first upstream version of the library that brings the defect."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fix:
+    """What one folder under patches/ says."""
+
+    name: str
+    title: str
+    folder: Path
+    functions: tuple[str, ...]
+    files: tuple[str, ...]
+    """Files, relative to the source tree, that the semantic patches are given."""
+    evidence: tuple[str, ...]
+    """Code that, where none of the functions is, means that the code is not understood."""
+    requires: Requires | None
+    dep3: Mapping[str, str]
+    shapes: Mapping[str, Shape]
+    turns: tuple[str, ...]
+    """Smoke cases that fail before and load after."""
+    symptoms: tuple[str, ...]
+    """Regular expressions: what a package with the defect says."""
+
+    @property
+    def diagnose_cocci(self) -> Path:
+        """The semantic patch that reports shapes."""
+        return self.folder / "diagnose.cocci"
+
+    @property
+    def fix_cocci(self) -> Path:
+        """The semantic patch that mends."""
+        return self.folder / "fix.cocci"
+
+
+def load(folder: Path) -> Fix:
+    """Read a fix's folder. Raises KeyError or ValueError if the folder is not in order."""
+    data = tomllib.loads((folder / "fix.toml").read_text())
+    requires = data.get("requires")
+    return Fix(
+        name=folder.name,
+        title=data["title"],
+        folder=folder,
+        functions=tuple(data["functions"]),
+        files=tuple(data["files"]),
+        evidence=tuple(data["evidence"]),
+        requires=Requires(build_depends=requires["build-depends"], since=requires["since"])
+        if requires
+        else None,
+        dep3={key: value.strip("\n") for key, value in data["dep3"].items()},
+        shapes={
+            name: Shape(
+                verdict=Verdict(shape["verdict"]),
+                reason=shape["reason"],
+                mentions=shape["mentions"],
+            )
+            for name, shape in data["shapes"].items()
+        },
+        turns=tuple(data["smoke"]["turns"]),
+        symptoms=tuple(data["smoke"]["symptoms"]),
+    )
+
+
+@cache
+def all_fixes() -> tuple[Fix, ...]:
+    """Return every fix there is, by the order of their names.
+
+    That is also the order in which their patches stand in debian/patches/series.
+    """
+    folders = data_path("patches").iterdir()
+    return tuple(load(f) for f in sorted(folders) if (f / "fix.toml").is_file())
+
+
+def choose(names: Sequence[str]) -> tuple[Fix, ...]:
+    """Return the fixes of these names, or all if none is named.
+
+    Raises UsageError for a name that is not known.
+    """
+    known = {fix.name: fix for fix in all_fixes()}
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"there is no fix named {name}", hint=f"the fixes are {', '.join(known)}"
+            )
+    return tuple(fix for fix in known.values() if not names or fix.name in names)

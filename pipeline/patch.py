@@ -1,0 +1,261 @@
+"""Stage: the patch for just this source, and the source package that carries it.
+
+``mend`` and ``quilt_patch`` make text; ``patch`` puts it into a source package: a quilt
+patch with a DEP-3 header, an entry in series, a changelog entry, and a new .dsc.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import email.utils
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from debian.changelog import Changelog, ChangelogParseError
+
+from pipeline import command, versions
+from pipeline.data import data_path, render
+from pipeline.errors import PatchError
+from pipeline.fixes import Fix
+from pipeline.model import Patched, Source
+from pipeline.progress import QUIET, Stage
+
+AUTHOR = "iproute2-respin <respin@localhost>"
+SPATCH_SECONDS = 120.0
+DPKG_SECONDS = 300.0
+
+
+def mend(tree: Path, fix: Fix) -> tuple[str, ...]:
+    """Apply a fix's semantic patch to a source tree in place; return the files it changed.
+
+    What it adds is laid out as iproute2's own code is. Raises PatchError if it changes
+    nothing.
+    """
+    files = [f for f in fix.files if (tree / f).is_file()]
+    before = {f: (tree / f).read_text("utf-8", "surrogateescape") for f in files}
+    command.run(
+        # --smpl-spacing: the spacing of the semantic patch, not Coccinelle's own.
+        ["spatch", "--very-quiet", "--no-show-diff", "--smpl-spacing", "--in-place"]
+        + ["--sp-file", str(fix.fix_cocci), *files],
+        cwd=tree,
+        timeout=SPATCH_SECONDS,
+        error=PatchError,
+        brief=f"Coccinelle could not apply {fix.name}",
+        hint="please report this source",
+    )
+    changed = tuple(
+        f for f in files if (tree / f).read_text("utf-8", "surrogateescape") != before[f]
+    )
+    if not changed:
+        raise PatchError(
+            f"the semantic patch of {fix.name} changed nothing in this source",
+            hint="please report this source",
+        )
+    for f in changed:
+        _lay_out(tree / f, before[f])
+    return changed
+
+
+def _lay_out(path: Path, before: str) -> None:
+    """Lay out the added lines, and no others.
+
+    Coccinelle's own printing loses some spaces and alignments. clang-format can be held to
+    line ranges, which indent and astyle cannot.
+    """
+    after = path.read_text("utf-8", "surrogateescape")
+    blocks = difflib.SequenceMatcher(
+        None, before.splitlines(), after.splitlines(), autojunk=False
+    ).get_opcodes()
+    ranges = [
+        f"--lines={new + 1}:{new_end}"
+        for tag, _, _, new, new_end in blocks
+        if tag in ("insert", "replace")
+    ]
+    if not ranges:
+        return
+    style = data_path("templates", "kernel.clang-format")
+    command.run(
+        ["clang-format", "-i", f"--style=file:{style}", *ranges, path],
+        timeout=SPATCH_SECONDS,
+        error=PatchError,
+        brief="clang-format could not lay out the patched code",
+    )
+
+
+def unified(old: Path, new: Path, files: Sequence[str]) -> str:
+    """Return the differences of files in two trees as a patch for ``-p1``."""
+    parts = []
+    for f in files:
+        done = command.run(
+            ["diff", "-up", "--label", f"a/{f}", "--label", f"b/{f}", old / f, new / f],
+            check=False,
+        )
+        if done.status != 1:
+            raise PatchError(f"{f}: the patch could not be written", details=done.text)
+        parts.append(done.stdout.decode("utf-8", "surrogateescape"))
+    return "".join(parts)
+
+
+def quilt_patch(fix: Fix, diff: str, date: datetime.datetime) -> str:
+    """Return a patch with its DEP-3 header; ``date`` is the date of the changelog entry."""
+    fields = [(name, value) for name, value in fix.dep3.items()]
+    fields.append(("Last-Update", date.strftime("%Y-%m-%d")))
+    return render("dep3.patch.j2", fields=fields, diff=diff.rstrip("\n"))
+
+
+def changelog_entry(
+    text: str, *, version: str, fixes: Sequence[Fix], number: int
+) -> tuple[str, datetime.datetime]:
+    """Return a debian/changelog with our entry on top, and that entry's date.
+
+    The date is the distro's own plus one second per rebuild, so that the same input gives
+    the same output. Raises PatchError if the changelog cannot be read.
+    """
+    try:
+        log = Changelog(text, strict=True, max_blocks=1)
+        top = log[0]
+        date = email.utils.parsedate_to_datetime(str(top.date))
+    except (ChangelogParseError, ValueError, TypeError, IndexError) as e:
+        raise PatchError("debian/changelog could not be read", details=str(e)) from e
+    date += datetime.timedelta(seconds=number)
+    log = Changelog()
+    log.new_block(
+        package=top.package,
+        version=version,
+        distributions=top.distributions,
+        urgency="medium",
+        author=AUTHOR,
+        date=email.utils.format_datetime(date),
+    )
+    log.add_change("")
+    # Lintian takes "local package" for what it is: neither the maintainer's nor an NMU.
+    log.add_change(f"  * Local package, rebuilt by iproute2-respin from {top.version}.")
+    for fix in fixes:
+        log.add_change(f"  * {fix.dep3['Description'].splitlines()[0]}")
+        log.add_change(f"    (debian/patches/{patch_name(fix)})")
+    log.add_change("")
+    return f"{str(log).strip()}\n\n{text}", date
+
+
+def patch_name(fix: Fix) -> str:
+    """Return the name of a fix's file in debian/patches."""
+    return f"respin-{fix.name}.patch"
+
+
+def patch(
+    source: Source,
+    tree: Path,
+    fixes: Sequence[Fix],
+    dest: Path,
+    *,
+    number: int = 1,
+    log: Path | None = None,
+    stage: Stage = QUIET,
+) -> Patched:
+    """Make the patched source package of ``source``.
+
+    ``tree`` is the source as unpacked (it is not changed), ``fixes`` those that it needs,
+    ``dest`` a folder that does not exist and receives the .dsc with its files, and the
+    patches alone in ``dest/patches``. Raises PatchError; then ``dest`` is not there.
+    """
+    version = versions.rebuilt(source.version, source.release.distro, number)
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=dest.parent, prefix=".patch-") as tmp:
+        work = Path(tmp)
+        changelog, date = changelog_entry(
+            (tree / "debian/changelog").read_text("utf-8"),
+            version=version,
+            fixes=fixes,
+            number=number,
+        )
+        texts = _patches(tree, fixes, work, date)
+        new = _edited(tree, work, texts, changelog)
+        dsc = _source_package(source, new, version, date, log)
+        (dsc.parent / "patches").mkdir()
+        for name, text in texts.items():
+            (dsc.parent / "patches" / name).write_text(text, "utf-8", "surrogateescape")
+        shutil.rmtree(new)
+        dsc.parent.rename(dest)
+    stage.note(f"{source.name} {version}: {', '.join(texts)}")
+    return Patched(
+        source=source,
+        version=version,
+        dsc=dest / dsc.name,
+        patches=tuple(dest / "patches" / name for name in texts),
+        fixes=tuple(fix.name for fix in fixes),
+        epoch=int(date.timestamp()),
+    )
+
+
+def _patches(
+    tree: Path, fixes: Sequence[Fix], work: Path, date: datetime.datetime
+) -> dict[str, str]:
+    """Return name -> text of each fix's patch, each on top of the one before."""
+    old, new = work / "a", work / "b"
+    for f in {f for fix in fixes for f in fix.files if (tree / f).is_file()}:
+        for side in (old, new):
+            (side / f).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(tree / f, side / f)
+    texts = {}
+    for fix in fixes:
+        changed = mend(new, fix)
+        texts[patch_name(fix)] = quilt_patch(fix, unified(old, new, changed), date)
+        for f in changed:
+            shutil.copy(new / f, old / f)
+    return texts
+
+
+def _edited(tree: Path, work: Path, texts: dict[str, str], changelog: str) -> Path:
+    """Return a copy of the source tree with patches and changelog entry added."""
+    top = work / "out" / "source"
+    shutil.copytree(tree, top, symlinks=True)
+    (top / "debian/changelog").write_text(changelog, "utf-8")
+    source_format = top / "debian/source/format"
+    text = source_format.read_text() if source_format.is_file() else "1.0"
+    if text.strip() != "3.0 (quilt)":
+        for name in ("lib", "tc", "include"):
+            if (work / "b" / name).is_dir():
+                shutil.copytree(work / "b" / name, top / name, dirs_exist_ok=True)
+        return top
+    folder = top / "debian/patches"
+    folder.mkdir(exist_ok=True)
+    series = folder / "series"
+    listed = series.read_text("utf-8") if series.is_file() else ""
+    if listed and not listed.endswith("\n"):
+        listed += "\n"
+    for name, patch_text in texts.items():
+        if (folder / name).exists():
+            raise PatchError(f"the source has a debian/patches/{name} already")
+        (folder / name).write_text(patch_text, "utf-8", "surrogateescape")
+        listed += f"{name}\n"
+    series.write_text(listed, "utf-8")
+    return top
+
+
+def _source_package(
+    source: Source, top: Path, version: str, date: datetime.datetime, log: Path | None
+) -> Path:
+    """Build the source package beside ``top``; return the .dsc."""
+    for file in source.files:
+        if ".orig" in file.path.name:
+            shutil.copy(file.path, top.parent / file.path.name)
+    command.run(
+        # It applies the new patch itself, with no fuzz allowed, or fails.
+        ["dpkg-source", "-b", top.name],
+        cwd=top.parent,
+        env={
+            **command.environment(),
+            "SOURCE_DATE_EPOCH": str(int(date.timestamp())),
+        },
+        timeout=DPKG_SECONDS,
+        log=log,
+        error=PatchError,
+        brief=f"the source package {version} could not be made",
+    )
+    made = list(top.parent.glob("*.dsc"))
+    if len(made) != 1:
+        raise PatchError("dpkg-source made no .dsc", details=str([str(m) for m in made]))
+    return made[0]
