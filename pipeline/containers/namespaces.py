@@ -66,6 +66,7 @@ def remove_tree(path: Path) -> None:
         env={"PATH": PATH},
         error=BuildError,
         brief=f"{path} could not be removed",
+        cleanup=True,
     )
 
 

@@ -172,7 +172,7 @@ def _mmdebstrap(
         "--format=directory",
         f"--variant={variant}",
         f"--include={','.join(names or packages)}",
-        "--skip=output/dev",
+        "--skip=output/dev,chroot/mount/sys",
         "--dpkgopt=force-unsafe-io",
         '--aptopt=Acquire::Languages "none"',
         '--aptopt=Acquire::Retries "3"',

@@ -10,6 +10,7 @@
 set -eu
 work=$1 size=$2 form=$3 target=$4 status=$5
 shift 5
+umask 022
 
 if [ "$size" != disk ]; then
 	mount -t tmpfs -o "size=$size,mode=0755" respin-root "$work"

@@ -1,0 +1,163 @@
+"""What every container engine does in the same way.
+
+A container starts from a root that it never changes, keeps what is written to it until it
+is stopped, and runs one command at a time. Nothing of a command outlives it: processes
+that it left behind are killed when it ends.
+"""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Protocol, Self
+
+from pipeline.command import Arg, Completed
+from pipeline.errors import BuildError, RespinError
+
+BASE_ENVIRONMENT: Mapping[str, str] = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/nonexistent",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+}
+"""All that a command in a container gets of an environment, before the caller's own."""
+
+
+class User(IntEnum):
+    """Who a command runs as; the group has the same number."""
+
+    ROOT = 0
+    BUILD = 65533
+    """Nobody's number: Debian gives out none above 64999 but 65534, systemd none above
+    65519 (Debian Policy 9.2.2, systemd's UIDS-GIDS)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """A folder of the host's that commands in a container see and can write to."""
+
+    host: Path
+    inside: str
+
+
+class Container(Protocol):
+    """A container: entered with ``with``, gone after it."""
+
+    name: str
+    """The engine: ``unshare`` …"""
+
+    def __enter__(self) -> Self:
+        """Start it. Raises BuildError if this engine does not work here."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop it and remove all that was written to it."""
+
+    def call(
+        self,
+        argv: Sequence[Arg],
+        *,
+        user: User = User.BUILD,
+        folder: str = "/",
+        env: Mapping[str, str] | None = None,
+        network: bool = False,
+        stdin: bytes | Path | None = None,
+        stdout: IO[bytes] | None = None,
+        timeout: float | None = None,
+        log: Path | None = None,
+        check: bool = True,
+        error: type[RespinError] = BuildError,
+        brief: str = "",
+        hint: str = "",
+    ) -> Completed:
+        """Run a command in it, to its end, and return its status and outputs.
+
+        ``folder`` is its working directory; ``env`` comes on top of ``BASE_ENVIRONMENT``
+        and nothing else does; without ``network`` there is none but loopback; ``stdin`` is
+        empty by default. The status is as a shell counts it: 128 + N for a command that
+        signal N killed, 126 or 127 for one that cannot be run, not 0 if the folder is not
+        there. ``timeout`` is in seconds; then everything of the command is killed and
+        ``error`` raised. The rest is as in ``command.run``. Raises BuildError, whatever
+        ``check`` says, if the container itself failed.
+        """
+
+
+def make_build_user(container: Container) -> None:
+    """Give the user that builds a name and the folder /build; called by an engine's start."""
+    number = int(User.BUILD)
+    for file, line in (
+        ("/etc/passwd", f"build:x:{number}:{number}:build:/nonexistent:/usr/sbin/nologin\n"),
+        ("/etc/group", f"build:x:{number}:\n"),
+    ):
+        container.call(["tee", "-a", file], user=User.ROOT, stdin=line.encode())
+    owner = [f"--owner={number}", f"--group={number}"]
+    container.call(["install", "-d", *owner, "/build"], user=User.ROOT)
+
+
+def copy_in(container: Container, files: Sequence[Path], folder: str) -> None:
+    """Copy files of the host's into a folder of the container, as the build's user."""
+    with tempfile.NamedTemporaryFile(suffix=".tar") as tmp:
+        with tarfile.open(fileobj=tmp, mode="w") as tar:
+            for file in files:
+                tar.add(file, arcname=file.name, recursive=False, filter=_anonymous)
+        tmp.flush()
+        argv = ["tar", "--extract", "--file=-", f"--directory={folder}", "--no-same-owner"]
+        container.call(argv, stdin=Path(tmp.name), brief=f"copying into {folder} failed")
+
+
+def copy_out(container: Container, folder: str, names: Sequence[str], dest: Path) -> None:
+    """Copy files from a folder of the container into one of the host's.
+
+    What the container says is hostile: only regular files of just these names are taken.
+    Raises BuildError if one is missing or is something else.
+    """
+    for name in names:
+        if "/" in name or name in ("", ".", ".."):
+            raise BuildError(f"{name!r} is not the name of a file in {folder}")
+    with tempfile.TemporaryFile(dir=dest) as tmp:
+        argv = ["tar", "--create", "--file=-", "--format=pax", f"--directory={folder}", "--"]
+        container.call(
+            # "./": tar takes a name that begins with a dash for an option, even after "--".
+            [*argv, *(f"./{name}" for name in names)],
+            stdout=tmp,
+            brief=f"copying {', '.join(names)} out of {folder} failed",
+        )
+        tmp.seek(0)
+        try:
+            taken = _take(tmp, frozenset(names), dest)
+        except tarfile.TarError as e:
+            raise BuildError(f"what came out of {folder} is not a tar stream: {e}") from e
+    if missing := set(names) - taken:
+        raise BuildError(f"missing in {folder}: {', '.join(sorted(missing))}")
+
+
+def _anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    info.uid = info.gid = User.BUILD
+    info.uname = info.gname = ""
+    info.mode = 0o644
+    return info
+
+
+def _take(stream: IO[bytes], names: frozenset[str], dest: Path) -> set[str]:
+    """Write the members of a tar stream to ``dest``; return their names."""
+    taken: set[str] = set()
+    with tarfile.open(fileobj=stream, mode="r:") as tar:
+        for member in tar:
+            name = member.name.removeprefix("./")
+            source = tar.extractfile(member) if member.isreg() else None
+            if name not in names or source is None:
+                raise BuildError(f"{name!r} in the container is not a regular file as expected")
+            with (dest / name).open("xb") as out:
+                while chunk := source.read(1 << 20):
+                    out.write(chunk)
+            taken.add(name)
+    return taken
