@@ -112,7 +112,7 @@ def _key(
         release.codename,
         str(strip),
         *sorted(f"{s.keyring.name} {s.uri}" for s in sources),
-        *sorted(set(packages)),
+        *(sorted(set(packages)) if not key else ()),
         "",
         *sorted(f"{p.name} {p.version} {p.architecture}" for p in key),
     )

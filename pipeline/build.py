@@ -1,0 +1,258 @@
+"""Build a source package in a container: no network, no privilege, nothing of the host's.
+
+The same source in a root of the same packages gives the same .deb, byte for byte, whoever
+builds it and wherever: path, user, environment and time are fixed inside the container.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from debian.deb822 import Changes, Dsc
+from debian.debian_support import Version
+
+from pipeline.archives.apt import AptArchive
+from pipeline.cache import Cache, file_sha256
+from pipeline.command import tail
+from pipeline.containers import Container, Share, roots
+from pipeline.containers.base import copy_in, copy_out
+from pipeline.containers.namespaces import own_folder
+from pipeline.containers.unshare import Unshare
+from pipeline.errors import BuildError
+from pipeline.model import Artifact, Built, Package, Release
+from pipeline.progress import Stage
+
+TIME_LIMIT = 4 * 3600.0
+"""Seconds after which a build is taken for one that hangs."""
+
+TOOLS = ("build-essential", "fakeroot", "ccache")
+"""What a build's root has besides essential packages and build dependencies. ccache is the
+release's own: the host's might not run there."""
+
+ERROR_LINES = 5
+LOG_LINES = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildRoot:
+    """A root in which a source can be built."""
+
+    tree: Path
+    release: Release
+    packages: tuple[Package, ...]
+
+    @property
+    def architecture(self) -> str:
+        """Debian's name of what it builds for."""
+        return next(p.architecture for p in self.packages if p.name == "dpkg")
+
+
+def prepare(
+    archive: AptArchive, dsc: Path, cache: Cache, *, log_dir: Path, stage: Stage
+) -> BuildRoot:
+    """Return the root for a source: its build dependencies installed, from the cache if there.
+
+    Raises BuildError for a build dependency that does not exist, or a root that cannot be
+    made.
+    """
+    # A build may count on Essential packages and build-essential (Debian Policy 4.2), no more.
+    names = [*archive.essential(()), *TOOLS]
+    key = archive.closure(names, dsc=dsc)
+    stage.note(f"root of {len(key)} packages")
+    tree = roots.root_tree(
+        archive.sources, archive.release, names, cache, key=key, log=log_dir / "root.log"
+    )
+    return BuildRoot(tree=tree, release=archive.release, packages=roots.packages_of(tree))
+
+
+def build(
+    root: BuildRoot,
+    dsc: Path,
+    version: str,
+    epoch: int,
+    dest: Path,
+    *,
+    cache: Cache,
+    log_dir: Path,
+    stage: Stage,
+    jobs: int | None = None,
+) -> Built:
+    """Build the binary packages of ``dsc`` and leave them in ``dest``, a new folder.
+
+    ``version`` is what must come of it, ``epoch`` the seconds since 1970 that the build
+    takes for the present, ``jobs`` how many compilers run at once (default: one per CPU
+    that this process may use). The log is ``log_dir/build.log``. Raises BuildError; ``dest``
+    is then not there.
+    """
+    log = log_dir / "build.log"
+    started = time.monotonic()
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{dest.name}.", dir=dest.parent))
+    try:
+        part.chmod(0o755)
+        container = Unshare(
+            root.tree,
+            own_folder(cache, "work"),
+            shares=[Share(host=_ccache(cache, root), inside="/ccache")],
+        )
+        with container:
+            if not container.overlay:
+                stage.note("no overlay can be mounted here: working on a copy of the root")
+            made = _build(container, root, dsc, version, epoch, log, stage, jobs)
+            copy_out(container, "/build", [made], part)
+            names = _names_in(part / made, version)
+            copy_out(container, "/build", names, part)
+            hits = _ccache_results(container)
+        for each in Changes((part / made).read_bytes())["Checksums-Sha256"]:
+            if file_sha256(part / each["name"]) != each["sha256"]:
+                raise BuildError(f"{each['name']} is not the file that {made} lists")
+        part.rename(dest)
+    except OSError as e:
+        raise _from_os(e, dest) from e
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    artifacts = [_artifact(dest / name) for name in (made, *names)]
+    return Built(
+        version=version,
+        debs=tuple(a for a in artifacts if a.path.suffix in (".deb", ".ddeb")),
+        changes=artifacts[0],
+        buildinfo=next(a for a in artifacts if a.path.suffix == ".buildinfo"),
+        container=container.name,
+        root=root.packages,
+        seconds=round(time.monotonic() - started, 3),
+        ccache=hits,
+    )
+
+
+def _build(
+    container: Container,
+    root: BuildRoot,
+    dsc: Path,
+    version: str,
+    epoch: int,
+    log: Path,
+    stage: Stage,
+    jobs: int | None,
+) -> str:
+    """Unpack the source and build it; return the name of the .changes in /build."""
+    fields = Dsc(dsc.read_bytes())
+    name = fields["Source"]
+    files = [dsc.parent / each["name"] for each in fields["Checksums-Sha256"]]
+    upstream = Version(version).upstream_version
+    folder = f"/build/{name}-{upstream}"
+    copy_in(container, [dsc, *files], "/build")
+    container.call(
+        ["dpkg-source", "--no-check", "-x", f"/build/{dsc.name}", folder],
+        folder="/build",
+        log=log,
+        brief=f"{dsc.name} cannot be unpacked",
+    )
+    jobs = jobs or len(os.sched_getaffinity(0))
+    stage.note(f"dpkg-buildpackage with {jobs} jobs")
+    done = container.call(
+        ["dpkg-buildpackage", "-b", "-us", "-uc", f"-j{jobs}"],
+        folder=folder,
+        env={**_environment(), "SOURCE_DATE_EPOCH": str(epoch)},
+        timeout=TIME_LIMIT,
+        log=log,
+        check=False,
+        brief=f"{name} {version} was not built",
+    )
+    if done.status != 0:
+        raise _explain(name, version, done.status, log, container)
+    plain = re.sub(r"^\d+:", "", version)
+    return f"{name}_{plain}_{root.architecture}.changes"
+
+
+def _environment() -> Mapping[str, str]:
+    """Return the environment of a build, on top of the container's own."""
+    return {
+        "PATH": "/usr/lib/ccache:/usr/sbin:/usr/bin:/sbin:/bin",
+        # debhelper gives a build a HOME of its own, where ccache would begin anew.
+        "CCACHE_DIR": "/ccache",
+        "CCACHE_BASEDIR": "/build",
+        "CCACHE_COMPILERCHECK": "content",
+        "CCACHE_MAXSIZE": "500M",
+        # The user inside is a subordinate id outside: without this the user outside could
+        # not remove the cache. The folder above it is closed to everybody else.
+        "CCACHE_UMASK": "000",
+        "CCACHE_STATSLOG": "/build/ccache.stats",
+    }
+
+
+def _ccache(cache: Cache, root: BuildRoot) -> Path:
+    """Return the folder of ccache for builds in this release.
+
+    What is in it ends up in packages: it lies in a folder that only this user can enter.
+    ccache itself sees to several builds at once.
+    """
+    release = f"{root.release.distro}-{root.release.codename}-{root.architecture}"
+    folder = own_folder(cache, "ccache") / release
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o777)
+    return folder
+
+
+def _ccache_results(container: Container) -> dict[str, int]:
+    """Count what ccache says of each compilation (one that is older than 4.4 says nothing)."""
+    done = container.call(["cat", "/build/ccache.stats"], check=False)
+    lines = done.text.splitlines() if done.status == 0 else []
+    return dict(sorted(Counter(line for line in lines if re.fullmatch(r"[a-z_]+", line)).items()))
+
+
+def _names_in(changes: Path, version: str) -> list[str]:
+    """Return the files that a .changes lists; raise BuildError if it is not that of ``version``."""
+    fields = Changes(changes.read_bytes())
+    if fields.get("Version") != version:
+        raise BuildError(f"{changes.name} is of version {fields.get('Version')}, not {version}")
+    names = [each["name"] for each in fields.get("Checksums-Sha256", [])]
+    if not any(n.endswith(".deb") for n in names) or not any(
+        n.endswith(".buildinfo") for n in names
+    ):
+        raise BuildError(f"{changes.name} lists no package: {', '.join(names)}")
+    return names
+
+
+def _artifact(path: Path) -> Artifact:
+    return Artifact(path=path, size=path.stat().st_size, sha256=file_sha256(path))
+
+
+def _explain(name: str, version: str, status: int, log: Path, container: Container) -> BuildError:
+    """Return the error of a build that ended with ``status``."""
+    text = log.read_bytes()
+    lines = text.decode("utf-8", "replace").splitlines()
+    end = tail(text, LOG_LINES)
+    full = os.strerror(errno.ENOSPC)
+    if any(full in line for line in lines[-500:]):
+        return BuildError(
+            f"the disk became full while {name} {version} was built",
+            details=f"{end}\nThe whole log: {log}",
+            hint="free some space, or name a cache folder on another disk with --cache DIR",
+        )
+    errors = [line for line in lines if re.search(r": (fatal )?error: |\*\*\* ", line)]
+    shown = [line for line in errors if line not in end][:ERROR_LINES]
+    return BuildError(
+        f"{name} {version} does not build: dpkg-buildpackage ended with status {status}",
+        details="\n".join([*shown, end, f"The whole log: {log}"]),
+        hint="the first error is in the log; what the root contained is in report.json",
+    )
+
+
+def _from_os(e: OSError, dest: Path) -> BuildError:
+    """Return what became of a system call that failed on our side."""
+    if e.errno == errno.ENOSPC:
+        return BuildError(
+            "the disk became full during the build",
+            details=str(e),
+            hint="free some space, or name other folders with --cache DIR and --out DIR",
+        )
+    return BuildError(f"the packages could not be written to {dest}", details=str(e))
