@@ -126,21 +126,27 @@ def _security_suite(release: Release) -> str:
 
 
 def sources(
-    release: Release, *, mirror: str | None = None, keyring: Path | None = None
+    release: Release,
+    *,
+    mirror: str | None = None,
+    keyring: Path | None = None,
+    etc: Path = machine.ETC,
+    lists: Path = machine.LISTS,
 ) -> tuple[AptSource, ...]:
     """Return the release's pockets: release, updates, security.
 
     The archive is ``mirror``; else what this machine's apt uses for that distro; else the
     distro's default. With ``mirror`` every pocket is looked for there, and Debian's security
     pocket also beside it (``…/debian`` → ``…/debian-security``); apt's update finds out
-    which exist. ``keyring`` replaces the distro's own. Raises UsageError if there is no
+    which exist. ``keyring`` replaces the distro's own; ``etc`` and ``lists`` are the folders
+    of the machine's apt. Raises UsageError if there is no
     keyring, or no mirror is known.
     """
     keys = keyring or keyring_for(release)
     if mirror is not None:
         base, security = _siblings(mirror.rstrip("/"), release)
     else:
-        base, security = _machine_mirrors(release, keys)
+        base, security = _machine_mirrors(release, keys, etc, lists)
         base = base or _default_mirror(release, security=False)
         if release.codename != "sid":
             security = security or _default_mirror(release, security=True)
@@ -170,7 +176,7 @@ def _siblings(mirror: str, release: Release) -> tuple[str, str]:
     return mirror, f"{mirror}-security" if beside else mirror
 
 
-def _machine_mirrors(release: Release, keys: Path) -> tuple[str, str]:
+def _machine_mirrors(release: Release, keys: Path, etc: Path, lists: Path) -> tuple[str, str]:
     """Return the archives (main, security) of the distro that this machine's apt uses, or ''.
 
     Other vendors use the same suite names, so an archive counts as the distro's if the index
@@ -181,11 +187,11 @@ def _machine_mirrors(release: Release, keys: Path) -> tuple[str, str]:
     ours |= {"stable", "testing", "unstable", "oldstable"} if release.distro == "debian" else set()
     found: dict[bool, list[str]] = {False: [], True: []}
     # What serves this very release comes first.
-    entries = sorted(machine.entries(), key=lambda e: _stem(e.suite) != release.codename)
+    entries = sorted(machine.entries(etc), key=lambda e: _stem(e.suite) != release.codename)
     for entry in entries:
         if _stem(entry.suite) not in ours or "main" not in entry.components:
             continue
-        signed = machine.signed_by(entry, keys)
+        signed = machine.signed_by(entry, keys, lists)
         usual = re.search(rf"/{release.distro}(-security)?$", entry.uri) is not None
         if signed or (signed is None and usual):
             found[re.search(r"-security$|/updates$", entry.suite) is not None].append(entry.uri)

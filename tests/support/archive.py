@@ -1,0 +1,216 @@
+"""A signed apt archive of the tests' own, served on loopback.
+
+with Signer("good") as signer, Archive(tmp_path, signer) as archive:
+    archive.add_source(dsc)
+    archive.add_deb(deb, suite="bookworm-security")
+    archive.publish()
+    sources = releases.sources(release, mirror=archive.url, keyring=archive.keyring)
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import http.server
+import shutil
+import subprocess
+import tempfile
+import threading
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+CUT = 100
+"""Bytes that a file shows of itself before a cut connection ends."""
+
+
+class Signer:
+    """An OpenPGP key, in a home of its own."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> Self:
+        # Short, for the path of gpg-agent's socket may have 107 characters.
+        self._home = Path(tempfile.mkdtemp(prefix="respin-gpg-", dir="/tmp"))
+        user = f"{self.name} <{self.name}@example.org>"
+        self._gpg("--passphrase", "", "--quick-generate-key", user, "ed25519", "sign", "never")
+        self.keyring = self._home / f"{self.name}.gpg"
+        self.keyring.write_bytes(self._gpg("--export"))
+        listing = self._gpg("--with-colons", "--list-keys").decode()
+        self.fingerprint = next(
+            line.split(":")[9] for line in listing.splitlines() if line.startswith("fpr:")
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        subprocess.run(["gpgconf", "--homedir", self._home, "--kill", "all"], check=True)
+        shutil.rmtree(self._home)
+
+    def _gpg(self, *argv: str, stdin: bytes = b"") -> bytes:
+        base = ("gpg", "--homedir", str(self._home), "--batch", "--quiet", "--pinentry-mode")
+        done = subprocess.run(
+            [*base, "loopback", *argv], input=stdin, check=True, capture_output=True
+        )
+        return done.stdout
+
+    def armored(self) -> bytes:
+        """Return the public key in ASCII armour."""
+        return self._gpg("--armor", "--export")
+
+    def clearsign(self, text: str) -> bytes:
+        """Return a text, signed."""
+        return self._gpg("--clearsign", stdin=text.encode())
+
+    def detach(self, data: bytes) -> bytes:
+        """Return a signature over data."""
+        return self._gpg("--armor", "--detach-sign", stdin=data)
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves files; those in ``cut`` end too early."""
+
+    def __init__(self, *args: object, archive: Archive, **kwargs: object) -> None:
+        self._archive = archive
+        super().__init__(*args, directory=str(archive.root), **kwargs)  # type: ignore[arg-type]
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def copyfile(self, source: object, outputfile: object) -> None:
+        """Send a file, or only its beginning."""
+        self._archive.requests.append(self.path)
+        if self.path.rpartition("/")[2] in self._archive.cut:
+            outputfile.write(source.read(CUT))  # type: ignore[attr-defined]
+        else:
+            super().copyfile(source, outputfile)  # type: ignore[arg-type]
+
+
+class Archive:
+    """A Debian archive in a folder, and its server."""
+
+    def __init__(
+        self, folder: Path, signer: Signer, *, suite: str = "bookworm", architecture: str = "amd64"
+    ) -> None:
+        """Begin an archive; what has no other suite goes into ``suite``."""
+        self.root = folder / "archive"
+        self.cut: set[str] = set()
+        self.requests: list[str] = []
+        """The paths of the files that were sent, oldest first."""
+        self.keyring = signer.keyring
+        self._signer = signer
+        self._suite = suite
+        self._architecture = architecture
+        self._suites = {suite}
+
+    def __enter__(self) -> Self:
+        self.root.mkdir(parents=True, exist_ok=True)
+        handler = partial(_Handler, archive=self)
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    @property
+    def url(self) -> str:
+        """The archive's address."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def _pool(self, suite: str | None) -> Path:
+        suite = suite or self._suite
+        self._suites.add(suite)
+        path = self.root / "pool" / suite
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def add_source(self, dsc: Path, *, suite: str | None = None) -> None:
+        """Add a source package: the .dsc and the files beside it that it names."""
+        pool = self._pool(suite)
+        shutil.copy(dsc, pool)
+        for line in dsc.read_text().splitlines():
+            words = line.split()
+            if line.startswith(" ") and len(words) == 3 and (dsc.parent / words[2]).is_file():
+                shutil.copy(dsc.parent / words[2], pool)
+
+    def add_deb(self, deb: Path, *, suite: str | None = None) -> None:
+        """Add a binary package."""
+        shutil.copy(deb, self._pool(suite))
+
+    def publish(
+        self,
+        *,
+        signer: Signer | None = None,
+        date: datetime | None = None,
+        valid_until: datetime | None = None,
+    ) -> None:
+        """Write and sign the indexes of every suite over what was added.
+
+        ``signer`` signs in place of the archive's own key. An index is valid for a week from
+        its ``date`` (default: an hour ago) unless ``valid_until`` says otherwise.
+        """
+        for suite in sorted(self._suites):
+            self._pool(suite)
+            self._publish(suite, signer or self._signer, date, valid_until)
+
+    def _publish(
+        self, suite: str, signer: Signer, date: datetime | None, valid_until: datetime | None
+    ) -> None:
+        dists = self.root / "dists" / suite
+        lists = {
+            f"main/binary-{self._architecture}/Packages": (
+                *("dpkg-scanpackages", "--multiversion", f"--arch={self._architecture}"),
+                f"pool/{suite}",
+            ),
+            "main/source/Sources": ("dpkg-scansources", f"pool/{suite}"),
+        }
+        sums = []
+        for name, argv in lists.items():
+            plain = subprocess.run(argv, cwd=self.root, check=True, capture_output=True).stdout
+            (dists / name).parent.mkdir(parents=True, exist_ok=True)
+            for path, data in ((name, plain), (f"{name}.gz", gzip.compress(plain, mtime=0))):
+                (dists / path).write_bytes(data)
+                sums.append(f" {hashlib.sha256(data).hexdigest()} {len(data)} {path}")
+        made = date or datetime.now(UTC) - timedelta(hours=1)
+        until = valid_until or made + timedelta(days=7)
+        release = "\n".join(
+            (
+                *("Origin: Debian", "Label: Debian", f"Suite: {suite}", f"Codename: {suite}"),
+                f"Date: {_date(made)}",
+                f"Valid-Until: {_date(until)}",
+                f"Architectures: {self._architecture}",
+                *("Components: main", "SHA256:", *sums, ""),
+            )
+        )
+        (dists / "InRelease").write_bytes(signer.clearsign(release))
+
+    def corrupt(self, name: str, how: str = "bytes") -> None:
+        """Spoil a published file, found by its name anywhere in the archive.
+
+        ``bytes``: other content of the same length; ``truncate``: shorter; ``remove``: gone;
+        ``cut``: whole on disk, but the connection ends while it is sent.
+        """
+        found = [p for p in self.root.rglob(name) if p.is_file()]
+        assert found, f"{name} is not in the archive"
+        for path in found:
+            data = path.read_bytes()
+            if how == "bytes":
+                path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+            elif how == "truncate":
+                path.write_bytes(data[: len(data) // 2])
+            elif how == "remove":
+                path.unlink()
+            elif how == "cut":
+                assert len(data) > CUT
+                self.cut.add(name)
+            else:
+                raise AssertionError(how)
+
+
+def _date(when: datetime) -> str:
+    return when.astimezone(UTC).strftime("%a, %d %b %Y %H:%M:%S UTC")

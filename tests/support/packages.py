@@ -1,0 +1,109 @@
+"""Small Debian packages for tests: made in a fraction of a second, by dpkg's own tools."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+DATE = "Mon, 02 Jan 2023 03:04:05 +0000"
+ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": "1672628645"}
+
+RULES = """#!/usr/bin/make -f
+%:
+\tdh $@
+"""
+
+
+def make_source(
+    folder: Path,
+    *,
+    name: str = "iproute2",
+    version: str = "6.1.0-3",
+    files: Mapping[str, str] | None = None,
+    build_depends: str = "debhelper-compat (= 13)",
+) -> Path:
+    """Make a source package, format 3.0 (quilt), and return its .dsc.
+
+    ``files`` are those of the upstream tarball, by path.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    upstream = version.rpartition("-")[0]
+    tree = folder / f"{name}-{upstream}"
+    for path, text in (files or {"README": f"{name} {upstream}\n"}).items():
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / path).write_text(text)
+    tarball = f"{name}_{upstream}.orig.tar.gz"
+    # Two revisions of one upstream version share their tarball, byte for byte.
+    same = (
+        "--sort=name",
+        "--mtime=@0",
+        "--owner=0",
+        "--group=0",
+        "--numeric-owner",
+        "--mode=go=rX",
+    )
+    subprocess.run(
+        ["tar", *same, "--use-compress-program=gzip -n", "-cf", tarball, tree.name],
+        cwd=folder,
+        check=True,
+    )
+    debian = {
+        "source/format": "3.0 (quilt)\n",
+        "changelog": f"{name} ({version}) unstable; urgency=medium\n\n  * Test.\n\n"
+        f" -- A Tester <tester@example.org>  {DATE}\n",
+        "control": f"Source: {name}\nMaintainer: A Tester <tester@example.org>\n"
+        f"Section: net\nPriority: optional\nStandards-Version: 4.6.2\n"
+        f"Build-Depends: {build_depends}\n\n"
+        f"Package: {name}\nArchitecture: any\nDescription: a test\n A test.\n",
+        "rules": RULES,
+    }
+    for path, text in debian.items():
+        (tree / "debian" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / "debian" / path).write_text(text)
+    (tree / "debian/rules").chmod(0o755)
+    subprocess.run(
+        ["dpkg-source", "-b", tree.name],
+        cwd=folder,
+        check=True,
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+    )
+    return folder / f"{name}_{version}.dsc"
+
+
+def make_deb(
+    folder: Path,
+    name: str,
+    version: str = "1.0-1",
+    *,
+    architecture: str = "all",
+    fields: Mapping[str, str] | None = None,
+    files: Mapping[str, str] | None = None,
+) -> Path:
+    """Make a binary package and return the .deb; ``fields`` go into its control file."""
+    tree = folder / f".{name}-{version}"
+    control = {
+        "Package": name,
+        "Version": version,
+        "Architecture": architecture,
+        "Maintainer": "A Tester <tester@example.org>",
+        "Priority": "optional",
+        "Section": "misc",
+        **(fields or {}),
+        "Description": "a test",
+    }
+    (tree / "DEBIAN").mkdir(parents=True)
+    (tree / "DEBIAN/control").write_text("".join(f"{k}: {v}\n" for k, v in control.items()))
+    for path, text in (files or {f"usr/share/{name}": f"{version}\n"}).items():
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / path).write_text(text)
+    deb = folder / f"{name}_{version.rpartition(':')[2]}_{architecture}.deb"
+    subprocess.run(
+        ["dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, deb],
+        check=True,
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+    )
+    return deb

@@ -1,0 +1,82 @@
+"""The real thing for tests: Debian 12's archive, its iproute2 and a root to build it in.
+
+Kept in a cache of the tests' own (RESPIN_TEST_CACHE, or else in the user's cache folder),
+so that only the first run of the tests pays for it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from pathlib import Path
+
+import platformdirs
+
+from pipeline import build, command, releases
+from pipeline.archives.apt import AptArchive
+from pipeline.cache import Cache
+from pipeline.containers import namespaces
+from pipeline.model import Source
+from pipeline.progress import QUIET
+
+VERSION = "6.1.0-3"
+TINY = Path(__file__).with_name("tiny")
+
+
+@functools.cache
+def cache() -> Cache:
+    """Return the cache of the tests."""
+    named = os.environ.get("RESPIN_TEST_CACHE")
+    return Cache(Path(named) if named else platformdirs.user_cache_path("respin-tests"))
+
+
+@functools.cache
+def archive() -> AptArchive:
+    """Return the archive of Debian 12."""
+    release = releases.find("bookworm")
+    return AptArchive(release, releases.sources(release), cache())
+
+
+@functools.cache
+def source() -> Source:
+    """Return iproute2 6.1.0-3 as Debian released it."""
+    dest = cache().folder("sources") / f"{os.getpid()}"
+    return archive().fetch_source("iproute2", VERSION, dest)
+
+
+@functools.cache
+def root() -> build.BuildRoot:
+    """Return the root in which it is built."""
+    folder = cache().root / "logs"
+    return build.prepare(archive(), source().dsc, cache(), log_dir=folder, stage=QUIET)
+
+
+def tiny(folder: Path, *, version: str = "1.0", depends: str = "", **files: str) -> Path:
+    """Make the source package ``tiny`` in ``folder`` and return its .dsc.
+
+    ``files`` replace its own by name, with ``_`` for the dot.
+    """
+    tree = folder / f"tiny-{version}"
+    (tree / "debian" / "source").mkdir(parents=True)
+    for path in sorted(p for p in TINY.rglob("*") if p.is_file()):
+        text = path.read_text().replace("@VERSION@", version)
+        text = text.replace("@DEPENDS@", f", {depends}" if depends else "")
+        (tree / path.relative_to(TINY)).write_text(text)
+    for name, text in files.items():
+        (tree / name.replace("_", ".")).write_text(text)
+    (tree / "debian" / "rules").chmod(0o755)
+    command.run(["dpkg-source", "--build", tree.name], cwd=folder)
+    return folder / f"tiny_{version}.dsc"
+
+
+def on_small_disk(folder: Path, size: str, script: Path, *args: str | Path) -> command.Completed:
+    """Run a Python script in namespaces where ``folder`` is a disk of ``size`` (mount(8))."""
+    paths = [str(Path(build.__file__).parents[1]), str(Path(__file__).parents[1]), *sys.path]
+    return command.run(
+        [*namespaces.unshare(), "sh", Path(__file__).with_name("small-disk.sh"), folder, size]
+        + [sys.executable, "-W", "error", script, *args],
+        env={"PATH": namespaces.PATH, "PYTHONPATH": ":".join(filter(None, paths))},
+        check=False,
+        timeout=300,
+    )

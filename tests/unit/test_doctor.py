@@ -1,0 +1,61 @@
+"""The parts of the doctor that look at files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import doctor
+
+STAGES = {"fetch", "diagnose", "patch", "build", "smoke", "test"}
+
+
+def test_needs_of_the_project() -> None:
+    found = doctor.needs()
+    assert len({n.package for n in found}) == len(found) > 10
+    assert set().union(*(n.stages for n in found)) <= STAGES
+    assert {"dpkg-dev", "mmdebstrap", "coccinelle"} <= {n.package for n in found}
+
+
+def test_needs(tmp_path: Path) -> None:
+    path = tmp_path / "packages.txt"
+    path.write_text("# a comment\n\nfoo   /usr/share/foo   fetch,build\n")
+    assert doctor.needs(path) == (
+        doctor.Need(package="foo", shown_by="/usr/share/foo", stages=("fetch", "build")),
+    )
+
+
+def test_a_package_that_is_missing_is_mended_by_apt() -> None:
+    need = doctor.Need(package="foo", shown_by="/nowhere/foo", stages=("fetch",))
+    check = doctor._package(need)
+    assert not check.ok and check.mend == "apt-get install foo"
+    there = doctor._package(doctor.Need(package="sh", shown_by="sh", stages=("fetch",)))
+    assert there.ok and not there.mend and there.found.endswith("/sh")
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("", 0),
+        ("tester:100000:65536\n", 65536),
+        ("1000:100000:65536\n", 65536),
+        ("tester:100000:1000\ntester:200000:70000\n", 70000),
+        ("other:100000:65536\n", 0),
+        ("tester2:100000:65536\n", 0),
+        ("tester:100000:many\n", 0),
+        ("tester\n", 0),
+    ],
+)
+def test_subids(tmp_path: Path, text: str, count: int) -> None:
+    path = tmp_path / "subuid"
+    path.write_text(text)
+    assert doctor.subid_count(path, "tester", 1000) == count
+    assert doctor.subid_count(tmp_path / "none", "tester", 1000) == 0
+
+
+def test_cache(tmp_path: Path) -> None:
+    assert all(c.ok or c.what == "disk space" for c in doctor._cache(tmp_path / "cache"))
+    (tmp_path / "file").touch()
+    (broken,) = doctor._cache(tmp_path / "file")
+    assert not broken.ok and "cannot be written" in broken.found and "--cache" in broken.mend
