@@ -14,6 +14,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -106,6 +107,20 @@ def stop_all() -> None:
         groups = tuple(_running)
     for group in groups:
         _kill(group, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def threads(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Yield threads for work that overlaps; if the block fails, their commands are stopped."""
+    pool = ThreadPoolExecutor(workers)
+    try:
+        yield pool
+    except BaseException:
+        stop_all()
+        pool.shutdown(wait=True, cancel_futures=True)
+        _stopping.clear()
+        raise
+    pool.shutdown()
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from debian.changelog import Changelog, ChangelogParseError
+from debian.changelog import ChangeBlock, Changelog, ChangelogParseError
 
 from pipeline import command, versions
 from pipeline.data import data_path, render
@@ -38,8 +38,10 @@ def mend(tree: Path, fix: Fix) -> tuple[str, ...]:
     before = {f: (tree / f).read_text("utf-8", "surrogateescape") for f in files}
     command.run(
         # --smpl-spacing: the spacing of the semantic patch, not Coccinelle's own.
-        ["spatch", "--very-quiet", "--no-show-diff", "--smpl-spacing", "--in-place"]
-        + ["--sp-file", str(fix.fix_cocci), *files],
+        [
+            *("spatch", "--very-quiet", "--no-show-diff", "--smpl-spacing", "--in-place"),
+            *("--sp-file", str(fix.fix_cocci), *files),
+        ],
         cwd=tree,
         timeout=SPATCH_SECONDS,
         error=PatchError,
@@ -114,12 +116,7 @@ def changelog_entry(
     The date is the distro's own plus one second per rebuild, so that the same input gives
     the same output. Raises PatchError if the changelog cannot be read.
     """
-    try:
-        log = Changelog(text, strict=True, max_blocks=1)
-        top = log[0]
-        date = email.utils.parsedate_to_datetime(str(top.date))
-    except (ChangelogParseError, ValueError, TypeError, IndexError) as e:
-        raise PatchError("debian/changelog could not be read", details=str(e)) from e
+    top, date = _newest_entry(text)
     date += datetime.timedelta(seconds=number)
     log = Changelog()
     log.new_block(
@@ -138,6 +135,20 @@ def changelog_entry(
         log.add_change(f"    (debian/patches/{patch_name(fix)})")
     log.add_change("")
     return f"{str(log).strip()}\n\n{text}", date
+
+
+def _newest_entry(text: str) -> tuple[ChangeBlock, datetime.datetime]:
+    try:
+        top = Changelog(text, strict=True, max_blocks=1)[0]
+        return top, email.utils.parsedate_to_datetime(str(top.date))
+    except (ChangelogParseError, ValueError, TypeError, IndexError) as e:
+        raise PatchError("debian/changelog could not be read", details=str(e)) from e
+
+
+def changelog_epoch(tree: Path) -> int:
+    """Return the date of a source tree's newest changelog entry, in seconds since 1970."""
+    text = (tree / "debian/changelog").read_text("utf-8")
+    return int(_newest_entry(text)[1].timestamp())
 
 
 def patch_name(fix: Fix) -> str:

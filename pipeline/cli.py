@@ -1,0 +1,268 @@
+"""The command line: arguments in, one call, words and an exit code out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from pipeline import __version__, diagnose, doctor, fixes, releases, report, terminal
+from pipeline import run as pipeline_run
+from pipeline.cache import Cache
+from pipeline.errors import RespinError, UsageError
+from pipeline.report import Outcome, Report
+from pipeline.smoke import UserObject
+from pipeline.work import Order
+
+CODES = """\b
+Exit codes:
+  0  the outcome was reached        13  the build failed
+  1  a bug of respin                14  the smoke test failed
+  2  usage or configuration         15  the smoke test is not possible here
+  10 fetch or verification          16 the testbed was lost
+  11 diagnosis refused              17 publishing failed
+  12 patch or package edit refused  18 another run holds the lock
+"""
+
+_PATH = click.Path(path_type=Path)
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+Command = Callable[..., Any]
+
+
+def _source_options(command: Command) -> Command:
+    for option in reversed(
+        [
+            click.option("--release", help="Codename or number [default: this machine's]."),
+            click.option("--version", help="Version [default: the newest in the pockets]."),
+            click.option("--dsc", type=_FILE, help="A local source package instead."),
+            click.option("--mirror", metavar="URI", help="Archive [default: as apt uses here]."),
+            click.option("--keyring", type=_FILE, help="Keys that may sign its index."),
+            click.option("--fix", "fix", multiple=True, metavar="NAME", help="Only this fix."),
+            click.option("--out", type=_PATH, help="The run's folder [default: respin-RELEASE]."),
+            click.option(
+                "--number",
+                type=click.IntRange(1, 999),
+                default=1,
+                help="Which rebuild of one distro version: the N of +bpfN [default: 1].",
+            ),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def _common_options(command: Command) -> Command:
+    for option in reversed(
+        [
+            click.option("--cache", type=_PATH, help="[default: $RESPIN_CACHE or ~/.cache/respin]"),
+            click.option("--json", "as_json", is_flag=True, help="The report on standard output."),
+            click.option("--verbose", "-v", is_flag=True, help="Say what each stage does."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=CODES,
+)
+@click.version_option(__version__, prog_name="respin")
+def cli() -> None:
+    """Rebuild a distro's iproute2 so that tc and ip load BPF objects with legacy maps again.
+
+    Fetches the exact source of the release, finds out what it needs, patches and rebuilds it
+    in a container, and proves on a real kernel, in a virtual machine, that the distro's
+    package fails where the new one works.
+
+    \b
+    respin run                      this machine's release
+    respin run --release trixie     another one
+    respin run --object prog.o      ... and my own object has to load, too
+    respin doctor                   what this machine lacks for it
+    """
+
+
+def _order(options: dict[str, Any], **more: Any) -> Order:
+    return Order(
+        release=releases.find(options["release"]),
+        version=options["version"],
+        dsc=options["dsc"],
+        mirror=options["mirror"],
+        keyring=options["keyring"],
+        fixes=fixes.choose(options["fix"]),
+        number=options["number"],
+        cache=Cache(options["cache"]),
+        **more,
+    )
+
+
+def _objects(names: tuple[str, ...], way: str) -> tuple[UserObject, ...]:
+    objects = []
+    for name in names:
+        path, section = Path(name), None
+        if not path.exists() and ":" in name:
+            head, _, section = name.rpartition(":")
+            path = Path(head)
+        if not path.is_file():
+            raise UsageError(
+                f"--object {name}: there is no such file", hint="give FILE or FILE:SECTION"
+            )
+        objects.append(UserObject(path=path, section=section, way=way))
+    return tuple(objects)
+
+
+@cli.command()
+@_source_options
+@click.option(
+    "--object",
+    "objects",
+    multiple=True,
+    metavar="FILE[:SECTION]",
+    help="An object of yours that the new package must load.",
+)
+@click.option(
+    "--way",
+    type=click.Choice(["tc", "xdp"]),
+    default="tc",
+    help="How your objects are attached [default: tc].",
+)
+@click.option(
+    "--case",
+    "cases",
+    multiple=True,
+    metavar="NAME",
+    help="Only this smoke case [default: the short set].",
+)
+@click.option("--prove", is_flag=True, help="Smoke-test also where no fix is needed.")
+@click.option("--keep", is_flag=True, help="Keep the unfinished folder of a failed run.")
+@_common_options
+def run(**options: Any) -> None:
+    """From fetch to proof: leave the fixed .deb, the patch and the report in a folder.
+
+    The paths of the new .debs go to standard output.
+    """
+    order = _order(
+        options,
+        cases=options["cases"] or None,
+        objects=_objects(options["objects"], options["way"]),
+        prove=options["prove"],
+        keep=options["keep"],
+    )
+    _go(pipeline_run.run, order, options)
+
+
+@cli.command()
+@_source_options
+@_common_options
+def patch(**options: Any) -> None:
+    """Fetch to patch: leave the patched source package in a folder, and build nothing."""
+    _go(pipeline_run.patch_only, _order(options), options)
+
+
+def _go(what: Callable[..., Report], order: Order, options: dict[str, Any]) -> None:
+    out = options["out"] or Path(f"respin-{order.release.codename}")
+    with terminal.Terminal(verbose=options["verbose"]) as shown:
+        done = what(order, out, shown)
+    terminal.show_report(done)
+    if options["as_json"]:
+        click.echo(json.dumps(report.to_json(done, out.absolute()), indent=2))
+    elif done.built:
+        for deb in done.built.debs:
+            click.echo(deb.path)
+    elif done.outcome is Outcome.PATCHED and done.patched:
+        click.echo(done.patched.dsc)
+
+
+@cli.command(name="diagnose")
+@click.option(
+    "--tree",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="An unpacked source.",
+)
+@click.option("--dsc", type=_FILE, help="A source package.")
+@click.option("--fix", "fix", multiple=True, metavar="NAME", help="Only this fix.")
+@_common_options
+def diagnose_command(
+    tree: Path | None,
+    dsc: Path | None,
+    fix: tuple[str, ...],
+    cache: Path | None,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Say which fixes a source tree needs: exit 0 whatever the verdicts, 11 if any is unknown."""
+    if (tree is None) == (dsc is None):
+        raise UsageError("diagnose wants one of --tree and --dsc")
+    chosen = fixes.choose(fix)
+    with terminal.Terminal(verbose=verbose) as shown:
+        found = pipeline_run.diagnose_only(tree, dsc, chosen, shown)
+    if as_json:
+        click.echo(json.dumps(report.diagnosis_json(found), indent=2))
+    else:
+        terminal.show_findings(found)
+    diagnose.refuse_unknown(found)
+
+
+@cli.command(name="doctor")
+@_common_options
+def doctor_command(cache: Path | None, as_json: bool, verbose: bool) -> None:
+    """Say what this machine has and lacks for each stage, with the command that mends it."""
+    checks = doctor.examine(cache)
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(c) for c in checks], indent=2))
+    else:
+        terminal.show_doctor(checks)
+    if any(check.required and not check.ok for check in checks):
+        raise UsageError("this machine lacks something", hint="run the commands that are shown")
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell: eval "$(respin completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    complete = get_completion_class(shell)
+    if complete is None:
+        raise UsageError(f"there is no completion for {shell}")
+    click.echo(complete(cli, {}, "respin", "_RESPIN_COMPLETE").source())
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    # A timer's or a container's stop ends the run as Ctrl-C does, with nothing left behind.
+    raise KeyboardInterrupt
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and exit with the code that DESIGN gives."""
+    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGHUP, _terminate)
+    try:
+        cli.main(argv, prog_name="respin", standalone_mode=False)
+    except click.exceptions.Exit as e:
+        sys.exit(e.exit_code)
+    except click.ClickException as e:
+        e.show()
+        sys.exit(UsageError.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("respin: interrupted; nothing is left behind", err=True)
+        sys.exit(128 + signal.SIGINT)
+    except RespinError as e:
+        terminal.show_error(e)
+        sys.exit(e.exit_code)
+    except BrokenPipeError:
+        sys.exit(128 + signal.SIGPIPE)
+    except Exception:
+        traceback.print_exc()
+        click.echo("respin: this is a bug of respin; please report the lines above", err=True)
+        sys.exit(RespinError.exit_code)

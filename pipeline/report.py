@@ -1,0 +1,115 @@
+"""The report of a run: a record, and its JSON form.
+
+docs/report.md explains the form, templates/report.schema.json defines it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pipeline import __version__
+from pipeline.model import Built, Finding, Patched, SmokeReport, Source, VerifiedFile
+from pipeline.runfolder import REPORT
+
+SCHEMA = 1
+
+
+class Outcome(StrEnum):
+    """How a run ended that did not fail."""
+
+    FIXED = "fixed"
+    """Built, and proven on a real kernel against the package without the fix."""
+    PATCHED = "patched"
+    """The patched source package was made, and nothing else asked for."""
+    NOT_NEEDED = "not-needed"
+    """No fix is needed; nothing was built."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What one run observed; what it did not do is None."""
+
+    outcome: Outcome
+    source: Source
+    findings: tuple[Finding, ...]
+    patched: Patched | None = None
+    built: Built | None = None
+    control: tuple[VerifiedFile, ...] = ()
+    """The packages without the fix that the smoke test held ours against."""
+    smoke: SmokeReport | None = None
+    timings: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+def to_json(report: Report, folder: Path) -> dict[str, Any]:
+    """Return the report as JSON values; paths under ``folder`` become relative to it."""
+    values = dataclasses.asdict(report)
+    if values["patched"]:
+        del values["patched"]["source"]  # it stands beside it
+    return {
+        "schema": SCHEMA,
+        "tool": "iproute2-respin",
+        "tool_version": __version__,
+        **_plain(values, folder),
+    }
+
+
+def _plain(value: Any, folder: Path) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v, folder) for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(v, folder) for v in value]
+    if isinstance(value, Path):
+        return str(value.relative_to(folder)) if value.is_relative_to(folder) else str(value)
+    return value
+
+
+def moved(report: Report, old: Path, new: Path) -> Report:
+    """Return the report with every path under ``old`` put under ``new``."""
+
+    def move(value: Any) -> Any:
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            fields = {f.name: move(getattr(value, f.name)) for f in dataclasses.fields(value)}
+            return type(value)(**fields)
+        if isinstance(value, tuple):
+            return tuple(move(v) for v in value)
+        if isinstance(value, Path) and value.is_relative_to(old):
+            return new / value.relative_to(old)
+        return value
+
+    done: Report = move(report)
+    return done
+
+
+def diagnosis_json(findings: tuple[Finding, ...]) -> dict[str, Any]:
+    """Return findings as the JSON of ``respin diagnose --json``."""
+    return {
+        "schema": SCHEMA,
+        "fixes": [
+            {
+                "fix": finding.fix,
+                "verdict": finding.verdict,
+                "half": finding.half,
+                "sites": [
+                    {
+                        key: getattr(site, key)
+                        for key in ("function", "file", "line", "verdict", "reason")
+                    }
+                    | ({"text": site.text} if site.text else {})
+                    for site in finding.sites
+                ],
+            }
+            for finding in findings
+        ],
+    }
+
+
+def write(report: Report, folder: Path) -> None:
+    """Write report.json into a run's folder."""
+    text = json.dumps(to_json(report, folder), indent=2, ensure_ascii=False)
+    (folder / REPORT).write_text(text + "\n", "utf-8")

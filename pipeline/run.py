@@ -1,0 +1,122 @@
+"""One source, from fetch to proof. READ THIS FIRST.
+
+``run`` is the whole of it: fetch, diagnose, patch, build, smoke, report, one verb a line.
+The stages do not know each other; what one hands to the next is a record of model.py.
+The roots of container and guest are prepared while other stages go on.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+from pipeline import command, diagnose, fetch, releases, report
+from pipeline.fixes import Fix
+from pipeline.model import Finding, Source, Verdict
+from pipeline.progress import Journal, Progress
+from pipeline.report import Outcome, Report
+from pipeline.runfolder import open_run
+from pipeline.smoke import GuestImage
+from pipeline.work import Order, Work
+
+
+def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
+    """Fetch, diagnose, patch, build and prove one source; leave the run's folder at ``out``.
+
+    Returns the report that is in the folder. Raises the errors of the stages, and UsageError
+    if ``out`` is something else than an older run; ``out`` then is as it was.
+    """
+    with open_run(out, order.cache, keep=order.keep) as folder:
+        work = Work(order, folder, Progress(journal))
+        with work.scratch(), command.threads(3) as pool:
+            source = work.fetch()
+            findings = work.diagnose(work.tree(source))
+            needed = needed_fixes(order.fixes, findings)
+            image = pool.submit(work.prepare_guest) if needed or order.prove else None
+            if not needed:
+                done = not_needed(work, source, findings, image)
+            else:
+                root = pool.submit(work.prepare_root, source)
+                control = pool.submit(work.distro_package, source)
+                patched = work.patch(source, needed)
+                check = pool.submit(work.check_patched, patched)
+                built = work.build(root, patched)
+                check.result()
+                before = control.result() or work.build_control(root, source)
+                smoked = work.smoke(image, before, built, needed)
+                done = Report(
+                    outcome=Outcome.FIXED,
+                    source=source,
+                    findings=findings,
+                    patched=patched,
+                    built=built,
+                    control=before,
+                    smoke=smoked,
+                    timings=work.progress.timings,
+                )
+        report.write(done, folder.path)
+    return report.moved(done, folder.path, out.absolute())
+
+
+def patch_only(order: Order, out: Path, journal: Journal | None = None) -> Report:
+    """Do the first half of ``run``: leave the patched source package at ``out``."""
+    with open_run(out, order.cache, keep=order.keep) as folder:
+        work = Work(order, folder, Progress(journal))
+        with work.scratch():
+            source = work.fetch()
+            findings = work.diagnose(work.tree(source))
+            needed = needed_fixes(order.fixes, findings)
+            patched = work.patch(source, needed) if needed else None
+            if patched:
+                work.check_patched(patched)
+            done = Report(
+                outcome=Outcome.PATCHED if patched else Outcome.NOT_NEEDED,
+                source=source,
+                findings=findings,
+                patched=patched,
+                timings=work.progress.timings,
+            )
+        report.write(done, folder.path)
+    return report.moved(done, folder.path, out.absolute())
+
+
+def needed_fixes(fixes: Sequence[Fix], findings: Sequence[Finding]) -> tuple[Fix, ...]:
+    """Return the fixes that a source needs. Raises DiagnosisRefused if any verdict is unknown."""
+    diagnose.refuse_unknown(findings)
+    needed = {f.fix for f in findings if f.verdict is Verdict.NEEDED}
+    return tuple(fix for fix in fixes if fix.name in needed)
+
+
+def not_needed(
+    work: Work,
+    source: Source,
+    findings: tuple[Finding, ...],
+    image: Future[GuestImage] | None,
+) -> Report:
+    """Return the other good end: nothing to fix; where asked, that is proven too."""
+    before = work.distro_package(source) if image else ()
+    return Report(
+        outcome=Outcome.NOT_NEEDED,
+        source=source,
+        findings=findings,
+        control=before,
+        smoke=work.smoke(image, before, None, ()) if image and before else None,
+        timings=work.progress.timings,
+    )
+
+
+def diagnose_only(
+    tree: Path | None, dsc: Path | None, fixes: Sequence[Fix], journal: Journal | None = None
+) -> tuple[Finding, ...]:
+    """Diagnose an unpacked tree or a local .dsc, and do nothing else.
+
+    Raises FetchError if the .dsc cannot be read, DiagnosisRefused if there is no loader.
+    """
+    with Progress(journal).stage("diagnose") as stage, tempfile.TemporaryDirectory() as tmp:
+        if tree is None:
+            assert dsc is not None
+            source = fetch.local(dsc, Path(tmp) / "source", releases.find(None))
+            tree = fetch.unpack(source, Path(tmp) / "tree")
+        return diagnose.diagnose(tree, fixes, stage=stage)

@@ -1,0 +1,104 @@
+"""The folder that a run leaves behind: whole, or absent.
+
+It is made beside its final place and renamed when it is complete. Logs are written under
+the cache while the run goes on, so that those of a failed run can be read, and are copied
+into the folder at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.cache import Cache
+from pipeline.errors import UsageError
+
+REPORT = "report.json"
+KEPT_LOGS = 20
+"""Runs whose logs stay under the cache."""
+
+
+class RunFolder:
+    """A run's folder while it is being written."""
+
+    def __init__(self, path: Path, logs: Path) -> None:
+        self.path = path
+        self.logs = logs
+
+    def log(self, stage: str) -> Path:
+        """Return the log file of a stage."""
+        return self.logs / f"{stage}.log"
+
+
+def check(out: Path) -> None:
+    """Raise UsageError if ``out`` exists and is not a run of ours, or cannot be made."""
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if (out.exists() or out.is_symlink()) and not _is_ours(out):
+        raise UsageError(
+            f"{out} exists and is not a folder that respin wrote",
+            hint="name another folder with --out",
+        )
+    parent = out.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not os.access(parent, os.W_OK):
+        raise UsageError(f"{parent} cannot be written", hint="name another folder with --out")
+
+
+def _is_ours(out: Path) -> bool:
+    try:
+        report = json.loads((out / REPORT).read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(report, dict) and report.get("tool") == "iproute2-respin"
+
+
+@contextlib.contextmanager
+def open_run(out: Path, cache: Cache, *, keep: bool = False) -> Iterator[RunFolder]:
+    """Yield a folder to write into; put it in its place at the end.
+
+    An older run of ours at ``out`` is replaced. If the block fails nothing is at ``out``
+    that was not there before; with ``keep`` the unfinished folder stays where it is and a
+    note is added to the error.
+    """
+    check(out)
+    final = out.absolute()
+    final.parent.mkdir(parents=True, exist_ok=True)
+    logs = _log_folder(cache)
+    part = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}."))
+    try:
+        yield RunFolder(part, logs)
+        shutil.copytree(logs, part / "logs")
+        part.chmod(0o755)
+        _replace(part, final)
+    except BaseException as e:
+        if keep:
+            e.add_note(f"The unfinished run is kept in {part}")
+        else:
+            shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def _replace(part: Path, final: Path) -> None:
+    old = None
+    if final.exists():
+        old = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}.old."))
+        final.rename(old / "run")
+    part.rename(final)
+    if old:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _log_folder(cache: Cache) -> Path:
+    folder = cache.folder("logs")
+    for old in sorted(folder.iterdir())[:-KEPT_LOGS]:
+        shutil.rmtree(old, ignore_errors=True)
+    stamp = time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime())
+    return Path(tempfile.mkdtemp(dir=folder, prefix=stamp))

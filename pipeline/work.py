@@ -1,0 +1,247 @@
+"""The stages of one run, each with its folder, its log and its clock.
+
+pipeline/run.py calls these in order; here is only how each is called.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pipeline import build, diagnose, fetch, patch, releases, smoke
+from pipeline.archives.apt import AptArchive
+from pipeline.cache import Cache
+from pipeline.errors import FetchError, PatchError, SmokeFailed
+from pipeline.fixes import Fix
+from pipeline.model import (
+    Built,
+    CaseResult,
+    Finding,
+    Patched,
+    Release,
+    SmokeReport,
+    Source,
+    Verdict,
+    VerifiedFile,
+)
+from pipeline.progress import Progress
+from pipeline.runfolder import RunFolder
+
+PACKAGE = "iproute2"
+"""The source package, and the binary package that holds tc and ip."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What the user asks for."""
+
+    release: Release
+    fixes: tuple[Fix, ...]
+    cache: Cache
+    version: str | None = None
+    """None: the newest in the release's pockets."""
+    dsc: Path | None = None
+    """A local source package in place of the archive's."""
+    mirror: str | None = None
+    keyring: Path | None = None
+    number: int = 1
+    """Which rebuild of one distro version this is: the N of +bpfN."""
+    cases: tuple[str, ...] | None = None
+    objects: tuple[smoke.UserObject, ...] = ()
+    prove: bool = False
+    """Smoke-test the distro's own package where no fix is needed."""
+    keep: bool = False
+
+
+class Work:
+    """The stages of one run, each with its folder, its log and its clock."""
+
+    def __init__(self, order: Order, folder: RunFolder, progress: Progress) -> None:
+        self.order = order
+        self.folder = folder
+        self.progress = progress
+        self._scratch = folder.path / ".work"
+
+    @contextmanager
+    def scratch(self) -> Iterator[None]:
+        """Hold the folder for what is not part of the run's outcome."""
+        self._scratch.mkdir()
+        yield
+        shutil.rmtree(self._scratch)
+
+    @cached_property
+    def archive(self) -> AptArchive:
+        """The release's pockets."""
+        order = self.order
+        sources = releases.sources(order.release, mirror=order.mirror, keyring=order.keyring)
+        return AptArchive(order.release, sources, order.cache, log=self.folder.log("fetch"))
+
+    def fetch(self) -> Source:
+        """The exact source, verified."""
+        dest = self.folder.path / "source"
+        with self.progress.stage("fetch") as stage:
+            if self.order.dsc:
+                return fetch.local(self.order.dsc, dest, self.order.release)
+            return fetch.fetch(self.archive, self.order.version, dest, stage=stage)
+
+    def tree(self, source: Source) -> Path:
+        """The source as dpkg-source unpacks it."""
+        return fetch.unpack(source, self._scratch / "tree", log=self.folder.log("fetch"))
+
+    def _libraries(self) -> dict[str, str]:
+        names = {fix.requires.build_depends for fix in self.order.fixes if fix.requires}
+        found = {name: self.archive.candidate(name) for name in names}
+        return {name: package.version for name, package in found.items() if package}
+
+    def diagnose(self, tree: Path) -> tuple[Finding, ...]:
+        """The verdict of every fix."""
+        with self.progress.stage("diagnose") as stage:
+            return diagnose.diagnose(
+                tree, self.order.fixes, libraries=self._libraries(), stage=stage
+            )
+
+    def patch(self, source: Source, needed: Sequence[Fix]) -> Patched:
+        """The new source package."""
+        with self.progress.stage("patch") as stage:
+            return patch.patch(
+                source,
+                self._scratch / "tree",
+                needed,
+                self.folder.path / "patched",
+                number=self.order.number,
+                log=self.folder.log("patch"),
+                stage=stage,
+            )
+
+    def check_patched(self, patched: Patched) -> None:
+        """Hold the new source package against the diagnosis: nothing may be needed any more."""
+        made = fetch.local(patched.dsc, self._scratch / "patched", patched.source.release)
+        tree = fetch.unpack(made, self._scratch / "patched-tree", log=self.folder.log("patch"))
+        findings = diagnose.diagnose(tree, self.order.fixes, libraries=self._libraries())
+        left = [f.fix for f in findings if f.verdict not in (Verdict.FIXED, Verdict.ABSENT)]
+        if left:
+            raise PatchError(
+                f"the patched source still needs {', '.join(left)}",
+                hint="please report this source",
+            )
+
+    def prepare_root(self, source: Source) -> build.BuildRoot:
+        """The container's root, with the build dependencies."""
+        with self.progress.stage("build root") as stage:
+            return build.prepare(
+                self.archive,
+                source.dsc,
+                self.order.cache,
+                log_dir=self.folder.logs,
+                stage=stage,
+            )
+
+    def prepare_guest(self) -> smoke.GuestImage:
+        """The guest's kernel and root."""
+        with self.progress.stage("guest image") as stage:
+            return smoke.prepare(
+                self.archive, self.order.cache, log_dir=self.folder.logs, stage=stage
+            )
+
+    def distro_package(self, source: Source) -> tuple[VerifiedFile, ...]:
+        """The distro's own build of this very source, or nothing if there is none to be had."""
+        if self.order.dsc:
+            return ()
+        try:
+            return (
+                self.archive.fetch_binary(PACKAGE, source.version, self.folder.path / "control"),
+            )
+        except FetchError:
+            return ()  # superseded, or rebuilt: the source without our patch is built in its place
+
+    def build(self, root: Future[build.BuildRoot], patched: Patched) -> Built:
+        """The packages."""
+        ready = root.result()
+        with self.progress.stage("build") as stage:
+            return build.build(
+                ready,
+                patched.dsc,
+                patched.version,
+                patched.epoch,
+                self.folder.path / "debs",
+                cache=self.order.cache,
+                log_dir=self.folder.logs,
+                stage=stage,
+            )
+
+    def build_control(
+        self, root: Future[build.BuildRoot], source: Source
+    ) -> tuple[VerifiedFile, ...]:
+        """The source without our patch, built in the same root."""
+        dest = self.folder.path / "control"
+        epoch = patch.changelog_epoch(self._scratch / "tree")
+        with self.progress.stage("build control") as stage:
+            built = build.build(
+                root.result(),
+                source.dsc,
+                source.version,
+                epoch,
+                dest,
+                cache=self.order.cache,
+                log_dir=self.folder.logs,
+                stage=stage,
+            )
+        return tuple(
+            VerifiedFile(
+                path=deb.path,
+                size=deb.size,
+                sha256=deb.sha256,
+                verified="built here from the verified source, without our patch",
+            )
+            for deb in built.debs
+            if deb.path.name.startswith(f"{PACKAGE}_")
+        )
+
+    def smoke(
+        self,
+        image: Future[smoke.GuestImage],
+        before: Sequence[VerifiedFile],
+        built: Built | None,
+        needed: Sequence[Fix],
+    ) -> SmokeReport:
+        """The proof: what loads before and after, on the release's own kernel."""
+        ready = image.result()
+        turned: dict[str, list[str]] = {}
+        for fix in needed:
+            for case in fix.turns:
+                turned.setdefault(case, []).extend(fix.symptoms)
+        debs = built.debs if built else ()
+        with self.progress.stage("smoke") as stage:
+            seen = smoke.smoke(
+                ready,
+                before=[deb.path for deb in before],
+                after=[d.path for d in debs if d.path.name.startswith(f"{PACKAGE}_")],
+                turned=turned,
+                cases=self.order.cases,
+                objects=self.order.objects,
+                cache=self.order.cache,
+                log_dir=self.folder.logs,
+                stage=stage,
+            )
+        if not seen.ok:
+            raise SmokeFailed(
+                "the packages did not behave in the guest as they must",
+                details="\n".join(complaint for row in seen.cases for complaint in complaints(row)),
+                hint=f"the guest's console and each command's output are in {self.folder.logs}",
+            )
+        return seen
+
+
+def complaints(row: CaseResult) -> list[str]:
+    """Return, for each cell of a row that is not as it must be, a few lines that say why."""
+    cells = [("before", row.before), ("after", row.after)]
+    return [
+        f"{row.case} ({row.way}), {when}: {cell.why}\n$ {cell.command}\n{cell.output.strip()}"
+        for when, cell in cells
+        if cell is not None and not cell.ok
+    ]
