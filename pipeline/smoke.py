@@ -1,0 +1,252 @@
+"""The smoke stage: the packages in a guest of the release, loading real objects.
+
+One boot: the distro's package is installed and tried, then the new one over it. What is
+proven is what the guest's kernel counted; a package's word for it is not enough.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline import command, smokeplan
+from pipeline.archives.apt import AptArchive
+from pipeline.cache import Cache
+from pipeline.containers.roots import root_tar
+from pipeline.data import data_path
+from pipeline.errors import BuildError, SmokeFailed, SmokeImpossible, TestbedLost
+from pipeline.judge import Row, judge, read_tc
+from pipeline.model import CaseResult, Cell, Package, SmokeReport
+from pipeline.objects import UserObject, select
+from pipeline.progress import QUIET, Stage
+from pipeline.vm import image as images
+from pipeline.vm import kernel as kernels
+from pipeline.vm import qemu, results
+from pipeline.vm.image import GuestImage
+from pipeline.vm.machine import Machine, machine_for
+from pipeline.vm.results import Transcript
+
+__all__ = ["GuestImage", "UserObject", "prepare", "smoke"]
+
+SECONDS = 120.0
+"""How long a guest may take: it takes 10 s in emulation on two idle cores."""
+
+
+def prepare(
+    archive: AptArchive, cache: Cache, *, log_dir: Path, stage: Stage = QUIET
+) -> GuestImage:
+    """Return the base image of a release's guest: its kernel, its packages.
+
+    It needs nothing of the build, so it may run beside it. Raises SmokeImpossible if it
+    cannot be made here, FetchError if a package cannot be had.
+    """
+    machine = machine_for(archive.architecture)
+    qemu.program(machine)
+    for program in ("gcc", "clang", "mmdebstrap"):
+        if command.which(program) is None:
+            raise SmokeImpossible(f"{program} is missing", hint=f"apt install {program}")
+    settings = tomllib.loads(data_path("templates", "guest", "guest.toml").read_text())
+    try:
+        root = _root(archive, cache, settings["root"], log_dir / "guest-root.log")
+    except BuildError as e:
+        raise SmokeImpossible(f"the guest's root: {e.brief}", details=e.details, hint=e.hint) from e
+    refused: SmokeImpossible | None = None
+    for kernel in _kernels(archive, machine, settings["kernels"]):
+        stage.note(f"guest kernel {kernels.image_package(kernel).name}")
+
+        def fetch(folder: Path, wanted: Sequence[Package] = kernel) -> list[Path]:
+            folder.mkdir(parents=True)
+            return [f.path for f in archive.download(wanted, folder)]
+
+        try:
+            image = images.build(
+                cache,
+                root=root,
+                kernel=kernel,
+                fetch=fetch,
+                settings=settings,
+                log=log_dir / "guest-image.log",
+            )
+        except SmokeImpossible as e:
+            refused = e
+            continue
+        qemu.accelerator(machine, image.vmlinuz, cache)
+        return image
+    raise refused or SmokeImpossible(
+        f"{archive.release.distro} {archive.release.codename} has no kernel package to test on",
+        hint="Its archive must have one of those in templates/guest/guest.toml.",
+    )
+
+
+def _root(archive: AptArchive, cache: Cache, settings: Mapping[str, Any], log: Path) -> Path:
+    """Return a tarball of the release with its own iproute2 in it."""
+    if archive.release.codename in settings["split-usr"]:
+        names = [*settings["packages"], "iproute2"]
+    else:
+        names = [*archive.essential(()), "iproute2"]
+    key = archive.closure(names)
+    return root_tar(archive.sources, archive.release, names, cache, key=key, log=log, strip=True)
+
+
+def _kernels(
+    archive: AptArchive, machine: Machine, names: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[Package, ...]]:
+    """Yield the packages of each kernel that the release has, the best first."""
+    for pattern in names.get(archive.release.distro, ()):
+        name = pattern.format(kernel=machine.kernel)
+        if archive.candidate(name) is not None:
+            found = kernels.parts(archive.closure([name]))
+            if found:
+                yield found
+
+
+def smoke(
+    image: GuestImage,
+    *,
+    before: Sequence[Path],
+    after: Sequence[Path],
+    turned: Mapping[str, Sequence[str]],
+    cases: Sequence[str] | None = None,
+    objects: Sequence[UserObject] = (),
+    cache: Cache,
+    log_dir: Path,
+    stage: Stage = QUIET,
+    seconds: float | None = None,
+) -> SmokeReport:
+    """Try packages in a guest and return what was seen; a bad cell does not raise.
+
+    ``before`` are the distro's .debs, ``after`` the new ones, or none. ``turned`` are the
+    cases that the needed fixes turn, each with patterns of what the package before says as
+    it refuses. ``cases`` are names of cases (default: the default ones), ``objects`` the
+    user's own. ``seconds`` is how long the guest may take.
+
+    Raises SmokeFailed if dpkg does not install a package, TestbedLost if the guest is lost,
+    SmokeImpossible if the test cannot be made, UsageError for a case or object that is none.
+    """
+    begun = time.monotonic()
+    log_dir.mkdir(parents=True, exist_ok=True)
+    packages = {"before": _debs(before), "after": _debs(after)}
+    upstream = packages["before"][0][1].version
+    rows = [
+        *smokeplan.case_rows(select(cases), image.machine, upstream, cache, log_dir),
+        *smokeplan.object_rows(objects),
+    ]
+    debs = {p: [path for path, _ in packages[p]] for p in ("before", "after") if packages[p]}
+    accel = qemu.accelerator(image.machine, image.vmlinuz, cache)
+    stage.note(f"{len(rows)} cases on {image.kernel}, {accel}")
+    limit = seconds or SECONDS + sum(row.seconds for row in rows if row.batch) * len(debs)
+    said = _boot(image, rows, debs, accel=accel, seconds=limit, cache=cache, log_dir=log_dir)
+    return _report(image, rows, list(debs), said, turned, accel, begun)
+
+
+def _debs(paths: Sequence[Path]) -> list[tuple[Path, Package]]:
+    """Return the packages to install: those with programs, neither documents nor symbols."""
+    found = []
+    for path in paths:
+        fields = command.run(
+            ["dpkg-deb", "--show", "--showformat=${Package} ${Version} ${Architecture}", path],
+            error=SmokeFailed,
+            brief=f"{path.name} is not a package",
+        ).text.split()
+        package = Package(name=fields[0], version=fields[1], architecture=fields[2])
+        if package.architecture != "all" and not package.name.endswith(("-dbgsym", "-dbg")):
+            found.append((path, package))
+    if paths and not found:
+        raise SmokeFailed("there is no package with programs among the .debs to test")
+    return found
+
+
+def _boot(
+    image: GuestImage,
+    rows: Sequence[Row],
+    debs: Mapping[str, Sequence[Path]],
+    *,
+    accel: str,
+    seconds: float,
+    cache: Cache,
+    log_dir: Path,
+) -> Transcript:
+    """Run the guest and return what it said. Raises TestbedLost and SmokeFailed."""
+    said, console = log_dir / "guest-said.jsonl", log_dir / "guest-console.log"
+    for stale in (said, console):
+        stale.unlink(missing_ok=True)
+    init = smokeplan.init(image, rows, debs)
+    (log_dir / "guest-init").write_text(init)
+    with tempfile.TemporaryDirectory(dir=cache.folder("work"), prefix="guest-") as work:
+        initramfs = Path(work) / "initramfs"
+        shutil.copyfile(image.initramfs, initramfs)
+        with initramfs.open("ab") as out:
+            smokeplan.archive(out, init, rows, debs)
+        guest = qemu.Guest(
+            machine=image.machine,
+            kernel=image.vmlinuz,
+            initramfs=initramfs,
+            results=said,
+            console=console,
+        )
+        qemu.run(guest, accel=accel, seconds=seconds, log=log_dir / "guest-qemu.log")
+    data = said.read_bytes() if said.exists() else b""
+    transcript = results.parse(data, smokeplan.ids(rows, debs))
+    for phase in debs:
+        installed = transcript.ran.get(f"{phase}:install")
+        if installed is not None and installed.status != 0:
+            raise SmokeFailed(
+                f"dpkg in the guest did not install the package ({phase})",
+                details=installed.output,
+                hint="The guest has the dependencies of the distro's own iproute2.",
+            )
+    if not transcript.done:
+        where = "came to its end" if transcript.kernel else "started"
+        raise qemu.lost(f"the guest crashed before it {where}", console)
+    return transcript
+
+
+def _report(
+    image: GuestImage,
+    rows: Sequence[Row],
+    phases: Sequence[str],
+    said: Transcript,
+    turned: Mapping[str, Sequence[str]],
+    accel: str,
+    begun: float,
+) -> SmokeReport:
+    """Return the matrix. Raises TestbedLost if the guest left something out."""
+    try:
+        tcs = {phase: read_tc(said.ran[f"{phase}:version"].output) for phase in phases}
+        cells: dict[str, list[Cell]] = {
+            phase: [
+                judge(
+                    row,
+                    tcs[phase],
+                    said.ran[smokeplan.step_id(phase, i)],
+                    said.counted[smokeplan.step_id(phase, i)],
+                    said.ran[f"{smokeplan.step_id(phase, i)}:show"].output if not row.pins else "",
+                    after=phase == "after",
+                    symptoms=turned.get(row.case) if row.expect is not None else None,
+                )
+                for i, row in enumerate(rows)
+            ]
+            for phase in phases
+        }
+    except KeyError as e:
+        raise TestbedLost(
+            "the guest ended without a word of " + str(e.args[0]), hint="Nothing is proven."
+        ) from e
+    after: Sequence[Cell | None] = cells.get("after") or [None] * len(rows)
+    return SmokeReport(
+        kernel=said.kernel,
+        kernel_package=image.package,
+        accelerator=accel,
+        before=tcs["before"].text,
+        after=tcs["after"].text if "after" in tcs else "",
+        cases=tuple(
+            CaseResult(case=row.case, title=row.title, way=row.way, before=b, after=a)
+            for row, b, a in zip(rows, cells["before"], after, strict=True)
+        ),
+        seconds=round(time.monotonic() - begun, 3),
+    )

@@ -1,0 +1,132 @@
+"""The guest's base image: a kernel, and a RAM file system with a root of the release.
+
+It depends on nothing that a run builds, so it is made while the package builds and kept in
+the cache. What a run brings is a second, small archive after it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import command
+from pipeline.cache import Cache, digest
+from pipeline.data import data_path
+from pipeline.errors import SmokeImpossible
+from pipeline.model import Package
+from pipeline.vm import kernel as kernels
+from pipeline.vm.initramfs import Initramfs
+from pipeline.vm.machine import Machine, machine_for
+
+FORMAT = "1"
+"""Part of every key: to be raised when images are made in another way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuestImage:
+    """What a guest boots."""
+
+    machine: Machine
+    folder: Path
+    """The cache's entry: ``vmlinuz``, ``initramfs``, ``image.json``."""
+    kernel: str
+    """``uname -r``, as the package says."""
+    package: Package
+    """The kernel's package."""
+    modules: tuple[str, ...]
+    """Files under /respin/modules, in the order to load them in."""
+
+    @property
+    def vmlinuz(self) -> Path:
+        """The kernel's image."""
+        return self.folder / "vmlinuz"
+
+    @property
+    def initramfs(self) -> Path:
+        """The base archive."""
+        return self.folder / "initramfs"
+
+
+def build(
+    cache: Cache,
+    *,
+    root: Path,
+    kernel: Sequence[Package],
+    fetch: Callable[[Path], Sequence[Path]],
+    settings: Mapping[str, Any],
+    log: Path | None,
+) -> GuestImage:
+    """Return the image of a root (a tarball) and the packages of a kernel.
+
+    ``fetch`` puts the kernel's .debs into a folder, if the cache has no such image yet;
+    ``settings`` is templates/guest/guest.toml. Raises SmokeImpossible if the kernel lacks
+    what the test needs, or the agent cannot be compiled.
+    """
+    agent = data_path("templates", "guest", "agent.c")
+    machine = machine_for(kernel[0].architecture)
+    package = kernels.image_package(kernel)
+    key = digest(
+        FORMAT,
+        root.name,  # the name of a cache entry: it says what the root contains
+        agent.read_bytes(),
+        json.dumps(settings, sort_keys=True),
+        *(f"{p.name} {p.version} {p.architecture}" for p in kernel),
+    )
+
+    def make(part: Path) -> None:
+        part.mkdir()
+        with tempfile.TemporaryDirectory(dir=cache.folder("work"), prefix="kernel-") as work:
+            modules = settings["modules"]
+            found = kernels.unpack(
+                fetch(Path(work) / "debs"),
+                Path(work) / "tree",
+                needed=modules["needed"],
+                wanted=modules["wanted"],
+                config=modules["config"],
+                log=log,
+            )
+            shutil.copyfile(found.image, part / "vmlinuz")
+        with (part / "initramfs").open("wb") as out, Initramfs(out) as archive:
+            archive.tarball(root, without=settings["root"]["without"])
+            _fill(archive, found.modules, _agent(agent, part / "agent", log))
+        (part / "agent").unlink()
+        names = [name for name, _ in found.modules]
+        (part / "image.json").write_text(json.dumps({"kernel": found.version, "modules": names}))
+
+    folder = cache.entry("guests", key, make)
+    said = json.loads((folder / "image.json").read_text())
+    return GuestImage(
+        machine=machine,
+        folder=folder,
+        kernel=said["kernel"],
+        package=package,
+        modules=tuple(said["modules"]),
+    )
+
+
+def _fill(archive: Initramfs, modules: Sequence[tuple[str, bytes]], agent: bytes) -> None:
+    """Add what is ours: the agent, the modules, and the nodes that are there before devtmpfs."""
+    for folder in ("dev", "proc", "sys", "tmp", "respin", "respin/modules"):
+        archive.folder(folder)
+    archive.node("dev/console", 5, 1)
+    archive.node("dev/null", 1, 3, 0o666)
+    archive.file("respin/agent", agent, 0o755)
+    for name, data in modules:
+        archive.file(f"respin/modules/{name}", data)
+
+
+def _agent(source: Path, target: Path, log: Path | None) -> bytes:
+    """Compile the guest's agent: static, so that it needs nothing of the release's root."""
+    command.run(
+        ["gcc", "-O2", "-s", "-static", "-Wall", "-Werror", "-o", target, source],
+        log=log,
+        error=SmokeImpossible,
+        brief="the guest's agent could not be compiled",
+        hint="apt install gcc libc6-dev linux-libc-dev",
+    )
+    return target.read_bytes()

@@ -1,0 +1,151 @@
+"""The release's own kernel: which package, its image, and the modules that the test needs."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from pipeline import command
+from pipeline.errors import SmokeImpossible
+from pipeline.model import Package
+
+_PARTS = re.compile(r"linux-(image|modules|modules-extra)-\d[^/]*")
+"""Debian has image and modules in one package, Ubuntu in two or three."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """What was taken from the kernel's packages."""
+
+    version: str
+    """``uname -r``."""
+    image: Path
+    modules: tuple[tuple[str, bytes], ...]
+    """Name and content of each module (not compressed), in the order to load them in."""
+
+
+def parts(closure: Sequence[Package]) -> tuple[Package, ...]:
+    """Return the packages of a kernel metapackage's closure that hold image and modules."""
+    return tuple(p for p in closure if _PARTS.fullmatch(p.name))
+
+
+def image_package(packages: Sequence[Package]) -> Package:
+    """Return the one that holds the image. Raises SmokeImpossible if there is none."""
+    for package in packages:
+        if package.name.startswith("linux-image-"):
+            return package
+    raise SmokeImpossible("the release's kernel metapackage depends on no kernel image")
+
+
+def unpack(
+    debs: Sequence[Path],
+    into: Path,
+    *,
+    needed: Sequence[str],
+    wanted: Sequence[str],
+    config: Sequence[str],
+    log: Path | None,
+) -> Kernel:
+    """Unpack kernel packages into the folder ``into`` and read what the guest needs of them.
+
+    ``needed`` and ``wanted`` are module names, ``config`` options that must be set. Raises
+    SmokeImpossible if the kernel lacks one that is needed.
+    """
+    for deb in debs:
+        command.run(
+            ["dpkg-deb", "--extract", deb, into],
+            log=log,
+            error=SmokeImpossible,
+            brief=f"the kernel package {deb.name} could not be unpacked",
+        )
+    images = sorted(into.glob("boot/vmlinu[xz]-*"))
+    if not images:
+        raise SmokeImpossible(f"{debs[0].name} holds no kernel image")
+    version = images[0].name.partition("-")[2]
+    _check_config(into / "boot" / f"config-{version}", config)
+    folders = [into / "usr/lib/modules" / version, into / "lib/modules" / version]
+    folder = next((f for f in folders if f.is_dir()), folders[-1])
+    loaded = _Modules(folder).resolve(needed, wanted)
+    return Kernel(version=version, image=images[0], modules=tuple(loaded.items()))
+
+
+def _check_config(path: Path, options: Sequence[str]) -> None:
+    if not path.exists():  # Not every package ships it; the modules tell the rest.
+        return
+    lines = set(path.read_text().splitlines())
+    for option in options:
+        if f"{option}=y" not in lines and f"{option}=m" not in lines:
+            raise SmokeImpossible(
+                f"the kernel {path.name.partition('-')[2]} is built without {option}",
+                hint="The smoke test needs a kernel that runs BPF classifiers.",
+            )
+
+
+class _Modules:
+    """The modules of one kernel, found by name; a name has '_' where a file may have '-'."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = {_name(p): p for p in sorted(folder.rglob("*.ko*"))}
+        builtin = folder / "modules.builtin"
+        lines = builtin.read_text().splitlines() if builtin.exists() else []
+        self._builtin = {_name(Path(line)) for line in lines}
+
+    def resolve(self, needed: Sequence[str], wanted: Sequence[str]) -> Mapping[str, bytes]:
+        """Return the modules with those that they depend on, dependencies first."""
+        order: dict[str, bytes] = {}
+        for name in needed:
+            if not self._add(name, order):
+                raise SmokeImpossible(f"the kernel has no module {name}")
+        for name in wanted:
+            self._add(name, order)
+        return order
+
+    def _add(self, name: str, order: dict[str, bytes]) -> bool:
+        if name in self._builtin or f"{name}.ko" in order:
+            return True
+        path = self._files.get(name)
+        if path is None:
+            return False
+        data = _read(path)
+        # modules.dep is made by depmod on the machine; the same is in each module itself.
+        if not all([self._add(d, order) for d in _depends(data, path)]):
+            return False
+        order[f"{name}.ko"] = data
+        return True
+
+
+def _name(path: Path) -> str:
+    return path.name.partition(".ko")[0].replace("-", "_")
+
+
+def _read(path: Path) -> bytes:
+    """Return a module's content, decompressed: the guest has no program for that."""
+    if path.suffix == ".xz":
+        return lzma.decompress(path.read_bytes())
+    if path.suffix == ".gz":
+        return gzip.decompress(path.read_bytes())
+    if path.suffix == ".zst":
+        return command.run(["zstd", "-dcq", path], error=SmokeImpossible).stdout
+    return path.read_bytes()
+
+
+def _depends(data: bytes, path: Path) -> list[str]:
+    """Return the names of the modules that a module says it depends on (.modinfo)."""
+    try:
+        section = ELFFile(io.BytesIO(data)).get_section_by_name(".modinfo")
+        lines = section.data().split(b"\0") if section else []
+    except ELFError as e:
+        raise SmokeImpossible(f"the kernel module {path.name} cannot be read: {e}") from e
+    for line in lines:
+        key, _, value = line.partition(b"=")
+        if key == b"depends" and value:
+            return [n.replace("-", "_") for n in value.decode().split(",")]
+    return []

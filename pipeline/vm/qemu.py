@@ -1,0 +1,142 @@
+"""QEMU: whether KVM works here, and one guest from its start to its end.
+
+QEMU runs in the foreground of ``command.run``: its deadline, a Ctrl-C or the failure of
+another stage stops the guest, and none outlives the run.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import command
+from pipeline.cache import Cache, digest
+from pipeline.errors import SmokeImpossible, TestbedLost
+from pipeline.vm.machine import Machine
+
+MEMORY = 768
+"""MiB of the guest. Its root is in memory: about 50 MiB, and half of the rest may be used."""
+
+PROBE_SECONDS = 5.0
+"""A kernel under KVM boots in one second."""
+
+RESULTS_MAX = 32 * 1024 * 1024
+"""Bytes that the guest may write to a file of ours; the kernel ends QEMU if it writes more."""
+
+CONSOLE_TAIL = 30
+"""Lines of the console's log that an error shows."""
+
+KERNEL_OPTIONS = (
+    # A crash ends the guest at once, and is seen by the line that is missing.
+    "oops=panic",
+    "panic=-1",
+    # Router solicitations would be frames of the kernel's own.
+    "ipv6.disable=1",
+    "random.trust_cpu=on",
+    # Halves the time of every program in emulation: equal addresses in all processes, so
+    # that translated code is used again (measured: dpkg -i 2.3 s without both, 1.2 s with).
+    "norandmaps",
+    "mitigations=off",
+    "quiet",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guest:
+    """A guest to be run."""
+
+    machine: Machine
+    kernel: Path
+    initramfs: Path
+    results: Path
+    """The file that takes what the guest writes to its virtio port."""
+    console: Path
+    """The file that takes its console."""
+
+
+def program(machine: Machine) -> str:
+    """Return the path of QEMU. Raises SmokeImpossible if it is missing."""
+    path = command.which(machine.qemu)
+    if path is None:
+        raise SmokeImpossible(
+            f"{machine.qemu} is missing: there is no machine to test on",
+            hint=f"apt install {machine.package}",
+        )
+    return path
+
+
+def accelerator(machine: Machine, kernel: Path, cache: Cache) -> str:
+    """Return ``kvm`` if this kernel runs with it here, else ``tcg`` (emulation).
+
+    /dev/kvm may be there and not work: QEMU gives up, or the guest dies with an internal
+    error and QEMU stays, stopped, or it never ends (all three seen; a boot sector alone ran
+    well even there). So the kernel is booted, once; the answer is kept until the machine
+    boots anew. Raises SmokeImpossible if QEMU is missing.
+    """
+    path = program(machine)
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "tcg"
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+    version = command.run([path, "--version"], error=SmokeImpossible).text
+
+    def make(part: Path) -> None:
+        part.write_text("kvm" if _probe(machine, kernel) else "tcg")
+
+    return cache.entry(
+        "kvm", digest(boot, version, str(os.getuid()), kernel.parent.name), make
+    ).read_text()
+
+
+def _probe(machine: Machine, kernel: Path) -> bool:
+    """Whether the kernel comes under KVM as far as to miss its root file system."""
+    argv = [*_machine(machine, "kvm"), "-kernel", str(kernel)]
+    argv += ["-append", f"console={machine.console} panic=-1", "-serial", "stdio"]
+    try:
+        done = command.run(argv, timeout=PROBE_SECONDS, check=False, error=TestbedLost)
+    except TestbedLost:  # still there at the deadline
+        return False
+    return done.status == 0 and b"Unable to mount root fs" in done.stdout
+
+
+def _machine(machine: Machine, accel: str) -> list[str]:
+    argv = [program(machine), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+    argv += ["-accel", accel, "-machine", machine.type, "-smp", "1", "-m", str(MEMORY)]
+    # Two processors in emulation are slower than one (measured: by a third), all told.
+    return [*argv, "-cpu", "host" if accel == "kvm" else machine.cpu]
+
+
+def run(guest: Guest, *, accel: str, seconds: float, log: Path | None) -> None:
+    """Run a guest until it ends itself.
+
+    ``seconds`` is how long it may take, ``log`` takes QEMU's own words. Raises TestbedLost,
+    with the end of the console, if QEMU fails or time runs out; a guest that crashed ends
+    like any other, and is known by what it did not say.
+    """
+    machine = guest.machine
+    options = [f"console={machine.console}", *KERNEL_OPTIONS]
+    argv = ["prlimit", f"--fsize={RESULTS_MAX}", *_machine(machine, accel)]
+    argv += ["-kernel", str(guest.kernel), "-initrd", str(guest.initramfs)]
+    argv += ["-append", " ".join(options)]
+    argv += ["-chardev", f"file,id=console,path={guest.console}", "-serial", "chardev:console"]
+    argv += ["-device", "virtio-serial-pci", "-chardev", f"file,id=results,path={guest.results}"]
+    argv += ["-device", "virtserialport,chardev=results,name=respin.results,nr=1"]
+    try:
+        command.run(argv, timeout=seconds, log=log, error=TestbedLost)
+    except TestbedLost as e:
+        raise lost("the guest was lost", guest.console, e.details) from e
+
+
+def lost(brief: str, console: Path, details: str = "") -> TestbedLost:
+    """Return the error for a lost guest, with the end of its console's log."""
+    parts = [details] if details else []
+    if console.exists():
+        end = command.tail(console.read_bytes()[-65536:], CONSOLE_TAIL)
+        shown = "".join(c for c in end if c.isprintable() or c in "\n\t")
+        parts += ["The end of its console:", shown, f"The whole log: {console}"]
+    return TestbedLost(
+        brief,
+        details="\n".join(parts),
+        hint="Nothing is proven. Run the smoke test again; if the guest is lost again, the "
+        "console's log says where.",
+    )

@@ -1,0 +1,161 @@
+"""What the guest says over its virtio port: JSON lines, hostile until parsed.
+
+The package under test runs as root in the guest and can write to the port what it likes.
+So a line is one of the known kinds, with exactly its fields, of the right types and sizes,
+said once and expected; anything else, and the guest's word counts for nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from pipeline.errors import TestbedLost
+
+LINE_MAX = 256 * 1024
+"""Bytes of one line."""
+
+LINES_MAX = 4096
+
+OUTPUT_MAX = 64 * 1024
+"""Characters of a command's output."""
+
+_INTEGER_MAX = 1 << 63
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """A command that ended in the guest."""
+
+    status: int
+    """Exit status; negative: killed by that signal."""
+    seconds: float
+    late: bool
+    """It did not end in its time and was killed."""
+    output: str
+    """The end of both outputs, without control characters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """Frames that were sent, and what the pinned maps then held."""
+
+    sent: int
+    maps: Mapping[str, int]
+    """By name; -1 for a map that could not be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transcript:
+    """All that a guest said."""
+
+    kernel: str
+    ran: Mapping[str, Ran]
+    counted: Mapping[str, Counted]
+    done: bool
+    """The guest came to its own end."""
+
+
+_FIELDS: Mapping[str, Mapping[str, type]] = MappingProxyType(
+    {
+        "hello": {"kernel": str},
+        "ran": {"id": str, "status": int, "seconds": float, "late": bool, "output": str},
+        "counted": {"id": str, "sent": int, "maps": dict},
+        "done": {},
+    }
+)
+
+
+def parse(data: bytes, expected: Collection[str]) -> Transcript:
+    """Return what a guest said. ``expected`` are the ids that it may use.
+
+    Raises TestbedLost at the first line that is not as it must be.
+    """
+    kernel, done = "", False
+    ran: dict[str, Ran] = {}
+    counted: dict[str, Counted] = {}
+    lines = data.split(b"\n")
+    if len(lines) > LINES_MAX:
+        raise _refuse(b"", f"more than {LINES_MAX} lines")
+    # What stands after the last newline is a line that the guest did not live to end.
+    for raw in lines[:-1]:
+        line = _line(raw)
+        kind = line["kind"]
+        if done or (kind == "hello") != (not kernel):
+            raise _refuse(raw, "a line out of turn")
+        if kind == "hello":
+            kernel = _clean(line["kernel"], 128)
+        elif kind == "done":
+            done = True
+        else:
+            target: Mapping[str, object] = ran if kind == "ran" else counted
+            if line["id"] not in expected or line["id"] in target:
+                raise _refuse(raw, "an id that was not expected")
+            if kind == "ran":
+                ran[line["id"]] = _ran(line)
+            else:
+                counted[line["id"]] = Counted(sent=line["sent"], maps=_maps(raw, line["maps"]))
+    return Transcript(kernel=kernel, ran=ran, counted=counted, done=done)
+
+
+def _refuse(raw: bytes, why: str) -> TestbedLost:
+    shown = raw[:200].decode("ascii", "backslashreplace")
+    return TestbedLost(
+        "what the guest said cannot be trusted: " + why,
+        details=_clean(shown, 400),
+        hint="Nothing is proven. If it happens again, look at the guest's console log.",
+    )
+
+
+def _constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _line(raw: bytes) -> dict[str, Any]:
+    # Types are checked here, once; what comes out is used as what it was found to be.
+    if len(raw) > LINE_MAX:
+        raise _refuse(raw, f"a line of more than {LINE_MAX} bytes")
+    try:
+        line: Any = json.loads(raw.decode("utf-8", "replace"), parse_constant=_constant)
+    except (ValueError, RecursionError) as e:
+        raise _refuse(raw, "a line that is not JSON") from e
+    kind = line.get("kind") if isinstance(line, dict) else None
+    fields = _FIELDS.get(kind) if isinstance(kind, str) else None
+    if not isinstance(line, dict) or fields is None or set(line) != {"kind", *fields}:
+        raise _refuse(raw, "a line of no known kind")
+    for name, wanted in fields.items():
+        value = line[name]
+        if type(value) is not wanted:  # bool is a kind of int to isinstance
+            raise _refuse(raw, f"{name} is not of type {wanted.__name__}")
+        if isinstance(value, int) and abs(value) >= _INTEGER_MAX:
+            raise _refuse(raw, f"{name} is out of range")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise _refuse(raw, f"{name} is out of range")
+    return line
+
+
+def _ran(line: Mapping[str, Any]) -> Ran:
+    return Ran(
+        status=line["status"],
+        seconds=line["seconds"],
+        late=line["late"],
+        output=_clean(line["output"], OUTPUT_MAX),
+    )
+
+
+def _maps(raw: bytes, maps: Mapping[str, Any]) -> dict[str, int]:
+    values: dict[str, int] = {}
+    for name, value in maps.items():
+        if type(value) is not int or abs(value) >= _INTEGER_MAX:
+            raise _refuse(raw, "a map's value is not a number")
+        values[name] = value
+    return values
+
+
+def _clean(text: str, limit: int) -> str:
+    """Return the end of a text without what could steer the terminal that will show it."""
+    return "".join(c for c in text[-limit:] if c.isprintable() or c in "\n\t")

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The smoke guest's agent: static, so that it runs in a root of any release, and it does
+ * what the release's small root has no program for. Its results go as JSON lines over
+ * a virtio port, one object a line, and nowhere else.
+ *
+ *   agent mount TYPE DIR              mount a kernel file system
+ *   agent insmod FILE...              load kernel modules, in this order
+ *   agent hello                       {"kind":"hello","kernel":…}
+ *   agent run ID SECONDS COMMAND...   run it; {"kind":"ran","id":…,"status":…,"seconds":…,
+ *                                     "late":…,"output":…}; status < 0: killed by a signal
+ *   agent must ID SECONDS COMMAND...  the same, and if it fails: say done, end the guest
+ *   agent count ID N DEVICE NAME=PATH...
+ *                                     send N frames on DEVICE, then read key 0 of each
+ *                                     pinned map; {"kind":"counted","id":…,"sent":…,
+ *                                     "maps":{NAME:…}}; -1 for a map that cannot be read
+ *   agent unpin                       remove all that is pinned under /sys/fs/bpf
+ *   agent done                        {"kind":"done"}
+ *   agent off                         end the guest
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <linux/bpf.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PORT "/dev/vport0p1"
+#define BPFFS "/sys/fs/bpf"
+/* The end of an output says why a program failed; a verifier's log before it is long. */
+#define OUTPUT_MAX (16 * 1024)
+/* IEEE 802 Local Experimental Ethertype 1 (RFC 7042): what the test programs count. */
+#define FRAME_TYPE 0x88b5
+#define FRAME_SIZE 60
+/* Frames are received in a softirq that may come after the sending call has returned. */
+#define SETTLE_MS 1000
+
+static void die(const char *what)
+{
+	fprintf(stderr, "agent: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+/* A line is built whole in memory and written at once, so that none is ever mixed. */
+static char line[OUTPUT_MAX * 6 + 8192];
+static size_t used;
+
+static void put(const char *format, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(line + used, sizeof(line) - used, format, args);
+	va_end(args);
+	if (n < 0 || (size_t)n >= sizeof(line) - used) {
+		errno = E2BIG;
+		die("line");
+	}
+	used += n;
+}
+
+static void put_string(const char *text, size_t size)
+{
+	put("\"");
+	for (size_t i = 0; i < size; i++) {
+		unsigned char c = text[i];
+
+		if (c == '"' || c == '\\')
+			put("\\%c", c);
+		else if (c < 0x20 || c == 0x7f)
+			put("\\u%04x", c);
+		else
+			put("%c", c);
+	}
+	put("\"");
+}
+
+static void say(void)
+{
+	int port = open(PORT, O_WRONLY | O_CLOEXEC);
+	size_t done = 0;
+
+	if (port < 0)
+		die(PORT);
+	put("\n");
+	while (done < used) {
+		ssize_t n = write(port, line + done, used - done);
+
+		if (n < 0 && errno != EINTR && errno != EAGAIN)
+			die(PORT);
+		if (n > 0)
+			done += n;
+	}
+	close(port);
+	used = 0;
+}
+
+static int do_mount(char **args)
+{
+	mkdir(args[1], 0755);
+	if (mount(args[0], args[1], args[0], 0, NULL) && errno != EBUSY)
+		die(args[1]);
+	return 0;
+}
+
+static int do_insmod(char **files)
+{
+	for (; *files; files++) {
+		int fd = open(*files, O_RDONLY | O_CLOEXEC);
+
+		if (fd < 0)
+			die(*files);
+		if (syscall(SYS_finit_module, fd, "", 0) && errno != EEXIST)
+			die(*files);
+		close(fd);
+	}
+	return 0;
+}
+
+static int do_hello(void)
+{
+	struct utsname u;
+
+	uname(&u);
+	put("{\"kind\":\"hello\",\"kernel\":");
+	put_string(u.release, strlen(u.release));
+	put("}");
+	say();
+	return 0;
+}
+
+/* Keep the last OUTPUT_MAX bytes of what comes from fd; return 0 at its end. */
+static int drain(int fd, char *buffer, size_t *size)
+{
+	char chunk[4096];
+	ssize_t n = read(fd, chunk, sizeof(chunk));
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? -1 : 0;
+	if (*size + n > OUTPUT_MAX) {
+		size_t drop = *size + n - OUTPUT_MAX;
+
+		memmove(buffer, buffer + drop, *size - drop);
+		*size -= drop;
+	}
+	memcpy(buffer + *size, chunk, n);
+	*size += n;
+	return n;
+}
+
+static pid_t start(char **command, int fds[2])
+{
+	pid_t child;
+
+	if (pipe2(fds, O_CLOEXEC))
+		die("pipe");
+	fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	child = fork();
+	if (child < 0)
+		die("fork");
+	if (child == 0) {
+		setpgid(0, 0);
+		dup2(open("/dev/null", O_RDONLY), 0);
+		dup2(fds[1], 1);
+		dup2(fds[1], 2);
+		execvp(command[0], command);
+		die(command[0]);
+	}
+	close(fds[1]);
+	return child;
+}
+
+/* Return whether the command failed. */
+static int run(char **args)
+{
+	static char output[OUTPUT_MAX];
+	double begun = now(), deadline = begun + atof(args[1]);
+	int fds[2], status = 0, late = 0;
+	size_t size = 0;
+	pid_t child = start(args + 2, fds);
+	struct pollfd p = { .fd = fds[0], .events = POLLIN };
+
+	/* A grandchild may keep the pipe open: the child's own end is what counts. */
+	while (waitpid(child, &status, WNOHANG) == 0) {
+		if (now() > deadline) {
+			late = 1;
+			kill(-child, SIGKILL);
+			waitpid(child, &status, 0);
+			break;
+		}
+		if (p.fd < 0)
+			usleep(5000);
+		else if (poll(&p, 1, 50) > 0 && drain(p.fd, output, &size) == 0)
+			p.fd = -1;
+	}
+	while (p.fd >= 0 && drain(p.fd, output, &size) > 0)
+		;
+	put("{\"kind\":\"ran\",\"id\":");
+	put_string(args[0], strlen(args[0]));
+	put(",\"status\":%d,\"seconds\":%.3f,\"late\":%s,\"output\":",
+	    WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status),
+	    now() - begun, late ? "true" : "false");
+	put_string(output, size);
+	put("}");
+	say();
+	return late || status;
+}
+
+static long bpf(int cmd, union bpf_attr *attr)
+{
+	return syscall(SYS_bpf, cmd, attr, sizeof(*attr));
+}
+
+/* The value under key 0 of a pinned map, -1 if there is none. */
+static long long lookup(const char *path)
+{
+	unsigned long long value = 0;
+	unsigned int key = 0;
+	union bpf_attr get = { .pathname = (unsigned long)path };
+	union bpf_attr look = { .key = (unsigned long)&key, .value = (unsigned long)&value };
+	int fd = bpf(BPF_OBJ_GET, &get);
+	long failed;
+
+	if (fd < 0)
+		return -1;
+	look.map_fd = fd;
+	failed = bpf(BPF_MAP_LOOKUP_ELEM, &look);
+	close(fd);
+	return failed ? -1 : (long long)value;
+}
+
+static int send_frames(int count, const char *device)
+{
+	unsigned char frame[FRAME_SIZE] = { [0 ... 5] = 0xff, [6] = 2, [11] = 1 };
+	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_halen = ETH_ALEN };
+	int sent = 0, s = socket(AF_PACKET, SOCK_RAW, 0);
+
+	frame[12] = FRAME_TYPE >> 8;
+	frame[13] = FRAME_TYPE & 0xff;
+	to.sll_ifindex = if_nametoindex(device);
+	if (s < 0 || !to.sll_ifindex)
+		die(device);
+	for (int i = 0; i < count; i++)
+		sent += sendto(s, frame, sizeof(frame), 0, (void *)&to, sizeof(to)) ==
+			sizeof(frame);
+	close(s);
+	return sent;
+}
+
+static int do_count(char **args)
+{
+	int sent = send_frames(atoi(args[1]), args[2]);
+	double until = now() + SETTLE_MS / 1e3;
+	char **maps = args + 3;
+
+	for (char **m = maps; *m; m++) {
+		char *path = strchr(*m, '=') + 1;
+
+		/* Only a map that has counted some, but fewer than were sent, may be late. */
+		while (lookup(path) >= 0 && lookup(path) < sent && now() < until)
+			usleep(1000);
+	}
+	put("{\"kind\":\"counted\",\"id\":");
+	put_string(args[0], strlen(args[0]));
+	put(",\"sent\":%d,\"maps\":{", sent);
+	for (char **m = maps; *m; m++) {
+		char *path = strchr(*m, '=') + 1;
+
+		put(m == maps ? "" : ",");
+		put_string(*m, path - 1 - *m);
+		put(":%lld", lookup(path));
+	}
+	put("}}");
+	say();
+	return 0;
+}
+
+static int unpin(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	/* Folders stay: tc expects those that it made, and the links between them. */
+	if (at->level > 0 && type == FTW_F)
+		unlink(path);
+	return 0;
+}
+
+static int do_done(void)
+{
+	put("{\"kind\":\"done\"}");
+	say();
+	return 0;
+}
+
+static int do_off(void)
+{
+	sync();
+	reboot(RB_AUTOBOOT);
+	die("reboot");
+	return 1;
+}
+
+int main(int argc, char **argv)
+{
+	const char *verb = argc > 1 ? argv[1] : "";
+	char **args = argv + 2;
+
+	if (!strcmp(verb, "mount") && argc == 4)
+		return do_mount(args);
+	if (!strcmp(verb, "insmod") && argc >= 2)
+		return do_insmod(args);
+	if (!strcmp(verb, "hello") && argc == 2)
+		return do_hello();
+	if (!strcmp(verb, "run") && argc >= 5)
+		return run(args), 0;
+	if (!strcmp(verb, "must") && argc >= 5)
+		return run(args) ? do_done(), do_off() : 0;
+	if (!strcmp(verb, "count") && argc >= 5)
+		return do_count(args);
+	if (!strcmp(verb, "unpin") && argc == 2)
+		return nftw(BPFFS, unpin, 16, FTW_PHYS | FTW_MOUNT);
+	if (!strcmp(verb, "done") && argc == 2)
+		return do_done();
+	if (!strcmp(verb, "off") && argc == 2)
+		return do_off();
+	errno = EINVAL;
+	die("usage");
+	return 2;
+}
