@@ -38,6 +38,7 @@ TOOLS = ("build-essential", "fakeroot", "ccache")
 """What a build's root has besides essential packages and build dependencies. ccache is the
 release's own: the host's might not run there."""
 
+STATS = "/build/ccache.stats"
 ERROR_LINES = 5
 LOG_LINES = 40
 
@@ -109,9 +110,10 @@ def build(
                 stage.note("no overlay can be mounted here: working on a copy of the root")
             made = _build(container, root, dsc, version, epoch, log, stage, jobs)
             copy_out(container, "/build", [made], part)
-            names = _names_in(part / made, version)
+            names = names_in(part / made, version)
             copy_out(container, "/build", names, part)
-            hits = _ccache_results(container)
+            # ccache older than 4.4 writes none.
+            stats = container.call(["cat", STATS], check=False).stdout
         for each in Changes((part / made).read_bytes())["Checksums-Sha256"]:
             if file_sha256(part / each["name"]) != each["sha256"]:
                 raise BuildError(f"{each['name']} is not the file that {made} lists")
@@ -129,7 +131,7 @@ def build(
         container=container.name,
         root=root.packages,
         seconds=round(time.monotonic() - started, 3),
-        ccache=hits,
+        ccache=ccache_counters(stats),
     )
 
 
@@ -168,7 +170,7 @@ def _build(
         brief=f"{name} {version} was not built",
     )
     if done.status != 0:
-        raise _explain(name, version, done.status, log, container)
+        raise explain(name, version, done.status, log)
     plain = re.sub(r"^\d+:", "", version)
     return f"{name}_{plain}_{root.architecture}.changes"
 
@@ -185,7 +187,7 @@ def _environment() -> Mapping[str, str]:
         # The user inside is a subordinate id outside: without this the user outside could
         # not remove the cache. The folder above it is closed to everybody else.
         "CCACHE_UMASK": "000",
-        "CCACHE_STATSLOG": "/build/ccache.stats",
+        "CCACHE_STATSLOG": STATS,
     }
 
 
@@ -202,14 +204,13 @@ def _ccache(cache: Cache, root: BuildRoot) -> Path:
     return folder
 
 
-def _ccache_results(container: Container) -> dict[str, int]:
-    """Count what ccache says of each compilation (one that is older than 4.4 says nothing)."""
-    done = container.call(["cat", "/build/ccache.stats"], check=False)
-    lines = done.text.splitlines() if done.status == 0 else []
+def ccache_counters(log: bytes) -> dict[str, int]:
+    """Count what ccache's stats log says of each compilation; "# FILE" begins one."""
+    lines = log.decode("utf-8", "replace").splitlines()
     return dict(sorted(Counter(line for line in lines if re.fullmatch(r"[a-z_]+", line)).items()))
 
 
-def _names_in(changes: Path, version: str) -> list[str]:
+def names_in(changes: Path, version: str) -> list[str]:
     """Return the files that a .changes lists; raise BuildError if it is not that of ``version``."""
     fields = Changes(changes.read_bytes())
     if fields.get("Version") != version:
@@ -226,7 +227,7 @@ def _artifact(path: Path) -> Artifact:
     return Artifact(path=path, size=path.stat().st_size, sha256=file_sha256(path))
 
 
-def _explain(name: str, version: str, status: int, log: Path, container: Container) -> BuildError:
+def explain(name: str, version: str, status: int, log: Path) -> BuildError:
     """Return the error of a build that ended with ``status``."""
     text = log.read_bytes()
     lines = text.decode("utf-8", "replace").splitlines()

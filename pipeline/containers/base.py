@@ -133,7 +133,7 @@ def copy_out(container: Container, folder: str, names: Sequence[str], dest: Path
         )
         tmp.seek(0)
         try:
-            taken = _take(tmp, frozenset(names), dest)
+            taken = take(tmp, frozenset(names), dest)
         except tarfile.TarError as e:
             raise BuildError(f"what came out of {folder} is not a tar stream: {e}") from e
     if missing := set(names) - taken:
@@ -147,14 +147,14 @@ def _anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo:
     return info
 
 
-def _take(stream: IO[bytes], names: frozenset[str], dest: Path) -> set[str]:
+def take(stream: IO[bytes], names: frozenset[str], dest: Path) -> set[str]:
     """Write the members of a tar stream to ``dest``; return their names."""
     taken: set[str] = set()
     with tarfile.open(fileobj=stream, mode="r:") as tar:
         for member in tar:
             name = member.name.removeprefix("./")
             source = tar.extractfile(member) if member.isreg() else None
-            if name not in names or source is None:
+            if name not in names - taken or source is None:
                 raise BuildError(f"{name!r} in the container is not a regular file as expected")
             with (dest / name).open("xb") as out:
                 while chunk := source.read(1 << 20):

@@ -49,7 +49,7 @@ def root_tar(
         _make("tar", part, sources, release, packages, cache, key, log, strip)
 
     own_folder(cache, "root-tars")
-    return cache.entry("root-tars", _key(sources, release, packages, key, strip), make)
+    return cache.entry("root-tars", entry_key(sources, release, packages, key, strip), make)
 
 
 def root_tree(
@@ -78,8 +78,8 @@ def root_tree(
         _make("tree", part, sources, release, packages, cache, key, log, strip)
 
     own_folder(cache, "roots")
-    entry_key = _key(sources, release, packages, key, strip)
-    return cache.entry("roots", entry_key, make, remove=remove_tree)
+    name = entry_key(sources, release, packages, key, strip)
+    return cache.entry("roots", name, make, remove=remove_tree)
 
 
 def packages_of(tree: Path) -> tuple[Package, ...]:
@@ -98,7 +98,7 @@ def _installed(status: Path) -> tuple[Package, ...]:
     return tuple(sorted(packages, key=lambda p: (p.name, p.architecture)))
 
 
-def _key(
+def entry_key(
     sources: Sequence[AptSource],
     release: Release,
     packages: Sequence[str],
@@ -153,7 +153,7 @@ def _make(
             hint="The lines above say which package or index it failed on; "
             "without a network a root can only come from the cache.",
         )
-        _compare(status, key)
+        compare(status, key)
     finally:
         remove_tree(work)
 
@@ -210,7 +210,7 @@ def _memory_available() -> int:
     return 0
 
 
-def _compare(status: Path, key: Sequence[Package]) -> None:
+def compare(status: Path, key: Sequence[Package]) -> None:
     """Hold what is installed against the key; raise BuildError if they differ."""
     wanted = {f"{p.name} {p.version}" for p in key}
     there = {f"{p.name} {p.version}" for p in _installed(status)}

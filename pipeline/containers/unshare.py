@@ -37,7 +37,8 @@ class Unshare:
         """
         self._tree = tree.resolve()
         self._parent = scratch.resolve()
-        self._shares = tuple(shares)
+        self.shares = tuple(shares)
+        """The folders of the host that commands see."""
         self._scratch: Path | None = None
         self._lock = threading.Lock()
         self._trouble = ""
@@ -142,7 +143,7 @@ class Unshare:
         scratch = self._running
         entered = scratch / "entered"
         entered.unlink(missing_ok=True)
-        shares = [word for s in self._shares for word in (str(s.host.resolve()), s.inside)]
+        shares = [word for s in self.shares for word in (str(s.host.resolve()), s.inside)]
         done = command.run(
             [
                 *namespaces.unshare(network=network),

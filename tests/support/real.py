@@ -17,7 +17,6 @@ from pipeline import build, command, releases
 from pipeline.archives.apt import AptArchive
 from pipeline.cache import Cache
 from pipeline.containers import namespaces
-from pipeline.model import Source
 from pipeline.progress import QUIET
 
 VERSION = "6.1.0-3"
@@ -39,17 +38,20 @@ def archive() -> AptArchive:
 
 
 @functools.cache
-def source() -> Source:
-    """Return iproute2 6.1.0-3 as Debian released it."""
-    dest = cache().folder("sources") / f"{os.getpid()}"
-    return archive().fetch_source("iproute2", VERSION, dest)
+def dsc() -> Path:
+    """Return the .dsc of iproute2 6.1.0-3 as Debian released it, its files beside it."""
+
+    def make(part: Path) -> None:
+        archive().fetch_source("iproute2", VERSION, part)
+
+    return cache().entry("sources", f"iproute2-{VERSION}", make) / f"iproute2_{VERSION}.dsc"
 
 
 @functools.cache
 def root() -> build.BuildRoot:
     """Return the root in which it is built."""
     folder = cache().root / "logs"
-    return build.prepare(archive(), source().dsc, cache(), log_dir=folder, stage=QUIET)
+    return build.prepare(archive(), dsc(), cache(), log_dir=folder, stage=QUIET)
 
 
 def tiny(folder: Path, *, version: str = "1.0", depends: str = "", **files: str) -> Path:
@@ -73,9 +75,10 @@ def tiny(folder: Path, *, version: str = "1.0", depends: str = "", **files: str)
 def on_small_disk(folder: Path, size: str, script: Path, *args: str | Path) -> command.Completed:
     """Run a Python script in namespaces where ``folder`` is a disk of ``size`` (mount(8))."""
     paths = [str(Path(build.__file__).parents[1]), str(Path(__file__).parents[1]), *sys.path]
+    small_disk = Path(__file__).with_name("small-disk.sh")
+    python = [sys.executable, "-W", "error", script, *args]
     return command.run(
-        [*namespaces.unshare(), "sh", Path(__file__).with_name("small-disk.sh"), folder, size]
-        + [sys.executable, "-W", "error", script, *args],
+        [*namespaces.unshare(), "sh", small_disk, folder, size, *python],
         env={"PATH": namespaces.PATH, "PYTHONPATH": ":".join(filter(None, paths))},
         check=False,
         timeout=300,

@@ -1,0 +1,253 @@
+"""What every container engine must do, run against each of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support import real
+
+from pipeline import command
+from pipeline.containers import Container, Share, User
+from pipeline.containers.base import copy_in, copy_out
+from pipeline.containers.namespaces import own_folder
+from pipeline.containers.unshare import Unshare
+from pipeline.errors import BuildError, FetchError
+
+Make = Callable[[], Container]
+SUPPORT = Path(real.__file__).parent
+
+
+@pytest.fixture(scope="module", params=["unshare-overlay", "unshare-copy"])
+def make(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """Return what makes a container of an engine, with a folder shared as /shared."""
+    shared = tmp_path_factory.mktemp("shared folder,with:odd name")
+    shared.chmod(0o777)
+    tree = real.root().tree
+    scratch = own_folder(real.cache(), "work")
+    share = Share(host=shared, inside="/shared")
+    return lambda: Unshare(
+        tree, scratch, shares=[share], overlay=request.param == "unshare-overlay"
+    )
+
+
+@pytest.fixture(scope="module")
+def box(make: Make) -> Iterator[Container]:
+    """Return a container that is started; the tests of a module share it."""
+    with make() as container:
+        yield container
+
+
+def sh(box: Container, script: str, **options: object) -> command.Completed:
+    """Run a line of shell in a container, whatever its status."""
+    return box.call(["sh", "-c", script], check=False, **options)  # type: ignore[arg-type]
+
+
+def running(word: str, first: bytes = b"") -> list[int]:
+    """Return the processes that have ``word`` on their command line (and ``first`` first)."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+            if word.encode() in words and first in (b"", words[0]):
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "this never happened"
+        time.sleep(0.02)
+
+
+def test_outputs_are_separate_and_binary(box: Container) -> None:
+    done = sh(box, r"printf '\000\377\r\n'; printf 'caf\351' >&2; exit 7")
+    assert (done.status, done.stdout, done.stderr) == (7, b"\0\xff\r\n", b"caf\xe9")
+
+
+def test_reads_standard_input_to_its_end(box: Container, tmp_path: Path) -> None:
+    data = bytes(range(256)) * 4096
+    assert box.call(["sha256sum"], stdin=data).text.split()[0] == hashlib.sha256(data).hexdigest()
+    (tmp_path / "f").write_bytes(data)
+    assert box.call(["cat"], stdin=tmp_path / "f").stdout == data
+
+
+def test_standard_input_is_empty_by_default(box: Container) -> None:
+    assert box.call(["cat"], timeout=30).stdout == b""
+
+
+def test_failure_raises_with_command_and_output(box: Container) -> None:
+    with pytest.raises(FetchError) as caught:
+        box.call(
+            ["sh", "-c", "echo why >&2; exit 3"], error=FetchError, brief="it failed", hint="do"
+        )
+    assert caught.value.brief == "it failed"
+    assert "exit status 3" in caught.value.details and "why" in caught.value.details
+
+
+@pytest.mark.parametrize(
+    ("script", "status"), [("kill -9 $$", 137), ("kill -TERM $$", 143), ("kill -SEGV $$", 139)]
+)
+def test_signal_shows_in_the_status(box: Container, script: str, status: int) -> None:
+    assert sh(box, script).status == status
+
+
+def test_missing_program(box: Container) -> None:
+    assert box.call(["no-such-program"], check=False).status == 127
+
+
+def test_working_folder(box: Container) -> None:
+    assert box.call(["pwd"], folder="/usr/bin").stdout == b"/usr/bin\n"
+    done = box.call(["touch", "/tmp/ran"], folder="/no such folder", check=False)
+    assert done.status != 0
+    assert sh(box, "test -e /tmp/ran").status == 1
+
+
+def test_environment_is_only_what_is_given(box: Container, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "x")
+    names = {
+        line.partition("=")[0]
+        for line in box.call(["env"], env={"A B": "1 2", "PATH": "/usr/bin"}).text.splitlines()
+    }
+    assert names == {"A B", "PATH", "HOME", "LC_ALL", "TZ"}
+
+
+def test_builds_as_a_user_without_privileges(box: Container) -> None:
+    number = str(int(User.BUILD))
+    ids = box.call(["sh", "-c", "id -u; id -g; id -G"]).text.split()
+    assert ids == [number, number, number]
+    status = box.call(["cat", "/proc/self/status"]).text
+    assert "CapEff:\t0000000000000000" in status and "NoNewPrivs:\t1" in status
+    assert sh(box, "echo x > /etc/passwd").status != 0
+    assert box.call(["id", "-u"], user=User.ROOT).text == "0\n"
+
+
+def test_network_only_when_asked_for(box: Container) -> None:
+    """A server on the host's loopback stands for all networks."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        script = f"exec 3<>/dev/tcp/127.0.0.1/{server.getsockname()[1]}"
+        assert box.call(["bash", "-c", script], check=False).status != 0
+        assert box.call(["bash", "-c", script], check=False, network=True).status == 0
+
+
+def test_what_is_written_stays_until_the_container_stops(make: Make, box: Container) -> None:
+    box.call(["rm", "-rf", "/usr/share/doc"], user=User.ROOT)
+    box.call(["mkdir", "/build/here"])
+    assert sh(box, "test -d /usr/share/doc").status == 1
+    assert sh(box, "test -d /build/here").status == 0
+    assert (real.root().tree / "usr/share/doc").is_dir()
+    assert not (real.root().tree / "build").exists()
+
+
+def test_devices(box: Container) -> None:
+    script = "echo > /dev/null && head -c1 /dev/urandom | wc -c && : > /dev/shm/x && ls /dev"
+    assert box.call(["sh", "-c", script]).text.splitlines()[0] == "1"
+    assert "sda" not in sh(box, "ls /dev").text and sh(box, "echo x > /dev/full").status != 0
+
+
+def test_time_out_kills_everything(box: Container) -> None:
+    word = f"98{os.getpid()}.5"
+    with pytest.raises(BuildError) as caught:
+        box.call(["sh", "-c", f"setsid sleep {word} & sleep {word}; true"], timeout=1)
+    assert "1 s" in caught.value.details
+    wait_until(lambda: not running(word))
+
+
+def test_nothing_outlives_its_command(box: Container) -> None:
+    word = f"97{os.getpid()}.5"
+    box.call(["sh", "-c", f"setsid sleep {word} > /dev/null 2>&1 &"], timeout=60)
+    wait_until(lambda: not running(word))
+
+
+def test_a_killed_container_is_a_failure_not_a_hang(box: Container) -> None:
+    word = f"96{os.getpid()}.5"
+    outcome: list[int | BuildError] = []
+
+    def call() -> None:
+        try:
+            outcome.append(box.call(["sleep", word], check=False).status)
+        except BuildError as e:
+            outcome.append(e)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    try:
+        wait_until(lambda: bool(running(word, first=b"sleep")))
+        os.kill(min(running(word)), 9)  # the oldest is the engine's own process
+    finally:
+        thread.join(30)
+    assert outcome and outcome[0] != 0
+    wait_until(lambda: not running(word))
+    assert box.call(["echo", "again"]).stdout == b"again\n"
+
+
+def test_100_megabytes_of_output(box: Container, tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w+b") as out:
+        box.call(["head", "-c", "100000000", "/dev/zero"], stdout=out)
+    assert (tmp_path / "out").stat().st_size == 100_000_000
+
+
+@pytest.mark.parametrize("name", ["a b", "-rf", "käse", "new\nline", "back\\slash", "*", "$(x)"])
+def test_copies_files_of_any_name(box: Container, tmp_path: Path, name: str) -> None:
+    data = os.urandom(70_000)
+    (tmp_path / name).write_bytes(data)
+    copy_in(box, [tmp_path / name], "/build")
+    out = tmp_path / "out folder"
+    out.mkdir()
+    copy_out(box, "/build", [name], out)
+    assert (out / name).read_bytes() == data
+    assert box.call(["stat", "-c%U", "--", f"/build/{name}"]).text == "build\n"
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["ln -s /etc/shadow it", "mkdir it", "mkfifo it", "true", "ln -s /proc/self/environ it"],
+)
+def test_copies_out_nothing_but_regular_files(box: Container, tmp_path: Path, script: str) -> None:
+    sh(box, f"rm -rf it; {script}", folder="/build")
+    with pytest.raises(BuildError):
+        copy_out(box, "/build", ["it"], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "..", ""])
+def test_copies_out_of_no_other_folder(box: Container, tmp_path: Path, name: str) -> None:
+    with pytest.raises(BuildError):
+        copy_out(box, "/build", [name], tmp_path)
+
+
+def test_shared_folder_can_be_written_and_removed(make: Make, box: Container) -> None:
+    assert isinstance(box, Unshare)
+    host = box.shares[0].host
+    box.call(["sh", "-c", "umask 0; mkdir -p /shared/d && echo x > /shared/d/f"])
+    assert (host / "d/f").read_text() == "x\n"
+    (host / "d/f").unlink()
+    (host / "d").rmdir()
+
+
+def test_a_stopped_container_runs_nothing_and_leaves_nothing(make: Make) -> None:
+    folder = own_folder(real.cache(), "work")
+    before = set(folder.iterdir())
+    container = make()
+    with container:
+        container.call(["mkdir", "-m", "0", "/build/closed"])
+        assert set(folder.iterdir()) != before
+    assert set(folder.iterdir()) == before
+    assert str(folder) not in Path("/proc/self/mounts").read_text()
+    with pytest.raises(BuildError):
+        container.call(["true"])
+
+
+def test_full_disk_is_the_command_s_own_failure(tmp_path: Path) -> None:
+    """On a disk of 8 MiB a small file fits and a big one does not, and the rest goes on."""
+    done = real.on_small_disk(tmp_path, "8m", SUPPORT / "fill.py", real.root().tree, tmp_path)
+    assert done.text.split() == ["0", "1", "True", "0"], done
