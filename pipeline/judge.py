@@ -33,6 +33,8 @@ class Row:
     """The pinned maps, and by how much each counts a frame. None: only shown."""
     expect: Mapping[str, tuple[Expect, str]] | None
     """By loader, with the reason; None for the user's own object."""
+    like: str = ""
+    """The case whose symptoms are its own too."""
     says: str = ""
     """A pattern that a refusal must match."""
     program: bool = False

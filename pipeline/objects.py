@@ -49,6 +49,7 @@ class Case:
     says: str = ""
     repeat: int = 1
     files: int = 0
+    like: str = ""
     default: bool = True
 
     @property

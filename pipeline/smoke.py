@@ -227,7 +227,7 @@ def _report(
                     said.counted[smokeplan.step_id(phase, i)],
                     said.ran[f"{smokeplan.step_id(phase, i)}:show"].output if not row.pins else "",
                     after=phase == "after",
-                    symptoms=turned.get(row.case) if row.expect is not None else None,
+                    symptoms=turned.get(row.like) if row.expect is not None else None,
                 )
                 for i, row in enumerate(rows)
             ]

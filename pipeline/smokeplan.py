@@ -75,6 +75,7 @@ def case_rows(
             argv=tuple(argv),
             pins=case.pins,
             expect=case.expect,
+            like=case.like or case.name,
             says=case.says,
             program=bool(case.program),
             batch=batch,
