@@ -12,10 +12,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import http.server
+import os
 import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -103,6 +105,7 @@ class Archive:
         self._suite = suite
         self._architecture = architecture
         self._suites = {suite}
+        self._published = time.time() - 86400
 
     def __enter__(self) -> Self:
         self.root.mkdir(parents=True, exist_ok=True)
@@ -154,6 +157,8 @@ class Archive:
         ``signer`` signs in place of the archive's own key. An index is valid for a week from
         its ``date`` (default: an hour ago) unless ``valid_until`` says otherwise.
         """
+        # HTTP dates count seconds: two editions of one second would be one to a client's cache.
+        self._published += 60
         for suite in sorted(self._suites):
             self._pool(suite)
             self._publish(suite, signer or self._signer, date, valid_until)
@@ -188,6 +193,8 @@ class Archive:
             )
         )
         (dists / "InRelease").write_bytes(signer.clearsign(release))
+        for path in dists.rglob("*"):
+            os.utime(path, (self._published, self._published))
 
     def corrupt(self, name: str, how: str = "bytes") -> None:
         """Spoil a published file, found by its name anywhere in the archive.
