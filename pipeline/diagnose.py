@@ -112,8 +112,8 @@ def _cannot_have(tree: Path, requires: Requires, libraries: dict[str, str]) -> s
         names = {
             alternative["name"]
             for field in fields
-            if source.get(field, "").strip()
-            for relation in PkgRelation.parse_relations(source[field])
+            if source.get(field, "").strip(", \n")
+            for relation in PkgRelation.parse_relations(source[field].strip(", \n"))
             for alternative in relation
         }
         if package not in names:

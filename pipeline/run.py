@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import Future
 from pathlib import Path
 
 from pipeline import command, diagnose, fetch, releases, report
@@ -18,7 +17,6 @@ from pipeline.model import Finding, Source, Verdict
 from pipeline.progress import Journal, Progress
 from pipeline.report import Outcome, Report
 from pipeline.runfolder import open_run
-from pipeline.smoke import GuestImage
 from pipeline.work import Order, Work
 
 
@@ -34,10 +32,10 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
             source = work.fetch()
             findings = work.diagnose(work.tree(source))
             needed = needed_fixes(order.fixes, findings)
-            image = pool.submit(work.prepare_guest) if needed or order.prove else None
             if not needed:
-                done = not_needed(work, source, findings, image)
+                done = not_needed(work, source, findings)
             else:
+                image = pool.submit(work.prepare_guest)
                 root = pool.submit(work.prepare_root, source)
                 control = pool.submit(work.distro_package, source)
                 patched = work.patch(source, needed)
@@ -45,7 +43,7 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
                 built = work.build(root, patched)
                 check.result()
                 before = control.result() or work.build_control(root, source)
-                smoked = work.smoke(image, before, built, needed)
+                smoked = work.smoke(image.result(), before, built, needed)
                 done = Report(
                     outcome=Outcome.FIXED,
                     source=source,
@@ -89,20 +87,18 @@ def needed_fixes(fixes: Sequence[Fix], findings: Sequence[Finding]) -> tuple[Fix
     return tuple(fix for fix in fixes if fix.name in needed)
 
 
-def not_needed(
-    work: Work,
-    source: Source,
-    findings: tuple[Finding, ...],
-    image: Future[GuestImage] | None,
-) -> Report:
+def not_needed(work: Work, source: Source, findings: tuple[Finding, ...]) -> Report:
     """Return the other good end: nothing to fix; where asked, that is proven too."""
-    before = work.distro_package(source) if image else ()
+    control, smoked = None, None
+    if work.order.prove:
+        control = work.distro_package(source)
+        smoked = work.smoke(work.prepare_guest(), control, None, ())
     return Report(
         outcome=Outcome.NOT_NEEDED,
         source=source,
         findings=findings,
-        control=before,
-        smoke=work.smoke(image, before, None, ()) if image and before else None,
+        control=control or (),
+        smoke=smoked,
         timings=work.progress.timings,
     )
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pipeline import build, diagnose, fetch, patch, releases, smoke
 from pipeline.archives.apt import AptArchive
+from pipeline.build import BuildRoot
 from pipeline.cache import Cache
 from pipeline.errors import FetchError, PatchError, SmokeFailed
 from pipeline.fixes import Fix
@@ -31,6 +32,7 @@ from pipeline.model import (
 )
 from pipeline.progress import Progress
 from pipeline.runfolder import RunFolder
+from pipeline.smoke import GuestImage, UserObject
 
 PACKAGE = "iproute2"
 """The source package, and the binary package that holds tc and ip."""
@@ -52,7 +54,7 @@ class Order:
     number: int = 1
     """Which rebuild of one distro version this is: the N of +bpfN."""
     cases: tuple[str, ...] | None = None
-    objects: tuple[smoke.UserObject, ...] = ()
+    objects: tuple[UserObject, ...] = ()
     prove: bool = False
     """Smoke-test the distro's own package where no fix is needed."""
     keep: bool = False
@@ -130,7 +132,7 @@ class Work:
                 hint="please report this source",
             )
 
-    def prepare_root(self, source: Source) -> build.BuildRoot:
+    def prepare_root(self, source: Source) -> BuildRoot:
         """The container's root, with the build dependencies."""
         with self.progress.stage("build root") as stage:
             return build.prepare(
@@ -141,7 +143,7 @@ class Work:
                 stage=stage,
             )
 
-    def prepare_guest(self) -> smoke.GuestImage:
+    def prepare_guest(self) -> GuestImage:
         """The guest's kernel and root."""
         with self.progress.stage("guest image") as stage:
             return smoke.prepare(
@@ -159,7 +161,7 @@ class Work:
         except FetchError:
             return ()  # superseded, or rebuilt: the source without our patch is built in its place
 
-    def build(self, root: Future[build.BuildRoot], patched: Patched) -> Built:
+    def build(self, root: Future[BuildRoot], patched: Patched) -> Built:
         """The packages."""
         ready = root.result()
         with self.progress.stage("build") as stage:
@@ -174,9 +176,7 @@ class Work:
                 stage=stage,
             )
 
-    def build_control(
-        self, root: Future[build.BuildRoot], source: Source
-    ) -> tuple[VerifiedFile, ...]:
+    def build_control(self, root: Future[BuildRoot], source: Source) -> tuple[VerifiedFile, ...]:
         """The source without our patch, built in the same root."""
         dest = self.folder.path / "control"
         epoch = patch.changelog_epoch(self._scratch / "tree")
@@ -204,13 +204,12 @@ class Work:
 
     def smoke(
         self,
-        image: Future[smoke.GuestImage],
+        image: GuestImage,
         before: Sequence[VerifiedFile],
         built: Built | None,
         needed: Sequence[Fix],
     ) -> SmokeReport:
         """The proof: what loads before and after, on the release's own kernel."""
-        ready = image.result()
         turned: dict[str, list[str]] = {}
         for fix in needed:
             for case in fix.turns:
@@ -218,7 +217,7 @@ class Work:
         debs = built.debs if built else ()
         with self.progress.stage("smoke") as stage:
             seen = smoke.smoke(
-                ready,
+                image,
                 before=[deb.path for deb in before],
                 after=[d.path for d in debs if d.path.name.startswith(f"{PACKAGE}_")],
                 turned=turned,
