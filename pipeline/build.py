@@ -23,7 +23,7 @@ from debian.debian_support import Version
 from pipeline.archives.apt import AptArchive
 from pipeline.cache import Cache, file_sha256
 from pipeline.command import tail
-from pipeline.containers import Container, Share, roots
+from pipeline.containers import Container, Share, User, roots
 from pipeline.containers.base import copy_in, copy_out
 from pipeline.containers.namespaces import own_folder
 from pipeline.containers.unshare import Unshare
@@ -158,6 +158,8 @@ def _build(
         log=log,
         brief=f"{dsc.name} cannot be unpacked",
     )
+    # The links are made when ccache is installed, which may be before there is a cc.
+    container.call(["update-ccache-symlinks"], user=User.ROOT, log=log)
     jobs = jobs or len(os.sched_getaffinity(0))
     stage.note(f"dpkg-buildpackage with {jobs} jobs")
     done = container.call(

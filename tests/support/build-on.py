@@ -1,0 +1,24 @@
+"""Build a .dsc with a cache in the given folder: build-on.py DSC FOLDER LOGS.
+
+Prints "built", or what the error says.
+"""
+
+import sys
+from pathlib import Path
+
+from pipeline import build
+from pipeline.cache import Cache
+from pipeline.errors import BuildError
+from pipeline.progress import QUIET
+from support import real
+
+dsc, folder, logs = map(Path, sys.argv[1:])
+root = real.root()
+try:
+    build.build(
+        root, dsc, "1.0", 1420070400, folder / "out", cache=Cache(folder), log_dir=logs, stage=QUIET
+    )
+    print("built")
+except BuildError as e:
+    print(e.brief)
+    print(e.details)
