@@ -36,9 +36,9 @@ def fetch(
 ) -> Source:
     """Fetch a source package into the folder ``dest``: this version, or the newest.
 
+    The archive's indexes are those of its last ``update``; without one they are fetched now.
     Raises FetchError; ``dest`` then is as it was.
     """
-    archive.update()
     source = archive.fetch_source(name, version, dest)
     stage.note(f"{source.name} {source.version} from {source.origin}")
     stage.note(source.files[0].verified)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +48,7 @@ class AptArchive:
         self._root = PrivateRoot(cache, sources, self.architecture, log)
         self._cache = cache
         self._lists: tuple[Index, ...] | None = None
+        self._first = threading.Lock()
 
     def update(self) -> None:
         """Bring the indexes up to date. Raises FetchError."""
@@ -54,8 +56,9 @@ class AptArchive:
             self._lists = self._root.update(self.release.codename)
 
     def _indexes(self, kind: str) -> tuple[Index, ...]:
-        if self._lists is None:
-            self.update()
+        with self._first:  # stages that overlap ask from several threads
+            if self._lists is None:
+                self.update()
         return tuple(i for i in self._lists or () if i.meta.endswith(f"/{kind}"))
 
     # -- sources ------------------------------------------------------------------------

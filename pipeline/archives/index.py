@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from pathlib import Path
 
 from debian import deb822
@@ -20,6 +21,9 @@ from debian.debian_support import Version
 
 from pipeline.archives import control, openpgp
 from pipeline.errors import FetchError
+
+FEW = 8
+"""Up to so many names it is quicker to search for each than to note where all are."""
 
 _PACKAGE = re.compile(rb"^Package: (\S+)$", re.MULTILINE)
 
@@ -109,11 +113,29 @@ class Index:
         raw = self._data[begin:end]
         return deb822.Deb822(raw.decode("utf-8", "replace"))
 
-    def _named(self, names: Iterable[str]) -> Iterator[deb822.Deb822]:
-        wanted = {name.encode() for name in names}
+    def _lines(self, line: bytes) -> Iterator[int]:
+        """Yield where this very line stands (15 ms for 50 MB, a regular expression 250)."""
+        if self._data[: len(line) + 1] == line + b"\n":
+            yield 0
+        at = self._data.find(b"\n" + line + b"\n")
+        while at >= 0:
+            yield at + 1
+            at = self._data.find(b"\n" + line + b"\n", at + 1)
+
+    @cached_property
+    def _offsets(self) -> dict[bytes, list[int]]:
+        found: dict[bytes, list[int]] = {}
         for match in _PACKAGE.finditer(self._data):
-            if match.group(1) in wanted:
-                yield self._paragraph(match.start())
+            found.setdefault(match.group(1), []).append(match.start())
+        return found
+
+    def _named(self, names: Iterable[str]) -> Iterator[deb822.Deb822]:
+        wanted = sorted({name.encode() for name in names})
+        few = len(wanted) <= FEW and "_offsets" not in self.__dict__
+        for name in wanted:
+            where = self._lines(b"Package: " + name) if few else self._offsets.get(name, ())
+            for at in where:
+                yield self._paragraph(at)
 
     def sources(self, name: str) -> Iterator[Listed]:
         """Yield the versions of a source package."""
@@ -155,11 +177,9 @@ class Index:
 
     def essential(self, priorities: Iterable[str]) -> set[str]:
         """Return the names of the packages that are Essential or have one of the priorities."""
-        wanted = [b"Essential: yes", *(b"Priority: " + re.escape(p.encode()) for p in priorities)]
-        pattern = re.compile(b"^(?:" + b"|".join(wanted) + b")$", re.MULTILINE)
+        lines = [b"Essential: yes", *(b"Priority: " + p.encode() for p in priorities)]
         return {
-            str(self._paragraph(match.start()).get("Package"))
-            for match in pattern.finditer(self._data)
+            str(self._paragraph(at).get("Package")) for line in lines for at in self._lines(line)
         }
 
 

@@ -159,7 +159,9 @@ class TestRefusals:
         """apt would go on with the lists that it has; that must not pass for an update."""
         apt.update()
         archive.publish(signer=stranger)
-        self.refused(apt, tmp_path, "not signed by a key of the keyring")
+        self.refused(
+            opened(archive, tmp_path / "cache"), tmp_path, "not signed by a key of the keyring"
+        )
 
     def test_changed_index(self, archive: Archive, apt: AptArchive, tmp_path: Path) -> None:
         inrelease = archive.root / "dists/bookworm/InRelease"
@@ -326,6 +328,13 @@ class TestBinaries:
         dsc = make_source(tmp_path / "s", build_depends="debhelper-compat (= 13), nowhere (>= 3)")
         with pytest.raises(BuildError, match=r"nowhere \(>= 3\)"):
             apt.closure(["tool"], dsc=dsc)
+
+    def test_many_names_and_few_are_found_alike(self, apt: AptArchive) -> None:
+        few = [apt.candidate(name) for name in ("base", "tool", "extra")]
+        many = apt._binaries([f"none{n}" for n in range(20)] + ["base", "tool", "extra"])
+        assert [p and p.version for p in few] == [
+            many[name][0].version for name in ("base", "tool", "extra")
+        ]
 
     def test_download(self, archive: Archive, apt: AptArchive, tmp_path: Path) -> None:
         closure = apt.closure(["tool"])

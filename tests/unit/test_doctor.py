@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import doctor
 
-STAGES = {"fetch", "diagnose", "patch", "build", "smoke", "test"}
+STAGES = {"setup", "fetch", "diagnose", "patch", "build", "smoke"}
 
 
 def test_needs_of_the_project() -> None:
