@@ -121,7 +121,7 @@ def init(image: GuestImage, rows: Sequence[Row], debs: Mapping[str, Sequence[Pat
             "phase": phase,
             "deadline": INSTALL_SECONDS,
             "debs": " ".join(f"{HOME}/{_deb(phase, i)}" for i in range(len(paths))),
-            "steps": [_step(phase, i, row) for i, row in enumerate(rows)],
+            "steps": [_step(phase, i, row, rows[i - 1]) for i, row in enumerate(rows)],
         }
         for phase, paths in debs.items()
     ]
@@ -135,8 +135,9 @@ def init(image: GuestImage, rows: Sequence[Row], debs: Mapping[str, Sequence[Pat
     )
 
 
-def _step(phase: str, i: int, row: Row) -> Mapping[str, object]:
+def _step(phase: str, i: int, row: Row, last: Row) -> Mapping[str, object]:
     return {
+        "clear_xdp": "xdp" in (row.way, last.way),
         "id": step_id(phase, i),
         "title": shlex.quote(f"{phase}: {row.case} ({row.way})"),
         "deadline": row.seconds,
@@ -162,6 +163,8 @@ def archive(
         links = f"link add {RECEIVER} type veth peer name {SENDER}\n"
         links += "".join(f"link set dev {name} up\n" for name in (RECEIVER, SENDER))
         guest.file(f"{HOME[1:]}/links", links.encode())
+        reset = f"qdisc del dev {RECEIVER} clsact\nqdisc add dev {RECEIVER} clsact\n"
+        guest.file(f"{HOME[1:]}/reset", reset.encode())
         for phase, paths in debs.items():
             for i, path in enumerate(paths):
                 guest.file(f"{HOME[1:]}/{_deb(phase, i)}", path.read_bytes())

@@ -7,6 +7,7 @@ another stage stops the guest, and none outlives the run.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +25,10 @@ PROBE_SECONDS = 5.0
 RESULTS_MAX = 32 * 1024 * 1024
 """Bytes that the guest may write to a file of ours; the kernel ends QEMU if it writes more."""
 
-CONSOLE_TAIL = 30
+CONSOLE_TAIL = 20
 """Lines of the console's log that an error shows."""
+
+_WHY = re.compile(r"Kernel panic|BUG:|Oops:|agent: ")
 
 KERNEL_OPTIONS = (
     # A crash ends the guest at once, and is seen by the line that is missing.
@@ -131,9 +134,13 @@ def lost(brief: str, console: Path, details: str = "") -> TestbedLost:
     """Return the error for a lost guest, with the end of its console's log."""
     parts = [details] if details else []
     if console.exists():
-        end = command.tail(console.read_bytes()[-65536:], CONSOLE_TAIL)
-        shown = "".join(c for c in end if c.isprintable() or c in "\n\t")
-        parts += ["The end of its console:", shown, f"The whole log: {console}"]
+        text = console.read_bytes()[-65536:].decode("utf-8", "replace")
+        lines = ["".join(c for c in line if c.isprintable()) for line in text.splitlines()]
+        end = lines[-CONSOLE_TAIL:]
+        # The call trace after a panic is longer than what says why.
+        parts += ["The end of its console:"]
+        parts += [line for line in lines[:-CONSOLE_TAIL] if _WHY.search(line)]
+        parts += [*end, f"The whole log: {console}"]
     return TestbedLost(
         brief,
         details="\n".join(parts),

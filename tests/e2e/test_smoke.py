@@ -1,0 +1,257 @@
+"""The smoke stage for real: Debian's kernel in QEMU, Debian's tc, and all that can go wrong.
+
+That a fixed package passes is shown where one is built (the whole run's test); here is what
+must not pass.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from elftools.elf.elffile import ELFFile
+from support import real
+
+from pipeline import command, smoke
+from pipeline.errors import SmokeFailed, SmokeImpossible, TestbedLost
+from pipeline.model import Expect, Seen, SmokeReport
+from pipeline.objects import UserObject, compile_case, select
+from pipeline.vm import qemu
+from pipeline.vm.image import GuestImage
+from pipeline.vm.initramfs import Initramfs
+
+SYMPTOMS = [r"legacy map definitions in 'maps' section are not supported by libbpf v1\.0\+"]
+TURNED = {"pinned-hash": SYMPTOMS, "several-maps": SYMPTOMS}
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> GuestImage:
+    """Return the image of Debian 12's guest."""
+    return smoke.prepare(real.archive(), real.cache(), log_dir=tmp_path_factory.mktemp("logs"))
+
+
+@pytest.fixture(scope="module")
+def distro(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return Debian's own .deb."""
+    return real.archive().fetch_binary("iproute2", None, tmp_path_factory.mktemp("deb")).path
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(tmp_path: Path) -> object:
+    """No guest may outlive its test."""
+    yield
+    assert guests(tmp_path) == []
+
+
+def guests(folder: Path) -> list[int]:
+    """Return the processes that write into a folder's console."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes()
+        except OSError:
+            continue
+        if line.startswith(b"/usr/bin/qemu") and bytes(folder) in line:
+            found.append(int(path.parent.name))
+    return found
+
+
+def run(
+    image: GuestImage,
+    tmp_path: Path,
+    before: Sequence[Path],
+    after: Sequence[Path] = (),
+    *,
+    cases: Sequence[str] | None = ("btf-maps",),
+    objects: Sequence[UserObject] = (),
+    seconds: float | None = None,
+) -> SmokeReport:
+    return smoke.smoke(
+        image,
+        before=before,
+        after=after,
+        turned=TURNED,
+        cases=cases,
+        objects=objects,
+        cache=real.cache(),
+        log_dir=tmp_path,
+        seconds=seconds,
+    )
+
+
+def package(folder: Path, postinst: str = "", depends: str = "") -> Path:
+    """Make a .deb that does what a hostile or broken one might."""
+    debian = folder / "nuisance" / "DEBIAN"
+    debian.mkdir(parents=True)
+    arch = command.run(["dpkg", "--print-architecture"]).text.strip()
+    fields = f"Package: nuisance\nVersion: 1\nArchitecture: {arch}\nMaintainer: Nobody\n"
+    fields += f"Depends: {depends}\n" if depends else ""
+    (debian / "control").write_text(f"{fields}Description: a nuisance\n")
+    (debian / "postinst").write_text(f"#!/bin/sh\n{postinst}\n")
+    (debian / "postinst").chmod(0o755)
+    target = folder / "nuisance.deb"
+    command.run(["dpkg-deb", "--root-owner-group", "--build", debian.parent, target])
+    return target
+
+
+def with_file(image: GuestImage, folder: Path, name: str, text: str) -> GuestImage:
+    """Return an image in which one file is another."""
+    folder.mkdir()
+    shutil.copyfile(image.vmlinuz, folder / "vmlinuz")
+    shutil.copyfile(image.initramfs, folder / "initramfs")
+    with (folder / "initramfs").open("ab") as out, Initramfs(out) as archive:
+        archive.file(name, text.encode(), 0o755)
+    # A kernel of another folder would be probed anew.
+    return dataclasses.replace(image, folder=folder)
+
+
+def test_the_distros_package_twice_is_not_a_fix(
+    image: GuestImage, distro: Path, tmp_path: Path
+) -> None:
+    compiled = {
+        case.name: compile_case(
+            case, size=36, machine=image.machine, cache=real.cache(), log=tmp_path / "log"
+        )
+        for case in select(["btf-maps", "pinned-hash"])
+        if case.way == "tc"
+    }
+    own = [UserObject(path=compiled[name]) for name in ("btf-maps", "pinned-hash")]
+    report = run(image, tmp_path, [distro], [distro], cases=None, objects=own)
+    assert not report.ok
+    assert report.kernel == image.kernel
+    assert report.before == report.after
+    assert "libbpf 1." in report.before
+    bad = [c for c in report.cases if c.after is not None and not c.after.ok]
+    assert {(c.case, c.way) for c in bad[:-1]} == {
+        ("pinned-hash", "tc"),
+        ("pinned-hash", "xdp"),
+        ("several-maps", "tc"),
+    }
+    assert all(c.after is not None and c.after.seen is Seen.REFUSED for c in bad)
+    # The distro's package does what is expected of it, even where it fails.
+    assert all(c.before.ok for c in report.cases)
+    btf = next(c for c in report.cases if c.case == "btf-maps")
+    assert btf.after is not None
+    assert (btf.after.seen, btf.after.counted, btf.after.sent) == (Seen.LOADS, 7, 7)
+    loaded, refused = report.cases[-2:]
+    assert loaded.after is not None and refused.after is not None
+    assert (loaded.after.ok, refused.after.ok) == (True, False)
+    assert (loaded.before.expected, loaded.before.seen) == (Expect.ANY, Seen.LOADS)
+    assert (refused.before.ok, refused.before.seen) == (True, Seen.REFUSED)
+
+
+def test_symbols_stand_in_another_order_than_maps(image: GuestImage, tmp_path: Path) -> None:
+    (case,) = select(["several-maps"])
+    path = compile_case(
+        case, size=36, machine=image.machine, cache=real.cache(), log=tmp_path / "log"
+    )
+    with path.open("rb") as f:
+        elf = ELFFile(f)
+        maps = elf.get_section_index("maps")
+        symbols = [
+            (s["st_value"], s.name)
+            for s in elf.get_section_by_name(".symtab").iter_symbols()
+            if s["st_shndx"] == maps
+        ]
+    assert {name for _, name in symbols} == set(case.pins)
+    assert symbols != sorted(symbols)
+
+
+def test_dpkg_refuses_the_package(image: GuestImage, distro: Path, tmp_path: Path) -> None:
+    deb = package(tmp_path, depends="libnonsense7 (>= 3)")
+    with pytest.raises(SmokeFailed, match=r"did not install the package \(before\)") as e:
+        run(image, tmp_path, [distro, deb])
+    assert "libnonsense7" in e.value.details
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        r"""yes '{"kind":"ran","id":"before:0"}' | head -c 9000""",
+        r"""printf '%s\n' '{"kind":"done"}'""",
+        r"""printf '%s\n' '{"kind":"counted","id":"before:0","sent":7,"maps":{"counts":7}}'""",
+    ],
+    ids=["garbage", "done-too-early", "its-own-verdict"],
+)
+def test_a_package_that_speaks_for_itself(
+    image: GuestImage, distro: Path, tmp_path: Path, line: str
+) -> None:
+    deb = package(tmp_path, f"{line} >/dev/vport0p1")
+    with pytest.raises(TestbedLost, match="cannot be trusted"):
+        run(image, tmp_path, [distro, deb])
+
+
+def test_a_package_that_fills_the_disk_with_words(
+    image: GuestImage, distro: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(qemu, "RESULTS_MAX", 1 << 20)
+    deb = package(tmp_path, "yes >/dev/vport0p1")
+    with pytest.raises(TestbedLost):
+        run(image, tmp_path, [distro, deb], seconds=15)
+    assert (tmp_path / "guest-said.jsonl").stat().st_size <= 1 << 20
+
+
+def test_a_guest_that_panics(image: GuestImage, distro: Path, tmp_path: Path) -> None:
+    deb = package(tmp_path, "echo c >/proc/sysrq-trigger")
+    with pytest.raises(TestbedLost, match="crashed before it came to its end") as e:
+        run(image, tmp_path, [distro, deb])
+    assert "Kernel panic - not syncing: sysrq triggered crash" in e.value.details
+
+
+def test_a_guest_that_hangs(image: GuestImage, distro: Path, tmp_path: Path) -> None:
+    asleep = with_file(image, tmp_path / "image", "respin/agent", "#!/bin/sh\nexec sleep 999\n")
+    with pytest.raises(TestbedLost, match="the guest was lost") as e:
+        run(asleep, tmp_path, [distro], seconds=8)
+    assert "stopped after 8 s" in e.value.details
+
+
+def test_a_guest_whose_first_process_fails(image: GuestImage, distro: Path, tmp_path: Path) -> None:
+    broken = with_file(image, tmp_path / "image", "respin/agent", "#!/bin/sh\nexit 1\n")
+    with pytest.raises(TestbedLost, match="crashed before it started") as e:
+        run(broken, tmp_path, [distro])
+    assert "Attempted to kill init" in e.value.details
+
+
+def test_a_guest_that_never_starts(image: GuestImage, distro: Path, tmp_path: Path) -> None:
+    empty = with_file(image, tmp_path / "image", "x", "")
+    (empty.folder / "vmlinuz").write_bytes(bytes(1 << 20))
+    with pytest.raises(TestbedLost):
+        run(empty, tmp_path, [distro], seconds=5)
+
+
+def test_qemu_is_killed(image: GuestImage, distro: Path, tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def kill() -> None:
+        while not over.wait(0.2):
+            for pid in guests(tmp_path):
+                os.kill(pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        with pytest.raises(TestbedLost, match="the guest was lost") as e:
+            run(image, tmp_path, [distro])
+    finally:
+        over.set()
+        killer.join()
+    assert "exit status -9" in e.value.details
+
+
+def test_without_qemu(image: GuestImage, distro: Path, tmp_path: Path) -> None:
+    machine = dataclasses.replace(image.machine, qemu="qemu-system-none", package="qemu-none")
+    with pytest.raises(SmokeImpossible, match="qemu-system-none is missing") as e:
+        run(dataclasses.replace(image, machine=machine), tmp_path, [distro])
+    assert e.value.hint == "apt install qemu-none"
+
+
+def test_nothing_to_test(image: GuestImage, tmp_path: Path) -> None:
+    (tmp_path / "no.deb").write_bytes(b"no package")
+    with pytest.raises(SmokeFailed, match=r"no\.deb is not a package"):
+        run(image, tmp_path, [tmp_path / "no.deb"])
