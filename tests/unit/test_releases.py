@@ -13,7 +13,7 @@ from pipeline.archives import machine
 from pipeline.errors import UsageError
 from pipeline.model import AptSource
 
-DEBIAN_ORG = "http://mirror.example.org/debian"
+MIRROR = "http://mirror.example.org/debian"
 
 
 @pytest.mark.parametrize(
@@ -234,5 +234,5 @@ def test_no_keyring_names_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path:
     where = (str(tmp_path / "none.gpg"), "debian-archive-keyring")
     monkeypatch.setitem(releases._KEYRINGS, "debian", where)
     with pytest.raises(UsageError) as caught:
-        releases.sources(releases.find("bookworm"), mirror=DEBIAN_ORG)
+        releases.sources(releases.find("bookworm"), mirror=MIRROR)
     assert "apt-get install debian-archive-keyring" in caught.value.hint
