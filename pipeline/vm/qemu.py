@@ -41,6 +41,9 @@ KERNEL_OPTIONS = (
     # that translated code is used again (measured: dpkg -i 2.3 s without both, 1.2 s with).
     "norandmaps",
     "mitigations=off",
+    # Each saves some 0.2 s of the boot: no relocation, no self-tests of ciphers.
+    "nokaslr",
+    "cryptomgr.notests",
     "quiet",
 )
 
