@@ -79,7 +79,11 @@ def on_small_disk(folder: Path, size: str, script: Path, *args: str | Path) -> c
     python = [sys.executable, "-W", "error", script, *args]
     return command.run(
         [*namespaces.unshare(), "sh", small_disk, folder, size, *python],
-        env={"PATH": namespaces.PATH, "PYTHONPATH": ":".join(filter(None, paths))},
+        env={
+            "PATH": namespaces.PATH,
+            "PYTHONPATH": ":".join(filter(None, paths)),
+            "RESPIN_TEST_CACHE": str(cache().root),
+        },
         check=False,
         timeout=300,
     )

@@ -1,0 +1,212 @@
+"""Measure respin against sbuild on the same source, the same machine, in one run.
+
+    python tests/bench/bench.py [--rounds N]
+
+Everything is done by an ordinary user: by a temporary one if this is started by root. Prints
+a table with seconds, the ratios that the project has set itself, and what memory each took.
+
+    cold: nothing is there. sbuild makes its chroot tarball and builds; respin does all of
+          ``respin run``, its smoke test included.
+    warm: tarball, roots and ccache are there. sbuild builds; respin rebuilds the distro's
+          source as the next version, its smoke test included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import releases
+from pipeline.archives.apt import AptArchive
+from pipeline.cache import Cache
+
+USER = "respin-bench"
+RELEASE, VERSION = "bookworm", "6.1.0-3"
+CHECKOUT = Path(__file__).resolve().parents[2]
+PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+LIMITS = {"cold": 1.0, "warm": 0.45}
+SMOKE_SECONDS = 10.0
+MEMORY = 2 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What one command took."""
+
+    seconds: float
+    memory: int
+    """Bytes by which anonymous and shared memory (tmpfs too) of the machine grew."""
+    output: str
+
+
+class Memory(threading.Thread):
+    """Watches how much memory the machine uses that no file backs."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._over = threading.Event()
+        self._first = self.peak = self._now()
+
+    def _now(self) -> int:
+        lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
+        values = {words[0]: int(words[1]) * 1024 for words in lines}
+        return values["AnonPages:"] + values["Shmem:"]
+
+    def run(self) -> None:
+        while not self._over.wait(0.1):
+            self.peak = max(self.peak, self._now())
+
+    def stop(self) -> int:
+        """Return the bytes between the first moment and the worst."""
+        self._over.set()
+        self.join()
+        return self.peak - self._first
+
+
+class Bench:
+    """A folder of a user's and what is measured in it."""
+
+    def __init__(self, home: Path, user: str | None) -> None:
+        self.home = home
+        self._user = user
+
+    def argv(self, argv: Sequence[str | Path]) -> list[str]:
+        words = [str(a) for a in argv]
+        return ["runuser", "-u", self._user, "--", *words] if self._user else words
+
+    def run(self, *argv: str | Path) -> Measured:
+        """Run a command as the user; end with its output if it fails."""
+        print("+", " ".join(str(a) for a in argv), file=sys.stderr)
+        env = {"HOME": str(self.home), "PATH": PATH, "LC_ALL": "C.UTF-8", "USER": self.name}
+        env |= {k: v for k, v in os.environ.items() if k.lower().endswith("_proxy")}
+        memory = Memory()
+        memory.start()
+        started = time.monotonic()
+        with tempfile.TemporaryFile() as err:
+            done = subprocess.run(
+                self.argv(argv), cwd=self.home, env=env, stdout=subprocess.PIPE, stderr=err
+            )
+            seconds = time.monotonic() - started
+            if done.returncode != 0:
+                err.seek(0)
+                text = done.stdout[-4000:] + err.read()[-4000:]
+                sys.exit(f"{argv[0]} failed ({done.returncode}):\n{text.decode(errors='replace')}")
+        return Measured(seconds=seconds, memory=memory.stop(), output=done.stdout.decode())
+
+    @property
+    def name(self) -> str:
+        return self._user or pwd.getpwuid(os.getuid()).pw_name
+
+    def own(self) -> None:
+        """Give everything in the folder to the user."""
+        if self._user:
+            subprocess.run(["chown", "-R", f"{self._user}:", self.home], check=True)
+
+
+@contextlib.contextmanager
+def bench() -> Iterator[Bench]:
+    """Yield a bench of an ordinary user; nothing is left of it in the end."""
+    if os.geteuid() != 0:
+        with tempfile.TemporaryDirectory() as home:
+            yield Bench(Path(home), None)
+        return
+    subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", USER], check=True)
+    try:
+        yield Bench(Path(pwd.getpwnam(USER).pw_dir), USER)
+    finally:
+        subprocess.run(["userdel", "--remove", USER], check=True, stderr=subprocess.DEVNULL)
+
+
+def set_up(b: Bench) -> tuple[Path, Path, Path]:
+    """Return respin, the .dsc, and apt's sources, all where the user can read them."""
+    ignore = shutil.ignore_patterns(".git", ".venv", "out", "__pycache__", ".*_cache")
+    shutil.copytree(CHECKOUT, b.home / "checkout", ignore=ignore)
+    release = releases.find(RELEASE)
+    found = releases.sources(release)
+    stanzas = b.home / "release.sources"
+    stanzas.write_text("\n".join(s.stanza() for s in found))
+    with tempfile.TemporaryDirectory() as tmp:
+        archive = AptArchive(release, found, Cache(Path(tmp)))
+        source = archive.fetch_source("iproute2", VERSION, b.home / "source")
+    b.own()
+    b.run("/usr/bin/python3", "-m", "venv", b.home / "venv")
+    b.run(b.home / "venv/bin/pip", "install", "-q", b.home / "checkout")
+    return b.home / "venv/bin/respin", source.dsc, stanzas
+
+
+def sbuild(b: Bench, dsc: Path, tarball: Path) -> Measured:
+    return b.run(
+        "sbuild",
+        "--chroot-mode=unshare",
+        f"--chroot={tarball}",
+        f"--dist={RELEASE}",
+        "--arch-all",
+        "--no-run-lintian",
+        "--no-run-piuparts",
+        "--no-run-autopkgtest",
+        "--no-clean-source",
+        dsc,
+    )
+
+
+def respin(b: Bench, program: Path, out: str, number: int) -> Measured:
+    argv = [program, "run", "--release", RELEASE, "--version", VERSION]
+    argv += ["--number", str(number), "--out", b.home / out, "--cache", b.home / "cache"]
+    return b.run(*argv, "--json")
+
+
+def smoke_seconds(run: Measured) -> float:
+    return float(json.loads(run.output)["timings"]["smoke"])
+
+
+def main() -> int:
+    """Measure, print, and say by the exit status whether the limits hold."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--rounds", type=int, default=1, help="warm rounds [default: 1]")
+    rounds = parser.parse_args().rounds
+    with bench() as b:
+        program, dsc, stanzas = set_up(b)
+        tarball = b.home / f"{RELEASE}.tar.zst"
+        chroot = b.run("mmdebstrap", "--variant=buildd", RELEASE, tarball, stanzas)
+        first = sbuild(b, dsc, tarball)
+        rows = [("cold", chroot.seconds + first.seconds, respin(b, program, "out", 1))]
+        theirs = max(chroot.memory, first.memory)
+        for n in range(rounds):
+            peer = sbuild(b, dsc, tarball)
+            rows.append(("warm", peer.seconds, respin(b, program, f"out{n}", n + 2)))
+        return show(rows, theirs)
+
+
+def show(rows: Sequence[tuple[str, float, Measured]], theirs: int) -> int:
+    """Print the table; return 1 if a limit is exceeded."""
+    failed = False
+    print(f"{'':6}{'sbuild':>9}{'respin':>9}{'ratio':>8}{'limit':>7}{'smoke':>8}{'memory':>10}")
+    for kind, peer, ours in rows:
+        ratio, smoke = ours.seconds / peer, smoke_seconds(ours)
+        failed |= ratio > LIMITS[kind] or smoke > SMOKE_SECONDS or ours.memory > MEMORY
+        print(
+            f"{kind:6}{peer:7.1f} s{ours.seconds:7.1f} s{ratio:8.2f}{LIMITS[kind]:7.2f}"
+            f"{smoke:6.1f} s{ours.memory / (1 << 20):6.0f} MiB"
+        )
+    print(f"sbuild's memory: {theirs / (1 << 20):.0f} MiB")
+    for kind, _, ours in rows:
+        timings = json.loads(ours.output)["timings"].items()
+        print(f"{kind}: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in timings))
+    print("a limit is exceeded" if failed else "all limits hold")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
