@@ -1,0 +1,250 @@
+"""The whole: from a release's name to a proven .deb, as a user calls it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from support import cli, defect, real
+
+from pipeline.data import data_path
+
+SCHEMA = json.loads(data_path("templates", "report.schema.json").read_text())
+
+
+def cells(report: dict[str, Any]) -> dict[tuple[str, str], tuple[str, str]]:
+    return {
+        (c["case"], c["way"]): (c["before"]["seen"], c["after"]["seen"])
+        for c in report["smoke"]["cases"]
+    }
+
+
+def left_behind(*marks: Path) -> list[str]:
+    """Return processes and mounts that have one of these paths in them."""
+    words = [str(m) for m in marks]
+    found = [line for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            continue
+    return [line for line in found if any(w in line for w in words)]
+
+
+@pytest.fixture(scope="module")
+def fixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """Return the folder and the report of a run for Debian 12, as whoever we are."""
+    out = tmp_path_factory.mktemp("run") / "out"
+    said = cli.respin("run", "--release", "bookworm", "--json", "--out", out, cache=CACHE)
+    assert said.status == 0, said.err
+    return out, json.loads(said.out)
+
+
+CACHE = real.cache().root
+
+
+def test_debian_12(fixed: tuple[Path, dict[str, Any]]) -> None:
+    out, report = fixed
+    jsonschema.validate(report, SCHEMA)
+    assert json.loads((out / "report.json").read_text()) == report
+    assert report["outcome"] == "fixed"
+    verdicts = {f["fix"]: f["verdict"] for f in report["findings"]}
+    assert verdicts == {"stt-object": "fixed", "libbpf-legacy-maps": "needed"}
+    for deb in report["built"]["debs"]:
+        data = (out / deb["path"]).read_bytes()
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (deb["size"], deb["sha256"])
+    for file in [*report["source"]["files"], *report["control"]]:
+        assert hashlib.sha256((out / file["path"]).read_bytes()).hexdigest() == file["sha256"]
+        assert "signed by" in file["verified"]
+
+
+def test_the_distro_refuses_what_ours_loads(fixed: tuple[Path, dict[str, Any]]) -> None:
+    _, report = fixed
+    seen = cells(report)
+    assert seen["pinned-hash", "tc"] == ("refused", "loads")
+    assert seen["pinned-hash", "xdp"] == ("refused", "loads")
+    assert seen["several-maps", "tc"] == ("refused", "loads")
+    assert seen["btf-maps", "tc"] == ("loads", "loads")
+    for case in ("static-map", "both-sections", "program-name"):
+        assert seen[case, "tc"] == ("refused", "refused")
+    by_case = {c["case"]: c for c in report["smoke"]["cases"] if c["way"] == "tc"}
+    loaded = by_case["pinned-hash"]["after"]
+    assert loaded["counted"] == loaded["sent"] > 0
+    refused = by_case["pinned-hash"]["before"]["output"]
+    assert "legacy map definitions in 'maps' section are not supported by libbpf v1.0+" in refused
+    assert "no loader takes both" in by_case["both-sections"]["after"]["output"]
+    assert "no loader takes both" not in by_case["both-sections"]["before"]["output"]
+    assert "by section, not by name" in by_case["program-name"]["after"]["output"]
+
+
+def test_three_changes_and_no_other(fixed: tuple[Path, dict[str, Any]]) -> None:
+    out, report = fixed
+    new = out / report["patched"]["dsc"]
+    old = out / report["source"]["files"][0]["path"]
+    done = subprocess.run(["debdiff", old, new], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    changed = [
+        line.split()[1].partition("/")[2]
+        for line in done.stdout.splitlines()
+        if line.startswith("+++ ")
+    ]
+    assert [c for c in changed if c.startswith("debian/")] == [
+        "debian/changelog",
+        "debian/patches/respin-libbpf-legacy-maps.patch",
+        "debian/patches/series",
+    ]
+    # What else the diff names is inside the new patch file.
+    assert all(f"+++ b/{c}" not in done.stdout.split("\n") for c in changed)
+
+
+def test_apt_accepts_it(fixed: tuple[Path, dict[str, Any]]) -> None:
+    out, report = fixed
+    (deb,) = (d["path"] for d in report["built"]["debs"] if "/iproute2_" in d["path"])
+    done = subprocess.run(
+        ["apt-get", "install", "--simulate", "--no-install-recommends", out / deb],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Inst iproute2 [6.1.0-3] (6.1.0-3+bpf1 " in done.stdout or (
+        "Inst iproute2 (6.1.0-3+bpf1 " in done.stdout
+    )
+
+
+def test_an_ordinary_user_from_scratch(
+    fixed: tuple[Path, dict[str, Any]], ordinary_user: str | None, tmp_path: Path
+) -> None:
+    """With an empty cache and an object of the user's; the .deb is the same, byte for byte."""
+    tmp_path.chmod(0o777)
+    for parent in tmp_path.parents[:3]:
+        parent.chmod(parent.stat().st_mode | 0o111)
+    mine = tmp_path / "mine.o"
+    source = Path(real.__file__).with_name("mine.c")
+    subprocess.run(["clang", "-O2", "-target", "bpf", "-c", source, "-o", mine], check=True)
+    home = tmp_path / "home"
+    home.mkdir(mode=0o777)
+    home.chmod(0o777)
+    said = cli.respin(
+        *("run", "--release", "bookworm", "--json", "--out", home / "out"),
+        *("--object", f"{mine}:mine"),
+        user=ordinary_user,
+        cache=home / "cache",
+    )
+    try:
+        assert said.status == 0, said.err
+        report = json.loads(said.out)
+        assert report["outcome"] == "fixed"
+        mine_cells = [c for c in report["smoke"]["cases"] if "mine.o" in c["case"]]
+        assert [(c["before"]["seen"], c["after"]["seen"]) for c in mine_cells] == [
+            ("refused", "loads")
+        ]
+        assert (home / "cache/CACHEDIR.TAG").exists()
+        assert sorted(p.name for p in home.iterdir()) == ["cache", "out"]
+        theirs = {d["path"]: d["sha256"] for d in report["built"]["debs"]}
+        assert theirs == {d["path"]: d["sha256"] for d in fixed[1]["built"]["debs"]}
+        assert left_behind(home) == []
+    finally:
+        remove = ["unshare", "--user", "--map-auto", "--map-root-user", "rm", "-rf", str(home)]
+        if os.geteuid() == 0:
+            remove = ["rm", "-rf", str(home)]
+        subprocess.run(remove, check=True)
+
+
+def test_stt_object(tmp_path: Path) -> None:
+    """A package with the older defect, served as a local source."""
+    dsc = defect.stt_object(tmp_path / "source")
+    said = cli.respin("run", "--dsc", dsc, "--json", "--out", tmp_path / "out", cache=CACHE)
+    assert said.status == 0, said.err
+    report = json.loads(said.out)
+    jsonschema.validate(report, SCHEMA)
+    assert report["outcome"] == "fixed"
+    verdicts = {f["fix"]: f["verdict"] for f in report["findings"]}
+    assert verdicts == {"stt-object": "needed", "libbpf-legacy-maps": "absent"}
+    assert report["patched"]["version"] == f"{defect.VERSION}+bpf1"
+    seen = cells(report)
+    assert seen["pinned-hash", "tc"] == ("refused", "loads")
+    assert seen["several-maps", "tc"] == ("refused", "loads")
+    assert seen["static-map", "tc"] == ("refused", "refused")
+    (before,) = (
+        c["before"]["output"]
+        for c in report["smoke"]["cases"]
+        if (c["case"], c["way"]) == ("pinned-hash", "tc")
+    )
+    for words in (
+        "0 maps not supported in current map section!",
+        "Error fixing up map structure, incompatible struct bpf_elf_map used?",
+        "Error fetching ELF ancillary data!",
+    ):
+        assert words in before
+    assert "libbpf" not in report["smoke"]["after"]
+
+
+def test_a_thousand_loads_in_one_batch(
+    fixed: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    said = cli.respin(
+        *("run", "--release", "bookworm", "--json", "--case", "batch"),
+        *("--out", tmp_path / "out"),
+        cache=CACHE,
+    )
+    assert said.status == 0, said.err
+    assert cells(json.loads(said.out)) == {("batch", "tc"): ("refused", "loads")}
+
+
+@pytest.mark.parametrize("stage", ["build root: root of", "build: dpkg-buildpackage", "smoke: "])
+def test_an_interrupt_leaves_nothing(stage: str, tmp_path: Path) -> None:
+    cache = CACHE
+    out = tmp_path / "out"
+    process = cli.start("run", "--release", "bookworm", "-v", "--out", out, cache=cache)
+    assert process.stdout
+    for line in process.stdout:
+        if line.startswith(stage):
+            break
+    else:
+        pytest.fail(f"never came to {stage!r}")
+    said = cli.interrupt(process)
+    assert process.returncode == 130
+    assert "interrupted" in said
+    assert "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []
+    assert left_behind(tmp_path, cache) == []
+
+
+def test_two_runs_at_once(fixed: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    said: dict[str, cli.Said] = {}
+
+    def one(name: str) -> None:
+        said[name] = cli.respin(
+            *("run", "--release", "bookworm", "--json", "--case", "pinned-hash"),
+            *("--out", tmp_path / name),
+            cache=CACHE,
+        )
+
+    both = [threading.Thread(target=one, args=(name,)) for name in ("a", "b")]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    for each in said.values():
+        assert each.status == 0, each.err
+        debs = json.loads(each.out)["built"]["debs"]
+        assert debs == fixed[1]["built"]["debs"]
+
+
+def test_a_newer_run_replaces_an_older(fixed: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for _ in range(2):
+        said = cli.respin("patch", "--release", "bookworm", "--out", out, cache=CACHE)
+        assert said.status == 0, said.err
+        assert (out / "report.json").exists()
+        assert said.out.strip().endswith("+bpf1.dsc")
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+

@@ -1,0 +1,100 @@
+"""respin as a user has it: installed from a wheel, called from another folder."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SYSTEM_PYTHON = Path("/usr/bin/python3")
+
+
+@functools.cache
+def installed() -> Path:
+    """Return a folder into which ``pip install`` put respin, readable for everyone."""
+    folder = Path(tempfile.mkdtemp(prefix="respin-installed-"))
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", "--target", folder, CHECKOUT],
+        check=True,
+        stdin=subprocess.DEVNULL,
+    )
+    subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
+    return folder
+
+
+def remove_installed() -> None:
+    """Remove the folder of ``installed``, if it was made."""
+    if installed.cache_info().currsize:
+        shutil.rmtree(installed(), ignore_errors=True)
+        installed.cache_clear()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What a call of respin said."""
+
+    status: int
+    out: str
+    err: str
+
+
+def _argv(user: str | None, args: Sequence[str | Path], cache: Path | None) -> list[str]:
+    # The interpreter of this venv may lie where an ordinary user cannot go.
+    python = SYSTEM_PYTHON if SYSTEM_PYTHON.exists() else Path(sys.executable)
+    home = pwd.getpwnam(user).pw_dir if user else os.environ.get("HOME", "/")
+    words = [] if user is None else ["runuser", "-u", user, "--"]
+    words += ["env", "-i", f"HOME={home}", "LANG=C.UTF-8"]
+    words += ["PATH=/usr/local/bin:/usr/bin:/bin", f"PYTHONPATH={installed()}"]
+    words += [f"{k}={v}" for k, v in os.environ.items() if k.endswith("_proxy")]
+    if cache:
+        words.append(f"RESPIN_CACHE={cache}")
+    return [*words, str(python), "-W", "error", "-m", "pipeline", *map(str, args)]
+
+
+def respin(
+    *args: str | Path,
+    user: str | None = None,
+    cache: Path | None = None,
+    cwd: Path | None = None,
+    timeout: float = 1200,
+) -> Said:
+    """Call respin to its end, as this user or another."""
+    done = subprocess.run(
+        _argv(user, args, cache),
+        cwd=cwd or "/",
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    return Said(status=done.returncode, out=done.stdout, err=done.stderr)
+
+
+def start(*args: str | Path, cache: Path | None = None) -> subprocess.Popen[str]:
+    """Start respin in a process group of its own, its words on one pipe."""
+    return subprocess.Popen(
+        _argv(None, args, cache),
+        cwd="/",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def interrupt(process: subprocess.Popen[str], sig: signal.Signals = signal.SIGINT) -> str:
+    """Send a signal as a terminal does, to the whole group; return what was still said."""
+    os.killpg(process.pid, sig)
+    said, _ = process.communicate(timeout=60)
+    return said
