@@ -23,7 +23,7 @@ from pipeline.model import AptSource, Package, Release
 
 __all__ = ["packages_of", "remove_tree", "root_tar", "root_tree"]
 
-FORMAT = "1"
+FORMAT = "2"
 """Part of every key: to be raised when roots are made in another way."""
 
 MEMORY_NEEDED = 3 << 30

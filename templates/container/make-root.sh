@@ -16,6 +16,8 @@ if [ "$size" != disk ]; then
 	mount -t tmpfs -o "size=$size,mode=0755" respin-root "$work"
 fi
 "$@"
+# man-db's cache belongs to the user man, so that a user could not remove the tree with rm.
+rm -rf "$work"/root/var/cache/man/*
 cp "$work/root/var/lib/dpkg/status" "$status"
 
 # Devices are the business of whoever enters the root.
