@@ -22,7 +22,7 @@ from pipeline.archives import control, machine, resolve, words
 from pipeline.archives.index import Index, Listed, newest_first
 from pipeline.archives.privateroot import PrivateRoot
 from pipeline.archives.staging import Staging
-from pipeline.cache import Cache, file_sha256
+from pipeline.cache import Cache, digest, file_sha256
 from pipeline.errors import BuildError, FetchError
 from pipeline.model import AptSource, Package, Release, Source, VerifiedFile
 
@@ -174,12 +174,22 @@ class AptArchive:
         else:
             what = f"the build dependencies of {dsc.name}"
             argv += ["satisfy", "--", *resolve.dependencies(packages, dsc)]
+        found = self._solved(argv, what)
+        return tuple(sorted(resolve.packages(found), key=lambda p: p.name))
+
+    def _solved(self, argv: Sequence[str], what: str) -> str:
+        """Return what apt answers; the same lists and the same question are solved once."""
+        paths = sorted(index.path for index in self._indexes("Packages"))
         with self._root.locked():
-            try:
-                done = self._root.apt(*argv, error=BuildError)
-            except BuildError as e:
-                raise resolve.unsatisfied(e, what, str(self.release.codename)) from None
-        return tuple(sorted(resolve.packages(done.text), key=lambda p: p.name))
+            key = digest(self.architecture, *argv, *(f"{p.name} {file_sha256(p)}" for p in paths))
+
+            def ask(part: Path) -> None:
+                try:
+                    part.write_text(self._root.apt(*argv, error=BuildError).text)
+                except BuildError as e:
+                    raise resolve.unsatisfied(e, what, str(self.release.codename)) from None
+
+            return self._cache.entry("solutions", key, ask).read_text()
 
     def download(self, packages: Sequence[Package], dest: Path) -> tuple[VerifiedFile, ...]:
         """Fetch these .debs into the folder ``dest``, in their order. Raises FetchError.
