@@ -15,9 +15,17 @@ from pipeline.errors import FetchError
 LIMIT = 1 << 20
 """Bytes; no .dsc is longer (iproute2's has 2 KiB)."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.~_%:-]*")
-_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
-_VERSION = re.compile(r"[A-Za-z0-9.+:~-]+")
+MOST_FILES = 64
+"""Files of one source package; those with many tarballs have a dozen."""
+
+LARGEST = 1 << 30
+"""Bytes of one file of a source package; iproute2's has 1 MiB."""
+
+# A name is at most what a file system takes; a version is part of such a name.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.~_%:-]{0,254}")
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,99}")
+_VERSION = re.compile(r"[A-Za-z0-9.+:~-]{1,120}")
+_SIZE = re.compile(r"[0-9]{1,10}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -48,6 +56,11 @@ def package_name(text: str) -> bool:
     return _PACKAGE.fullmatch(text) is not None
 
 
+def file_name(text: str) -> bool:
+    """Tell whether this is a plain file name, such as a .dsc may give."""
+    return _NAME.fullmatch(text) is not None
+
+
 def version_text(text: str) -> bool:
     """Tell whether this is a version (Debian policy 5.6.12)."""
     if not _VERSION.fullmatch(text):
@@ -65,15 +78,32 @@ def listed(entries: object, where: str) -> tuple[Listed, ...]:
     A name must be a plain file name: what apt or dpkg-source writes must stay in its folder.
     """
     files = []
-    for entry in entries if isinstance(entries, list) else []:
+    given = entries if isinstance(entries, list) else []
+    if len(given) > MOST_FILES:
+        raise FetchError(
+            f"{where} names {len(given)} files; no source package has more than {MOST_FILES}",
+            hint="do not use this source",
+        )
+    for entry in given:
         name, size, sha = (str(entry.get(k, "")) for k in ("name", "size", "sha256"))
+        if len(name) > 255:
+            raise FetchError(
+                f"{where} names a file whose name has {len(name)} characters: {name[:40]!r}…",
+                hint="do not use this source: no distro makes such a name",
+            )
         if not _NAME.fullmatch(name):
             raise FetchError(
                 f"{where} names a file outside its folder: {name!r}",
                 hint="do not use this source: no distro makes such a name",
             )
-        if not size.isascii() or not size.isdigit() or not _SHA256.fullmatch(sha):
+        if not _SIZE.fullmatch(size) or not _SHA256.fullmatch(sha):
             raise FetchError(f"{where}: the entry of {name} in Checksums-Sha256 is malformed")
+        if int(size) > LARGEST:
+            raise FetchError(
+                f"{where}: {name} would have {size} bytes; no file of a source package has"
+                f" more than {LARGEST}",
+                hint="do not use this source",
+            )
         files.append(Listed(name=name, size=int(size), sha256=sha))
     if not files or len({f.name for f in files}) != len(files):
         raise FetchError(

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import mmap
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
@@ -53,13 +53,25 @@ def newest_first(found: Iterable[Listed]) -> tuple[Listed, ...]:
 class Index:
     """One Packages or Sources file, and the InRelease that vouches for it."""
 
-    def __init__(self, path: Path, *, meta: str, suite: str, site: str, keyring: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        meta: str,
+        suite: str,
+        site: str,
+        keyring: Path,
+        also: Sequence[Path] = (),
+        frozen: bool = False,
+    ) -> None:
         """Open the list file ``path`` that apt fetched as ``meta`` of ``suite`` from ``site``.
 
-        The bytes stay those of this moment, whatever another run's update does to the file.
+        ``keyring`` and ``also`` hold the keys that may have signed it. Of an archive that is
+        ``frozen``, keys that have expired since are taken, and ``trust`` says so. The bytes stay
+        those of this moment, whatever another run's update does to the file.
         """
         self.path, self.meta, self.suite, self.site = path, meta, suite, site
-        self._keyring = keyring
+        self._keyring, self._also, self._frozen = keyring, tuple(also), frozen
         self._release, self._detached = _release(path, meta)
         self._trust = ""
         with path.open("rb") as f:
@@ -80,7 +92,12 @@ class Index:
         """
         if self._trust:
             return self._trust
-        signed = openpgp.check(self._release, self._keyring, detached=self._detached)
+        signed = openpgp.check(
+            self._release,
+            *(self._keyring, *self._also),
+            detached=self._detached,
+            frozen=self._frozen,
+        )
         if not signed.signers:
             raise FetchError(
                 f"the index of {self.suite} at {self.site} is not signed by a key of"
@@ -93,9 +110,19 @@ class Index:
         when = _utc(date.group(1)) if date else "an unknown date"
         self._trust = (
             f"{self.meta} of {self.suite} at {self.site}, listed in its InRelease of {when},"
-            f" signed by {', '.join(signed.signers)}"
+            f" signed by {', '.join(signed.signers)}{self._waived(signed, text)}"
         )
         return self._trust
+
+    def _waived(self, signed: openpgp.Signed, release: str) -> str:
+        """Say what was not held against the index of a frozen archive."""
+        waived = [f"that the key {key} has expired since" for key in signed.expired]
+        until = re.search(r"^Valid-Until: (.*)$", release, re.MULTILINE)
+        if self._frozen and until and _passed(until.group(1)):
+            waived.append(f"that it was valid until {_utc(until.group(1))}")
+        if not waived:
+            return ""
+        return f"; the archive is frozen, so it was not held against it {' and '.join(waived)}"
 
     def _check_hash(self, release: str) -> None:
         """Compare this list with the signed Release, where that lists it uncompressed."""
@@ -196,6 +223,13 @@ def _release(path: Path, meta: str) -> tuple[bytes, bytes | None]:
             details=str(e),
             hint="delete the folder apt of the cache and try again",
         ) from e
+
+
+def _passed(date: str) -> bool:
+    try:
+        return parsedate_to_datetime(date.strip()).astimezone(UTC) < datetime.now(UTC)
+    except ValueError:
+        return True
 
 
 def _utc(date: str) -> str:

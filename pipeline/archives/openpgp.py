@@ -20,6 +20,8 @@ class Signed:
     """A key of the keyring did sign, but not these bytes: the file was changed."""
     content: bytes
     """What the signature covers; empty without a good signature."""
+    expired: tuple[str, ...] = ()
+    """Those of the signers whose key has expired since."""
 
 
 def is_signed(data: bytes) -> bool:
@@ -39,16 +41,19 @@ def _dearmored(keyring: Path, folder: Path) -> Path:
             body = body[body.index("") + 1 :]
         # The line that begins with '=' is the armour's CRC-24.
         binary += base64.b64decode("".join(line for line in body if not line.startswith("=")))
-    path = folder / "keyring.gpg"
+    path = folder / f"{len(list(folder.iterdir()))}.gpg"
     path.write_bytes(binary)
     return path
 
 
-def check(data: bytes, *keyrings: Path, detached: bytes | None = None) -> Signed:
+def check(
+    data: bytes, *keyrings: Path, detached: bytes | None = None, frozen: bool = False
+) -> Signed:
     """Ask gpgv who signed ``data`` (clear-signed, or with a ``detached`` signature).
 
-    Only keys of the ``keyrings`` count. An expired or revoked key is no signer. Raises
-    UsageError if gpgv is missing.
+    Only keys of the ``keyrings`` count. An expired or revoked key is no signer; in an
+    archive that is ``frozen``, a key that has expired since is one. Raises UsageError if
+    gpgv is missing.
     """
     with tempfile.TemporaryDirectory(prefix="respin-gpgv-") as name:
         folder = Path(name)
@@ -63,18 +68,23 @@ def check(data: bytes, *keyrings: Path, detached: bytes | None = None) -> Signed
         # usual while an archive changes its keys; so the status lines decide.
         done = command.run(argv, check=False, timeout=60)
     good: list[str] = []
-    bad = fresh = False
+    expired: list[str] = []
+    bad = fresh = old = False
     for line in done.stderr.decode("utf-8", "replace").splitlines():
         words = line.removeprefix("[GNUPG:] ").split()
         if not line.startswith("[GNUPG:] ") or not words:
             continue
         if words[0] in ("NEWSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG", "ERRSIG"):
-            fresh = False
+            old = frozen and words[0] == "EXPKEYSIG"
+            fresh = old
         elif words[0] == "BADSIG":
             bad, fresh = True, False
         elif words[0] == "GOODSIG":
-            fresh = True
+            fresh, old = True, False
         elif words[0] == "VALIDSIG" and fresh:
             good.append(words[-1])
+            expired += [words[-1]] if old else []
     content = done.stdout if detached is None else data
-    return Signed(signers=tuple(good), bad=bad, content=content if good else b"")
+    return Signed(
+        signers=tuple(good), bad=bad, content=content if good else b"", expired=tuple(expired)
+    )

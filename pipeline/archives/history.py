@@ -1,0 +1,137 @@
+"""What the archives of superseded versions have in common."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipeline.archives import control
+from pipeline.archives.staging import Staging
+from pipeline.archives.store import Store
+from pipeline.archives.web import Client
+from pipeline.cache import Cache
+from pipeline.errors import FetchError
+from pipeline.model import Release, Source, VerifiedFile
+
+
+class NeverPublished(FetchError):
+    """The service does not know this version."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """How a service is asked, and whom to believe."""
+
+    url: str
+    """Without a slash at its end."""
+    client: Client
+    cache: Cache
+    keyrings: tuple[Path, ...] = ()
+    """Keys that may have signed an archive's index."""
+    uploaders: tuple[Path, ...] = ()
+    """Keys that may have signed a .dsc."""
+    accepted: frozenset[str] = field(default_factory=frozenset)
+    """SHA-256 of .dsc files that the user vouches for."""
+
+    @property
+    def store(self) -> Store:
+        """The downloads."""
+        return Store(self.client, self.cache)
+
+
+class History(Protocol):
+    """An archive that keeps superseded versions."""
+
+    def fetch_source(self, name: str, version: str, dest: Path) -> Source:
+        """Fetch and verify this version of a source package into the folder ``dest``.
+
+        Raises NeverPublished, or FetchError; ``dest`` then is as it was.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A .dsc, and where the files that it names can be had."""
+
+    data: bytes
+    name: str
+    urls: Mapping[str, str]
+    """File name -> address."""
+    trust: str
+    """In words: who vouches for the .dsc."""
+    origin: str
+
+    @property
+    def sha256(self) -> str:
+        """What the .dsc is known by: a version may have been given to two sources."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+def expect(value: object, kind: type, where: str) -> Any:
+    """Return ``value`` if it is of the ``kind`` (dict, list, str, int); raise FetchError if not."""
+    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    raise FetchError(
+        f"{where} does not answer in its documented form",
+        details=f"expected {kind.__name__}, found {type(value).__name__}: {str(value)[:200]}",
+        hint="the service may have changed; please report this",
+    )
+
+
+def check_identity(data: bytes, name: str, version: str, where: str) -> control.Dsc:
+    """Read a .dsc; raise FetchError if it is that of another package or version."""
+    fields = control.parse(data, where)
+    if (fields.name, fields.version) != (name, version):
+        raise FetchError(
+            f"{where} is that of {fields.name} {fields.version}, not of {name} {version}",
+            hint="the service mixes up its files; please report this to it",
+        )
+    return fields
+
+
+def only(candidates: Sequence[Candidate], name: str, version: str) -> Candidate:
+    """Return the one that all candidates agree on; raise FetchError if they do not."""
+    distinct = {c.sha256: c for c in candidates}
+    if len(distinct) == 1:
+        return next(iter(distinct.values()))
+    raise FetchError(
+        f"there are {len(distinct)} different sources that are {name} {version}",
+        details="\n".join(f"{c.sha256}  {c.origin}" for c in distinct.values()),
+        hint="name one of them with --accept-unsigned-source SHA256",
+    )
+
+
+def deliver(
+    chosen: Candidate, fields: control.Dsc, service: Service, dest: Path, release: Release
+) -> Source:
+    """Fetch the files that a .dsc names and put all of them into ``dest``, each checked."""
+    missing = [f.name for f in fields.files if f.name not in chosen.urls]
+    if missing:
+        raise FetchError(
+            f"{service.url} lacks what {chosen.name} names: {', '.join(missing)}",
+            hint="this version cannot be had from there any more",
+        )
+    here = f"{chosen.name} from {service.url}"
+    paths = {f.name: service.store.get(chosen.urls[f.name], f, here) for f in fields.files}
+    with Staging(dest) as staging:
+        (staging.path / chosen.name).write_bytes(chosen.data)
+        for each in fields.files:
+            shutil.copyfile(paths[each.name], staging.path / each.name)
+            control.check_file(staging.path / each.name, each, here)
+        staging.keep([*paths, chosen.name])
+    own = control.Listed(name=chosen.name, size=len(chosen.data), sha256=chosen.sha256)
+    told = [(own, chosen.trust), *((f, f"SHA-256 in {chosen.trust}") for f in fields.files)]
+    return Source(
+        name=fields.name,
+        version=fields.version,
+        release=release,
+        files=tuple(
+            VerifiedFile(path=dest / f.name, size=f.size, sha256=f.sha256, verified=why)
+            for f, why in told
+        ),
+        origin=chosen.origin,
+    )

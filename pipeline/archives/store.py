@@ -1,0 +1,64 @@
+"""Files that the cache keeps by their SHA-256, fetched over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.archives import control
+from pipeline.archives.web import Client
+from pipeline.cache import Cache, file_sha256
+from pipeline.errors import FetchError
+
+
+class Store:
+    """The cache's downloads."""
+
+    def __init__(self, client: Client, cache: Cache) -> None:
+        self._client = client
+        self._cache = cache
+
+    def get(self, url: str, want: control.Listed, where: str) -> Path:
+        """Return the path of the file that ``where`` lists, fetched from ``url`` if need be.
+
+        A download that was broken off goes on where it stopped. Raises FetchError if the
+        bytes are not those that are listed.
+        """
+        final = self._cache.folder("downloads") / want.sha256
+        part = self._cache.folder("partial") / want.sha256
+        with self._cache.lock("download", want.sha256):
+            if final.exists() and file_sha256(final) == want.sha256:
+                return final
+            continued = part.exists()
+            try:
+                self._fetch(url, part, want, where)
+            except FetchError:
+                # What another run left behind may itself have been spoilt.
+                if not continued or part.exists():
+                    raise
+                self._fetch(url, part, want, where)
+            part.replace(final)
+        return final
+
+    def _fetch(self, url: str, part: Path, want: control.Listed, where: str) -> None:
+        """Raises FetchError; ``part`` is gone if it was whole and wrong."""
+        if part.exists() and part.stat().st_size > want.size:
+            part.unlink()
+        if not part.exists() or part.stat().st_size < want.size:
+            self._client.download(url, part, limit=want.size)
+        try:
+            check_content(part, want, where)
+        except FetchError:
+            part.unlink()
+            raise
+
+
+def check_content(path: Path, want: control.Listed, where: str) -> None:
+    """Hold a file of another name against what ``where`` lists. Raises FetchError."""
+    size = path.stat().st_size
+    found = file_sha256(path)
+    if (size, found) != (want.size, want.sha256):
+        raise FetchError(
+            f"{want.name} is not the file that {where} lists",
+            details=f"listed: {want.size} bytes, {want.sha256}\nfound:  {size} bytes, {found}",
+            hint="try again; if it stays so, the service or the way to it changes what it sends",
+        )

@@ -1,0 +1,242 @@
+"""HTTP to services that are not apt archives: one request at a time, patient, suspicious.
+
+What is transient (throttling, a server's error, a time-out, a connection that ends early) is
+tried again after a while; what is not (any other answer) is an error at once. A download
+goes on where the last try stopped. Nothing here is trusted: who asks checks the bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import requests
+
+from pipeline import __version__
+from pipeline.errors import FetchError
+
+AGENT = f"iproute2-respin/{__version__} (python-requests)"
+TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+LONGEST_WAIT = 300.0
+"""Seconds; a service that asks for a longer pause is not waited for."""
+LONGEST_ANSWER = 1800.0
+"""Seconds that one answer may take, however it drips."""
+SMALL = 16 << 20
+"""Bytes of an answer that is read into memory."""
+
+T = TypeVar("T")
+
+_turn = threading.Lock()  # for all clients of this process: snapshot asks for that
+
+
+class NotThere(FetchError):
+    """The service answers that it does not have it (404 or 410)."""
+
+
+class _Again(Exception):
+    """Worth another try, after ``wait`` seconds or the usual time."""
+
+    def __init__(self, what: str, wait: float | None = None) -> None:
+        super().__init__(what)
+        self.wait = wait
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clock:
+    """Time, as a parameter."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = time.time
+    """Seconds since 1970."""
+    sleep: Callable[[float], None] = time.sleep
+
+
+class Client:
+    """Asks one service, over one session."""
+
+    def __init__(
+        self,
+        *,
+        timeout: float = 30.0,
+        tries: int = 6,
+        pause: float = 2.0,
+        clock: Clock | None = None,
+    ) -> None:
+        """Set up.
+
+        ``timeout`` seconds without a byte end a try; the pauses double from ``pause`` seconds.
+        """
+        self._timeout, self._tries, self._pause = timeout, tries, pause
+        self._clock = clock or Clock()
+        self._session = requests.Session()
+        # Compressed on the way, a part could not be continued, nor its length be compared.
+        self._session.headers.update({"User-Agent": AGENT, "Accept-Encoding": "identity"})
+        self._session.max_redirects = 5
+
+    def read(
+        self, url: str, params: Mapping[str, str] | None = None, *, limit: int = SMALL
+    ) -> bytes:
+        """Return the body at ``url``, at most ``limit`` bytes. Raises FetchError, NotThere."""
+
+        def attempt() -> bytes:
+            with self._answer(url, params, {}) as (_, chunks):
+                body = b""
+                for chunk in chunks:
+                    body += chunk
+                    if len(body) > limit:
+                        raise _too_long(url, limit)
+                return body
+
+        return self._patiently(url, attempt)
+
+    def json(self, url: str, params: Mapping[str, str] | None = None) -> object:
+        """Return the JSON at ``url``. Raises FetchError, NotThere."""
+        body = self.read(url, params)
+        try:
+            value: object = json.loads(body)
+        except (ValueError, RecursionError) as e:
+            raise FetchError(
+                f"{url} does not answer in JSON",
+                details=body[:200].decode("utf-8", "replace"),
+                hint="a proxy may have answered in its place; try again later",
+            ) from e
+        return value
+
+    def download(self, url: str, path: Path, *, limit: int) -> None:
+        """Leave the body at ``url`` in ``path``; what of it is there already is not asked again.
+
+        At most ``limit`` bytes. Raises FetchError, NotThere; what has come stays in ``path``.
+        """
+
+        def attempt() -> None:
+            have = path.stat().st_size if path.exists() else 0
+            headers = {"Range": f"bytes={have}-"} if have else {}
+            with self._answer(url, None, headers) as (answer, chunks):
+                if answer.status_code == 416:  # it is not longer than what is there, or another
+                    path.unlink()
+                    raise _Again("the server has no such range", 0.0)
+                begins = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+                goes_on = answer.status_code == 206 and begins
+                if answer.status_code == 206 and not goes_on:
+                    path.unlink(missing_ok=True)
+                    raise _Again("the server sent another range", 0.0)
+                size = have if goes_on else 0
+                with path.open("ab" if goes_on else "wb") as f:
+                    for chunk in chunks:
+                        size += len(chunk)
+                        if size > limit:
+                            raise _too_long(url, limit)
+                        f.write(chunk)
+
+        self._patiently(url, attempt)
+
+    def _patiently(self, url: str, attempt: Callable[[], T]) -> T:
+        problems: list[str] = []
+        for number in range(self._tries):
+            try:
+                with _turn:
+                    return attempt()
+            except _Again as e:
+                problems.append(str(e))
+                wait = self._pause * 2**number if e.wait is None else e.wait
+                if wait > LONGEST_WAIT:
+                    raise FetchError(
+                        f"{_host(url)} asks for a pause of {wait:.0f} seconds",
+                        details=f"{url}: {e}",
+                        hint="try again after that",
+                    ) from None
+                if number + 1 < self._tries:
+                    self._clock.sleep(wait)
+        raise FetchError(
+            f"{_host(url)} does not answer as it should, after {self._tries} tries",
+            details="\n".join([url, *problems]),
+            hint="check the network and the proxy (https_proxy), or try again later",
+        )
+
+    @contextmanager
+    def _answer(
+        self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]
+    ) -> Iterator[tuple[requests.Response, Iterator[bytes]]]:
+        """Yield a good answer and its body; raise _Again for what is transient."""
+        began = self._clock.monotonic()
+        try:
+            with self._session.get(
+                url, params=params, headers=headers, timeout=self._timeout, stream=True
+            ) as answer:
+                self._judge(answer, url)
+                yield answer, self._chunks(answer, began)
+        except requests.TooManyRedirects as e:
+            raise FetchError(
+                f"{_host(url)} redirects in circles", details=f"{url}: {e}", hint="try again later"
+            ) from e
+        except (
+            requests.ConnectionError,
+            requests.Timeout,
+            requests.exceptions.ChunkedEncodingError,
+            requests.exceptions.ContentDecodingError,
+        ) as e:
+            raise _Again(f"{type(e).__name__}: {e}") from e
+        except requests.RequestException as e:
+            raise FetchError(
+                f"{_host(url)} cannot be asked", details=f"{url}: {e}", hint="check the address"
+            ) from e
+
+    def _judge(self, answer: requests.Response, url: str) -> None:
+        status = answer.status_code
+        if status in (200, 206, 416):
+            return
+        if status in TRANSIENT:
+            raise _Again(f"status {status}", self._retry_after(answer))
+        kind = NotThere if status in (404, 410) else FetchError
+        raise kind(
+            f"{_host(url)} answered with status {status}",
+            details=answer.url,
+            hint="check the name and the version"
+            if kind is NotThere
+            else "this is not one of the faults that pass; look at the address",
+        )
+
+    def _chunks(self, answer: requests.Response, began: float) -> Iterator[bytes]:
+        size, length = 0, answer.headers.get("Content-Length", "")
+        for chunk in answer.iter_content(1 << 16):
+            size += len(chunk)
+            if self._clock.monotonic() - began > LONGEST_ANSWER:
+                raise _Again(f"it took more than {LONGEST_ANSWER:.0f} seconds")
+            yield chunk
+        # urllib3 before 2.0 does not say when a connection ended too early.
+        if length.isdigit() and size < int(length):
+            raise _Again(f"it ended after {size} of {length} bytes")
+
+    def _retry_after(self, answer: requests.Response) -> float | None:
+        """Return the seconds that Retry-After asks for: it holds seconds or a date (RFC 9110)."""
+        said = answer.headers.get("Retry-After", "").strip()
+        if said.isascii() and said.isdigit():
+            return float(said[:9])
+        try:
+            return max(0.0, parsedate_to_datetime(said).timestamp() - self._clock.now())
+        except (ValueError, TypeError):
+            return None
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc or url
+
+
+def _too_long(url: str, limit: int) -> FetchError:
+    return FetchError(
+        f"{_host(url)} sends more than {limit} bytes", details=url, hint="do not use this source"
+    )
+
+
+def same_service(url: str, base: str) -> bool:
+    """Tell whether ``url`` is on the service at ``base``: scheme, host and port are the same."""
+    one, two = urlsplit(url), urlsplit(base)
+    return (one.scheme, one.netloc) == (two.scheme, two.netloc)
