@@ -29,6 +29,8 @@ LONGEST_WAIT = 300.0
 """Seconds; a service that asks for a longer pause is not waited for."""
 LONGEST_ANSWER = 1800.0
 """Seconds that one answer may take, however it drips."""
+PIECE = 8 << 10
+"""Bytes that are taken at once, and lost at most when a connection ends too early."""
 SMALL = 16 << 20
 """Bytes of an answer that is read into memory."""
 
@@ -206,7 +208,7 @@ class Client:
 
     def _chunks(self, answer: requests.Response, began: float) -> Iterator[bytes]:
         size, length = 0, answer.headers.get("Content-Length", "")
-        for chunk in answer.iter_content(1 << 16):
+        for chunk in answer.iter_content(PIECE):
             size += len(chunk)
             if self._clock.monotonic() - began > LONGEST_ANSWER:
                 raise _Again(f"it took more than {LONGEST_ANSWER:.0f} seconds")
