@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import os
+
 import hypothesis
+import pytest
+
+from pipeline import command
 
 # No example's time is judged, and nothing is written into the checkout (a user who may not
 # write there runs the tests too).
 hypothesis.settings.register_profile("respin", deadline=None, database=None)
 hypothesis.settings.load_profile("respin")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what lacks a program on a developer's machine; in CI let it fail."""
+    if os.environ.get("CI"):
+        return
+    for item in items:
+        for mark in item.iter_markers("needs"):
+            if command.which(mark.args[0]) is None:
+                item.add_marker(pytest.mark.skip(reason=f"{mark.args[0]} is not installed"))

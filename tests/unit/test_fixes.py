@@ -1,0 +1,57 @@
+"""A fix is a folder of data."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline import fixes, objects
+from pipeline.errors import UsageError
+from pipeline.model import Verdict
+
+
+def test_the_two_fixes() -> None:
+    assert [f.name for f in fixes.all_fixes()] == ["libbpf-legacy-maps", "stt-object"]
+
+
+@pytest.mark.parametrize("fix", fixes.all_fixes(), ids=lambda f: f.name)
+def test_a_folder_is_complete(fix: fixes.Fix) -> None:
+    assert fix.diagnose_cocci.is_file()
+    assert fix.fix_cocci.is_file()
+    assert {"Description", "Origin", "Forwarded"} <= set(fix.dep3)
+    assert {s.verdict for s in fix.shapes.values()} >= {Verdict.NEEDED, Verdict.FIXED}
+    assert fix.turns and fix.symptoms
+    for pattern in fix.symptoms:
+        re.compile(pattern)
+    # The shapes that are reported and those that are explained are the same.
+    reported = set(re.findall(r'report\("([a-z-]+)"', fix.diagnose_cocci.read_text()))
+    assert reported == {*fix.shapes, "defined"}
+    assert set(fix.turns) <= {case.name for case in objects.all_cases()}
+
+
+def test_no_stage_names_a_fix() -> None:
+    """To add a third fix is to add a folder, with no edit to a stage."""
+    package = Path(fixes.__file__).parent
+    words = {w for f in fixes.all_fixes() for w in (f.name, *f.functions)}
+    for path in package.rglob("*.py"):
+        text = path.read_text()
+        assert not [w for w in words if w in text], path
+
+
+def test_a_third_fix_is_one_more_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "third"
+    shutil.copytree(fixes.all_fixes()[1].folder, folder)
+    fix = fixes.load(folder)
+    assert fix.name == "third"
+    assert fix.functions == fixes.all_fixes()[1].functions
+
+
+def test_choose() -> None:
+    assert fixes.choose(()) == fixes.all_fixes()
+    assert [f.name for f in fixes.choose(["stt-object"])] == ["stt-object"]
+    with pytest.raises(UsageError) as caught:
+        fixes.choose(["stt-objects"])
+    assert "stt-object" in caught.value.hint
