@@ -18,8 +18,8 @@ from pipeline import __version__, diagnose, doctor, fixes, releases, report, ter
 from pipeline import run as pipeline_run
 from pipeline.cache import Cache
 from pipeline.errors import RespinError, UsageError
+from pipeline.objects import UserObject, user_section
 from pipeline.report import Outcome, Report
-from pipeline.smoke import UserObject
 from pipeline.work import Order
 
 CODES = """\b
@@ -117,7 +117,9 @@ def _objects(names: tuple[str, ...], way: str) -> tuple[UserObject, ...]:
             raise UsageError(
                 f"--object {name}: there is no such file", hint="give FILE or FILE:SECTION"
             )
-        objects.append(UserObject(path=path, section=section, way=way))
+        item = UserObject(path=path, section=section, way=way)
+        user_section(item)  # refuses what is no object, before anything is built
+        objects.append(item)
     return tuple(objects)
 
 
