@@ -122,7 +122,7 @@ def compile_case(case: Case, *, size: int, machine: Machine, cache: Cache, log: 
             log=log,
             error=SmokeImpossible,
             brief=f"the object of the smoke case {case.name} could not be compiled",
-            hint="apt install clang llvm libbpf-dev linux-libc-dev",
+            hint="apt install clang libbpf-dev linux-libc-dev",
         )
 
     return cache.entry("objects", digest(source, *argv, _clang()), make)
@@ -132,7 +132,7 @@ def compile_case(case: Case, *, size: int, machine: Machine, cache: Cache, log: 
 def _clang() -> str:
     if command.which("clang") is None:
         raise SmokeImpossible(
-            "clang is missing: there is nothing to load", hint="apt install clang llvm"
+            "clang is missing: there is nothing to load", hint="apt install clang"
         )
     return command.run(["clang", "--version"], error=SmokeImpossible).text
 

@@ -83,7 +83,7 @@ class Terminal:
 def show_error(error: RespinError) -> None:
     """Show what happened, the details, and what to do next."""
     to = console()
-    to.print(f"[bold red]respin: {escape(error.brief)}[/]")
+    to.print(f"[bold red]respin: {escape(error.brief)}[/]", soft_wrap=True)
     for line in error.details.splitlines():
         to.print(f"  {escape(line)}", soft_wrap=True)
     for note in getattr(error, "__notes__", ()):
@@ -123,7 +123,9 @@ def show_report(report: Report) -> None:
     table.add_row("release", f"{source.release.distro} {source.release.codename}")
     table.add_row("from", escape(source.origin))
     for file in source.files:
-        table.add_row(file.path.name, f"SHA-256 {file.sha256}\n{escape(file.verified)}")
+        table.add_row(file.path.name, f"SHA-256 {file.sha256}")
+    for verified in dict.fromkeys(file.verified for file in source.files):
+        table.add_row("verified", escape(verified))
     to.print(table)
     show_findings(report.findings)
     if report.patched:
