@@ -22,4 +22,4 @@ __attribute__((section("mine"), used)) int count(void *skb)
 	return -1;
 }
 
-char license[] __attribute__((section("license"), used)) = "GPL";
+char gpl[] __attribute__((section("license"), used)) = "GPL";
