@@ -20,6 +20,10 @@ class Release:
     """``bookworm``; also the name of its suite in the archive."""
     version: str
     """``12``; empty for a release that has no number yet."""
+    kernel: str = ""
+    """The kernel package to test on, where respin.toml names one."""
+    suffix: str = ""
+    """What is appended to a version, with ``{n}``, where respin.toml gives a rule."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +35,22 @@ class AptSource:
     components: tuple[str, ...]
     keyring: Path
     """The keys that may sign its index (a keyring file for Signed-By)."""
+    also: tuple[Path, ...] = ()
+    """More keyrings of the same kind."""
+    frozen: bool = False
+    """Nothing is added to it any more: its Valid-Until is not held against it, nor are keys
+    that have expired since."""
+    fallback: bool = False
+    """Asked only for suites that no other source has."""
+    gpgv: Path | None = None
+    """What apt is to call in place of gpgv(1), where keys of a frozen archive have expired."""
 
     def stanza(self, *, types: str = "deb deb-src") -> str:
         """Return it in deb822 form (sources.list(5))."""
         return (
             f"Types: {types}\nURIs: {self.uri}\nSuites: {' '.join(self.suites)}\n"
             f"Components: {' '.join(self.components)}\nSigned-By: {self.keyring}\n"
+            + ("Check-Valid-Until: no\n" if self.frozen else "")
         )
 
 

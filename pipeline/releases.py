@@ -1,32 +1,53 @@
-"""What releases of Debian and Ubuntu there are, and where their archives and keyrings lie.
+"""What releases there are, and where their pockets and keyrings lie.
 
 Names come from distro-info-data, mirrors from the machine's own apt configuration or else
 from python-apt-common, keys from the distros' keyring packages: all data that the distro
-keeps up to date, none of it our own.
+keeps up to date, none of it our own. respin.toml adds releases of the user's own.
 """
 
 from __future__ import annotations
 
-import csv
+import dataclasses
 import difflib
-import re
+from collections.abc import Sequence
+from datetime import date
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
+from pipeline import distroinfo, mirrors
 from pipeline.archives import machine
+from pipeline.config import Config, Derivative
+from pipeline.distroinfo import Support
 from pipeline.errors import UsageError
 from pipeline.model import AptSource, Release
 
-DISTRO_INFO = Path("/usr/share/distro-info")
-TEMPLATES = Path("/usr/share/python-apt/templates")
 OS_RELEASE = Path("/etc/os-release")
+NO_CONFIG = Config()
 
 _KEYRINGS = {
     "debian": ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring"),
     "ubuntu": ("/usr/share/keyrings/ubuntu-archive-keyring.gpg", "ubuntu-keyring"),
 }
+# Keys that have been retired: what is frozen is signed by them.
+_RETIRED = {
+    "debian": Path("/usr/share/keyrings/debian-archive-removed-keys.gpg"),
+    "ubuntu": Path("/usr/share/keyrings/ubuntu-archive-removed-keys.gpg"),
+}
 # Ubuntu builds its main component with universe since 2023.
 _COMPONENTS = {"debian": ("main",), "ubuntu": ("main", "universe")}
+
+
+class Pocket(StrEnum):
+    """The parts of a release; the first is always read, for what the others depend upon."""
+
+    RELEASE = "release"
+    UPDATES = "updates"
+    SECURITY = "security"
+    BACKPORTS = "backports"
+
+
+USUAL = (Pocket.RELEASE, Pocket.UPDATES, Pocket.SECURITY)
 
 
 @cache
@@ -35,32 +56,20 @@ def known() -> tuple[Release, ...]:
 
     Raises UsageError if that package is missing.
     """
-    found = []
-    for distro in ("debian", "ubuntu"):
-        path = DISTRO_INFO / f"{distro}.csv"
-        try:
-            with path.open(newline="") as f:
-                rows = list(csv.DictReader(f))
-        except OSError as e:
-            raise UsageError(
-                f"{path}: {e.strerror}", hint="apt-get install distro-info-data"
-            ) from e
-        for row in rows:
-            # Ubuntu writes "24.04 LTS"; experimental is a part of sid, no release.
-            version = (row["version"] or "").split(" ")[0]
-            if row["series"] != "experimental":
-                found.append(Release(distro=distro, codename=row["series"], version=version))
-    return tuple(found)
+    return tuple(each.release for each in distroinfo.known())
 
 
-def find(name: str | None, *, os_release: Path = OS_RELEASE) -> Release:
+def find(name: str | None, *, os_release: Path = OS_RELEASE, config: Config = NO_CONFIG) -> Release:
     """Return the release called ``name``: ``bookworm``, ``12``, ``debian:12``, ``ubuntu 22.04``.
 
-    None is the release of this machine. A number that both distros have used needs the
-    distro's name. Raises UsageError for what is no release, with names that are near.
+    Or one that ``config`` describes. None is the release of this machine. A number that both
+    distros have used needs the distro's name. Raises UsageError for what is no release, with
+    names that are near.
     """
     if name is None:
         return _this_machine(os_release)
+    if name in config.releases:
+        return _described(config.releases[name])
     wanted = name.strip().lower()
     distro, _, rest = wanted.replace(":", " ", 1).partition(" ")
     if not rest.strip():
@@ -74,11 +83,18 @@ def find(name: str | None, *, os_release: Path = OS_RELEASE) -> Release:
     if found:
         names = " or ".join(f"{r.distro}:{r.version} ({r.codename})" for r in found)
         raise UsageError(f"release {name!r} is ambiguous", hint=f"say {names}")
-    raise UsageError(f"no release is called {name!r}", hint=_near(rest))
+    elsewhere = [r for r in known() if rest in (r.codename, r.version)]
+    if elsewhere and distro:
+        raise UsageError(
+            f"{distro} has no release {rest!r}: that is one of {elsewhere[0].distro}",
+            hint=f"say {elsewhere[0].distro}:{elsewhere[0].codename}",
+        )
+    shown = name if len(name) <= 60 else f"{name[:60]}…"
+    raise UsageError(f"no release is called {shown!r}", hint=_near(rest[:60], config))
 
 
-def _near(name: str) -> str:
-    names = [n for r in known() for n in (r.codename, r.version) if n]
+def _near(name: str, config: Config) -> str:
+    names = [n for r in known() for n in (r.codename, r.version) if n] + list(config.releases)
     near = list(dict.fromkeys(difflib.get_close_matches(name, names, n=3, cutoff=0.6)))
     if near:
         return f"did you mean {' or '.join(near)}?"
@@ -108,6 +124,18 @@ def _this_machine(path: Path) -> Release:
     )
 
 
+def _described(it: Derivative) -> Release:
+    """Return a release that respin.toml describes: that of its base, under its own name."""
+    own = [r for r in known() if r.codename == it.name]
+    if it.base == "" and not own:
+        raise UsageError(
+            f"[release.{it.name}] says no base",
+            hint='name the release that it is made from, such as base = "bookworm"',
+        )
+    base = find(it.base) if it.base else own[0]
+    return dataclasses.replace(base, codename=it.name, kernel=it.kernel, suffix=it.suffix)
+
+
 def keyring_for(release: Release) -> Path:
     """Return the distro's archive keyring. Raises UsageError naming the package to install."""
     path, package = _KEYRINGS[release.distro]
@@ -119,10 +147,20 @@ def keyring_for(release: Release) -> Path:
     return Path(path)
 
 
-def _security_suite(release: Release) -> str:
-    """Return the name of the security pocket: Debian 10 and older call it X/updates."""
-    old = release.distro == "debian" and release.version and float(release.version) <= 10
-    return f"{release.codename}/updates" if old else f"{release.codename}-security"
+def retired_keys(release: Release) -> tuple[Path, ...]:
+    """Return the keyrings of the distro's retired keys that are on this machine."""
+    path = _RETIRED[release.distro]
+    return (path,) if path.exists() else ()
+
+
+def suite(release: Release, pocket: Pocket) -> str:
+    """Return the suite of a pocket; Debian 10 and older call the security one X/updates."""
+    if pocket is Pocket.RELEASE:
+        return release.codename
+    if pocket is Pocket.SECURITY:
+        old = release.distro == "debian" and release.version and float(release.version) <= 10
+        return f"{release.codename}/updates" if old else f"{release.codename}-security"
+    return f"{release.codename}-{pocket}"
 
 
 def sources(
@@ -130,101 +168,102 @@ def sources(
     *,
     mirror: str | None = None,
     keyring: Path | None = None,
+    pockets: Sequence[Pocket] = USUAL,
+    config: Config = NO_CONFIG,
+    on: date | None = None,
     etc: Path = machine.ETC,
     lists: Path = machine.LISTS,
 ) -> tuple[AptSource, ...]:
-    """Return the release's pockets: release, updates, security.
+    """Return the archives of a release's ``pockets``; the release itself is always there.
 
-    The archive is ``mirror``; else what this machine's apt uses for that distro; else the
-    distro's default. With ``mirror`` every pocket is looked for there, and Debian's security
-    pocket also beside it (``…/debian`` → ``…/debian-security``); apt's update finds out
-    which exist. ``keyring`` replaces the distro's own; ``etc`` and ``lists`` are the folders
-    of the machine's apt. Raises UsageError if there is no
-    keyring, or no mirror is known.
+    The archive is ``mirror``; else what respin.toml says; else what this machine's apt uses
+    for that distro; else the distro's default. With ``mirror`` every pocket is looked for
+    there, and Debian's security pocket also beside it (``…/debian`` → ``…/debian-security``);
+    apt's update finds out which exist. Where the distro does not support the release any
+    more ``on`` a day (default: today), its archive of old releases follows, for suites that
+    the others lack. ``keyring`` replaces the distro's own; ``etc`` and ``lists`` are the
+    folders of the machine's apt. Raises UsageError if there is no keyring, or no mirror is
+    known.
     """
-    keys = keyring or keyring_for(release)
-    if mirror is not None:
-        base, security = _siblings(mirror.rstrip("/"), release)
-    else:
-        base, security = _machine_mirrors(release, keys, etc, lists)
-        base = base or _default_mirror(release, security=False)
-        if release.codename != "sid":
-            security = security or _default_mirror(release, security=True)
-    pockets, apart = [release.codename], list[str]()
-    if release.codename != "sid":  # which has no pockets: uploads go straight to it
-        pockets.append(f"{release.codename}-updates")
-        apart.append(_security_suite(release))
-    if security == base:
-        pockets, apart = pockets + apart, []
-    elif mirror is not None:
-        pockets += apart
-    stanzas = [(base, tuple(pockets)), (security, tuple(apart))]
-    return tuple(
-        AptSource(uri=uri, suites=suites, components=_COMPONENTS[release.distro], keyring=keys)
-        for uri, suites in stanzas
-        if suites
-    )
-
-
-def _siblings(mirror: str, release: Release) -> tuple[str, str]:
-    if not re.match(r"(https?|file|copy|mirror\+\w+):/", mirror) or re.search(r"\s", mirror):
-        raise UsageError(
-            f"{mirror!r} is not the address of a mirror",
-            hint="give one such as http://mirror.example.org/debian",
+    described = config.releases.get(release.codename, Derivative(name=release.codename))
+    keys = keyring or described.keyring or keyring_for(release)
+    components = described.components or _COMPONENTS[release.distro]
+    if described.uris and mirror is None:
+        return tuple(
+            AptSource(
+                uri=uri,
+                suites=described.suites or _suites(release, pockets),
+                components=components,
+                keyring=keys,
+                frozen=described.frozen,
+            )
+            for uri in described.uris
         )
-    beside = release.distro == "debian" and mirror.endswith("/debian")
-    return mirror, f"{mirror}-security" if beside else mirror
+    stanzas = [
+        AptSource(uri=uri, suites=suites, components=components, keyring=keys)
+        for uri, suites in _places(release, mirror, keys, pockets, etc, lists)
+        if suites
+    ]
+    if mirror is None:
+        stanzas += _old(release, keys, pockets, config, on or date.today())
+    return tuple(stanzas)
 
 
-def _machine_mirrors(release: Release, keys: Path, etc: Path, lists: Path) -> tuple[str, str]:
-    """Return the archives (main, security) of the distro that this machine's apt uses, or ''.
-
-    Other vendors use the same suite names, so an archive counts as the distro's if the index
-    that apt keeps of it is signed by the distro's keys, or, where apt keeps none, if its
-    address ends as the distro's mirrors' do.
-    """
-    ours = {r.codename for r in known() if r.distro == release.distro}
-    ours |= {"stable", "testing", "unstable", "oldstable"} if release.distro == "debian" else set()
-    found: dict[bool, list[str]] = {False: [], True: []}
-    # What serves this very release comes first.
-    entries = sorted(machine.entries(etc), key=lambda e: _stem(e.suite) != release.codename)
-    for entry in entries:
-        if _stem(entry.suite) not in ours or "main" not in entry.components:
-            continue
-        signed = machine.signed_by(entry, keys, lists)
-        usual = re.search(rf"/{release.distro}(-security)?$", entry.uri) is not None
-        if signed or (signed is None and usual):
-            found[re.search(r"-security$|/updates$", entry.suite) is not None].append(entry.uri)
-    return (found[False] or [""])[0], (found[True] or [""])[0]
+def _suites(release: Release, pockets: Sequence[Pocket]) -> tuple[str, ...]:
+    if release.codename == "sid":  # which has no pockets: uploads go straight to it
+        return ("sid",)
+    wanted = [p for p in Pocket if p in pockets or p is Pocket.RELEASE]
+    return tuple(suite(release, p) for p in wanted)
 
 
-def _stem(suite: str) -> str:
-    """Return a suite's name without its pocket."""
-    return re.split(r"[-/]", suite)[0]
+def _places(
+    release: Release,
+    mirror: str | None,
+    keys: Path,
+    pockets: Sequence[Pocket],
+    etc: Path,
+    lists: Path,
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the archives of the pockets, each with its suites."""
+    suites, apart = _suites(release, pockets), suite(release, Pocket.SECURITY)
+    if mirror is not None:
+        base, security = mirrors.siblings(mirror.rstrip("/"), release)
+    else:
+        base, security = mirrors.of_this_machine(release, keys, etc, lists)
+        base = base or mirrors.default(release, release.codename)
+        if apart in suites:
+            security = security or mirrors.default(release, apart)
+    if security == base or apart not in suites:
+        return [(base, suites)]
+    here = suites if mirror is not None else tuple(s for s in suites if s != apart)
+    return [(base, here), (security, (apart,))]
 
 
-def _default_mirror(release: Release, *, security: bool) -> str:
-    """Return the distro's default archive as python-apt-common knows it."""
-    path = TEMPLATES / f"{release.distro.capitalize()}.info"
-    try:
-        stanzas = re.split(r"\n(?=Suite:)", path.read_text())
-    except OSError as e:
-        raise UsageError(
-            f"no mirror of {release.distro} is known: {path}: {e.strerror}",
-            hint="apt-get install python-apt-common, or name a mirror with --mirror",
-        ) from e
-    suite = _security_suite(release) if security else release.codename
-    generic = suite.replace(release.codename, "{series}", 1)
-    for stanza in stanzas:
-        fields: dict[str, str] = dict(re.findall(r"^([\w-]+): *(.*)$", stanza, re.MULTILINE))
-        uri = fields.get(f"BaseURI-{machine.architecture()}") or fields.get("BaseURI")
-        if (
-            fields.get("Suite") in (suite, generic)
-            and fields.get("RepositoryType") == "deb"
-            and uri
-        ):
-            return uri.rstrip("/")
-    raise UsageError(
-        f"no default mirror of {release.distro} {suite} is known",
-        hint="name a mirror with --mirror",
-    )
+def _old(
+    release: Release, keys: Path, pockets: Sequence[Pocket], config: Config, on: date
+) -> list[AptSource]:
+    """Return the distro's archives of old releases, frozen, for one that it has given up."""
+    living = (Support.DEVELOPMENT, Support.SUPPORTED, Support.LTS)
+    if distroinfo.support(release, on) in living:
+        return []
+    suites, security = _suites(release, pockets), suite(release, Pocket.SECURITY)
+    old, places = config.archives, list[tuple[str, tuple[str, ...]]]()
+    if release.distro == "ubuntu":
+        places.append((old.ubuntu_old, suites))
+    else:
+        places.append((old.debian_old, tuple(s for s in suites if s != security)))
+        if security in suites:
+            places.append((old.debian_security_old, (security,)))
+    return [
+        AptSource(
+            uri=uri,
+            suites=names,
+            components=_COMPONENTS[release.distro],
+            keyring=keys,
+            also=retired_keys(release),
+            frozen=True,
+            fallback=True,
+        )
+        for uri, names in places
+        if uri and names
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -23,3 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mark in item.iter_markers("needs"):
             if command.which(mark.args[0]) is None:
                 item.add_marker(pytest.mark.skip(reason=f"{mark.args[0]} is not installed"))
+
+
+# The tests' own configuration: no archive but the machine's mirror is asked.
+os.environ["RESPIN_CONFIG"] = str(Path(__file__).with_name("support") / "respin.toml")

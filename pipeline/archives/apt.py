@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
@@ -36,24 +36,31 @@ class AptArchive:
         sources: Sequence[AptSource],
         cache: Cache,
         *,
+        required: Collection[str] = (),
         log: Path | None = None,
     ) -> None:
         """Prepare; nothing is fetched before ``update`` (or the first question).
 
+        Suites other than the first, and than the ``required`` ones, may be missing.
         ``log`` takes apt's output. Raises UsageError if a keyring cannot be read.
         """
         self.release = release
-        self.sources = tuple(sources)
+        self._required = frozenset({sources[0].suites[0], *required})
         self.architecture = machine.architecture()
         self._root = PrivateRoot(cache, sources, self.architecture, log)
         self._cache = cache
         self._lists: tuple[Index, ...] | None = None
         self._first = threading.Lock()
 
+    @property
+    def sources(self) -> tuple[AptSource, ...]:
+        """What there is of the sources: those that the last update read."""
+        return self._root.active or self._root.sources
+
     def update(self) -> None:
         """Bring the indexes up to date. Raises FetchError."""
         with self._root.locked():
-            self._lists = self._root.update(self.release.codename)
+            self._lists = self._root.update(self._required)
 
     def _indexes(self, kind: str) -> tuple[Index, ...]:
         with self._first:  # stages that overlap ask from several threads

@@ -29,21 +29,18 @@ def is_signed(data: bytes) -> bool:
     return b"-----BEGIN PGP SIGNED MESSAGE-----" in data
 
 
-def _dearmored(keyring: Path, folder: Path) -> Path:
-    """Return the keyring in binary form; gpgv before 2.4 reads no other, apt does."""
-    data = keyring.read_bytes()
+def binary(data: bytes) -> bytes:
+    """Return a keyring in binary form; gpgv before 2.4 reads no other, apt does."""
     if not data.startswith(b"-----BEGIN PGP PUBLIC KEY BLOCK"):
-        return keyring
-    binary = b""
+        return data
+    found = b""
     for block in data.decode("ascii", "replace").split("-----BEGIN PGP PUBLIC KEY BLOCK-----")[1:]:
         body = block.split("-----END", 1)[0].strip().splitlines()
         if "" in body:  # armour headers end with an empty line
             body = body[body.index("") + 1 :]
         # The line that begins with '=' is the armour's CRC-24.
-        binary += base64.b64decode("".join(line for line in body if not line.startswith("=")))
-    path = folder / f"{len(list(folder.iterdir()))}.gpg"
-    path.write_bytes(binary)
-    return path
+        found += base64.b64decode("".join(line for line in body if not line.startswith("=")))
+    return found
 
 
 def check(
@@ -58,8 +55,10 @@ def check(
     with tempfile.TemporaryDirectory(prefix="respin-gpgv-") as name:
         folder = Path(name)
         argv: list[command.Arg] = ["gpgv", "--homedir", folder, "--status-fd", "2"]
-        for keyring in keyrings:
-            argv += ["--keyring", _dearmored(keyring, folder)]
+        for number, keyring in enumerate(keyrings):
+            path = folder / f"{number}.gpg"
+            path.write_bytes(binary(keyring.read_bytes()))
+            argv += ["--keyring", path]
         signed, signature = folder / "signed", folder / "signature"
         signed.write_bytes(data)
         signature.write_bytes(detached or b"")

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline import command
-from pipeline.archives import machine, words
+from pipeline.archives import machine, openpgp, words
 from pipeline.archives.index import Index
 from pipeline.cache import Cache, digest, file_sha256
-from pipeline.data import render
+from pipeline.data import data_path, render
 from pipeline.errors import FetchError, RespinError, UsageError
 from pipeline.model import AptSource
 
@@ -36,7 +37,7 @@ class PrivateRoot:
         Raises UsageError if a keyring cannot be read.
         """
         try:
-            keys = [file_sha256(source.keyring) for source in sources]
+            keys = [file_sha256(path) for s in sources for path in (s.keyring, *s.also)]
         except OSError as e:
             raise UsageError(
                 f"the keyring {e.filename} cannot be read: {e.strerror}",
@@ -46,6 +47,10 @@ class PrivateRoot:
         self._architecture = architecture
         self._cache = cache
         self._key = digest(architecture, *(s.stanza() for s in sources), *keys)
+        self.active: tuple[AptSource, ...] = ()
+        """What the last update read: sources without the suites that they do not have."""
+        self.expired_keys = False
+        """The index of a frozen archive is signed by keys that have expired since."""
         self._log = log
         self.path = cache.folder("apt") / self._key[:32]
 
@@ -55,8 +60,35 @@ class PrivateRoot:
         with self._cache.lock("apt", self._key):
             yield
 
-    def _write(self, missing: frozenset[tuple[str, str]]) -> None:
-        """Write the configuration, without the suites that are known to be missing."""
+    def _choose(self, missing: frozenset[tuple[str, str]]) -> tuple[AptSource, ...]:
+        """Return the sources without what is missing; fallbacks for what nobody else has."""
+        chosen, had = [], set[str]()
+        for source in sorted(self.sources, key=lambda s: s.fallback):
+            suites = [s for s in source.suites if (source.uri.rstrip("/"), s) not in missing]
+            if source.fallback:
+                suites = [s for s in suites if s not in had]
+            had |= set(suites)
+            if suites:
+                keyring = self._keyring(source)
+                gpgv = self.gpgv() if self.expired_keys and source.frozen else None
+                chosen.append(
+                    replace(source, suites=tuple(suites), keyring=keyring, also=(), gpgv=gpgv)
+                )
+        return tuple(chosen)
+
+    def _keyring(self, source: AptSource) -> Path:
+        """Return the one file in which apt finds the keys of a source."""
+        if not source.also:
+            return source.keyring.absolute()
+        data = b"".join(openpgp.binary(p.read_bytes()) for p in (source.keyring, *source.also))
+        path = self.path / "etc" / f"{digest(data)[:16]}.gpg"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        return path
+
+    def _write(self, sources: Sequence[AptSource]) -> None:
+        """Write the configuration for these sources."""
         folders = ("etc/trusted.gpg.d", "etc/sources.list.d", "etc/preferences.d")
         for folder in (*folders, "etc/apt.conf.d", "state/lists/partial", "cache/archives/partial"):
             (self.path / folder).mkdir(parents=True, exist_ok=True)
@@ -67,20 +99,19 @@ class PrivateRoot:
             architecture=self._architecture,
             netrc=machine.netrc(),
             machine=machine.network_settings(),
+            gpgv=self.gpgv() if self.expired_keys else None,
         )
-        stanzas = []
-        for source in self.sources:
-            suites = tuple(s for s in source.suites if (source.uri.rstrip("/"), s) not in missing)
-            if suites:
-                here = AptSource(
-                    uri=source.uri,
-                    suites=suites,
-                    components=source.components,
-                    keyring=source.keyring.absolute(),
-                )
-                stanzas.append(here.stanza())
         _replace(self.path / "etc/apt.conf", conf)
-        _replace(self.path / "etc/sources.list.d/respin.sources", "\n".join(stanzas))
+        stanzas = "\n".join(source.stanza() for source in sources)
+        _replace(self.path / "etc/sources.list.d/respin.sources", stanzas)
+
+    def gpgv(self) -> Path:
+        """Return the program that takes keys which have expired since (templates/)."""
+        path = self.path / "etc/gpgv-frozen"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, data_path("templates", "gpgv-frozen.sh").read_text())
+        path.chmod(0o755)
+        return path
 
     def apt(
         self,
@@ -100,38 +131,63 @@ class PrivateRoot:
             brief=brief or f"{argv[0]} failed",
         )
 
-    def update(self, required: str) -> tuple[Index, ...]:
+    def update(self, required: Collection[str]) -> tuple[Index, ...]:
         """Bring the lists up to date and return them; the caller holds the lock.
 
-        A suite that an archive does not have is left out, unless it is the ``required`` one
-        (the release itself); every other failure raises FetchError: an archive that does not
-        answer, or answers with what cannot be verified, is not passed over.
+        A suite that an archive does not have is looked for in the fallbacks and else left
+        out, unless it is one of the ``required`` (the release itself); every other failure
+        raises FetchError: an archive that does not answer, or answers with what cannot be
+        verified, is not passed over. Of an index that has expired a fallback may have the
+        final state. Keys that have expired are taken for frozen archives alone.
         """
         missing: frozenset[tuple[str, str]] = frozenset()
         while True:
-            self._write(missing)
+            self.active = self._choose(missing)
+            self._write(self.active)
             try:
                 # Without the option, apt spends a second on a cache that may not be needed.
                 self.apt("apt-get", "update", "-o", "pkgCacheFile::Generate=false")
             except FetchError as e:
-                gone = words.missing_suites(e.details) - missing
-                if not gone or required in {suite for _, suite in gone}:
-                    where = ", ".join(sorted({s.uri for s in self.sources}))
-                    raise words.explain(e, f"updating the indexes of {where}") from None
-                missing |= gone
+                missing, before = missing | self._gone(e), missing
+                here = {s for source in self._choose(missing) for s in source.suites}
+                frozen = any(source.frozen for source in self.active)
+                if missing != before and here.issuperset(required):
+                    continue
+                if words.expired_key(e.details) and frozen and not self.expired_keys:
+                    self.expired_keys = True
+                    continue
+                where = ", ".join(sorted({s.uri for s in self.sources}))
+                raise words.explain(e, f"updating the indexes of {where}") from None
             else:
                 return self._indexes()
 
+    def _gone(self, failed: FetchError) -> frozenset[tuple[str, str]]:
+        """Return what apt says is missing, or has expired where a fallback may have it."""
+        spare = {suite for s in self.sources if s.fallback for suite in s.suites}
+        expired = words.expired_suites(failed.details)
+        return words.missing_suites(failed.details) | {
+            (uri, suite) for uri, suite in expired if suite in spare
+        }
+
     def _indexes(self) -> tuple[Index, ...]:
-        keyrings = {s.uri.rstrip("/"): s.keyring for s in self.sources}
+        """Return the lists. Raises FetchError if what is not frozen has an expired key."""
+        kept = {(s.uri.rstrip("/"), suite): s for s in self.active for suite in s.suites}
         found = []
         for line in self.apt("apt-get", "indextargets", "--format", _FORMAT).text.splitlines():
             path, meta, suite, site, kind = line.split("|")
-            site = site.rstrip("/")
-            if kind in ("Packages", "Sources") and Path(path).exists() and site in keyrings:
-                found.append(
-                    Index(Path(path), meta=meta, suite=suite, site=site, keyring=keyrings[site])
+            source = kept.get((site.rstrip("/"), suite))
+            if kind in ("Packages", "Sources") and Path(path).exists() and source:
+                index = Index(
+                    Path(path),
+                    meta=meta,
+                    suite=suite,
+                    site=site.rstrip("/"),
+                    keyring=source.keyring,
+                    frozen=source.frozen,
                 )
+                if self.expired_keys:
+                    index.trust()
+                found.append(index)
         return tuple(found)
 
 

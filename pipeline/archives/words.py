@@ -77,6 +77,11 @@ _MISSING_SUITE = re.compile(
     re.MULTILINE,
 )
 
+_EXPIRED_SUITE = re.compile(
+    r"^E: Release file for (?P<uri>\S+?)/dists/(?P<suite>\S+)/(?:In)?Release is expired",
+    re.MULTILINE,
+)
+
 
 def explain(failed: FetchError, doing: str) -> FetchError:
     """Return the error again, with apt's words made plain; ``doing`` is what was being done."""
@@ -91,3 +96,15 @@ def missing_suites(output: str) -> frozenset[tuple[str, str]]:
     return frozenset(
         (match["uri"].rstrip("/"), match["suite"]) for match in _MISSING_SUITE.finditer(output)
     )
+
+
+def expired_suites(output: str) -> frozenset[tuple[str, str]]:
+    """Return the (URI, suite) pairs whose Valid-Until has passed."""
+    return frozenset(
+        (match["uri"].rstrip("/"), match["suite"]) for match in _EXPIRED_SUITE.finditer(output)
+    )
+
+
+def expired_key(output: str) -> bool:
+    """Tell whether apt refused a signature because its key has expired."""
+    return "EXPKEYSIG" in output and not re.search(r"BADSIG|REVKEYSIG", output)

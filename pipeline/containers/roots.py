@@ -143,6 +143,8 @@ def _make(
         argv: list[str | Path] = [*namespaces.unshare(), "sh", script]
         argv += [root.parent, size, form, target, status]
         argv += _mmdebstrap(release, packages, key, strip)
+        gpgv = sorted({str(s.gpgv) for s in sources if s.gpgv})
+        argv += [f'--aptopt=Apt::Key::gpgvcommand "{path}"' for path in gpgv]
         argv += [release.codename, root, stanzas]
         command.run(
             argv,

@@ -30,14 +30,18 @@ CUT = 100
 class Signer:
     """An OpenPGP key, in a home of its own."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, expired: bool = False) -> None:
+        """Name the key; an ``expired`` one was made, and signs, in 2020, for a year."""
         self.name = name
+        self._then = ("--faked-system-time", "20200601T000000") if expired else ()
+        self._expires = "1y" if expired else "never"
 
     def __enter__(self) -> Self:
         # Short, for the path of gpg-agent's socket may have 107 characters.
         self._home = Path(tempfile.mkdtemp(prefix="respin-gpg-", dir="/tmp"))
         user = f"{self.name} <{self.name}@example.org>"
-        self._gpg("--passphrase", "", "--quick-generate-key", user, "ed25519", "sign", "never")
+        new = ("--passphrase", "", "--quick-generate-key", user, "ed25519", "sign", self._expires)
+        self._gpg(*new)
         self.keyring = self._home / f"{self.name}.gpg"
         self.keyring.write_bytes(self._gpg("--export"))
         listing = self._gpg("--with-colons", "--list-keys").decode()
@@ -53,7 +57,7 @@ class Signer:
     def _gpg(self, *argv: str, stdin: bytes = b"") -> bytes:
         base = ("gpg", "--homedir", str(self._home), "--batch", "--quiet", "--pinentry-mode")
         done = subprocess.run(
-            [*base, "loopback", *argv], input=stdin, check=True, capture_output=True
+            [*base, "loopback", *self._then, *argv], input=stdin, check=True, capture_output=True
         )
         return done.stdout
 

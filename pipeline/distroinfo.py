@@ -1,0 +1,113 @@
+"""The releases of Debian and Ubuntu with their dates, as the package distro-info-data has them.
+
+A new release is known on the day when that package knows it.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+from pipeline.errors import UsageError
+from pipeline.model import Release
+
+DISTRO_INFO = Path("/usr/share/distro-info")
+DISTROS = ("debian", "ubuntu")
+
+
+class Support(StrEnum):
+    """Who still supports a release."""
+
+    DEVELOPMENT = "development"
+    """Not released yet, or never to be (sid)."""
+    SUPPORTED = "supported"
+    LTS = "lts"
+    """Debian's Long Term Support."""
+    ELTS = "elts"
+    """Freexian's Extended LTS, in an archive of its own."""
+    ESM = "esm"
+    """Ubuntu's Expanded Security Maintenance, in an archive of its own."""
+    LEGACY = "legacy"
+    """What Ubuntu sells after ESM."""
+    ENDED = "ended"
+
+
+_PHASES = {
+    "debian": (("eol-lts", Support.LTS), ("eol-elts", Support.ELTS)),
+    "ubuntu": (("eol-esm", Support.ESM), ("eol-legacy", Support.LEGACY)),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """A release, and its dates; None for what is not known yet."""
+
+    release: Release
+    released: date | None
+    ends: tuple[tuple[Support, date], ...]
+    """Each phase of support with its last day, in order."""
+
+    def support(self, on: date) -> Support:
+        """Return the phase that the release is in on a day."""
+        if self.released is None or on < self.released:
+            return Support.DEVELOPMENT
+        for phase, end in self.ends:
+            if on <= end:
+                return phase
+        return Support.ENDED if self.ends else Support.SUPPORTED
+
+    def until(self, on: date) -> date | None:
+        """Return the last day of the phase that the release is in, if it is known."""
+        return dict(self.ends).get(self.support(on))
+
+
+@cache
+def known(folder: Path = DISTRO_INFO) -> tuple[Known, ...]:
+    """Return every release of Debian and Ubuntu, Debian's first, each distro's oldest first.
+
+    Raises UsageError if distro-info-data is missing or broken.
+    """
+    found = []
+    for distro in DISTROS:
+        path = folder / f"{distro}.csv"
+        try:
+            with path.open(newline="") as f:
+                # experimental is a part of sid, no release.
+                rows = [r for r in csv.DictReader(f) if r["series"] != "experimental"]
+            found += [_known(distro, row) for row in rows]
+        except (OSError, KeyError, ValueError) as e:
+            why = e.strerror if isinstance(e, OSError) else f"not as documented: {e}"
+            raise UsageError(f"{path}: {why}", hint="apt-get install distro-info-data") from e
+    return tuple(found)
+
+
+def _known(distro: str, row: dict[str, str]) -> Known:
+    def day(name: str) -> date | None:
+        return date.fromisoformat(row[name]) if row.get(name) else None
+
+    end = day("eol")
+    server = day("eol-server")  # Ubuntu's servers were once supported for longer
+    if end and server:
+        end = max(end, server)
+    phases = [(Support.SUPPORTED, end), *((s, day(name)) for name, s in _PHASES[distro])]
+    return Known(
+        release=Release(
+            distro=distro,
+            codename=row["series"],
+            version=(row["version"] or "").split(" ")[0],  # Ubuntu writes "24.04 LTS"
+        ),
+        released=day("release"),
+        ends=tuple((phase, last) for phase, last in phases if last),
+    )
+
+
+def support(release: Release, on: date) -> Support:
+    """Return the support that a release has on a day; of one that is not known: supported."""
+    for each in known():
+        if (each.release.distro, each.release.codename) == (release.distro, release.codename):
+            return each.support(on)
+    return Support.SUPPORTED

@@ -1,0 +1,83 @@
+"""Where a release's archive may be: this machine's mirror, the distro's default, its old ones."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pipeline.archives import machine
+from pipeline.distroinfo import known
+from pipeline.errors import UsageError
+from pipeline.model import Release
+
+TEMPLATES = Path("/usr/share/python-apt/templates")
+
+
+def siblings(mirror: str, release: Release) -> tuple[str, str]:
+    """Return the archives (main, security) of a mirror that the user names.
+
+    Raises UsageError if it is not an address.
+    """
+    if not re.match(r"(https?|file|copy|mirror\+\w+):/", mirror) or re.search(r"\s", mirror):
+        raise UsageError(
+            f"{mirror!r} is not the address of a mirror",
+            hint="give one such as http://mirror.example.org/debian",
+        )
+    beside = release.distro == "debian" and mirror.endswith("/debian")
+    return mirror, f"{mirror}-security" if beside else mirror
+
+
+def of_this_machine(release: Release, keys: Path, etc: Path, lists: Path) -> tuple[str, str]:
+    """Return the archives (main, security) of the distro that this machine's apt uses, or ''.
+
+    Other vendors use the same suite names, so an archive counts as the distro's if the index
+    that apt keeps of it is signed by the distro's keys, or, where apt keeps none, if its
+    address ends as the distro's mirrors' do.
+    """
+    ours = {k.release.codename for k in known() if k.release.distro == release.distro}
+    ours |= {"stable", "testing", "unstable", "oldstable"} if release.distro == "debian" else set()
+    found: dict[bool, list[str]] = {False: [], True: []}
+    # What serves this very release comes first.
+    entries = sorted(machine.entries(etc), key=lambda e: _stem(e.suite) != release.codename)
+    for entry in entries:
+        if _stem(entry.suite) not in ours or "main" not in entry.components:
+            continue
+        signed = machine.signed_by(entry, keys, lists)
+        usual = re.search(rf"/{release.distro}(-security)?$", entry.uri) is not None
+        if signed or (signed is None and usual):
+            found[re.search(r"-security$|/updates$", entry.suite) is not None].append(entry.uri)
+    return (found[False] or [""])[0], (found[True] or [""])[0]
+
+
+def _stem(suite: str) -> str:
+    """Return a suite's name without its pocket."""
+    return re.split(r"[-/]", suite)[0]
+
+
+def default(release: Release, suite: str) -> str:
+    """Return the distro's default archive of a suite, as python-apt-common knows it.
+
+    That package knows what is common to all releases of a distro, so a newer release than
+    the package itself has a mirror too. Raises UsageError if there is none.
+    """
+    path = TEMPLATES / f"{release.distro.capitalize()}.info"
+    try:
+        stanzas = re.split(r"\n(?=Suite:)", path.read_text())
+    except OSError as e:
+        raise UsageError(
+            f"no mirror of {release.distro} is known: {path}: {e.strerror}",
+            hint="apt-get install python-apt-common, or name a mirror with --mirror",
+        ) from e
+    generic = suite.replace(release.codename, "{series}", 1)
+    devel = suite.replace(release.codename, "devel", 1)
+    for wanted in (suite, generic, devel):
+        for stanza in stanzas:
+            fields: dict[str, str] = dict(re.findall(r"^([\w-]+): *(.*)$", stanza, re.MULTILINE))
+            uri = fields.get(f"BaseURI-{machine.architecture()}") or fields.get("BaseURI")
+            ours = fields.get("RepositoryType") == "deb" and fields.get("Official") != "false"
+            if fields.get("Suite") == wanted and ours and uri:
+                return uri.rstrip("/")
+    raise UsageError(
+        f"no default mirror of {release.distro} {suite} is known",
+        hint="name a mirror with --mirror",
+    )
