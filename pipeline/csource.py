@@ -6,6 +6,7 @@ Coccinelle reads the code; this says what Coccinelle left unread.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 _SKIPPED = re.compile(
     r"/\*.*?(?:\*/|\Z)"  # a comment
@@ -15,6 +16,8 @@ _SKIPPED = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _DIRECTIVE = re.compile(r"^[ \t]*#[ \t]*(if|ifdef|ifndef|else|elif|endif)\b[ \t]*(.*?)[ \t]*$")
+_DIRECTIVES = re.compile(r"^[ \t]*#(?:[^\n\\]|\\\n|\\.)*", re.MULTILINE)
+_MACRO = re.compile(r"^[ \t]*#[ \t]*(?:define|undef)[ \t]+(\w+)", re.MULTILINE)
 
 
 def _blank(text: str) -> str:
@@ -22,20 +25,29 @@ def _blank(text: str) -> str:
 
 
 def _without_if_0(text: str) -> str:
-    """Blank the code between ``#if 0`` and its ``#else`` or ``#endif``."""
+    """Blank the code between ``#if 0`` and its ``#else`` or ``#endif``, these lines too.
+
+    An ``#elif`` to an ``#if 0`` is left as it is, for the reader to stumble over.
+    """
     out: list[str] = []
     nest: list[bool] = []  # for each open conditional: is this branch an #if 0?
+    ours: list[bool] = []  # for each open conditional: was its first branch an #if 0?
     for line in text.split("\n"):
         found = _DIRECTIVE.match(line)
-        if found:
-            word, rest = found[1], found[2]
-            if word in ("if", "ifdef", "ifndef"):
-                nest.append(word == "if" and rest == "0")
-            elif nest and word in ("else", "elif"):
-                nest[-1] = False
-            elif nest:
-                nest.pop()
-        out.append(_blank(line) if any(nest) and not found else line)
+        word = found[1] if found else ""
+        dead = any(nest)
+        if found and word in ("if", "ifdef", "ifndef"):
+            nest.append(word == "if" and found[2] == "0")
+            ours.append(nest[-1])
+            dead = dead or nest[-1]
+        elif nest and word in ("else", "elif"):
+            nest[-1] = False
+            dead = any(nest) or (ours[-1] and word == "else")
+        elif nest and word == "endif":
+            nest.pop()
+            was_ours = ours.pop()
+            dead = any(nest) or was_ours
+        out.append(_blank(line) if dead else line)
     return "\n".join(out)
 
 
@@ -63,6 +75,27 @@ def definitions(code: str, function: str) -> list[tuple[int, str]]:
     return found
 
 
-def mentions(code: str, word: str) -> int:
-    """Return how often a word stands in code."""
-    return len(re.findall(rf"\b{re.escape(word)}\b", code))
+def mentions(code: str, what: str, names: Mapping[str, str] | None = None) -> int:
+    """Return how often a word, or a regular expression, stands in code.
+
+    ``<name>`` in an expression is replaced by what ``names`` has for it.
+    """
+    for name, word in (names or {}).items():
+        what = what.replace(f"<{name}>", re.escape(word))
+    pattern = rf"\b{what}\b" if what.isidentifier() else what
+    return len(re.findall(pattern, code))
+
+
+def words(code: str) -> set[str]:
+    """Return every identifier and keyword of code (of ``code_only``), directives left out."""
+    return set(re.findall(r"\b[A-Za-z_]\w*", _DIRECTIVES.sub("", code)))
+
+
+def directives(code: str) -> list[str]:
+    """Return the preprocessor's lines of code, white space evened out."""
+    return [re.sub(r"#\s*", "#", " ".join(d.split())) for d in _DIRECTIVES.findall(code)]
+
+
+def macros(text: str) -> set[str]:
+    """Return the names that C source defines or undefines as macros, anywhere in it."""
+    return set(_MACRO.findall(text))

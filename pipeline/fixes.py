@@ -3,9 +3,10 @@
 A folder NAME/ holds ``fix.toml`` and two semantic patches for Coccinelle:
 
 ``diagnose.cocci``
-    prints, for each place that it knows, a line of five fields with a tab between:
-    ``respin``, the shape's name, the function, the file, the line. The shape
-    ``defined`` stands for every definition of a function that it could read.
+    prints, for each place that it knows, a line of fields with a tab between: ``respin``,
+    the shape's name, the function, the file, the line, and then any number of
+    ``name=word``: what the function calls its variables. The shape ``defined`` stands
+    for every definition of a function that it could read.
 ``fix.cocci``
     turns every shape that means ``needed`` into one that means ``fixed``.
 """
@@ -30,7 +31,9 @@ class Shape:
     verdict: Verdict
     reason: str
     mentions: Mapping[str, int]
-    """Word -> how often it stands in the function's code, comments and strings left out."""
+    """Word or regular expression -> how often it stands in the function's code.
+
+    Comments, strings and ``#if 0`` are left out; ``<name>`` is what was reported for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,8 @@ class Requires:
     build_depends: str
     since: str
     """The first upstream version of the library that brings the defect."""
+    switched_off: str = ""
+    """A regular expression: what in debian/rules may build the package without it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +58,15 @@ class Fix:
     files: tuple[str, ...]
     """Files, relative to the source tree, that the semantic patches are given."""
     evidence: tuple[str, ...]
-    """Code that, where none of the functions is, means that the code is not understood."""
+    """Regular expressions for code that has no place outside the functions."""
+    words: frozenset[str]
+    """All identifiers and keywords that may stand in the functions."""
+    directives: frozenset[str]
+    """The lines of the preprocessor that may."""
+    mentions: Mapping[str, Mapping[str, int]]
+    """Function -> what stands in it how often whatever its shape (see Shape.mentions)."""
+    has: Mapping[str, tuple[str, ...]]
+    """File -> the functions that it defines in every release that has this file."""
     requires: Requires | None
     dep3: Mapping[str, str]
     shapes: Mapping[str, Shape]
@@ -84,7 +97,15 @@ def load(folder: Path) -> Fix:
         functions=tuple(data["functions"]),
         files=tuple(data["files"]),
         evidence=tuple(data["evidence"]),
-        requires=Requires(build_depends=requires["build-depends"], since=requires["since"])
+        words=frozenset(data["words"].split()),
+        directives=frozenset(data["directives"]),
+        mentions=data["mentions"],
+        has={file: tuple(functions) for file, functions in data["has"].items()},
+        requires=Requires(
+            build_depends=requires["build-depends"],
+            since=requires["since"],
+            switched_off=requires.get("switched-off", ""),
+        )
         if requires
         else None,
         dep3={key: value.strip("\n") for key, value in data["dep3"].items()},

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from debian.changelog import ChangeBlock, Changelog, ChangelogParseError
 
-from pipeline import command, versions
+from pipeline import coccinelle, command, versions
 from pipeline.data import data_path, render
 from pipeline.errors import PatchError
 from pipeline.fixes import Fix
@@ -24,7 +24,7 @@ from pipeline.model import Patched, Source
 from pipeline.progress import QUIET, Stage
 
 AUTHOR = "iproute2-respin <respin@localhost>"
-SPATCH_SECONDS = 120.0
+LAYOUT_SECONDS = 120.0
 DPKG_SECONDS = 300.0
 
 
@@ -34,31 +34,40 @@ def mend(tree: Path, fix: Fix) -> tuple[str, ...]:
     What it adds is laid out as iproute2's own code is. Raises PatchError if it changes
     nothing.
     """
-    files = [f for f in fix.files if (tree / f).is_file()]
-    before = {f: (tree / f).read_text("utf-8", "surrogateescape") for f in files}
-    command.run(
-        # --smpl-spacing: the spacing of the semantic patch, not Coccinelle's own.
-        [
-            *("spatch", "--very-quiet", "--no-show-diff", "--smpl-spacing", "--in-place"),
-            *("--sp-file", str(fix.fix_cocci), *files),
-        ],
-        cwd=tree,
-        timeout=SPATCH_SECONDS,
+    return mend_all([tree], fix)[0]
+
+
+def mend_all(trees: Sequence[Path], fix: Fix) -> list[tuple[str, ...]]:
+    """Mend many trees, as ``mend`` does each, at a fraction of the cost."""
+    before = [_texts(tree, fix) for tree in trees]
+    coccinelle.apply(
+        trees,
+        fix.fix_cocci,
+        fix.files,
         error=PatchError,
         brief=f"Coccinelle could not apply {fix.name}",
-        hint="please report this source",
     )
-    changed = tuple(
-        f for f in files if (tree / f).read_text("utf-8", "surrogateescape") != before[f]
-    )
-    if not changed:
-        raise PatchError(
-            f"the semantic patch of {fix.name} changed nothing in this source",
-            hint="please report this source",
-        )
-    for f in changed:
-        _lay_out(tree / f, before[f])
-    return changed
+    rows = []
+    for tree, texts in zip(trees, before, strict=True):
+        after = _texts(tree, fix)
+        changed = tuple(f for f, text in texts.items() if after[f] != text)
+        if not changed:
+            raise PatchError(
+                f"the semantic patch of {fix.name} changed nothing in this source",
+                hint="please report this source",
+            )
+        for f in changed:
+            _lay_out(tree / f, texts[f])
+        rows.append(changed)
+    return rows
+
+
+def _texts(tree: Path, fix: Fix) -> dict[str, str]:
+    return {
+        f: (tree / f).read_text("utf-8", "surrogateescape")
+        for f in fix.files
+        if (tree / f).is_file()
+    }
 
 
 def _lay_out(path: Path, before: str) -> None:
@@ -81,7 +90,7 @@ def _lay_out(path: Path, before: str) -> None:
     style = data_path("templates", "kernel.clang-format")
     command.run(
         ["clang-format", "-i", f"--style=file:{style}", *ranges, path],
-        timeout=SPATCH_SECONDS,
+        timeout=LAYOUT_SECONDS,
         error=PatchError,
         brief="clang-format could not lay out the patched code",
     )

@@ -1,9 +1,11 @@
-// Reports the shape of bpf_do_load(): "respin", shape, function, file, line.
+// Reports the shape of bpf_do_load(): "respin", shape, function, file, line, then what it
+// calls its argument.
 
 @initialize:python@
 @@
-def report(shape, p):
-    print("respin", shape, p[0].current_element, p[0].file, p[0].line, sep="\t")
+def report(shape, p, **names):
+    named = [f"{name}={word}" for name, word in names.items()]
+    print("respin", shape, p[0].current_element, p[0].file, p[0].line, *named, sep="\t")
 
 // v5.11 on, built with libbpf: nothing behind this return is ever reached.
 @guarded@
@@ -30,8 +32,9 @@ position p != guarded.p;
 
 @script:python@
 p << only.p;
+cfg << only.cfg;
 @@
-report("libbpf-only", p)
+report("libbpf-only", p, cfg=cfg)
 
 // What fix.cocci makes of it.
 @chosen@
@@ -53,26 +56,28 @@ position p;
 
 @script:python@
 p << chosen.p;
+cfg << chosen.cfg;
 @@
-report("chooses-by-section", p)
+report("chooses-by-section", p, cfg=cfg)
 
 // Up to v5.10: one loader.
 @own@
 identifier f = bpf_do_load;
+identifier cfg;
 position p;
-expression E;
 @@
- f(...)
+ f(struct bpf_cfg_in *cfg)
  {
  <+...
- E@p = bpf_obj_open(...);
+ cfg->prog_fd@p = bpf_obj_open(...);
  ...+>
  }
 
 @script:python@
 p << own.p;
+cfg << own.cfg;
 @@
-report("own-loader", p)
+report("own-loader", p, cfg=cfg)
 
 // Every definition that Coccinelle could read: what is missing here was not understood.
 @defined@

@@ -1,21 +1,24 @@
 // Reports the shape of each function that counts, verifies or names the maps of an
-// object by their symbols: "respin", shape, function, file, line, one match a line.
+// object by their symbols: "respin", shape, function, file, line, then what it calls
+// its variables.
 //
 // The test of the type has to be an operand of the outermost || of a condition that
-// goes on to the next symbol: anywhere else it means something else.
+// goes on to the next symbol: anywhere else it means something else. What else stands
+// in the function is for fix.toml to hold against what is known.
 
 @initialize:python@
 @@
-def report(shape, p):
-    print("respin", shape, p[0].current_element, p[0].file, p[0].line, sep="\t")
+def report(shape, p, **names):
+    named = [f"{name}={word}" for name, word in names.items()]
+    print("respin", shape, p[0].current_element, p[0].file, p[0].line, *named, sep="\t")
 
 // v4.5 to v4.19: passes over every map that LLVM 8 or later made.
 @skips@
 identifier f =~ "^bpf_map_(num_sym|verify_all_offs|fetch_name)$";
 identifier sym;
-expression E, E1, E2, E3, E4;
-position p;
+expression E, E1, E2, E3, E4, E5;
 statement S;
+position p;
 @@
  f(...)
  {
@@ -24,21 +27,25 @@ statement S;
  ... when != S
  if@p (
 (
- GELF_ST_TYPE(sym.st_info) != STT_NOTYPE || E1
+ (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE) || E1
 |
- GELF_ST_TYPE(sym.st_info) != STT_NOTYPE || E1 || E2
+ (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE) || E1 || E2
 |
- GELF_ST_TYPE(sym.st_info) != STT_NOTYPE || E1 || E2 || E3
+ (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE) || E1 || E2 || E3
 |
- GELF_ST_TYPE(sym.st_info) != STT_NOTYPE || E1 || E2 || E3 || E4
+ (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE) || E1 || E2 || E3 || E4
 |
- E || GELF_ST_TYPE(sym.st_info) != STT_NOTYPE
+ (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE) || E1 || E2 || E3 || E4 || E5
 |
- E || GELF_ST_TYPE(sym.st_info) != STT_NOTYPE || E1
+ E || (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE)
 |
- E || GELF_ST_TYPE(sym.st_info) != STT_NOTYPE || E1 || E2
+ E || (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE) || E1
 |
- E || GELF_ST_TYPE(sym.st_info) != STT_NOTYPE || E1 || E2 || E3
+ E || (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE) || E1 || E2
+|
+ E || (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE) || E1 || E2 || E3
+|
+ E || (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE) || E1 || E2 || E3 || E4
 )
  ) continue;
  ...+>
@@ -46,45 +53,100 @@ statement S;
 
 @script:python@
 p << skips.p;
+sym << skips.sym;
 @@
-report("skips-object", p)
+report("skips-object", p, sym=sym)
+
+// The same with a variable in place of the call.
+@skips_variable@
+identifier f =~ "^bpf_map_(num_sym|verify_all_offs|fetch_name)$";
+identifier sym, t;
+type T;
+expression E, E1, E2, E3, E4, E5;
+position p;
+@@
+ f(...)
+ {
+ <+...
+ if (gelf_getsym(...) != &sym) continue;
+(
+ t = GELF_ST_TYPE(sym.st_info);
+|
+ T t = GELF_ST_TYPE(sym.st_info);
+)
+ if@p (
+(
+ (t != STT_NOTYPE) || E1
+|
+ (t != STT_NOTYPE) || E1 || E2
+|
+ (t != STT_NOTYPE) || E1 || E2 || E3
+|
+ (t != STT_NOTYPE) || E1 || E2 || E3 || E4
+|
+ (t != STT_NOTYPE) || E1 || E2 || E3 || E4 || E5
+|
+ E || (t != STT_NOTYPE)
+|
+ E || (t != STT_NOTYPE) || E1
+|
+ E || (t != STT_NOTYPE) || E1 || E2
+|
+ E || (t != STT_NOTYPE) || E1 || E2 || E3
+|
+ E || (t != STT_NOTYPE) || E1 || E2 || E3 || E4
+)
+ ) continue;
+ ...+>
+ }
+
+@script:python@
+p << skips_variable.p;
+sym << skips_variable.sym;
+t << skips_variable.t;
+@@
+report("skips-object-by-variable", p, sym=sym, type=t)
 
 // 7a04dd84 alone: the type is that of the symbol before this one.
 @early@
 identifier f =~ "^bpf_map_(num_sym|verify_all_offs|fetch_name)$";
 identifier sym, t;
 type T;
-expression E, E1, E2, E3, E4;
-position p;
+expression E, E1, E2, E3, E4, E5;
 statement S;
+position p;
 @@
  f(...)
  {
  <+...
 (
- T t = GELF_ST_TYPE(sym.st_info);
-|
  t = GELF_ST_TYPE(sym.st_info);
+|
+ T t = GELF_ST_TYPE(sym.st_info);
 )
  if (gelf_getsym(...) != &sym) continue;
  ... when != S
  if@p (
 (
- (t != STT_NOTYPE && t != STT_OBJECT) || E1
+ \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1
 |
- (t != STT_NOTYPE && t != STT_OBJECT) || E1 || E2
+ \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2
 |
- (t != STT_NOTYPE && t != STT_OBJECT) || E1 || E2 || E3
+ \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2 || E3
 |
- (t != STT_NOTYPE && t != STT_OBJECT) || E1 || E2 || E3 || E4
+ \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2 || E3 || E4
 |
- E || (t != STT_NOTYPE && t != STT_OBJECT)
+ \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2 || E3 || E4 || E5
 |
- E || (t != STT_NOTYPE && t != STT_OBJECT) || E1
+ E || \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \)
 |
- E || (t != STT_NOTYPE && t != STT_OBJECT) || E1 || E2
+ E || \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1
 |
- E || (t != STT_NOTYPE && t != STT_OBJECT) || E1 || E2 || E3
+ E || \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2
+|
+ E || \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2 || E3
+|
+ E || \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2 || E3 || E4
 )
  ) continue;
  ...+>
@@ -92,38 +154,49 @@ statement S;
 
 @script:python@
 p << early.p;
+sym << early.sym;
+t << early.t;
 @@
-report("judges-previous", p)
+report("judges-previous", p, sym=sym, type=t)
 
 // 1a7d3ad8, v4.20 on: the type is taken after the symbol was read.
 @accepts@
 identifier f =~ "^bpf_map_(num_sym|verify_all_offs|fetch_name)$";
 identifier sym, t;
-expression E, E1, E2, E3, E4;
+type T;
+expression E, E1, E2, E3, E4, E5;
 position p;
 @@
  f(...)
  {
  <+...
  if (gelf_getsym(...) != &sym) continue;
+(
  t = GELF_ST_TYPE(sym.st_info);
+|
+ T t = GELF_ST_TYPE(sym.st_info);
+)
  if@p (
 (
- (t != STT_NOTYPE && t != STT_OBJECT) || E1
+ \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1
 |
- (t != STT_NOTYPE && t != STT_OBJECT) || E1 || E2
+ \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2
 |
- (t != STT_NOTYPE && t != STT_OBJECT) || E1 || E2 || E3
+ \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2 || E3
 |
- (t != STT_NOTYPE && t != STT_OBJECT) || E1 || E2 || E3 || E4
+ \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2 || E3 || E4
 |
- E || (t != STT_NOTYPE && t != STT_OBJECT)
+ \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2 || E3 || E4 || E5
 |
- E || (t != STT_NOTYPE && t != STT_OBJECT) || E1
+ E || \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \)
 |
- E || (t != STT_NOTYPE && t != STT_OBJECT) || E1 || E2
+ E || \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1
 |
- E || (t != STT_NOTYPE && t != STT_OBJECT) || E1 || E2 || E3
+ E || \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2
+|
+ E || \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2 || E3
+|
+ E || \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2 || E3 || E4
 )
  ) continue;
  ...+>
@@ -131,8 +204,55 @@ position p;
 
 @script:python@
 p << accepts.p;
+sym << accepts.sym;
+t << accepts.t;
 @@
-report("accepts-object", p)
+report("accepts-object", p, sym=sym, type=t)
+
+// The same without a variable.
+@accepts_calls@
+identifier f =~ "^bpf_map_(num_sym|verify_all_offs|fetch_name)$";
+identifier sym;
+expression E, E1, E2, E3, E4, E5;
+statement S;
+position p;
+@@
+ f(...)
+ {
+ <+...
+ if (gelf_getsym(...) != &sym) continue;
+ ... when != S
+ if@p (
+(
+ (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE && GELF_ST_TYPE(sym.st_info) != STT_OBJECT) || E1
+|
+ (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE && GELF_ST_TYPE(sym.st_info) != STT_OBJECT) || E1 || E2
+|
+ (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE && GELF_ST_TYPE(sym.st_info) != STT_OBJECT) || E1 || E2 || E3
+|
+ (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE && GELF_ST_TYPE(sym.st_info) != STT_OBJECT) || E1 || E2 || E3 || E4
+|
+ (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE && GELF_ST_TYPE(sym.st_info) != STT_OBJECT) || E1 || E2 || E3 || E4 || E5
+|
+ E || (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE && GELF_ST_TYPE(sym.st_info) != STT_OBJECT)
+|
+ E || (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE && GELF_ST_TYPE(sym.st_info) != STT_OBJECT) || E1
+|
+ E || (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE && GELF_ST_TYPE(sym.st_info) != STT_OBJECT) || E1 || E2
+|
+ E || (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE && GELF_ST_TYPE(sym.st_info) != STT_OBJECT) || E1 || E2 || E3
+|
+ E || (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE && GELF_ST_TYPE(sym.st_info) != STT_OBJECT) || E1 || E2 || E3 || E4
+)
+ ) continue;
+ ...+>
+ }
+
+@script:python@
+p << accepts_calls.p;
+sym << accepts_calls.sym;
+@@
+report("accepts-object-by-calls", p, sym=sym)
 
 // Every definition that Coccinelle could read: what is missing here was not understood.
 @defined@

@@ -10,28 +10,70 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from pipeline import diagnose, fixes, patch
 from pipeline.errors import DiagnosisRefused
-from pipeline.model import Verdict
+from pipeline.model import Finding, Verdict
 
 CASES = sorted(p for p in (Path(__file__).parent / "fixes").iterdir() if p.is_dir())
+Findings = tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What became of a case: its tree, and what was found and changed, in this order."""
+
+    tree: Path
+    found: Findings
+    changed: frozenset[str]
+    again: Findings
 
 
 def _files(top: Path) -> dict[str, str]:
     return {str(p.relative_to(top)): p.read_text() for p in top.rglob("*") if p.is_file()}
 
 
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Seen]:
+    """Diagnose, mend and diagnose again every case, all at once: Coccinelle starts slowly."""
+    top = tmp_path_factory.mktemp("cases")
+    trees = {case: top / case.name for case in CASES}
+    for case, tree in trees.items():
+        shutil.copytree(case / "in", tree)
+    found = dict(zip(CASES, _diagnose(trees), strict=True))
+    changed: dict[Path, set[str]] = {case: set() for case in CASES}
+    for fix in fixes.all_fixes():
+        needed = [
+            case
+            for case in CASES
+            if all(f.verdict is not Verdict.UNKNOWN for f in found[case])
+            and any(f.fix == fix.name and f.verdict is Verdict.NEEDED for f in found[case])
+        ]
+        mended = patch.mend_all([trees[case] for case in needed], fix)
+        for case, files in zip(needed, mended, strict=True):
+            changed[case].update(files)
+    again = dict(zip(CASES, _diagnose(trees), strict=True))
+    return {
+        case: Seen(tree, found[case], frozenset(changed[case]), again[case])
+        for case, tree in trees.items()
+    }
+
+
+def _diagnose(trees: dict[Path, Path]) -> list[Findings]:
+    return diagnose.diagnose_all(list(trees.values()), fixes.all_fixes())
+
+
 @pytest.mark.needs("spatch")
 @pytest.mark.parametrize("case", CASES, ids=lambda p: p.name)
-def test_verdicts(case: Path) -> None:
+def test_verdicts(case: Path, seen: dict[Path, Seen]) -> None:
     expected = json.loads((case / "expected.json").read_text())["verdicts"]
-    found = diagnose.diagnose(case / "in", fixes.all_fixes())
-    seen = {f.fix: {s.function: s.verdict for s in f.sites} for f in found}
-    assert seen == expected
+    found = seen[case].found
+    verdicts = {f.fix: {s.function: s.verdict for s in f.sites} for f in found}
+    assert verdicts == expected
     if "unknown" in {v for functions in expected.values() for v in functions.values()}:
         with pytest.raises(DiagnosisRefused) as caught:
             diagnose.refuse_unknown(found)
@@ -46,19 +88,12 @@ def test_verdicts(case: Path) -> None:
 @pytest.mark.needs("spatch")
 @pytest.mark.needs("clang-format")
 @pytest.mark.parametrize("case", CASES, ids=lambda p: p.name)
-def test_fixed(case: Path, tmp_path: Path) -> None:
-    tree = tmp_path / "tree"
-    shutil.copytree(case / "in", tree)
-    found = diagnose.diagnose(tree, fixes.all_fixes())
-    if any(f.verdict is Verdict.UNKNOWN for f in found):
+def test_fixed(case: Path, seen: dict[Path, Seen]) -> None:
+    row = seen[case]
+    if any(f.verdict is Verdict.UNKNOWN for f in row.found):
         assert not (case / "out").exists()
         return
-    needed = {f.fix for f in found if f.verdict is Verdict.NEEDED}
-    changed: set[str] = set()
-    for fix in fixes.all_fixes():
-        if fix.name in needed:
-            changed |= set(patch.mend(tree, fix))
-    made = {name: text for name, text in _files(tree).items() if name in changed}
+    made = {name: text for name, text in _files(row.tree).items() if name in row.changed}
     if os.environ.get("RESPIN_GOLDEN") == "write":
         shutil.rmtree(case / "out", ignore_errors=True)
         for name, text in made.items():
@@ -66,12 +101,9 @@ def test_fixed(case: Path, tmp_path: Path) -> None:
             (case / "out" / name).write_text(text)
     assert made == (_files(case / "out") if (case / "out").exists() else {})
     # What the fixes make is what they call fixed, and they leave it alone.
-    again = diagnose.diagnose(tree, fixes.all_fixes())
-    assert {f.verdict for f in again} <= {Verdict.FIXED, Verdict.ABSENT}
+    assert {f.verdict for f in row.again} <= {Verdict.FIXED, Verdict.ABSENT}
     for text in made.values():
-        added = set(text.splitlines()) - set(
-            "\n".join(_files(case / "in").values()).splitlines()
-        )
+        added = set(text.splitlines()) - set("\n".join(_files(case / "in").values()).splitlines())
         for line in added:
             assert line == line.rstrip()
             assert len(line.expandtabs(8)) <= 80 or "fprintf" in line or '"' in line

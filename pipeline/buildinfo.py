@@ -1,0 +1,56 @@
+"""What a source package's debian/ says about how it is built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from debian.deb822 import Deb822, PkgRelation
+
+FIELDS = ("Build-Depends", "Build-Depends-Arch", "Build-Depends-Indep")
+EVERYWHERE = {"any", "linux-any"}
+"""Architecture wildcards that hold on every machine that iproute2 is built for."""
+
+
+def build_dependency(debian: Path, package: str) -> tuple[bool | None, str]:
+    """Return whether a source is built with a package, and why.
+
+    ``debian`` is the source's debian/. None: it depends, on the architecture, the profile
+    or the builder. Without a debian/control it is taken to be.
+    """
+    control = debian / "control"
+    if not control.is_file():
+        return True, "there is no debian/control"
+    # Only the first paragraph of debian/control is about the source.
+    text = control.read_text("utf-8", "replace").strip()
+    source = Deb822(text.split("\n\n")[0])
+    conflicts = source.get("Build-Conflicts", "")
+    if any(name == package for name, _ in _alternatives(conflicts)):
+        return None, f"{package} is a build conflict"
+    found = [
+        (name, sure)
+        for field in FIELDS
+        for name, sure in _alternatives(source.get(field, ""))
+        if name == package
+    ]
+    if not found:
+        return False, f"{package} is no build dependency"
+    if not any(sure for _, sure in found):
+        return None, f"{package} is a build dependency only in some cases"
+    return True, f"{package} is a build dependency"
+
+
+def _alternatives(field: str) -> list[tuple[str, bool]]:
+    """Return each package that a relation field names, and whether it is the only choice."""
+    text = "\n".join(line for line in field.splitlines() if not line.startswith("#"))
+    if not text.strip(", \n"):
+        return []
+    return [
+        (
+            one["name"],
+            len(relation) == 1
+            and not one["restrictions"]
+            and all(arch.enabled and arch.arch in EVERYWHERE for arch in one["arch"] or ()),
+        )
+        for relation in PkgRelation.parse_relations(text.strip(", \n"))
+        for one in relation
+    ]
