@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import signal
 import sys
 import traceback
@@ -110,12 +111,14 @@ def _objects(names: tuple[str, ...], way: str) -> tuple[UserObject, ...]:
     objects = []
     for name in names:
         path, section = Path(name), None
-        if not path.exists() and ":" in name:
+        # Not Path.exists(): it raises where a folder on the way is closed to this user.
+        if not os.access(path, os.F_OK) and ":" in name:
             head, _, section = name.rpartition(":")
             path = Path(head)
-        if not path.is_file():
+        if not os.access(path, os.R_OK) or path.is_dir():
             raise UsageError(
-                f"--object {name}: there is no such file", hint="give FILE or FILE:SECTION"
+                f"--object {name}: there is no such file for this user",
+                hint="give FILE or FILE:SECTION",
             )
         item = UserObject(path=path, section=section, way=way)
         user_section(item)  # refuses what is no object, before anything is built

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,19 +143,15 @@ def test_apt_accepts_it(fixed: tuple[Path, dict[str, Any]]) -> None:
 def test_an_ordinary_user_from_scratch(
     fixed: tuple[Path, dict[str, Any]],
     ordinary_user: str | None,
-    tmp_path: Path,
     nothing_left: None,
 ) -> None:
     """With an empty cache and an object of the user's; the .deb is the same, byte for byte."""
-    tmp_path.chmod(0o777)
-    for parent in tmp_path.parents[:3]:
-        parent.chmod(parent.stat().st_mode | 0o111)
-    mine = tmp_path / "mine.o"
+    # Not in tmp_path, whose parents are closed to others.
+    home = Path(tempfile.mkdtemp(prefix="respin-home-"))
+    home.chmod(0o777)
+    mine = home / "mine.o"
     source = Path(real.__file__).with_name("mine.c")
     subprocess.run(["clang", "-O2", "-target", "bpf", "-c", source, "-o", mine], check=True)
-    home = tmp_path / "home"
-    home.mkdir(mode=0o777)
-    home.chmod(0o777)
     said = cli.respin(
         *("run", "--release", "bookworm", "--json", "--out", home / "out"),
         *("--object", f"{mine}:mine"),
@@ -170,7 +167,7 @@ def test_an_ordinary_user_from_scratch(
             ("refused", "loads")
         ]
         assert (home / "cache/CACHEDIR.TAG").exists()
-        assert sorted(p.name for p in home.iterdir()) == ["cache", "out"]
+        assert sorted(p.name for p in home.iterdir()) == ["cache", "mine.o", "out"]
         theirs = {d["path"]: d["sha256"] for d in report["built"]["debs"]}
         assert theirs == {d["path"]: d["sha256"] for d in fixed[1]["built"]["debs"]}
     finally:
