@@ -3,6 +3,7 @@
 Prints "built", or what the error says.
 """
 
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from pipeline.errors import BuildError
 from pipeline.progress import QUIET
 from support import real
 
+# A shell that starts the tests in the background makes them ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 dsc, folder, logs = map(Path, sys.argv[1:])
 root = real.root()
 try:

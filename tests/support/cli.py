@@ -52,7 +52,8 @@ def _argv(user: str | None, args: Sequence[str | Path], cache: Path | None) -> l
     python = SYSTEM_PYTHON if SYSTEM_PYTHON.exists() else Path(sys.executable)
     home = pwd.getpwnam(user).pw_dir if user else os.environ.get("HOME", "/")
     words = [] if user is None else ["runuser", "-u", user, "--"]
-    words += ["env", "-i", f"HOME={home}", "LANG=C.UTF-8"]
+    # A shell that starts the tests in the background makes them ignore SIGINT.
+    words += ["env", "-i", "--default-signal=INT", f"HOME={home}", "LANG=C.UTF-8"]
     words += ["PATH=/usr/local/bin:/usr/bin:/bin", f"PYTHONPATH={installed()}"]
     words += [f"{k}={v}" for k, v in os.environ.items() if k.endswith("_proxy")]
     if cache:
