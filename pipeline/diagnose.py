@@ -225,7 +225,7 @@ def _sites(code: _Code, fix: Fix, function: str, matches: Sequence[Match]) -> li
         if len(found) > 1:
             verdict, reason, at = Verdict.UNKNOWN, "this function is defined more than once", line
         else:
-            verdict, reason, at = _judge(fix, function, text, here, code.redefined(file), line)
+            verdict, reason, at = _judge(code, fix, function, file, line, text, here)
         shown = code.original(file, line, lines) if verdict is Verdict.UNKNOWN else ""
         sites.append(
             Site(function=function, file=file, line=at, verdict=verdict, reason=reason, text=shown)
@@ -234,7 +234,13 @@ def _sites(code: _Code, fix: Fix, function: str, matches: Sequence[Match]) -> li
 
 
 def _judge(
-    fix: Fix, function: str, text: str, here: Sequence[Match], redefined: set[str], line: int
+    code: _Code,
+    fix: Fix,
+    function: str,
+    file: str,
+    line: int,
+    text: str,
+    here: Sequence[Match],
 ) -> tuple[Verdict, str, int]:
     """Return the verdict on the one definition of a function, why, and the line."""
     if not any(m.shape == "defined" for m in here):
@@ -244,10 +250,7 @@ def _judge(
         (m.shape, m.line): m
         for m in here
         if m.shape in fix.shapes
-        and all(
-            csource.mentions(text, what, m.names) == times
-            for what, times in {**counts, **fix.shapes[m.shape].mentions}.items()
-        )
+        and _counts(text, {**counts, **fix.shapes[m.shape].mentions}, m.names)
     }
     if len(fitting) != 1:
         return Verdict.UNKNOWN, "this function has none of the shapes that are known", line
@@ -261,10 +264,19 @@ def _judge(
     strange = set(directives) - fix.directives
     if strange:
         return Verdict.UNKNOWN, f"this function is compiled in part: {_list(strange)}", line
-    strange = redefined & (words | {w for d in directives for w in d.split()} | {function})
+    told = words | {w for d in directives for w in re.findall(r"\w+", d)}
+    strange = code.redefined(file) & told
     if strange:
         return Verdict.UNKNOWN, f"words of this function are macros here: {_list(strange)}", line
+    for other, expected in shape.also.items():
+        if not any(_counts(text, expected, {}) for _, _, text in code.definitions(other)):
+            return Verdict.UNKNOWN, f"{other} is not what it has to be for this function", line
     return shape.verdict, shape.reason, match.line
+
+
+def _counts(text: str, expected: Mapping[str, int], names: Mapping[str, str]) -> bool:
+    """Return whether everything stands in a function as often as it has to."""
+    return all(csource.mentions(text, what, names) == times for what, times in expected.items())
 
 
 def _list(names: set[str]) -> str:

@@ -34,6 +34,8 @@ class Shape:
     """Word or regular expression -> how often it stands in the function's code.
 
     Comments, strings and ``#if 0`` are left out; ``<name>`` is what was reported for it."""
+    also: Mapping[str, Mapping[str, int]]
+    """Other functions that have to be there, and what stands in them how often."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +116,7 @@ def load(folder: Path) -> Fix:
                 verdict=Verdict(shape["verdict"]),
                 reason=shape["reason"],
                 mentions=shape["mentions"],
+                also=shape.get("also", {}),
             )
             for name, shape in data["shapes"].items()
         },
