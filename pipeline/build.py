@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,16 +58,24 @@ class BuildRoot:
 
 
 def prepare(
-    archive: AptArchive, dsc: Path, cache: Cache, *, log_dir: Path, stage: Stage
+    archive: AptArchive,
+    dsc: Path,
+    cache: Cache,
+    *,
+    log_dir: Path,
+    stage: Stage,
+    exact: Sequence[Package] = (),
 ) -> BuildRoot:
     """Return the root for a source: its build dependencies installed, from the cache if there.
+
+    ``exact`` are the very packages that it is to hold, in place of what apt resolves.
 
     Raises BuildError for a build dependency that does not exist, or a root that cannot be
     made.
     """
     # A build may count on Essential packages and build-essential (Debian Policy 4.2), no more.
     names = [*archive.essential(()), *TOOLS]
-    key = archive.closure(names, dsc=dsc)
+    key = tuple(exact) or archive.closure(names, dsc=dsc)
     stage.note(f"root of {len(key)} packages")
     tree = roots.root_tree(
         archive.sources, archive.release, names, cache, key=key, log=log_dir / "root.log"

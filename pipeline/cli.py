@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import os
+import re
 import signal
 import sys
 import traceback
@@ -15,13 +17,24 @@ from typing import Any
 
 import click
 
-from pipeline import __version__, diagnose, doctor, fixes, releases, report, terminal
+from pipeline import (
+    __version__,
+    catalogue,
+    config,
+    diagnose,
+    doctor,
+    fixes,
+    lock,
+    releases,
+    report,
+    terminal,
+)
 from pipeline import run as pipeline_run
 from pipeline.cache import Cache
 from pipeline.errors import RespinError, UsageError
 from pipeline.objects import UserObject, user_section
 from pipeline.report import Outcome, Report
-from pipeline.work import Order
+from pipeline.work import PACKAGE, Order
 
 CODES = """\b
 Exit codes:
@@ -35,6 +48,7 @@ Exit codes:
 
 _PATH = click.Path(path_type=Path)
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 Command = Callable[..., Any]
 
@@ -45,6 +59,25 @@ def _source_options(command: Command) -> Command:
             click.option("--release", help="Codename or number [default: this machine's]."),
             click.option("--version", help="Version [default: the newest in the pockets]."),
             click.option("--dsc", type=_FILE, help="A local source package instead."),
+            click.option("--tree", type=_FOLDER, help="A source tree with debian/ instead."),
+            click.option(
+                "--locked", type=_FILE, help="Exactly what an older run had: its respin.lock."
+            ),
+            click.option(
+                "--accept-unsigned-source",
+                "accepted",
+                multiple=True,
+                metavar="SHA256",
+                help="Take this very .dsc although nobody vouches for it.",
+            ),
+            click.option(
+                "--pocket",
+                "pockets",
+                multiple=True,
+                type=click.Choice([p.value for p in releases.Pocket]),
+                help="Look here [default: release, updates, security].",
+            ),
+            click.option("--config", type=_FILE, help="[default: ./respin.toml or the user's]"),
             click.option("--mirror", metavar="URI", help="Archive [default: as apt uses here]."),
             click.option("--keyring", type=_FILE, help="Keys that may sign its index."),
             click.option("--fix", "fix", multiple=True, metavar="NAME", help="Only this fix."),
@@ -94,10 +127,28 @@ def cli() -> None:
 
 
 def _order(options: dict[str, Any], **more: Any) -> Order:
+    configured = config.load(options["config"])
+    options = dict(options)
+    locked = lock.read(options["locked"]) if options["locked"] else None
+    if locked:
+        _repeat(options, locked)
+    if sum(options[k] is not None for k in ("dsc", "tree", "version")) > 1:
+        raise UsageError("--dsc, --tree and --version exclude each other")
+    accepted = [a.lower() for a in options["accepted"]]
+    if not all(re.fullmatch(r"[0-9a-f]{64}", a) for a in accepted):
+        raise UsageError(
+            "--accept-unsigned-source wants a SHA-256, 64 hexadecimal digits",
+            hint="it is that of the .dsc: sha256sum FILE.dsc",
+        )
     return Order(
-        release=releases.find(options["release"]),
+        release=releases.find(options["release"], config=configured),
         version=options["version"],
         dsc=options["dsc"],
+        tree_dir=options["tree"],
+        locked=locked,
+        accepted=frozenset(accepted + ([locked.files[0].sha256] if locked else [])),
+        pockets=tuple(releases.Pocket(p) for p in options["pockets"]),
+        config=configured,
         mirror=options["mirror"],
         keyring=options["keyring"],
         fixes=fixes.choose(options["fix"]),
@@ -105,6 +156,22 @@ def _order(options: dict[str, Any], **more: Any) -> Order:
         cache=Cache(options["cache"]),
         **more,
     )
+
+
+def _repeat(options: dict[str, Any], locked: lock.Lock) -> None:
+    """Put what a lock says in the place of options; raise UsageError for both at once."""
+    own = ("release", "version", "dsc", "tree", "fix")
+    both = [f"--{name}" for name in own if options[name]]
+    if both:
+        raise UsageError(
+            f"--locked says what is used; {', '.join(both)} cannot be given as well",
+            hint="leave out one of them",
+        )
+    if locked.name != PACKAGE:
+        raise UsageError(f"{locked.path} is of {locked.name}, not of {PACKAGE}")
+    options["release"] = locked.codename
+    options["version"] = locked.version if locked.kind == "archive" else None
+    options["fix"], options["number"] = locked.fixes, locked.number
 
 
 def _objects(names: tuple[str, ...], way: str) -> tuple[UserObject, ...]:
@@ -216,6 +283,19 @@ def diagnose_command(
     else:
         terminal.show_findings(found)
     diagnose.refuse_unknown(found)
+
+
+@cli.command(name="releases")
+@click.option("--config", "path", type=_FILE, help="[default: ./respin.toml or the user's]")
+@click.option("--json", "as_json", is_flag=True, help="On standard output, as JSON.")
+def releases_command(path: Path | None, as_json: bool) -> None:
+    """List every release that is known, its support, and which defects its iproute2 has."""
+    listed = catalogue.listing(config.load(path), datetime.date.today())
+    if as_json:
+        click.echo(json.dumps(catalogue.to_json(listed), indent=2))
+    else:
+        for line in catalogue.table(listed):
+            click.echo(line)
 
 
 @cli.command(name="doctor")

@@ -10,11 +10,14 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from debian.debian_support import Version
+
 from pipeline import command
-from pipeline.archives import control, openpgp
+from pipeline.archives import compressed, control, openpgp, vouch
 from pipeline.archives.apt import AptArchive
+from pipeline.archives.history import History
 from pipeline.archives.staging import Staging
-from pipeline.errors import FetchError
+from pipeline.errors import FetchError, UsageError
 from pipeline.model import Release, Source, VerifiedFile
 from pipeline.progress import QUIET, Stage
 
@@ -25,6 +28,9 @@ UPLOADERS = (
 )
 """The keys of Debian's developers (package debian-keyring), who sign the .dsc files."""
 
+LARGEST = 512 << 20
+"""Bytes of an unpacked source; iproute2's has 7 MiB."""
+
 
 def fetch(
     archive: AptArchive,
@@ -32,14 +38,40 @@ def fetch(
     dest: Path,
     *,
     name: str = "iproute2",
+    elsewhere: History | None = None,
     stage: Stage = QUIET,
 ) -> Source:
     """Fetch a source package into the folder ``dest``: this version, or the newest.
 
-    The archive's indexes are those of its last ``update``; without one they are fetched now.
-    Raises FetchError; ``dest`` then is as it was.
+    A version that the archive has no more is looked for ``elsewhere``. The archive's indexes
+    are those of its last ``update``; without one they are fetched now. Raises FetchError,
+    UsageError for what is no version; ``dest`` then is as it was.
     """
-    source = archive.fetch_source(name, version, dest)
+    if version is not None and not control.version_text(version):
+        raise UsageError(
+            f"{version[:60]!r} is not a version",
+            hint="give one as `apt-cache showsrc` writes it, such as 6.1.0-3",
+        )
+    there = archive.versions(name)
+    if (
+        version is None
+        or elsewhere is None
+        or any(Version(each.version) == Version(version) for each in there)
+    ):
+        source = archive.fetch_source(name, version, dest)
+    else:
+        stage.note(f"{version} is superseded: not in the release's pockets any more")
+        try:
+            source = elsewhere.fetch_source(name, version, dest)
+        except FetchError as e:
+            here = ", ".join(dict.fromkeys(f"{v.version} ({v.suite})" for v in there))
+            where = f"{archive.release.distro} {archive.release.codename}"
+            lines = (e.details, f"{where} itself has: {here or 'none'}")
+            raise FetchError(
+                f"{name} {version} is not in {where} (any more): {e.brief}",
+                details="\n".join(filter(None, lines)),
+                hint=e.hint,
+            ) from e
     stage.note(f"{source.name} {source.version} from {source.origin}")
     stage.note(source.files[0].verified)
     return source
@@ -99,33 +131,24 @@ def _trust(data: bytes, dsc: Path) -> str:
     given = "the .dsc given by the user"
     if not openpgp.is_signed(data):
         return f"{given} (not signed)"
-    keyrings = [path for path in UPLOADERS if path.exists()]
-    if not keyrings:
+    if not any(path.exists() for path in UPLOADERS):
         return f"{given} (its signature was not checked: no package debian-keyring here)"
-    signed = openpgp.check(data, *keyrings)
-    if signed.bad:
-        raise FetchError(
-            f"{dsc} was changed after it was signed: its signature does not fit",
-            hint="get it again, or remove the signature if the change is yours",
-        )
-    if not signed.signers:
+    signers = vouch.signers(data, str(dsc), UPLOADERS)
+    if not signers:
         return f"{given} (its signature is by no key of the package debian-keyring)"
-    if control.parse(signed.content, str(dsc)) != control.parse(data, str(dsc)):
-        raise FetchError(
-            f"{dsc} says other than what its signature covers",
-            hint="get it again from where it came",
-        )
-    return f"{given}, signed by {', '.join(signed.signers)} (debian-keyring)"
+    return f"{given}, signed by {', '.join(signers)} (debian-keyring)"
 
 
 def unpack(source: Source, dest: Path, *, log: Path | None = None) -> Path:
     """Unpack a source into the folder ``dest``, which must not exist, with its patches applied.
 
     This is the tree that dpkg-source makes (``dpkg-source -x``). Returns ``dest``. Raises
-    FetchError if it cannot be unpacked; nothing is left then.
+    FetchError if it cannot be unpacked, or would unpack to more than LARGEST bytes; nothing
+    is left then.
     """
     if dest.exists():
         raise FetchError(f"{dest} exists already", hint="choose a folder that is not there")
+    _measure(source)
     dest.parent.mkdir(parents=True, exist_ok=True)
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("DPKG_", "QUILT_"))}
     with tempfile.TemporaryDirectory(dir=dest.parent, prefix=".unpack-") as name:
@@ -142,3 +165,12 @@ def unpack(source: Source, dest: Path, *, log: Path | None = None) -> Path:
         )
         tree.rename(dest)
     return dest
+
+
+def _measure(source: Source) -> None:
+    """Raise FetchError if what a source's files hold is more than LARGEST bytes."""
+    left = LARGEST
+    for file in source.files[1:]:
+        if file.path.suffix == ".asc":
+            continue
+        left -= sum(len(p) for p in compressed.pieces(file.path, file.path.suffix, left))

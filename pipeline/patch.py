@@ -181,7 +181,9 @@ def patch(
     ``dest`` a folder that does not exist and receives the .dsc with its files, and the
     patches alone in ``dest/patches``. Raises PatchError; then ``dest`` is not there.
     """
-    version = versions.rebuilt(source.version, source.release.distro, number)
+    version = versions.rebuilt(
+        source.version, source.release.distro, number, rule=source.release.suffix
+    )
     dest.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=dest.parent, prefix=".patch-") as tmp:
         work = Path(tmp)

@@ -132,6 +132,10 @@ def _described(it: Derivative) -> Release:
             f"[release.{it.name}] says no base",
             hint='name the release that it is made from, such as base = "bookworm"',
         )
+    if not it.uris and not own:
+        raise UsageError(
+            f"[release.{it.name}] says no uris", hint="name the archive that has this release"
+        )
     base = find(it.base) if it.base else own[0]
     return dataclasses.replace(base, codename=it.name, kernel=it.kernel, suffix=it.suffix)
 

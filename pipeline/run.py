@@ -55,6 +55,7 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
                     timings=work.progress.timings,
                 )
         report.write(done, folder.path)
+        work.write_lock(done)
     return report.moved(done, folder.path, out.absolute())
 
 
@@ -77,6 +78,7 @@ def patch_only(order: Order, out: Path, journal: Journal | None = None) -> Repor
                 timings=work.progress.timings,
             )
         report.write(done, folder.path)
+        work.write_lock(done)
     return report.moved(done, folder.path, out.absolute())
 
 

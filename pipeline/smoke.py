@@ -97,7 +97,8 @@ def _kernels(
     archive: AptArchive, machine: Machine, names: Mapping[str, Sequence[str]]
 ) -> Iterator[tuple[Package, ...]]:
     """Yield the packages of each kernel that the release has, the best first."""
-    for pattern in names.get(archive.release.distro, ()):
+    own = (archive.release.kernel,) if archive.release.kernel else ()
+    for pattern in own or names.get(archive.release.distro, ()):
         name = pattern.format(kernel=machine.kernel)
         if archive.candidate(name) is not None:
             found = kernels.parts(archive.closure([name]))

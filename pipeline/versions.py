@@ -23,12 +23,12 @@ def suffix(distro: str, number: int) -> str:
     return f"bpf{number}" if distro == "ubuntu" else f"+bpf{number}"
 
 
-def rebuilt(version: str, distro: str, number: int = 1) -> str:
-    """Return our version for a distro's.
+def rebuilt(version: str, distro: str, number: int = 1, *, rule: str = "") -> str:
+    """Return our version for a distro's; ``rule`` is another suffix, with ``{n}``.
 
     Raises PatchError if it would not keep the law.
     """
-    ours = version + suffix(distro, number)
+    ours = version + (rule.replace("{n}", str(number)) if rule else suffix(distro, number))
     for lower, higher in law(version, ours, distro):
         if not Version(lower) < Version(higher):
             raise PatchError(

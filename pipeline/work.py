@@ -9,16 +9,18 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from pipeline import build, diagnose, fetch, patch, releases, smoke
+from pipeline import build, diagnose, fetch, lock, maketree, patch, releases, smoke, superseded
 from pipeline.archives.apt import AptArchive
 from pipeline.build import BuildRoot
 from pipeline.cache import Cache
+from pipeline.config import Config
 from pipeline.errors import FetchError, PatchError, SmokeFailed
 from pipeline.fixes import Fix
+from pipeline.lock import Lock
 from pipeline.model import (
     Built,
     CaseResult,
@@ -31,6 +33,8 @@ from pipeline.model import (
     VerifiedFile,
 )
 from pipeline.progress import Progress
+from pipeline.releases import NO_CONFIG, USUAL, Pocket
+from pipeline.report import Report
 from pipeline.runfolder import RunFolder
 from pipeline.smoke import GuestImage, UserObject
 
@@ -49,6 +53,15 @@ class Order:
     """None: the newest in the release's pockets."""
     dsc: Path | None = None
     """A local source package in place of the archive's."""
+    tree_dir: Path | None = None
+    """A source tree with debian/, in place of the archive's."""
+    locked: Lock | None = None
+    """The inputs of an earlier run, to be had again."""
+    accepted: frozenset[str] = frozenset()
+    """SHA-256 of .dsc files that nobody else vouches for."""
+    pockets: tuple[Pocket, ...] = ()
+    """Empty: release, updates, security."""
+    config: Config = NO_CONFIG
     mirror: str | None = None
     keyring: Path | None = None
     number: int = 1
@@ -80,16 +93,58 @@ class Work:
     def archive(self) -> AptArchive:
         """The release's pockets."""
         order = self.order
-        sources = releases.sources(order.release, mirror=order.mirror, keyring=order.keyring)
-        return AptArchive(order.release, sources, order.cache, log=self.folder.log("fetch"))
+        sources = releases.sources(
+            order.release,
+            mirror=order.mirror,
+            keyring=order.keyring,
+            pockets=order.pockets or USUAL,
+            config=order.config,
+        )
+        there = {suite for source in sources for suite in source.suites}
+        named = there & {releases.suite(order.release, p) for p in order.pockets}
+        log = self.folder.log("fetch")
+        return AptArchive(order.release, sources, order.cache, required=named, log=log)
+
+    @cached_property
+    def dsc(self) -> Path | None:
+        """The local .dsc that takes the archive's place, if any."""
+        order = self.order
+        if order.tree_dir:
+            log = self.folder.log("fetch")
+            return maketree.make_source(order.tree_dir, self._scratch / "made", log=log)
+        if order.locked and order.locked.kind != "archive":
+            return lock.local_dsc(order.locked)
+        return order.dsc
 
     def fetch(self) -> Source:
         """The exact source, verified."""
         dest = self.folder.path / "source"
+        order = self.order
         with self.progress.stage("fetch") as stage:
-            if self.order.dsc:
-                return fetch.local(self.order.dsc, dest, self.order.release)
-            return fetch.fetch(self.archive, self.order.version, dest, stage=stage)
+            if self.dsc:
+                source = fetch.local(self.dsc, dest, order.release)
+            else:
+                past = superseded.history(
+                    order.release, order.cache, order.config, order.accepted, order.keyring
+                )
+                source = fetch.fetch(self.archive, order.version, dest, elsewhere=past, stage=stage)
+            if order.tree_dir:
+                source = replace(source, origin=str(order.tree_dir.absolute()))
+            if order.locked:
+                lock.check_source(order.locked, source)
+            return source
+
+    def write_lock(self, done: Report) -> None:
+        """Leave respin.lock: what this run was made of."""
+        kind = "tree" if self.order.tree_dir else "dsc" if self.dsc else "archive"
+        lock.write(
+            self.folder.path,
+            done.source,
+            done.built,
+            kind=kind,
+            fixes=[fix.name for fix in self.order.fixes],
+            number=self.order.number,
+        )
 
     def tree(self, source: Source) -> Path:
         """The source as dpkg-source unpacks it."""
@@ -134,13 +189,17 @@ class Work:
 
     def prepare_root(self, source: Source) -> BuildRoot:
         """The container's root, with the build dependencies."""
+        locked = self.order.locked
         with self.progress.stage("build root") as stage:
+            if locked and locked.root:
+                lock.check_root(locked, self.archive)
             return build.prepare(
                 self.archive,
                 source.dsc,
                 self.order.cache,
                 log_dir=self.folder.logs,
                 stage=stage,
+                exact=locked.root if locked else (),
             )
 
     def prepare_guest(self) -> GuestImage:
@@ -152,7 +211,7 @@ class Work:
 
     def distro_package(self, source: Source) -> tuple[VerifiedFile, ...]:
         """The distro's own build of this very source, or nothing if there is none to be had."""
-        if self.order.dsc:
+        if self.dsc:
             return ()
         try:
             return (

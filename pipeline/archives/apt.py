@@ -198,6 +198,11 @@ class AptArchive:
 
             return self._cache.entry("solutions", key, ask).read_text()
 
+    def lacking(self, packages: Sequence[Package]) -> tuple[Package, ...]:
+        """Return those of the packages that the pockets do not have at their versions."""
+        known = self._binaries(p.name for p in packages)
+        return tuple(p for p in packages if p not in map(_package, known[p.name]))
+
     def download(self, packages: Sequence[Package], dest: Path) -> tuple[VerifiedFile, ...]:
         """Fetch these .debs into the folder ``dest``, in their order. Raises FetchError.
 

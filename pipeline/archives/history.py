@@ -18,10 +18,6 @@ from pipeline.errors import FetchError
 from pipeline.model import Release, Source, VerifiedFile
 
 
-class NeverPublished(FetchError):
-    """The service does not know this version."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Service:
     """How a service is asked, and whom to believe."""
@@ -49,7 +45,7 @@ class History(Protocol):
     def fetch_source(self, name: str, version: str, dest: Path) -> Source:
         """Fetch and verify this version of a source package into the folder ``dest``.
 
-        Raises NeverPublished, or FetchError; ``dest`` then is as it was.
+        Raises FetchError; ``dest`` then is as it was.
         """
 
 

@@ -14,7 +14,6 @@ from urllib.parse import unquote, urlsplit
 from pipeline.archives import control, vouch
 from pipeline.archives.history import (
     Candidate,
-    NeverPublished,
     Service,
     check_identity,
     deliver,
@@ -38,7 +37,7 @@ class Launchpad:
     def fetch_source(self, name: str, version: str, dest: Path) -> Source:
         """Fetch and verify this version of a source package into the folder ``dest``.
 
-        It has to have been published in the release. Raises NeverPublished, or FetchError;
+        It has to have been published in the release. Raises FetchError;
         ``dest`` then is as it was.
         """
         entries = [
@@ -48,14 +47,14 @@ class Launchpad:
             and e.get("source_package_name", name) == name
         ]
         if not entries:
-            raise NeverPublished(
+            raise FetchError(
                 f"Ubuntu never published {name} {version}",
                 hint="check --version; Ubuntu's revision is part of it",
             )
         ours = [e for e in entries if _series(e) == self.release.codename]
         if not ours:
             there = ", ".join(sorted({_series(e) for e in entries}))
-            raise NeverPublished(
+            raise FetchError(
                 f"{name} {version} was never in Ubuntu {self.release.codename}",
                 details=f"It was in: {there}",
                 hint="name one of these with --release",

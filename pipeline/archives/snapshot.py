@@ -21,7 +21,6 @@ from debian.debian_support import Version
 from pipeline.archives import compressed, control, openpgp, vouch
 from pipeline.archives.history import (
     Candidate,
-    NeverPublished,
     Service,
     check_identity,
     deliver,
@@ -29,7 +28,7 @@ from pipeline.archives.history import (
     only,
 )
 from pipeline.archives.index import Index
-from pipeline.archives.web import NotThere
+from pipeline.archives.web import not_there
 from pipeline.errors import FetchError
 from pipeline.model import Release, Source
 
@@ -66,7 +65,7 @@ class Snapshot:
     def fetch_source(self, name: str, version: str, dest: Path) -> Source:
         """Fetch and verify this version of a source package into the folder ``dest``.
 
-        Raises NeverPublished, or FetchError; ``dest`` then is as it was.
+        Raises FetchError; ``dest`` then is as it was.
         """
         seen = self._files(name, version)
         urls = {s.name: f"{self._service.url}/file/{s.sha1}" for s in seen}
@@ -88,8 +87,8 @@ class Snapshot:
         url = f"{self._service.url}/mr/package/{quote(name)}/{quote(version)}/srcfiles"
         try:
             answer = expect(self._service.client.json(url, {"fileinfo": "1"}), dict, url)
-        except NotThere:
-            raise self._unknown(name, version) from None
+        except FetchError as e:
+            raise (self._unknown(name, version) if not_there(e) else e) from None
         hashes = {
             str(expect(r, dict, url).get("hash")) for r in expect(answer.get("result"), list, url)
         }
@@ -104,19 +103,21 @@ class Snapshot:
             )
         return tuple(known)
 
-    def _unknown(self, name: str, version: str) -> NeverPublished:
+    def _unknown(self, name: str, version: str) -> FetchError:
         url = f"{self._service.url}/mr/package/{quote(name)}/"
         try:
             answer = expect(self._service.client.json(url), dict, url)
             told = [
                 expect(r, dict, url).get("version") for r in expect(answer.get("result"), list, url)
             ]
-        except NotThere:
-            return NeverPublished(
+        except FetchError as e:
+            if not not_there(e):
+                return e
+            return FetchError(
                 f"Debian never published a source package {name}", hint="check the name"
             )
         versions = sorted((str(v) for v in told if control.version_text(str(v))), key=Version)
-        return NeverPublished(
+        return FetchError(
             f"Debian never published {name} {version}",
             details=f"{self._service.url} knows {len(versions)} versions, the last of them: "
             + ", ".join(versions[-SHOWN:]),
@@ -155,8 +156,10 @@ class Snapshot:
         dists = f"{site}/dists/{suite}"
         try:
             signed = self._service.client.read(f"{dists}/InRelease")
-        except NotThere:
-            return ""
+        except FetchError as e:
+            if not_there(e):
+                return ""
+            raise
         checked = openpgp.check(signed, *self._service.keyrings, frozen=True)
         if not checked.signers:  # by keys that are not at hand, or by nobody
             return ""
@@ -191,8 +194,10 @@ class Snapshot:
             want = control.Listed(name=meta, size=int(line.group(2)), sha256=line.group(1))
             try:
                 stored = self._service.store.get(f"{dists}/{meta}", want, f"{dists}/InRelease")
-            except NotThere:
-                continue  # Debian lists the plain form and publishes only the others
+            except FetchError as e:
+                if not_there(e):
+                    continue  # Debian lists the plain form and publishes only the others
+                raise
             with path.open("wb") as out:
                 out.writelines(compressed.pieces(stored, suffix, LARGEST_INDEX))
             return True

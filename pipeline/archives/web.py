@@ -39,8 +39,17 @@ T = TypeVar("T")
 _turn = threading.Lock()  # for all clients of this process: snapshot asks for that
 
 
-class NotThere(FetchError):
-    """The service answers that it does not have it (404 or 410)."""
+class _Status(Exception):
+    """The status that ended it."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"status {status}")
+        self.status = status
+
+
+def not_there(error: FetchError) -> bool:
+    """Tell whether the service answered that it does not have what it was asked for."""
+    return isinstance(error.__cause__, _Status) and error.__cause__.status in (404, 410)
 
 
 class _Again(Exception):
@@ -86,7 +95,7 @@ class Client:
     def read(
         self, url: str, params: Mapping[str, str] | None = None, *, limit: int = SMALL
     ) -> bytes:
-        """Return the body at ``url``, at most ``limit`` bytes. Raises FetchError, NotThere."""
+        """Return the body at ``url``, at most ``limit`` bytes. Raises FetchError."""
 
         def attempt() -> bytes:
             with self._answer(url, params, {}) as (_, chunks):
@@ -100,7 +109,7 @@ class Client:
         return self._patiently(url, attempt)
 
     def json(self, url: str, params: Mapping[str, str] | None = None) -> object:
-        """Return the JSON at ``url``. Raises FetchError, NotThere."""
+        """Return the JSON at ``url``. Raises FetchError."""
         body = self.read(url, params)
         try:
             value: object = json.loads(body)
@@ -115,7 +124,7 @@ class Client:
     def download(self, url: str, path: Path, *, limit: int) -> None:
         """Leave the body at ``url`` in ``path``; what of it is there already is not asked again.
 
-        At most ``limit`` bytes. Raises FetchError, NotThere; what has come stays in ``path``.
+        At most ``limit`` bytes. Raises FetchError; what has come stays in ``path``.
         """
 
         def attempt() -> None:
@@ -197,14 +206,12 @@ class Client:
             return
         if status in TRANSIENT:
             raise _Again(f"status {status}", self._retry_after(answer))
-        kind = NotThere if status in (404, 410) else FetchError
-        raise kind(
+        passes = "this is not one of the faults that pass; look at the address"
+        raise FetchError(
             f"{_host(url)} answered with status {status}",
             details=answer.url,
-            hint="check the name and the version"
-            if kind is NotThere
-            else "this is not one of the faults that pass; look at the address",
-        )
+            hint="check the name and the version" if status in (404, 410) else passes,
+        ) from _Status(status)
 
     def _chunks(self, answer: requests.Response, began: float) -> Iterator[bytes]:
         size, length = 0, answer.headers.get("Content-Length", "")

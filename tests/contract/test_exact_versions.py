@@ -17,7 +17,6 @@ from support.services import FOREVER, Fault, Service, launchpad, snapshot
 
 from pipeline import fetch, releases
 from pipeline.archives import history, web
-from pipeline.archives.history import NeverPublished
 from pipeline.archives.launchpad import Launchpad
 from pipeline.archives.snapshot import Snapshot
 from pipeline.archives.web import PIECE, Client, Clock
@@ -307,7 +306,6 @@ class TestSnapshot:
 
     def test_never_published(self, debian: Snapshot, tmp_path: Path) -> None:
         error = refused(debian, tmp_path, "never published iproute2 9.9-1", "9.9-1")
-        assert isinstance(error, NeverPublished)
         assert "3 versions, the last of them: 5.10.0-4, 6.1.0-1, 6.1.0-3" in error.details
 
     def test_listed_and_lacking(

@@ -1,0 +1,134 @@
+"""Every release that is known: its support, and what is known of its iproute2."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from pipeline import distroinfo, fixes, releases
+from pipeline.config import Config
+from pipeline.data import data_path
+from pipeline.distroinfo import Known, Support
+from pipeline.model import Release
+
+SCHEMA = 1
+HAS, LACKS, UNTOLD = "has", "lacks", "not known"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One release."""
+
+    release: Release
+    released: date | None
+    support: str
+    until: date | None
+    """The last day of that support."""
+    defects: Mapping[str, str]
+    """Fix -> ``has``, ``lacks`` or ``not known``."""
+    described: bool = False
+    """It is the user's own, in respin.toml."""
+
+
+def listing(config: Config, on: date) -> tuple[Row, ...]:
+    """Return every release, with its support on a day; the user's own come last.
+
+    Raises UsageError if distro-info-data is missing, or respin.toml names no base.
+    """
+    facts = tomllib.loads(data_path("templates", "facts.toml").read_text("utf-8"))
+    known = distroinfo.known()
+    rows = [
+        Row(
+            release=each.release,
+            released=each.released,
+            support=each.support(on),
+            until=each.until(on),
+            defects={f.name: told(facts.get(f.name, {}), each, known) for f in fixes.all_fixes()},
+        )
+        for each in known
+    ]
+    for name in config.releases:
+        found = releases.find(name, config=config)
+        unknown = {f.name: UNTOLD for f in fixes.all_fixes()}
+        rows.append(
+            Row(
+                release=found,
+                released=None,
+                support="",
+                until=None,
+                defects=unknown,
+                described=True,
+            )
+        )
+    return tuple(rows)
+
+
+def told(facts: Mapping[str, Any], each: Known, known: Sequence[Known]) -> str:
+    """Return what the facts on a defect say of a release."""
+    distro, codename = each.release.distro, each.release.codename
+    order = [k.release.codename for k in known if k.release.distro == distro]
+    place = order.index(codename)
+
+    def at(key: str) -> int | None:
+        bound = facts.get(key, {}).get(distro)
+        return order.index(bound) if bound in order else None
+
+    if codename in facts.get("has", ()):
+        return HAS
+    if codename in facts.get("lacks", ()):
+        return LACKS
+    since, lacks_since, lacks_until = at("since"), at("lacks-since"), at("lacks-until")
+    if since is not None and place >= since:
+        return HAS
+    if lacks_since is not None and place >= lacks_since:
+        return LACKS
+    if lacks_until is not None and place <= lacks_until:
+        return LACKS
+    return UNTOLD
+
+
+def to_json(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the JSON of ``respin releases --json``."""
+    return {
+        "schema": SCHEMA,
+        "releases": [
+            {
+                "distro": row.release.distro,
+                "codename": row.release.codename,
+                "version": row.release.version,
+                "released": row.released.isoformat() if row.released else None,
+                "support": row.support or None,
+                "until": row.until.isoformat() if row.until else None,
+                "defects": dict(row.defects),
+                "configured": row.described,
+            }
+            for row in rows
+        ],
+    }
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """Return the lines of ``respin releases``: aligned words."""
+    names = list(rows[0].defects) if rows else []
+    cells = [["DISTRO", "CODENAME", "VERSION", "SUPPORT", "UNTIL", *names]]
+    for row in rows:
+        support = "respin.toml" if row.described else row.support
+        until = row.until.isoformat() if row.until and row.support != Support.ENDED else "-"
+        release = row.release
+        cells.append(
+            [
+                release.distro,
+                release.codename,
+                release.version or "-",
+                support,
+                until,
+                *(row.defects[n] for n in names),
+            ]
+        )
+    widths = [max(len(line[n]) for line in cells) for n in range(len(cells[0]))]
+    return [
+        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells
+    ]
