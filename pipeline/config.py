@@ -122,7 +122,7 @@ def _derivative(name: str, value: object, path: Path) -> Derivative:
     keyring = _text(table.get("keyring", ""), f"{where} keyring")
     suffix = _text(table.get("suffix", ""), f"{where} suffix")
     if suffix and not _SUFFIX.fullmatch(suffix):
-        raise _wrong(f"{where} suffix", 'say it as "+acme{n}": {n} is the number of the rebuild')
+        raise _wrong(f"{where} suffix", 'say it as "+bpfacme{n}": {n} is the number of the rebuild')
     kernel = _text(table.get("kernel", ""), f"{where} kernel")
     if kernel and not _WORD.fullmatch(kernel):
         raise _wrong(f"{where} kernel", "give the name of a package")

@@ -1,0 +1,164 @@
+"""respin.toml: what it may say, and that what is not known is an error with a hint."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import config, releases, superseded, versions
+from pipeline.cache import Cache
+from pipeline.config import Archives, Config
+from pipeline.errors import PatchError, UsageError
+
+ACME = """
+[archives]
+snapshot = "http://127.0.0.1:1/"
+ubuntu-old = ""
+
+[release.acme]
+base = "bookworm"
+uris = ["http://apt.example.org/acme/"]
+suites = ["acme-12", "acme-12-security"]
+components = ["main", "acme"]
+keyring = "acme.gpg"
+kernel = "linux-image-acme"
+suffix = "+bpfacme{n}"
+frozen = true
+"""
+
+
+def parsed(text: str, path: Path = Path("/etc/respin.toml")) -> Config:
+    return config.parse(tomllib.loads(text), path)
+
+
+def test_a_derivative(tmp_path: Path) -> None:
+    (tmp_path / "respin.toml").write_text(ACME)
+    (tmp_path / "acme.gpg").touch()
+    found = config.load(tmp_path / "respin.toml")
+    assert found.archives.snapshot == "http://127.0.0.1:1"
+    assert found.archives.ubuntu_old == ""
+    assert found.archives.launchpad == Archives().launchpad
+    release = releases.find("acme", config=found)
+    assert (release.distro, release.codename, release.version) == ("debian", "acme", "12")
+    assert release.kernel == "linux-image-acme"
+    (source,) = releases.sources(release, config=found)
+    assert source.uri == "http://apt.example.org/acme"
+    assert source.suites == ("acme-12", "acme-12-security")
+    assert source.components == ("main", "acme")
+    assert source.keyring == tmp_path / "acme.gpg"
+    assert source.frozen
+    assert versions.rebuilt("1-1", release.distro, 3, rule=release.suffix) == "1-1+bpfacme3"
+    with pytest.raises(PatchError, match="no version of ours"):
+        versions.rebuilt("1-1", release.distro, 3, rule="+acme{n}")  # below 1-1+b1
+    # Debian's history is not that of a derivative.
+    assert superseded.history(release, Cache(tmp_path / "cache"), found) is None
+    with pytest.raises(UsageError):
+        releases.find("acme")
+
+
+def test_a_known_release_from_elsewhere(tmp_path: Path) -> None:
+    keyring = tmp_path / "k.gpg"
+    keyring.touch()
+    found = parsed(f'[release.bookworm]\nuris = ["http://apt.example.org"]\nkeyring = "{keyring}"')
+    release = releases.find("bookworm", config=found)
+    (source,) = releases.sources(release, config=found)
+    assert source.suites == ("bookworm", "bookworm-updates", "bookworm-security")
+    assert releases.find("trixie", config=found) == releases.find("trixie")
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "hint"),
+    [
+        ("[relase.x]", "'relase'", "'release'"),
+        ('[archives]\nsnapshoot = ""', "'snapshoot'", "'snapshot'"),
+        ('[release.x]\nuri = ["http://x"]', "'uri'", "'uris'"),
+        ('[release.x]\nkeyrings = "x"', "'keyrings'", "'keyring'"),
+        ('[release.x]\nname = "y"', "'name'", "did you mean"),
+        ('[release."../x"]', "release.../x", "letters"),
+        ("release = 7", "[release]", "table"),
+        ('[release.x]\nuris = "http://x"', "uris", "list"),
+        ('[release.x]\nuris = ["not an address"]', "uris", "address"),
+        ('[release.x]\nuris = ["http://x y"]', "uris", "address"),
+        ('[release.x]\nsuites = ["a b"]', "suites", "word"),
+        ('[release.x]\nsuites = ["../x"]', "suites", "word"),
+        ('[release.x]\nsuites = ["x\\nTrusted: yes"]', "suites", "one line"),
+        ("[release.x]\ncomponents = [7]", "components", "text"),
+        ('[release.x]\nsuffix = "+acme"', "suffix", "{n}"),
+        ('[release.x]\nsuffix = "-{n} x"', "suffix", "{n}"),
+        ('[release.x]\nkernel = "-o Dir=/"', "kernel", "package"),
+        ("[release.x]\nfrozen = 1", "frozen", "true or false"),
+        ("[archives]\nlaunchpad = 7", "launchpad", "text"),
+    ],
+)
+def test_what_is_not_known(text: str, said: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parsed(text)
+    assert said in caught.value.brief and hint in caught.value.hint
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[release.x]\nuris = ["http://x"]', "says no base"),
+        ('[release.x]\nbase = "bookworm"', "says no uris"),
+        ('[release.x]\nbase = "bookwurm"\nuris = ["http://x"]', "no release is called"),
+    ],
+)
+def test_a_derivative_of_nothing(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        releases.find("x", config=parsed(text))
+
+
+def test_where_it_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RESPIN_CONFIG")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert config.load() == Config()
+    own = tmp_path / "home/respin/respin.toml"
+    own.parent.mkdir(parents=True)
+    own.write_text("")
+    assert config.load().path == own
+    (here / "respin.toml").write_text("")
+    assert config.load().path == Path("respin.toml")
+    other = tmp_path / "other.toml"
+    other.write_text("")
+    assert config.load(other).path == other
+    monkeypatch.setenv("RESPIN_CONFIG", str(tmp_path / "none"))
+    with pytest.raises(UsageError, match="cannot be read"):
+        config.load()
+
+
+@pytest.mark.parametrize("data", [b"[", b"\xff", b"#" * (2 << 20), b"a=" + b"[" * 5000])
+def test_what_is_no_toml(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "respin.toml"
+    path.write_bytes(data)
+    with pytest.raises(UsageError):
+        config.load(path)
+
+
+VALUES = st.recursive(
+    st.one_of(st.booleans(), st.integers(), st.text(max_size=8)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(["x", "uris", "suites", "base", "keyring", "suffix"]), inner, max_size=3
+        ),
+    ),
+)
+
+
+@given(st.dictionaries(st.sampled_from(["archives", "release", "other"]), VALUES, max_size=3))
+def test_any_table_is_a_configuration_or_a_usage_error(values: dict[str, object]) -> None:
+    try:
+        found = config.parse(values, Path("respin.toml"))
+    except UsageError as e:
+        assert e.hint
+        return
+    assert isinstance(found, Config)

@@ -1,0 +1,196 @@
+"""respin.lock: what is written is read again; what was edited by hand is refused in words."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import lock, releases
+from pipeline.data import data_path
+from pipeline.errors import FetchError, UsageError
+from pipeline.model import Artifact, Built, Package, Source, VerifiedFile
+
+SCHEMA = json.loads(data_path("templates", "lock.schema.json").read_text())
+NOTHING = Artifact(path=Path("x"), size=0, sha256="0" * 64)
+
+
+def source(folder: Path, data: bytes = b"dsc") -> Source:
+    files = []
+    for number, name in enumerate(("iproute2_6.1.0-3.dsc", "iproute2_6.1.0.orig.tar.xz")):
+        sha = f"{number}" * 64
+        files.append(VerifiedFile(path=folder / name, size=len(data), sha256=sha, verified="so"))
+    return Source(
+        name="iproute2",
+        version="6.1.0-3",
+        release=releases.find("bookworm"),
+        files=tuple(files),
+        origin="bookworm at http://mirror.example.org/debian",
+    )
+
+
+def built() -> Built:
+    return Built(
+        version="6.1.0-3+bpf2",
+        debs=(),
+        changes=NOTHING,
+        buildinfo=NOTHING,
+        container="unshare",
+        root=(Package(name="gcc-12", version="12.2.0-14", architecture="amd64"),),
+        seconds=1.0,
+    )
+
+
+def written(folder: Path) -> Path:
+    return lock.write(
+        folder, source(folder), built(), kind="archive", fixes=["stt-object"], number=2
+    )
+
+
+def value(folder: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(written(folder).read_text())
+    return read
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    jsonschema.validate(json.loads(path.read_text()), SCHEMA)
+    found = lock.read(path)
+    assert (found.distro, found.codename) == ("debian", "bookworm")
+    assert (found.name, found.version, found.kind) == ("iproute2", "6.1.0-3", "archive")
+    assert [f.name for f in found.files] == [f.path.name for f in source(tmp_path).files]
+    assert (found.fixes, found.number, found.root) == (("stt-object",), 2, built().root)
+    lock.check_source(found, source(tmp_path))
+
+
+def edited(folder: Path, change: str, new: object) -> dict[str, Any]:
+    """Change the value at a path such as ``source.files.0.name``; ``new`` ... removes it."""
+    whole = value(folder)
+    *parents, last = change.split(".")
+    at: Any = whole
+    for key in parents:
+        at = at[int(key)] if isinstance(at, list) else at[key]
+    if new is ...:
+        del at[last]
+    else:
+        at[int(last) if isinstance(at, list) else last] = new
+    return whole
+
+
+@pytest.mark.parametrize(
+    ("change", "new", "named"),
+    [
+        ("schema", 2, "schema"),
+        ("schema", True, "schema"),
+        ("tool", "dpkg", "tool"),
+        ("release", [], "release"),
+        ("release.codename", 7, "release.codename"),
+        ("release.colour", "red", "'colour' is not known"),
+        ("source.version", ..., "'version' is missing"),
+        ("source.version", "6.1 ; reboot", "name and version"),
+        ("source.name", "../x", "name and version"),
+        ("source.kind", "ftp", "source.kind"),
+        ("source.origin", "x" * 5000, "source.origin"),
+        ("source.files", {}, "source.files"),
+        ("source.files", [], "source.files"),
+        ("source.files.0.name", "../evil.dsc", "outside its folder"),
+        ("source.files.0.name", "evil.tar.xz", "not a .dsc"),
+        ("source.files.0.size", "3", "size is not a number"),
+        ("source.files.0.size", -3, "malformed"),
+        ("source.files.0.size", 1 << 60, "source.files"),
+        ("source.files.0.sha256", "0" * 63, "malformed"),
+        ("source.files.1.name", "iproute2_6.1.0-3.dsc", "source.files"),
+        ("number", 0, "number"),
+        ("number", 1.5, "number"),
+        ("fixes", "stt-object", "fixes"),
+        ("root.0", "gcc", "root[0]"),
+        ("root.0.version", "$(x)", "root[0]"),
+        ("root.0.architecture", "amd64;", "root[0]"),
+        ("root", [{}] * 5001, "root"),
+    ],
+)
+def test_edited_by_hand(tmp_path: Path, change: str, new: object, named: str) -> None:
+    whole = edited(tmp_path, change, new)
+    path = tmp_path / "respin.lock"
+    path.write_text(json.dumps(whole))
+    with pytest.raises(UsageError) as caught:
+        lock.read(path)
+    assert named in caught.value.brief and str(path) in caught.value.brief
+    assert caught.value.exit_code == 2 and caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff\xfe", b"[]", b"{", b"7", b"[" * 100000, b" " * 5000000]
+)
+def test_what_is_no_lock(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "respin.lock"
+    path.write_bytes(data)
+    with pytest.raises(UsageError):
+        lock.read(path)
+    with pytest.raises(UsageError, match="cannot be read"):
+        lock.read(tmp_path / "none")
+
+
+@given(st.data())
+def test_any_edit_is_refused_or_means_the_same_to_the_schema(data: st.DataObject) -> None:
+    """The reader takes nothing that the published schema refuses."""
+    whole = copy.deepcopy(EXAMPLE)
+    places = list(_places(whole))
+    at, key = data.draw(st.sampled_from(places))
+    at[key] = data.draw(
+        st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5), st.just([]))
+    )
+    try:
+        lock._Reader(Path("x")).lock(whole)
+    except UsageError:
+        return
+    jsonschema.validate(whole, SCHEMA)
+
+
+EXAMPLE: dict[str, Any] = {
+    "schema": 1,
+    "tool": "iproute2-respin",
+    "release": {"distro": "debian", "codename": "bookworm"},
+    "source": {
+        "name": "iproute2",
+        "version": "1-1",
+        "kind": "dsc",
+        "origin": "/x",
+        "files": [{"name": "x.dsc", "size": 3, "sha256": "0" * 64}],
+    },
+    "fixes": ["stt-object"],
+    "number": 1,
+    "root": [{"name": "gcc", "version": "1", "architecture": "amd64"}],
+}
+
+
+def _places(value: Any) -> Any:
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, each in list(items):
+        yield value, key
+        if isinstance(each, dict | list):
+            yield from _places(each)
+
+
+def test_what_is_gone_is_named(tmp_path: Path) -> None:
+    found = lock.read(written(tmp_path))
+    with pytest.raises(FetchError, match=r"iproute2_6\.1\.0-3\.dsc of .* is gone"):
+        lock.check_source(found, source(tmp_path, b"other"))
+    fewer = source(tmp_path)
+    fewer = Source(
+        name=fewer.name,
+        version=fewer.version,
+        release=fewer.release,
+        files=fewer.files[:1],
+        origin=fewer.origin,
+    )
+    with pytest.raises(FetchError, match=r"orig\.tar\.xz of .* is gone"):
+        lock.check_source(found, fewer)
+    with pytest.raises(FetchError, match="is gone"):
+        lock.local_dsc(found)
