@@ -27,6 +27,8 @@ def installed() -> Path:
         check=True,
         stdin=subprocess.DEVNULL,
     )
+    # No service of the world outside is asked (snapshot.debian.org and the like).
+    shutil.copyfile(Path(__file__).with_name("respin.toml"), folder / "respin.toml")
     subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
     return folder
 
@@ -47,7 +49,9 @@ class Said:
     err: str
 
 
-def _argv(user: str | None, args: Sequence[str | Path], cache: Path | None) -> list[str]:
+def _argv(
+    user: str | None, args: Sequence[str | Path], cache: Path | None, config: Path | None = None
+) -> list[str]:
     # The interpreter of this venv may lie where an ordinary user cannot go.
     python = SYSTEM_PYTHON if SYSTEM_PYTHON.exists() else Path(sys.executable)
     home = pwd.getpwnam(user).pw_dir if user else os.environ.get("HOME", "/")
@@ -56,6 +60,7 @@ def _argv(user: str | None, args: Sequence[str | Path], cache: Path | None) -> l
     words += ["env", "-i", "--default-signal=INT", f"HOME={home}", "LANG=C.UTF-8"]
     words += ["PATH=/usr/local/bin:/usr/bin:/bin", f"PYTHONPATH={installed()}"]
     words += [f"{k}={v}" for k, v in os.environ.items() if k.endswith("_proxy")]
+    words.append(f"RESPIN_CONFIG={config or installed() / 'respin.toml'}")
     if cache:
         words.append(f"RESPIN_CACHE={cache}")
     return [*words, str(python), "-W", "error", "-m", "pipeline", *map(str, args)]
@@ -67,10 +72,11 @@ def respin(
     cache: Path | None = None,
     cwd: Path | None = None,
     timeout: float = 1200,
+    config: Path | None = None,
 ) -> Said:
-    """Call respin to its end, as this user or another."""
+    """Call respin to its end, as this user or another; ``config`` is its respin.toml."""
     done = subprocess.run(
-        _argv(user, args, cache),
+        _argv(user, args, cache, config),
         cwd=cwd or "/",
         capture_output=True,
         text=True,
