@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline import command, diagnose, fetch, releases, report
 from pipeline.fixes import Fix
-from pipeline.model import Finding, Source, Verdict
+from pipeline.model import Finding, Source, Verdict, VerifiedFile
 from pipeline.progress import Journal, Progress
 from pipeline.report import Outcome, Report
 from pipeline.runfolder import open_run
@@ -40,9 +40,9 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
                 control = pool.submit(work.distro_package, source)
                 patched = work.patch(source, needed)
                 check = pool.submit(work.check_patched, patched)
-                built = work.build(root, patched)
+                built = work.build(root.result(), patched)
                 check.result()
-                before = control.result() or work.build_control(root, source)
+                before = control.result() or work.build_control(root.result(), source)
                 smoked = work.smoke(image.result(), before, built, needed)
                 done = Report(
                     outcome=Outcome.FIXED,
@@ -91,15 +91,18 @@ def needed_fixes(fixes: Sequence[Fix], findings: Sequence[Finding]) -> tuple[Fix
 
 def not_needed(work: Work, source: Source, findings: tuple[Finding, ...]) -> Report:
     """Return the other good end: nothing to fix; where asked, that is proven too."""
-    control, smoked = None, None
+    control: tuple[VerifiedFile, ...] = ()
+    smoked = None
     if work.order.prove:
-        control = work.distro_package(source)
+        control = work.distro_package(source) or work.build_control(
+            work.prepare_root(source), source
+        )
         smoked = work.smoke(work.prepare_guest(), control, None, ())
     return Report(
         outcome=Outcome.NOT_NEEDED,
         source=source,
         findings=findings,
-        control=control or (),
+        control=control,
         smoke=smoked,
         timings=work.progress.timings,
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -220,12 +219,11 @@ class Work:
         except FetchError:
             return ()  # superseded, or rebuilt: the source without our patch is built in its place
 
-    def build(self, root: Future[BuildRoot], patched: Patched) -> Built:
+    def build(self, root: BuildRoot, patched: Patched) -> Built:
         """The packages."""
-        ready = root.result()
         with self.progress.stage("build") as stage:
             return build.build(
-                ready,
+                root,
                 patched.dsc,
                 patched.version,
                 patched.epoch,
@@ -235,13 +233,13 @@ class Work:
                 stage=stage,
             )
 
-    def build_control(self, root: Future[BuildRoot], source: Source) -> tuple[VerifiedFile, ...]:
+    def build_control(self, root: BuildRoot, source: Source) -> tuple[VerifiedFile, ...]:
         """The source without our patch, built in the same root."""
         dest = self.folder.path / "control"
         epoch = patch.changelog_epoch(self._scratch / "tree")
         with self.progress.stage("build control") as stage:
             built = build.build(
-                root.result(),
+                root,
                 source.dsc,
                 source.version,
                 epoch,
