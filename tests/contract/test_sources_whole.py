@@ -1,0 +1,341 @@
+"""Any release, any version, as a user asks: two releases, their pockets, what is superseded.
+
+Up to the patched source package: what follows does not know where a source came from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import io
+import json
+import lzma
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from support.archive import Archive, Signer
+from support.cli import Said
+from support.packages import make_deb, make_source
+from support.services import Service, snapshot
+
+from pipeline import cli, command
+from pipeline.data import data_path
+
+GOLDEN = Path(__file__).parents[1] / "golden/fixes"
+SUPERSEDED, RELEASED, UPDATED, SECURE = "6.1.0-1", "6.1.0-2", "6.1.0-3", "6.1.0-3+deb12u1"
+BACKPORTED, NEXT, UNKNOWN = "6.5.0-1~bpo12+1", "4.20.0-1", "4.20.0-2"
+DEPENDS = "debhelper-compat (= 13), libbpf-dev"
+
+
+@pytest.fixture(scope="module")
+def signer() -> Iterator[Signer]:
+    with Signer("distro") as made:
+        yield made
+
+
+def source(folder: Path, version: str, case: str) -> Path:
+    tree = GOLDEN / case / "in"
+    files = {str(p.relative_to(tree)): p.read_text() for p in tree.rglob("*.[ch]")}
+    return make_source(folder / version, version=version, files=files, build_depends=DEPENDS)
+
+
+class World:
+    """Archives, and a respin that knows them."""
+
+    def __init__(self, folder: Path, archive: Archive, service: Service) -> None:
+        self.folder, self.archive, self.service = folder, archive, service
+        self.config = folder / "respin.toml"
+        self.config.write_text(
+            f'[archives]\nsnapshot = "{service.url}"\nlaunchpad = "{service.url}"\n'
+            f'[release.acme]\nbase = "bookworm"\nuris = ["{archive.url}"]\n'
+            f'suites = ["bookworm", "bookworm-updates"]\nkeyring = "{archive.keyring}"\n'
+            'suffix = "+bpfacme{n}"\n'
+        )
+
+    def respin(self, *args: str | Path) -> Said:
+        """Call respin in this process, with a cache of this world's own."""
+        out, err = io.StringIO(), io.StringIO()
+        kept = {sig: signal.getsignal(sig) for sig in (signal.SIGTERM, signal.SIGHUP)}
+        own = [] if args[0] == "releases" else ["--cache", self.folder / "cache"]
+        words = [*args, "--config", self.config, *own]
+        status = 0
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                cli.main([str(word) for word in words])
+        except SystemExit as e:
+            status = e.code if isinstance(e.code, int) else 1
+        finally:
+            for sig, handler in kept.items():
+                signal.signal(sig, handler)
+        return Said(status=status, out=out.getvalue(), err=err.getvalue())
+
+    def patch(self, *args: str | Path, release: str = "bookworm", out: str = "out") -> Any:
+        """Return the report of ``respin patch``."""
+        where = ["--mirror", self.archive.url, "--keyring", self.archive.keyring]
+        given = ["--release", release, *where] if "--locked" not in args else where
+        said = self.respin("patch", *given, *args, "--json", "--out", self.folder / out)
+        assert said.status == 0, said.err
+        return json.loads(said.out)
+
+    def refused(self, *args: str | Path, code: int, release: str | None = "bookworm") -> str:
+        """Return the words of a refusal."""
+        where = ["--mirror", self.archive.url, "--keyring", self.archive.keyring]
+        given = [*(["--release", release] if release else []), *where]
+        said = self.respin("patch", *given, *args, "--out", self.folder / "refused")
+        assert said.status == code, (said.out, said.err)
+        assert said.err.startswith("respin: ") and "Traceback" not in said.err
+        assert not (self.folder / "refused").exists()
+        return " ".join(said.err.split())
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, signer: Signer) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("world")
+    with Archive(folder, signer) as archive, Service() as service:
+        affected = "v6.0-libbpf-program-names"
+        archive.add_source(source(folder, RELEASED, affected))
+        archive.add_source(source(folder, UPDATED, affected), suite="bookworm-updates")
+        archive.add_source(source(folder, SECURE, affected), suite="bookworm-security")
+        archive.add_source(source(folder, BACKPORTED, affected), suite="bookworm-backports")
+        archive.add_source(source(folder, NEXT, "v4.20-fixed"), suite="trixie")
+        archive.add_source(source(folder, UNKNOWN, "unknown-second-test"), suite="trixie-updates")
+        deb = make_deb(folder, "libbpf-dev", "1:1.1.0-1")
+        for suite in ("bookworm", "trixie"):
+            archive.add_deb(deb, suite=suite)
+        archive.publish()
+        with Archive(folder / "then", signer, suite="sid") as then:
+            old = source(folder, SUPERSEDED, affected)
+            then.add_source(old)
+            then.publish()
+            snapshot(service, old, SUPERSEDED, archive=then, others=(RELEASED, UPDATED))
+        yield World(folder, archive, service)
+
+
+@pytest.mark.parametrize(
+    ("args", "release", "version", "ours", "origin"),
+    [
+        ((), "bookworm", SECURE, f"{SECURE}+bpf1", "bookworm-security at"),
+        (("--pocket", "updates"), "12", UPDATED, f"{UPDATED}+bpf1", "bookworm-updates at"),
+        (("--pocket", "release"), "bookworm", RELEASED, f"{RELEASED}+bpf1", "bookworm at"),
+        (("--pocket", "backports"), "bookworm", BACKPORTED, f"{BACKPORTED}+bpf1", "-backports at"),
+        (("--version", RELEASED), "bookworm", RELEASED, f"{RELEASED}+bpf1", "bookworm at"),
+        (("--version", SUPERSEDED), "bookworm", SUPERSEDED, f"{SUPERSEDED}+bpf1", "debian of 2023"),
+        (("--pocket", "release"), "trixie", NEXT, None, "trixie at"),
+    ],
+)
+def test_each_has_the_right_outcome(
+    world: World, args: tuple[str, ...], release: str, version: str, ours: str | None, origin: str
+) -> None:
+    report = world.patch(*args, release=release)
+    assert report["source"]["version"] == version
+    assert origin in report["source"]["origin"]
+    assert report["outcome"] == ("patched" if ours else "not-needed")
+    assert (report["patched"] or {}).get("version") == ours
+    assert all(
+        f["verified"].startswith("SHA-256 in Sources") or "signed by" in f["verified"]
+        for f in report["source"]["files"]
+    )
+    locked = json.loads((world.folder / "out/respin.lock").read_text())
+    jsonschema.validate(locked, json.loads(data_path("templates", "lock.schema.json").read_text()))
+    assert locked["source"]["version"] == version and locked["source"]["kind"] == "archive"
+
+
+def test_what_is_not_understood_is_refused(world: World) -> None:
+    words = world.refused("--pocket", "updates", code=11, release="trixie")
+    assert "bpf_map_num_sym" in words
+
+
+def test_a_derivative(world: World) -> None:
+    out = world.folder / "acme"
+    said = world.respin("patch", "--release", "acme", "--json", "--out", out)
+    assert said.status == 0, said.err
+    report = json.loads(said.out)
+    assert report["patched"]["version"] == f"{UPDATED}+bpfacme1"
+    assert report["source"]["release"]["codename"] == "acme"
+
+
+def test_releases(world: World) -> None:
+    said = world.respin("releases")
+    assert said.status == 0 and "bookworm" in said.out and "acme" in said.out
+    value = json.loads(world.respin("releases", "--json").out)
+    found = {r["codename"]: r for r in value["releases"]}
+    assert found["stretch"]["defects"]["stt-object"] == "has"
+    assert found["acme"]["configured"] is True
+
+
+# -- locks ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [UPDATED, SUPERSEDED])
+def test_a_run_is_repeated(world: World, version: str) -> None:
+    first = world.patch("--version", version, "--number", "4", out="first")
+    again = world.patch("--locked", world.folder / "first/respin.lock", out="again")
+    assert again["patched"]["version"] == f"{version}+bpf4"
+    for key in ("size", "sha256"):
+        assert [f[key] for f in again["source"]["files"]] == [
+            f[key] for f in first["source"]["files"]
+        ]
+    one, two = (
+        world.folder / n / f["patched"]["dsc"] for n, f in (("first", first), ("again", again))
+    )
+    assert one.read_bytes() == two.read_bytes()
+
+
+def edited(world: World, **changed: object) -> Path:
+    if not (world.folder / "locked").exists():
+        world.patch("--version", UPDATED, out="locked")
+    value = json.loads((world.folder / "locked/respin.lock").read_text())
+    value["source"] |= changed
+    path = world.folder / "edited.lock"
+    path.write_text(json.dumps(value))
+    return path
+
+
+def test_what_is_gone_is_named(world: World) -> None:
+    gone = edited(world, version="6.1.0-77")
+    words = world.refused("--locked", gone, code=10, release=None)
+    assert "never published iproute2 6.1.0-77" in words
+    value = json.loads(gone.read_text())["source"]["files"]
+    value[0]["sha256"] = "0" * 64
+    words = world.refused("--locked", edited(world, files=value), code=10, release=None)
+    assert f"iproute2_{UPDATED}.dsc of" in words and "is gone" in words
+
+
+def test_a_lock_edited_by_hand(world: World) -> None:
+    words = world.refused("--locked", edited(world, colour="red"), code=2, release=None)
+    assert "'colour' is not known" in words
+    words = world.refused("--locked", edited(world, name="bash"), code=2, release=None)
+    assert "of bash, not of iproute2" in words
+    words = world.refused("--locked", edited(world), "--version", UPDATED, code=2, release=None)
+    assert "--version cannot be given as well" in words
+
+
+# -- local sources ----------------------------------------------------------------------
+
+
+def test_a_tree(world: World, tmp_path: Path) -> None:
+    dsc = source(tmp_path, UPDATED, "v6.0-libbpf-program-names")
+    tree = tmp_path / "elsewhere/iproute2"
+    shutil.copytree(dsc.parent / "iproute2-6.1.0", tree)
+    before = {p: p.read_bytes() for p in tree.rglob("*") if p.is_file()}
+    report = world.patch("--tree", tree, out="tree")
+    assert report["patched"]["version"] == f"{UPDATED}+bpf1"
+    assert report["source"]["origin"] == str(tree)
+    assert {p: p.read_bytes() for p in tree.rglob("*") if p.is_file()} == before
+    shutil.rmtree(tree)
+    locked = world.patch("--locked", world.folder / "tree/respin.lock", out="tree-locked")
+    assert locked["source"]["files"][0]["sha256"] == report["source"]["files"][0]["sha256"]
+    shutil.rmtree(world.folder / "tree/source")
+    words = world.refused("--locked", world.folder / "tree/respin.lock", code=10, release=None)
+    assert f"iproute2_{UPDATED}.dsc of" in words and "is gone" in words
+
+
+def test_a_tree_with_its_patches_applied(world: World, tmp_path: Path) -> None:
+    report = world.patch("--version", UPDATED, out="applied")
+    dsc = world.folder / "applied" / report["patched"]["dsc"]
+    tree = tmp_path / "unpacked"
+    command.run(["dpkg-source", "--no-check", "-x", dsc, tree])
+    assert (tree / ".pc/applied-patches").exists()
+    again = world.patch("--tree", tree, out="mended")
+    assert again["outcome"] == "not-needed"
+    assert again["source"]["version"] == f"{UPDATED}+bpf1"
+
+
+@pytest.mark.parametrize("text", [None, "", "hello\n", "iproute2 (6.1 0-3) x; urgency=low\n"])
+def test_what_is_no_tree(world: World, tmp_path: Path, text: str | None) -> None:
+    (tmp_path / "tree/debian").mkdir(parents=True)
+    if text is not None:
+        (tmp_path / "tree/debian/changelog").write_text(text)
+    words = world.refused("--tree", tmp_path / "tree", code=10)
+    assert "changelog" in words
+
+
+def test_a_tree_of_another_package(world: World, tmp_path: Path) -> None:
+    make_source(tmp_path / "s", name="bash")
+    words = world.refused("--tree", tmp_path / "s/bash-6.1.0", code=10)
+    assert "bash, not of iproute2" in words
+
+
+# -- bad input --------------------------------------------------------------------------
+
+
+def test_release_of_another_distro(world: World) -> None:
+    words = world.refused(code=2, release="ubuntu:bookworm")
+    assert "ubuntu has no release 'bookworm'" in words and "debian:bookworm" in words
+
+
+@pytest.mark.parametrize("version", ["5.15.0-1ubuntu2", "1:9.9-1"])
+def test_version_of_another_distro_or_package(world: World, version: str) -> None:
+    words = world.refused("--version", version, code=10)
+    assert f"Debian never published iproute2 {version}" in words
+    assert f"{UPDATED} (bookworm-updates)" in words
+
+
+@pytest.mark.parametrize("version", ["x" * 5000, "6.1.0 -3", "6.1.0-3;reboot"])
+def test_what_is_no_version(world: World, version: str) -> None:
+    words = world.refused("--version", version, code=2)
+    assert "is not a version" in words and len(words) < 1000
+
+
+def test_nobody_vouches(world: World, tmp_path: Path) -> None:
+    dsc = source(tmp_path, "6.1.0-0.1", "v6.0-libbpf-program-names")
+    snapshot(world.service, dsc, "6.1.0-0.1")
+    words = world.refused("--version", "6.1.0-0.1", code=10)
+    sha256 = hashlib.sha256(dsc.read_bytes()).hexdigest()
+    assert f"--accept-unsigned-source {sha256}" in words
+    world.refused("--version", "6.1.0-0.1", "--accept-unsigned-source", "0" * 64, code=10)
+    words = world.refused("--version", "6.1.0-0.1", "--accept-unsigned-source", "yes", code=2)
+    assert "64 hexadecimal digits" in words
+    report = world.patch("--version", "6.1.0-0.1", "--accept-unsigned-source", sha256)
+    assert all("not verified: accepted" in f["verified"] for f in report["source"]["files"])
+
+
+def dsc_of(folder: Path, name: str, data: bytes, listed: str | None = None) -> Path:
+    folder.mkdir()
+    (folder / name).write_bytes(data)
+    dsc = folder / "iproute2_6.1.0-3.dsc"
+    dsc.write_text(
+        "Format: 1.0\nSource: iproute2\nVersion: 6.1.0-3\nChecksums-Sha256:\n"
+        f" {hashlib.sha256(data).hexdigest()} {len(data)} {listed or name}\n"
+    )
+    return dsc
+
+
+@pytest.mark.parametrize("name", ["../../evil", "x" * 300])
+def test_path_traversal(world: World, tmp_path: Path, name: str) -> None:
+    dsc = dsc_of(tmp_path / "in", "iproute2_6.1.0.orig.tar.gz", b"x", name)
+    words = world.refused("--dsc", dsc, code=10)
+    assert "outside its folder" in words or "300 characters" in words
+    assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize("kind", ["gz", "xz"])
+def test_decompression_bomb(world: World, tmp_path: Path, kind: str) -> None:
+    zeros = bytes(64 << 20)
+    piece = gzip.compress(zeros, 9) if kind == "gz" else lzma.compress(zeros, preset=1)
+    dsc = dsc_of(tmp_path / "in", f"iproute2_6.1.0.orig.tar.{kind}", piece * 12)
+    words = world.refused("--dsc", dsc, code=10)
+    assert "unpacks to more than 512 MiB" in words
+
+
+def test_absurdly_long_fields(world: World, tmp_path: Path) -> None:
+    dsc = dsc_of(tmp_path / "in", "iproute2_6.1.0.orig.tar.gz", b"x")
+    text = dsc.read_text()
+    for old, new in (
+        ("6.1.0-3", "6." + "1" * 50000 + "-3"),
+        ("iproute2\n", "iproute2" * 5000 + "\n"),
+        (" 1 ", f" {'9' * 5000} "),
+        (" 1 ", f" {10**10 - 1} "),
+        ("Format: 1.0\n", "Format: 1.0\nX: " + "y" * (2 << 20) + "\n"),
+        ("Checksums-Sha256:\n", "Checksums-Sha256:\n" + f" {'0' * 64} 1 many\n" * 500),
+    ):
+        dsc.write_text(text.replace(old, new, 1))
+        words = world.refused("--dsc", dsc, code=10)
+        assert len(words) < 2000
+    world.refused(code=2, release="b" * 100000)
