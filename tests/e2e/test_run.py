@@ -177,6 +177,27 @@ def test_an_ordinary_user_from_scratch(
         subprocess.run(remove, check=True)
 
 
+def test_what_we_made_needs_nothing_any_more(
+    fixed: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    """And that is proven, too: the source is built as it is, and the case loads."""
+    out, report = fixed
+    said = cli.respin(
+        *("run", "--dsc", out / report["patched"]["dsc"], "--prove", "--case", "pinned-hash"),
+        *("--json", "--out", tmp_path / "out"),
+        cache=CACHE,
+    )
+    assert said.status == 0, said.err
+    again = json.loads(said.out)
+    jsonschema.validate(again, SCHEMA)
+    assert again["outcome"] == "not-needed"
+    assert {f["verdict"] for f in again["findings"]} == {"fixed"}
+    assert [(c["before"]["seen"], c["after"]) for c in again["smoke"]["cases"]] == [
+        ("loads", None),
+        ("loads", None),
+    ]
+
+
 def test_stt_object(tmp_path: Path) -> None:
     """A package with the older defect, served as a local source."""
     dsc = defect.stt_object(tmp_path / "source")
