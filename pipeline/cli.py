@@ -12,7 +12,6 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -20,6 +19,7 @@ import click
 from pipeline import (
     __version__,
     catalogue,
+    command,
     config,
     diagnose,
     doctor,
@@ -53,7 +53,7 @@ _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 Command = Callable[..., Any]
 
 
-def _source_options(command: Command) -> Command:
+def _source_options(function: Command) -> Command:
     for option in reversed(
         [
             click.option("--release", help="Codename or number [default: this machine's]."),
@@ -90,11 +90,11 @@ def _source_options(command: Command) -> Command:
             ),
         ]
     ):
-        command = option(command)
-    return command
+        function = option(function)
+    return function
 
 
-def _common_options(command: Command) -> Command:
+def _common_options(function: Command) -> Command:
     for option in reversed(
         [
             click.option("--cache", type=_PATH, help="[default: $RESPIN_CACHE or ~/.cache/respin]"),
@@ -102,8 +102,8 @@ def _common_options(command: Command) -> Command:
             click.option("--verbose", "-v", is_flag=True, help="Say what each stage does."),
         ]
     ):
-        command = option(command)
-    return command
+        function = option(function)
+    return function
 
 
 @click.group(
@@ -323,15 +323,17 @@ def completion(shell: str) -> None:
     click.echo(complete(cli, {}, "respin", "_RESPIN_COMPLETE").source())
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    # A timer's or a container's stop ends the run as Ctrl-C does, with nothing left behind.
-    raise KeyboardInterrupt
+def _was_interrupted(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with the code that DESIGN gives."""
-    signal.signal(signal.SIGTERM, _terminate)
-    signal.signal(signal.SIGHUP, _terminate)
+    command.interrupts.install()
     try:
         cli.main(argv, prog_name="respin", standalone_mode=False)
     except click.exceptions.Exit as e:
@@ -344,7 +346,8 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(128 + signal.SIGINT)
     except RespinError as e:
         terminal.show_error(e)
-        sys.exit(e.exit_code)
+        # What went wrong while an interrupted run was cleaning up does not change why it ended.
+        sys.exit(128 + signal.SIGINT if _was_interrupted(e) else e.exit_code)
     except BrokenPipeError:
         sys.exit(128 + signal.SIGPIPE)
     except Exception:

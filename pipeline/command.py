@@ -13,10 +13,12 @@ import shlex
 import shutil
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any, cast
 
 import sh
@@ -123,15 +125,48 @@ def threads(workers: int) -> Iterator[ThreadPoolExecutor]:
     pool.shutdown()
 
 
-@contextlib.contextmanager
-def _registered(group: int) -> Iterator[None]:
-    with _lock:
-        _running.add(group)
-    try:
-        yield
-    finally:
-        with _lock:
-            _running.discard(group)
+class Interrupts:
+    """Ctrl-C and a stop by SIGTERM, but never between a program's start and the note of it.
+
+    A program that was started and not noted would outlive the run. ``install`` takes the
+    signals; before that, and in other programs that use this package, Python's own handler
+    stays.
+    """
+
+    def __init__(self) -> None:
+        self._held = 0
+        self._pending = False
+
+    def install(self) -> None:
+        """Take the signals by which a user or a service manager ends a program."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # A shell lets background jobs ignore SIGINT, nohup SIGHUP; that is theirs to say.
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._take)
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if self._held:
+            self._pending = True
+        else:
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold what comes while the block runs; it comes at its end. For the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+        if self._pending and not self._held:
+            self._pending = False
+            raise KeyboardInterrupt
+
+
+interrupts = Interrupts()
 
 
 class _Deadline:
@@ -176,6 +211,43 @@ def _end(process: sh.RunningCommand, group: int) -> None:
     with _Deadline(group, 0.0):
         _wait(process)
     _kill(group, signal.SIGKILL)
+
+
+def _to_the_end(
+    start: Callable[..., sh.RunningCommand], timeout: float | None, *, cleanup: bool
+) -> tuple[sh.RunningCommand, bool]:
+    """Start a command and wait for its end; return it, and whether it ended in time."""
+    process: sh.RunningCommand | None = None
+    try:
+        with interrupts.held():
+            process = start(
+                _out_bufsize=65536,
+                _err_bufsize=65536,
+                _return_cmd=True,
+                _bg=True,
+                _bg_exc=False,
+                _new_session=True,
+                _tty_out=False,
+                _no_out=True,
+                _no_err=True,
+            )
+            with _lock:
+                _running.add(process.pid)
+        if _stopping.is_set() and not cleanup:
+            _kill(process.pid, signal.SIGTERM)
+        with _Deadline(process.pid, timeout) as deadline:
+            _wait(process)
+        if deadline.passed:
+            _kill(process.pid, signal.SIGKILL)  # what outlived the command itself
+    except BaseException:
+        if process is not None:
+            _end(process, process.pid)
+        raise
+    finally:
+        if process is not None:
+            with _lock:
+                _running.discard(process.pid)
+    return process, not deadline.passed
 
 
 def run(
@@ -226,40 +298,23 @@ def run(
         # One log for both outputs; what a caller takes as a file does not go into it.
         out = _Tee(stdout or io.BytesIO(), logfile if stdout is None else None)
         err = _Tee(io.BytesIO(), logfile)
-        process = sh.Command(program)(
+        start = partial(
+            sh.Command(program),
             *words[1:],
             _cwd=str(cwd) if cwd else None,
             _env=dict(env) if env is not None else dict(os.environ),
             _in=source,
             _out=cast(IO[bytes], out),
             _err=cast(IO[bytes], err),
-            _out_bufsize=65536,
-            _err_bufsize=65536,
-            _return_cmd=True,
-            _bg=True,
-            _bg_exc=False,
-            _new_session=True,
-            _tty_out=False,
-            _no_out=True,
-            _no_err=True,
         )
-        group = process.pid
-        with _registered(group):
-            try:
-                with _Deadline(group, timeout) as deadline:
-                    _wait(process)
-            except BaseException:
-                _end(process, group)
-                raise
-            if deadline.passed:
-                _kill(group, signal.SIGKILL)  # what outlived the command itself
+        process, in_time = _to_the_end(start, timeout, cleanup=cleanup)
         if _stopping.is_set() and not cleanup:
             raise KeyboardInterrupt
         status = process.exit_code
         done = Completed(argv=words, status=status, stdout=out.kept(), stderr=err.kept())
-    if not deadline.passed and (status == 0 or not check):
+    if in_time and (status == 0 or not check):
         return done
-    what = f"exit status {status}" if not deadline.passed else f"stopped after {timeout:g} s"
+    what = f"exit status {status}" if in_time else f"stopped after {timeout:g} s"
     parts = [f"{printable(words, cwd=cwd)}\n{what}", tail(done.stdout + done.stderr)]
     if log is not None:
         parts.append(f"The whole log: {log}")

@@ -235,7 +235,7 @@ def test_a_thousand_loads_in_one_batch(fixed: tuple[Path, dict[str, Any]], tmp_p
         image,
         before=[out / f["path"] for f in report["control"]],
         after=[out / d["path"] for d in report["built"]["debs"] if "/iproute2_" in d["path"]],
-        turned={"batch": ["legacy map definitions"]},
+        turned={"pinned-hash": ["legacy map definitions"]},
         cases=["batch"],
         cache=real.cache(),
         log_dir=tmp_path,

@@ -23,9 +23,12 @@ CODES = {
 
 
 def test_exit_codes_are_unique_and_as_documented() -> None:
-    seen = {cls.__name__: cls.exit_code for cls in errors.tree()}
+    kinds = [errors.RespinError, *errors.RespinError.__subclasses__()]
+    seen = {cls.__name__: cls.exit_code for cls in kinds}
     assert seen == CODES
     assert len(set(seen.values())) == len(seen)
+    for kind in kinds[1:]:  # a finer class says more, and ends the run alike
+        assert {cls.exit_code for cls in errors.tree(kind)} == {kind.exit_code}
 
 
 def test_the_readme_lists_them_all() -> None:
