@@ -136,9 +136,19 @@ def _read(path: Path) -> str:
 def _finding(
     code: _Code, fix: Fix, matches: Sequence[Match], libraries: Mapping[str, str]
 ) -> Finding:
-    verdict, reason = _by_library(code.tree, fix.requires, libraries)
+    verdict, reason, file = _by_library(code.tree, fix.requires, libraries)
     if verdict:
-        sites = [_nowhere(function, verdict, reason) for function in fix.functions]
+        sites = [
+            Site(
+                function=function,
+                file=file,
+                line=1 if file else 0,
+                verdict=verdict,
+                reason=reason,
+                text=_read(code.tree / file)[:2000] if file else "",
+            )
+            for function in fix.functions
+        ]
     else:
         sites = _strayed(code, fix) or [
             site
@@ -155,35 +165,32 @@ def _finding(
     )
 
 
-def _nowhere(function: str, verdict: Verdict, reason: str, file: str = "") -> Site:
-    return Site(function=function, file=file, line=0, verdict=verdict, reason=reason)
-
-
 def _by_library(
     tree: Path, requires: Requires | None, libraries: Mapping[str, str]
-) -> tuple[Verdict | None, str]:
-    """Return the verdict that holds whatever the code, if there is one, and why."""
+) -> tuple[Verdict | None, str, str]:
+    """Return the verdict that holds whatever the code, if there is one, why, and the file."""
     if requires is None:
-        return None, ""
+        return None, "", ""
     package = requires.build_depends
     built_with, why = build_dependency(tree / "debian", package)
     if built_with is False:
-        return Verdict.ABSENT, f"not built with it: {why}"
+        return Verdict.ABSENT, f"not built with it: {why}", ""
     version = libraries.get(package)
     if version:
         upstream = Version(version).upstream_version or ""
         if Version(upstream) < Version(requires.since):
-            return (
-                Verdict.ABSENT,
-                f"built with {package} {upstream}, which is older than {requires.since}",
-            )
-    rules = _read(tree / "debian/rules")
-    switched = re.search(requires.switched_off, rules) if requires.switched_off else None
-    if switched:
-        why = f"debian/rules has {switched[0].strip()!r}"
-    if built_with is None or switched:
-        return Verdict.UNKNOWN, f"it cannot be said whether it is built with {package}: {why}"
-    return None, ""
+            why = f"built with {package} {upstream}, which is older than {requires.since}"
+            return Verdict.ABSENT, why, ""
+    file = "debian/control"
+    switch = requires.switched_off and re.search(
+        requires.switched_off, _read(tree / "debian/rules")
+    )
+    if switch:
+        file, why = "debian/rules", f"debian/rules has {switch[0].strip()!r}"
+    if built_with is None or switch:
+        why = f"it cannot be said whether it is built with {package}: {why}"
+        return Verdict.UNKNOWN, why, file
+    return None, "", ""
 
 
 def _strayed(code: _Code, fix: Fix) -> list[Site]:
@@ -307,4 +314,5 @@ def _undefined(code: _Code, fix: Fix, function: str) -> Site:
                 reason=f"no definition of {function} was found, but its name stands here",
                 text=code.original(file, max(1, line - 5), 10),
             )
-    return _nowhere(function, Verdict.ABSENT, f"no file of this source defines {function}")
+    reason = f"no file of this source defines {function}"
+    return Site(function=function, file="", line=0, verdict=Verdict.ABSENT, reason=reason)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import datetime
 import difflib
 import email.utils
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from debian.changelog import ChangeBlock, Changelog, ChangelogParseError
@@ -56,9 +58,12 @@ def mend_all(trees: Sequence[Path], fix: Fix) -> list[tuple[str, ...]]:
                 f"the semantic patch of {fix.name} changed nothing in this source",
                 hint="please report this source",
             )
-        for f in changed:
-            _lay_out(tree / f, texts[f])
         rows.append(changed)
+    work = [
+        (t / f, texts[f]) for t, texts, row in zip(trees, before, rows, strict=True) for f in row
+    ]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        list(pool.map(_lay_out, *zip(*work, strict=True)))
     return rows
 
 
@@ -80,10 +85,14 @@ def _lay_out(path: Path, before: str) -> None:
     blocks = difflib.SequenceMatcher(
         None, before.splitlines(), after.splitlines(), autojunk=False
     ).get_opcodes()
+    # A line inside a statement that takes another's place keeps its layout: clang-format
+    # would join the lines around it where they fit into one.
+    lines = after.splitlines()
     ranges = [
         f"--lines={new + 1}:{new_end}"
-        for tag, _, _, new, new_end in blocks
-        if tag in ("insert", "replace")
+        for tag, old, old_end, new, new_end in blocks
+        if tag == "insert"
+        or (tag == "replace" and (old_end - old != new_end - new or lines[new_end - 1][-1:] == ";"))
     ]
     if not ranges:
         return
@@ -118,7 +127,7 @@ def quilt_patch(fix: Fix, diff: str, date: datetime.datetime) -> str:
 
 
 def changelog_entry(
-    text: str, *, version: str, fixes: Sequence[Fix], number: int
+    text: str, *, version: str, fixes: Sequence[Fix], number: int, quilt: bool = True
 ) -> tuple[str, datetime.datetime]:
     """Return a debian/changelog with our entry on top, and that entry's date.
 
@@ -141,7 +150,8 @@ def changelog_entry(
     log.add_change(f"  * Local package, rebuilt by iproute2-respin from {top.version}.")
     for fix in fixes:
         log.add_change(f"  * {fix.dep3['Description'].splitlines()[0]}")
-        log.add_change(f"    (debian/patches/{patch_name(fix)})")
+        if quilt:
+            log.add_change(f"    (debian/patches/{patch_name(fix)})")
     log.add_change("")
     return f"{str(log).strip()}\n\n{text}", date
 
@@ -192,6 +202,7 @@ def patch(
             version=version,
             fixes=fixes,
             number=number,
+            quilt=_is_quilt(tree),
         )
         texts = _patches(tree, fixes, work, date)
         new = _edited(tree, work, texts, changelog)
@@ -230,14 +241,18 @@ def _patches(
     return texts
 
 
+def _is_quilt(tree: Path) -> bool:
+    """Return whether changes go into debian/patches; in all other formats, straight in."""
+    source_format = tree / "debian/source/format"
+    return source_format.is_file() and source_format.read_text().strip() == "3.0 (quilt)"
+
+
 def _edited(tree: Path, work: Path, texts: dict[str, str], changelog: str) -> Path:
     """Return a copy of the source tree with patches and changelog entry added."""
     top = work / "out" / "source"
     shutil.copytree(tree, top, symlinks=True)
     (top / "debian/changelog").write_text(changelog, "utf-8")
-    source_format = top / "debian/source/format"
-    text = source_format.read_text() if source_format.is_file() else "1.0"
-    if text.strip() != "3.0 (quilt)":
+    if not _is_quilt(tree):
         for name in ("lib", "tc", "include"):
             if (work / "b" / name).is_dir():
                 shutil.copytree(work / "b" / name, top / name, dirs_exist_ok=True)

@@ -23,31 +23,31 @@ position p;
  f(...)
  {
  <+...
- if (gelf_getsym(...) != &sym) continue;
+ if (gelf_getsym(...) != &sym) { continue; }
  ... when != S
  if@p (
 (
- (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE) || E1
+ GELF_ST_TYPE(sym.st_info) != STT_NOTYPE || E1
 |
- (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE) || E1 || E2
+ GELF_ST_TYPE(sym.st_info) != STT_NOTYPE || E1 || E2
 |
- (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE) || E1 || E2 || E3
+ GELF_ST_TYPE(sym.st_info) != STT_NOTYPE || E1 || E2 || E3
 |
- (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE) || E1 || E2 || E3 || E4
+ GELF_ST_TYPE(sym.st_info) != STT_NOTYPE || E1 || E2 || E3 || E4
 |
- (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE) || E1 || E2 || E3 || E4 || E5
+ GELF_ST_TYPE(sym.st_info) != STT_NOTYPE || E1 || E2 || E3 || E4 || E5
 |
- E || (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE)
+ E || GELF_ST_TYPE(sym.st_info) != STT_NOTYPE
 |
- E || (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE) || E1
+ E || GELF_ST_TYPE(sym.st_info) != STT_NOTYPE || E1
 |
- E || (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE) || E1 || E2
+ E || GELF_ST_TYPE(sym.st_info) != STT_NOTYPE || E1 || E2
 |
- E || (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE) || E1 || E2 || E3
+ E || GELF_ST_TYPE(sym.st_info) != STT_NOTYPE || E1 || E2 || E3
 |
- E || (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE) || E1 || E2 || E3 || E4
+ E || GELF_ST_TYPE(sym.st_info) != STT_NOTYPE || E1 || E2 || E3 || E4
 )
- ) continue;
+ ) { continue; }
  ...+>
  }
 
@@ -68,7 +68,7 @@ position p;
  f(...)
  {
  <+...
- if (gelf_getsym(...) != &sym) continue;
+ if (gelf_getsym(...) != &sym) { continue; }
 (
  t = GELF_ST_TYPE(sym.st_info);
 |
@@ -76,27 +76,27 @@ position p;
 )
  if@p (
 (
- (t != STT_NOTYPE) || E1
+ t != STT_NOTYPE || E1
 |
- (t != STT_NOTYPE) || E1 || E2
+ t != STT_NOTYPE || E1 || E2
 |
- (t != STT_NOTYPE) || E1 || E2 || E3
+ t != STT_NOTYPE || E1 || E2 || E3
 |
- (t != STT_NOTYPE) || E1 || E2 || E3 || E4
+ t != STT_NOTYPE || E1 || E2 || E3 || E4
 |
- (t != STT_NOTYPE) || E1 || E2 || E3 || E4 || E5
+ t != STT_NOTYPE || E1 || E2 || E3 || E4 || E5
 |
- E || (t != STT_NOTYPE)
+ E || t != STT_NOTYPE
 |
- E || (t != STT_NOTYPE) || E1
+ E || t != STT_NOTYPE || E1
 |
- E || (t != STT_NOTYPE) || E1 || E2
+ E || t != STT_NOTYPE || E1 || E2
 |
- E || (t != STT_NOTYPE) || E1 || E2 || E3
+ E || t != STT_NOTYPE || E1 || E2 || E3
 |
- E || (t != STT_NOTYPE) || E1 || E2 || E3 || E4
+ E || t != STT_NOTYPE || E1 || E2 || E3 || E4
 )
- ) continue;
+ ) { continue; }
  ...+>
  }
 
@@ -124,7 +124,7 @@ position p;
 |
  T t = GELF_ST_TYPE(sym.st_info);
 )
- if (gelf_getsym(...) != &sym) continue;
+ if (gelf_getsym(...) != &sym) { continue; }
  ... when != S
  if@p (
 (
@@ -148,7 +148,7 @@ position p;
 |
  E || \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2 || E3 || E4
 )
- ) continue;
+ ) { continue; }
  ...+>
  }
 
@@ -170,7 +170,7 @@ position p;
  f(...)
  {
  <+...
- if (gelf_getsym(...) != &sym) continue;
+ if (gelf_getsym(...) != &sym) { continue; }
 (
  t = GELF_ST_TYPE(sym.st_info);
 |
@@ -198,7 +198,7 @@ position p;
 |
  E || \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2 || E3 || E4
 )
- ) continue;
+ ) { continue; }
  ...+>
  }
 
@@ -220,7 +220,7 @@ position p;
  f(...)
  {
  <+...
- if (gelf_getsym(...) != &sym) continue;
+ if (gelf_getsym(...) != &sym) { continue; }
  ... when != S
  if@p (
 (
@@ -244,7 +244,7 @@ position p;
 |
  E || (GELF_ST_TYPE(sym.st_info) != STT_NOTYPE && GELF_ST_TYPE(sym.st_info) != STT_OBJECT) || E1 || E2 || E3 || E4
 )
- ) continue;
+ ) { continue; }
  ...+>
  }
 

@@ -28,7 +28,7 @@ position p != right.p;
  if (<+...
 -    t@p != STT_NOTYPE
 +    (t != STT_NOTYPE && t != STT_OBJECT)
-     ...+>) continue;
+     ...+>) { continue; }
  ...>
  }
 
@@ -49,9 +49,9 @@ position p != right_calls.p;
  <...
 +int type;
 +
- if (gelf_getsym(...) != &sym) continue;
+ if (gelf_getsym(...) != &sym) { continue; }
  ...
- if (<+... GELF_ST_TYPE@p(sym.st_info) != STT_NOTYPE ...+>) continue;
+ if (<+... GELF_ST_TYPE@p(sym.st_info) != STT_NOTYPE ...+>) { continue; }
  ...>
  }
 
@@ -73,7 +73,7 @@ position p != still_right_calls.p;
  if (<+...
 -    GELF_ST_TYPE@p(sym.st_info) != STT_NOTYPE
 +    (type != STT_NOTYPE && type != STT_OBJECT)
-     ...+>) continue;
+     ...+>) { continue; }
  ...>
  }
 
@@ -92,9 +92,9 @@ type T;
 |
 -t = GELF_ST_TYPE(sym.st_info);
 )
- if (gelf_getsym(...) != &sym) continue;
+ if (gelf_getsym(...) != &sym) { continue; }
  ...
 +t = GELF_ST_TYPE(sym.st_info);
- if (<+... \(t != STT_OBJECT\|t == STT_OBJECT\) ...+>) continue;
+ if (<+... \(t != STT_OBJECT\|t == STT_OBJECT\) ...+>) { continue; }
  ...>
  }

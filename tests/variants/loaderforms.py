@@ -48,7 +48,7 @@ FORMS: dict[str, Known] = {
     "test-first": _known(NEEDED, replace(RELEASED, position=0), must=True),
     "test-last": _known(NEEDED, replace(RELEASED, position=9), must=True),
     "sides-swapped": _known(NEEDED, Form(test=f"{_N} != {CALL}"), must=True),
-    "test-in-parentheses": _known(NEEDED, Form(test=f"({SKIPS})"), must=True),
+    "test-in-parentheses": _known(NEEDED, Form(test=f"({SKIPS})")),
     "not-equal": _known(NEEDED, Form(test=f"!({CALL} == {_N})")),
     "type-from-variable": _known(NEEDED, variable(f"@T != {_N}"), must=True),
     "type-from-other-variable": _known(NEEDED, variable(f"@T != {_N}", var="stt"), must=True),
@@ -128,7 +128,9 @@ FORMS: dict[str, Known] = {
     ),
     "if-0-else": _known(
         NEEDED,
-        Form(instead=f"#if 0\nif ({BOTH})\n\tcontinue;\n#else\nif ({_COND})\n\tcontinue;\n#endif"),
+        Form(
+            instead=f"#if 0\nif (STT_OBJECT)\n\tcontinue;\n#else\nif ({_COND})\n\tcontinue;\n#endif"
+        ),
     ),
     "positive": _known(
         NEEDED,

@@ -5,14 +5,18 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from dispatch import LEGACY, of_dispatch
+from loaderfunctions import FUNCTIONS
 from variants import Variant, of_symbols
 
-from pipeline import diagnose, fixes
+from pipeline import diagnose, fixes, patch
 from pipeline.fixes import Fix
 from pipeline.model import Finding, Site, Verdict
 
@@ -68,3 +72,76 @@ def test_symbols(
     assert len(variants) > 500
     counted = _count(variants, found)
     figures.append(f"stt-object: {len(variants)} source trees; functions: {counted}")
+
+
+def test_dispatch(tmp_path: Path, figures: list[str]) -> None:
+    fix = _fix("libbpf-legacy-maps")
+    made = list(of_dispatch())
+    variants = [variant for _, variant in made]
+    trees = dict(zip((v.name for v in variants), _write(variants, tmp_path), strict=True))
+    found: dict[str, Finding] = {}
+    for version in {version for version, _ in made}:
+        names = [v.name for built, v in made if built == version]
+        libraries = {"libbpf-dev": version} if version else {}
+        rows = diagnose.diagnose_all([trees[n] for n in names], [fix], libraries=libraries)
+        found.update({name: row[0] for name, row in zip(names, rows, strict=True)})
+    counted = _count(variants, [found[v.name] for v in variants])
+    figures.append(f"libbpf-legacy-maps: {len(variants)} source packages; functions: {counted}")
+    needed = [v.name for v in variants if found[v.name].verdict is Verdict.NEEDED]
+    before = {n: (trees[n] / LEGACY).read_text() for n in needed}
+    patch.mend_all([trees[n] for n in needed], fix)
+    again = diagnose.diagnose_all([trees[n] for n in needed], [fix])
+    assert {row[0].verdict for row in again} == {Verdict.FIXED}
+    for name in needed:
+        # In the function itself, only lines that were added.
+        old, new = _do_load(before[name]), _do_load((trees[name] / LEGACY).read_text())
+        added = [line for line in difflib.ndiff(old, new) if line[0] in "+-"]
+        assert [line[0] for line in added] == ["+", "+"], "\n".join(added)
+    figures.append(f"libbpf-legacy-maps: {len(needed)} mended, and fixed when diagnosed again")
+
+
+def _do_load(text: str) -> list[str]:
+    function = text[text.index("bpf_do_load(") :]
+    return ["".join(line.split()) for line in function[: function.index("\n}")].splitlines()]
+
+
+TYPE = r"GELF_ST_TYPE \( \w+ \. st_info \)"
+ASSIGNED = re.compile(rf"(?:int )?(\w+) = {TYPE} ;")
+
+
+def _canonical(text: str) -> str:
+    """Return C text, comments too, in which the test of the type is but a word."""
+    text = " ".join(re.findall(r"\w+|->|[!=]=|&&|\|\||\S", text))
+    for var in {"type", *(m[1] for m in ASSIGNED.finditer(text))}:
+        text = re.sub(rf"(?:int )?\b{var} = {TYPE} ;|\bint {var} ;", " ", text)
+        one, two = (rf"\b{var} (?:!=|==) STT_(?:NOTYPE|OBJECT)" for _ in "12")
+        text = re.sub(rf"! \( {one} \|\| {two} \)|(?:\( )?{one} && {two}(?: \))?", "TEST", text)
+        text = re.sub(rf"\( {one} \)|{one}", "TEST", text)
+    text = re.sub(rf"{TYPE} != STT_NOTYPE|STT_NOTYPE != {TYPE}", "TEST", text)
+    return " ".join(text.replace("( TEST )", "TEST").split())
+
+
+def test_mended(
+    symbols: tuple[list[Variant], list[Path], list[Finding]], tmp_path: Path, figures: list[str]
+) -> None:
+    fix = _fix("stt-object")
+    variants, _, found = symbols
+    needed = [v for v, f in zip(variants, found, strict=True) if f.verdict is Verdict.NEEDED]
+    trees = _write(needed, tmp_path)
+    changed = patch.mend_all(trees, fix)
+    again = diagnose.diagnose_all(trees, [fix])
+    wrong = []
+    for variant, tree, files, row in zip(needed, trees, changed, again, strict=True):
+        if row[0].verdict is not Verdict.FIXED:
+            wrong.append(f"{variant.name}: {[s.reason for s in row[0].sites]}")
+        (file,) = files
+        old, new = variant.files[file], (tree / file).read_bytes().decode()
+        if _canonical(old) != _canonical(new):
+            wrong.append(f"{variant.name}: more than the test was changed:\n{new}")
+        lines = list(difflib.unified_diff(old.splitlines(), new.splitlines(), n=0))
+        # Coccinelle indents anew what it touches where the indentation is none of tabs.
+        tabs = not any(style in variant.name for style in ("spaces", "indentation", "blank-lines"))
+        if tabs and sum(line.startswith("-") for line in lines) > 1 + 2 * len(FUNCTIONS):
+            wrong.append(f"{variant.name}: more lines than need be:\n" + "\n".join(lines))
+    assert not wrong, "\n".join(wrong)
+    figures.append(f"stt-object: {len(needed)} mended, and fixed when diagnosed again")
