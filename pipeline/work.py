@@ -12,7 +12,18 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from pipeline import build, diagnose, fetch, lock, maketree, patch, releases, smoke, superseded
+from pipeline import (
+    build,
+    diagnose,
+    fetch,
+    lock,
+    maketree,
+    patch,
+    releases,
+    smoke,
+    superseded,
+    versions,
+)
 from pipeline.archives.apt import AptArchive
 from pipeline.build import BuildRoot
 from pipeline.cache import Cache
@@ -175,7 +186,16 @@ class Work:
             )
 
     def check_patched(self, patched: Patched) -> None:
-        """Hold the new source package against the diagnosis: nothing may be needed any more."""
+        """Hold the new source package against the diagnosis and the archive.
+
+        Nothing may be needed any more, and its version has to keep the law among those that
+        the archive really has.
+        """
+        if not self.order.dsc:
+            listed = [each.version for each in self.archive.versions(PACKAGE)]
+            binary = self.archive.candidate(PACKAGE)
+            listed += [binary.version] if binary else []
+            versions.check_against(patched.version, listed, base=patched.source.version)
         made = fetch.local(patched.dsc, self._scratch / "patched", patched.source.release)
         tree = fetch.unpack(made, self._scratch / "patched-tree", log=self.folder.log("patch"))
         findings = diagnose.diagnose(tree, self.order.fixes, libraries=self._libraries())

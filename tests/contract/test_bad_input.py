@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support import cli
 from support.archive import Archive, Signer
-from support.packages import make_source
+from support.packages import make_deb, make_source
 
 GOLDEN = Path(__file__).parents[1] / "golden/fixes"
 
@@ -83,6 +83,22 @@ def test_version_not_in_the_release(archive: Archive, tmp_path: Path) -> None:
     args = [*from_archive(archive), "--version", "6.1.0-99"]
     words = refused(tmp_path, "run", *args, code=10)
     assert "6.1.0-3" in words
+
+
+def test_a_version_that_the_archive_has_gone_beyond(archive: Archive, tmp_path: Path) -> None:
+    """Ours has to replace what is there: 6.1.0-4+bpf1 would not replace 6.1.0-4+bpf2."""
+    tree = GOLDEN / "v4.10-three-functions/in"
+    files = {str(p.relative_to(tree)): p.read_text() for p in tree.rglob("*.[ch]")}
+    archive.add_source(make_source(tmp_path / "newer", version="6.1.0-4", files=files))
+    archive.add_deb(make_deb(tmp_path, "iproute2", "6.1.0-4+bpf2"))
+    archive.publish()
+    words = refused(tmp_path, "patch", *from_archive(archive), code=12)
+    assert "6.1.0-4+bpf2" in words
+    said = cli.respin(
+        *("patch", *from_archive(archive), "--number", "3", "--out", tmp_path / "out"),
+        cache=tmp_path / "cache",
+    )
+    assert said.status == 0, said.err
 
 
 def test_no_network(tmp_path: Path, signer: Signer) -> None:

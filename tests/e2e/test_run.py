@@ -198,6 +198,22 @@ def test_what_we_made_needs_nothing_any_more(
     ]
 
 
+def test_a_run_is_repeated_from_its_lock(
+    fixed: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    """With exactly the same inputs, the root's packages included: the same .debs."""
+    out, report = fixed
+    said = cli.respin(
+        *("run", "--locked", out / "respin.lock", "--case", "pinned-hash"),
+        *("--json", "--out", tmp_path / "out"),
+        cache=CACHE,
+    )
+    assert said.status == 0, said.err
+    again = json.loads(said.out)
+    assert again["built"]["debs"] == report["built"]["debs"]
+    assert again["built"]["root"] == report["built"]["root"]
+
+
 def test_stt_object(tmp_path: Path) -> None:
     """A package with the older defect, served as a local source."""
     dsc = defect.stt_object(tmp_path / "source")
