@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from debian.debian_support import Version
@@ -20,6 +18,7 @@ from debian.debian_support import Version
 from pipeline import coccinelle, csource
 from pipeline.buildinfo import build_dependency
 from pipeline.coccinelle import Match
+from pipeline.codebase import Code, read
 from pipeline.errors import DiagnosisRefused
 from pipeline.fixes import Fix, Requires
 from pipeline.model import Finding, Site, Verdict
@@ -27,9 +26,6 @@ from pipeline.progress import QUIET, Stage
 
 LOADERS = ("tc/tc_bpf.c", "lib/bpf.c", "lib/bpf_legacy.c")
 """Where iproute2's loader of BPF objects was: v4.0-4.9, v4.10-5.10, v5.11 on (FACTS)."""
-
-FILE_BYTES = 4 << 20
-"""A source file of iproute2 is at most 150 kB; a larger one is not read."""
 
 
 def diagnose(
@@ -61,7 +57,7 @@ def diagnose_all(
                 details=f"None of these files is there: {', '.join(LOADERS)}",
                 hint="name the top folder of an unpacked iproute2 source, v4.0 or later",
             )
-    codes = [_Code(tree) for tree in trees]
+    codes = [Code(tree) for tree in trees]
     rows: list[list[Finding]] = [[] for _ in trees]
     for fix in fixes:
         brief = f"Coccinelle could not read the source for {fix.name}"
@@ -90,51 +86,8 @@ def refuse_unknown(findings: Sequence[Finding]) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Code:
-    """What a tree's own code says, comments, strings and ``#if 0`` blanked."""
-
-    tree: Path
-
-    @cached_property
-    def files(self) -> dict[str, str]:
-        """The C files where a function could be hidden: path in the tree -> code."""
-        paths = sorted(
-            p for d in ("lib", "tc", "ip", "include") for p in (self.tree / d).glob("*.[ch]")
-        )
-        return {str(p.relative_to(self.tree)): csource.code_only(_read(p)) for p in paths}
-
-    @cached_property
-    def header_macros(self) -> set[str]:
-        """The macros of all headers."""
-        return {m for p in (self.tree / "include").rglob("*.h") for m in csource.macros(_read(p))}
-
-    def redefined(self, file: str) -> set[str]:
-        """Return the macros that a file could see, other than the system's."""
-        return self.header_macros | csource.macros(self.files[file])
-
-    def definitions(self, function: str) -> list[tuple[str, int, str]]:
-        """Return where a function is defined: (file, line, text)."""
-        return [
-            (file, line, text)
-            for file, code in self.files.items()
-            if function in code
-            for line, text in csource.definitions(code, function)
-        ]
-
-    def original(self, file: str, line: int, lines: int) -> str:
-        """Return lines of a file as they are."""
-        return "\n".join(_read(self.tree / file).split("\n")[line - 1 : line - 1 + lines])
-
-
-def _read(path: Path) -> str:
-    if not path.is_file() or path.stat().st_size > FILE_BYTES:
-        return ""
-    return path.read_text("utf-8", "replace")
-
-
 def _finding(
-    code: _Code, fix: Fix, matches: Sequence[Match], libraries: Mapping[str, str]
+    code: Code, fix: Fix, matches: Sequence[Match], libraries: Mapping[str, str]
 ) -> Finding:
     verdict, reason, file = _by_library(code.tree, fix.requires, libraries)
     if verdict:
@@ -145,7 +98,7 @@ def _finding(
                 line=1 if file else 0,
                 verdict=verdict,
                 reason=reason,
-                text=_read(code.tree / file)[:2000] if file else "",
+                text=read(code.tree / file)[:2000] if file else "",
             )
             for function in fix.functions
         ]
@@ -182,9 +135,7 @@ def _by_library(
             why = f"built with {package} {upstream}, which is older than {requires.since}"
             return Verdict.ABSENT, why, ""
     file = "debian/control"
-    switch = requires.switched_off and re.search(
-        requires.switched_off, _read(tree / "debian/rules")
-    )
+    switch = requires.switched_off and re.search(requires.switched_off, read(tree / "debian/rules"))
     if switch:
         file, why = "debian/rules", f"debian/rules has {switch[0].strip()!r}"
     if built_with is None or switch:
@@ -193,7 +144,7 @@ def _by_library(
     return None, "", ""
 
 
-def _strayed(code: _Code, fix: Fix) -> list[Site]:
+def _strayed(code: Code, fix: Fix) -> list[Site]:
     """Return ``unknown`` for every function if code of theirs stands somewhere else."""
     evidence = re.compile("|".join(f"(?:{e})" for e in fix.evidence))
     for file, text in code.files.items():
@@ -220,7 +171,7 @@ def _strayed(code: _Code, fix: Fix) -> list[Site]:
     return []
 
 
-def _sites(code: _Code, fix: Fix, function: str, matches: Sequence[Match]) -> list[Site]:
+def _sites(code: Code, fix: Fix, function: str, matches: Sequence[Match]) -> list[Site]:
     """Return the verdict on a function: one site, or one for each of several definitions."""
     found = code.definitions(function)
     if not found:
@@ -241,7 +192,7 @@ def _sites(code: _Code, fix: Fix, function: str, matches: Sequence[Match]) -> li
 
 
 def _judge(
-    code: _Code,
+    code: Code,
     fix: Fix,
     function: str,
     file: str,
@@ -290,7 +241,7 @@ def _list(names: set[str]) -> str:
     return ", ".join(sorted(names)[:8])
 
 
-def _undefined(code: _Code, fix: Fix, function: str) -> Site:
+def _undefined(code: Code, fix: Fix, function: str) -> Site:
     """Return the verdict on a function that no file defines."""
     for file, functions in fix.has.items():
         if function in functions and (code.tree / file).is_file():

@@ -77,6 +77,16 @@ FORMS: dict[str, Known] = {
     "macro-without-arguments": _known(
         NEEDED, Form(**_macro("@F_SKIP (GELF_ST_TYPE(@S.st_info) != STT_NOTYPE)", "@F_SKIP"))
     ),
+    # Before v4.5, in the first versions that named maps.
+    "own-elf-macro": _known(
+        NEEDED,
+        Form(
+            **_macro(
+                "__ELF_ST_TYPE(x) (((unsigned int) x) & 0xf)",
+                "__ELF_ST_TYPE(@S.st_info) != STT_NOTYPE",
+            )
+        ),
+    ),
     "split-first": _known(NEEDED, Form(test="", after=(f"if ({SKIPS})", "\tcontinue;"))),
     "split-last": _known(NEEDED, Form(test="", tail=(f"if ({SKIPS})", "\tcontinue;"))),
     "else-branch": _known(

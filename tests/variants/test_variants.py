@@ -9,6 +9,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,29 @@ def test_symbols(
     assert len(variants) > 500
     counted = _count(variants, found)
     figures.append(f"stt-object: {len(variants)} source trees; functions: {counted}")
+
+
+def test_a_lax_diagnosis_is_caught(tmp_path: Path) -> None:
+    """Each rule that is left out makes verdicts wrong: the variants are hard enough."""
+    fix = _fix("stt-object")
+    hard = ("all-fixed-or", "all-fixed-then", "all-skips-but", "elsewhere/", "v4.5/all-fixed")
+    variants = [v for v in of_symbols() if any(name in v.name for name in hard)]
+    trees = _write(variants, tmp_path)
+    shapes = {name: replace(shape, mentions={}) for name, shape in fix.shapes.items()}
+    lax = {
+        "nothing left out": fix,
+        "what stands in it how often": replace(fix, mentions={}, shapes=shapes),
+        "what a file has": replace(fix, has={}),
+    }
+    for what, one in lax.items():
+        found = [row[0] for row in diagnose.diagnose_all(trees, [one])]
+        wrong = [
+            site
+            for variant, finding in zip(variants, found, strict=True)
+            for site in finding.sites
+            if site.verdict is not Verdict.UNKNOWN and not _right(variant, site)
+        ]
+        assert bool(wrong) == (one is not fix), what
 
 
 def test_dispatch(tmp_path: Path, figures: list[str]) -> None:

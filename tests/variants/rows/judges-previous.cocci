@@ -1,0 +1,14 @@
+// Back to 7a04dd84, the commit before 1a7d3ad8: the type of the symbol before.
+@@
+identifier f =~ "^bpf_map_(num_sym|verify_all_offs|fetch_name)$";
+identifier t, sym;
+@@
+ f(...)
+ {
+ <...
+-int t;
++int t = GELF_ST_TYPE(sym.st_info);
+ if (gelf_getsym(...) != &sym) { continue; }
+-t = GELF_ST_TYPE(sym.st_info);
+ ...>
+ }
