@@ -18,8 +18,9 @@ help:
 deb: packages $(VENV)/run
 	$(VENV)/bin/respin run $(RUN_OPTIONS) --out '$(OUT)'
 
+# Two at once, a file of tests each: most of them wait for one process at a time.
 test: test-packages $(VENV)/test lint
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/test
 	$(VENV)/bin/ruff check .
