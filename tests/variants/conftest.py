@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-FIGURES = pytest.StashKey[list[str]]()
+FIGURE = "figure"
 
 
-@pytest.fixture(scope="session")
-def figures(pytestconfig: pytest.Config) -> list[str]:
-    """Return a list of lines that stand in the terminal summary."""
-    return pytestconfig.stash.setdefault(FIGURES, [])
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Return what takes a line for the terminal summary; it travels with the test's report."""
+    return lambda line: record_property(FIGURE, line)
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Print the figures."""
-    lines = config.stash.get(FIGURES, [])
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures of the tests that passed."""
+    reports = terminalreporter.stats.get("passed", [])
+    lines = [line for report in reports for name, line in report.user_properties if name == FIGURE]
     if lines:
         terminalreporter.section("diagnosis of variants")
         for line in lines:

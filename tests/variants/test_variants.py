@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,12 +67,12 @@ def symbols(
 
 
 def test_symbols(
-    symbols: tuple[list[Variant], list[Path], list[Finding]], figures: list[str]
+    symbols: tuple[list[Variant], list[Path], list[Finding]], figure: Callable[[str], None]
 ) -> None:
     variants, _, found = symbols
     assert len(variants) > 500
     counted = _count(variants, found)
-    figures.append(f"stt-object: {len(variants)} source trees; functions: {counted}")
+    figure(f"stt-object: {len(variants)} source trees; functions: {counted}")
 
 
 def test_a_lax_diagnosis_is_caught(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_lax_diagnosis_is_caught(tmp_path: Path) -> None:
         assert bool(wrong) == (one is not fix), what
 
 
-def test_dispatch(tmp_path: Path, figures: list[str]) -> None:
+def test_dispatch(tmp_path: Path, figure: Callable[[str], None]) -> None:
     fix = _fix("libbpf-legacy-maps")
     made = list(of_dispatch())
     variants = [variant for _, variant in made]
@@ -110,7 +110,7 @@ def test_dispatch(tmp_path: Path, figures: list[str]) -> None:
         rows = diagnose.diagnose_all([trees[n] for n in names], [fix], libraries=libraries)
         found.update({name: row[0] for name, row in zip(names, rows, strict=True)})
     counted = _count(variants, [found[v.name] for v in variants])
-    figures.append(f"libbpf-legacy-maps: {len(variants)} source packages; functions: {counted}")
+    figure(f"libbpf-legacy-maps: {len(variants)} source packages; functions: {counted}")
     needed = [v.name for v in variants if found[v.name].verdict is Verdict.NEEDED]
     before = {n: (trees[n] / LEGACY).read_text() for n in needed}
     patch.mend_all([trees[n] for n in needed], fix)
@@ -121,7 +121,7 @@ def test_dispatch(tmp_path: Path, figures: list[str]) -> None:
         old, new = _do_load(before[name]), _do_load((trees[name] / LEGACY).read_text())
         added = [line for line in difflib.ndiff(old, new) if line[0] in "+-"]
         assert [line[0] for line in added] == ["+", "+"], "\n".join(added)
-    figures.append(f"libbpf-legacy-maps: {len(needed)} mended, and fixed when diagnosed again")
+    figure(f"libbpf-legacy-maps: {len(needed)} mended, and fixed when diagnosed again")
 
 
 def _do_load(text: str) -> list[str]:
@@ -146,7 +146,9 @@ def _canonical(text: str) -> str:
 
 
 def test_mended(
-    symbols: tuple[list[Variant], list[Path], list[Finding]], tmp_path: Path, figures: list[str]
+    symbols: tuple[list[Variant], list[Path], list[Finding]],
+    tmp_path: Path,
+    figure: Callable[[str], None],
 ) -> None:
     fix = _fix("stt-object")
     variants, _, found = symbols
@@ -168,4 +170,4 @@ def test_mended(
         if tabs and sum(line.startswith("-") for line in lines) > 1 + 2 * len(FUNCTIONS):
             wrong.append(f"{variant.name}: more lines than need be:\n" + "\n".join(lines))
     assert not wrong, "\n".join(wrong)
-    figures.append(f"stt-object: {len(needed)} mended, and fixed when diagnosed again")
+    figure(f"stt-object: {len(needed)} mended, and fixed when diagnosed again")

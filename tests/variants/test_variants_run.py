@@ -7,7 +7,7 @@ maps: global symbols of section ``maps`` of type STT_NOTYPE or STT_OBJECT.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,7 +134,7 @@ def _sample() -> dict[str, tuple[Known, Variant]]:
 
 @pytest.mark.needs("gcc")
 @pytest.mark.needs("spatch")
-def test_they_count_verify_and_name(tmp_path: Path, figures: list[str]) -> None:
+def test_they_count_verify_and_name(tmp_path: Path, figure: Callable[[str], None]) -> None:
     fix = fixes.choose(["stt-object"])[0]
     sample = _sample()
     trees = {n: v.write(tmp_path / n) for n, (_, v) in sample.items()}
@@ -162,7 +162,7 @@ def test_they_count_verify_and_name(tmp_path: Path, figures: list[str]) -> None:
                 assert before[name] != right, name
                 assert name.startswith("early") or before[name] == old, name
                 assert after[name] == right, name
-    figures.append(
+    figure(
         f"stt-object: {len(sample)} variants run on {len(OBJECTS)} objects, map sizes "
         f"{', '.join(map(str, MEMBERS))}: {len(needed)} wrong before the fix and right after it, "
         f"{len(sample) - len(needed)} right as they are"
