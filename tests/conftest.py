@@ -28,3 +28,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 # The tests' own configuration: no archive but the machine's mirror is asked.
 os.environ["RESPIN_CONFIG"] = str(Path(__file__).with_name("support") / "respin.toml")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures of the variants; here, for only this file is read where workers run."""
+    reports = terminalreporter.stats.get("passed", [])
+    noted = [each for report in reports for each in report.user_properties]
+    lines = [line for name, line in noted if name == "figure"]
+    if lines:
+        terminalreporter.section("diagnosis of variants")
+        for line in lines:
+            terminalreporter.write_line(line)
