@@ -32,7 +32,7 @@ from pipeline import (
 from pipeline import run as pipeline_run
 from pipeline.cache import Cache
 from pipeline.errors import RespinError, UsageError
-from pipeline.objects import UserObject, user_section
+from pipeline.objects import UserObject, select, user_section
 from pipeline.report import Outcome, Report
 from pipeline.work import PACKAGE, Order
 
@@ -174,6 +174,12 @@ def _repeat(options: dict[str, Any], locked: lock.Lock) -> None:
     options["fix"], options["number"] = locked.fixes, locked.number
 
 
+def _cases(names: tuple[str, ...]) -> tuple[str, ...] | None:
+    if names:
+        select(names)  # refuses a name that is none, before anything is built
+    return names or None
+
+
 def _objects(names: tuple[str, ...], way: str) -> tuple[UserObject, ...]:
     objects = []
     for name in names:
@@ -225,7 +231,7 @@ def run(**options: Any) -> None:
     """
     order = _order(
         options,
-        cases=options["cases"] or None,
+        cases=_cases(options["cases"]),
         objects=_objects(options["objects"], options["way"]),
         prove=options["prove"],
         keep=options["keep"],

@@ -165,6 +165,11 @@ def test_an_object_that_is_not_there_is_told_before_anything_is_built(tmp_path: 
     assert "nowhere.o" in words
 
 
+def test_a_case_that_is_none_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
+    words = refused(tmp_path, "run", "--case", "pinned-hsh", code=2)
+    assert "pinned-hash" in words
+
+
 def test_an_object_that_is_none_is_told_before_anything_is_built(tmp_path: Path) -> None:
     (tmp_path / "text.o").write_text("no object")
     words = refused(tmp_path, "run", "--object", tmp_path / "text.o", code=2)
