@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from debian.deb822 import Changes, Dsc
@@ -80,7 +80,12 @@ def prepare(
     tree = roots.root_tree(
         archive.sources, archive.release, names, cache, key=key, log=log_dir / "root.log"
     )
-    return BuildRoot(tree=tree, release=archive.release, packages=roots.packages_of(tree))
+    # What dpkg lists in the tree was held against the key when it was made; only the key
+    # knows the files' hashes.
+    sums = {(p.name, p.version): p.sha256 for p in key}
+    there = roots.packages_of(tree)
+    packages = tuple(replace(p, sha256=sums.get((p.name, p.version), "")) for p in there)
+    return BuildRoot(tree=tree, release=archive.release, packages=packages)
 
 
 def build(

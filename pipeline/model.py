@@ -61,6 +61,8 @@ class Package:
     name: str
     version: str
     architecture: str
+    sha256: str = field(default="", compare=False)
+    """Of its .deb, as the signed index lists it; empty where no index was asked."""
 
 
 # -- fetch ------------------------------------------------------------------------------

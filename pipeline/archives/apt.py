@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
@@ -182,7 +183,17 @@ class AptArchive:
             what = f"the build dependencies of {dsc.name}"
             argv += ["satisfy", "--", *resolve.dependencies(packages, dsc)]
         found = self._solved(argv, what)
-        return tuple(sorted(resolve.packages(found), key=lambda p: p.name))
+        return self._named(sorted(resolve.packages(found), key=lambda p: p.name))
+
+    def _named(self, packages: Sequence[Package]) -> tuple[Package, ...]:
+        """Return the packages, each with the SHA-256 that the indexes list for it."""
+        known = self._binaries(p.name for p in packages)
+        found = []
+        for package in packages:
+            sums = {e.files[0].sha256 for e in known[package.name] if _package(e) == package}
+            # Two archives may have two files of one name and version; then neither is meant.
+            found.append(replace(package, sha256=sums.pop() if len(sums) == 1 else ""))
+        return tuple(found)
 
     def _solved(self, argv: Sequence[str], what: str) -> str:
         """Return what apt answers; the same lists and the same question are solved once."""
@@ -199,9 +210,19 @@ class AptArchive:
             return self._cache.entry("solutions", key, ask).read_text()
 
     def lacking(self, packages: Sequence[Package]) -> tuple[Package, ...]:
-        """Return those of the packages that the pockets do not have at their versions."""
+        """Return those of the packages that the pockets do not have at their versions.
+
+        A package whose SHA-256 is known is lacking, too, if what is there under its name and
+        version is, or may be, another file.
+        """
+        there = self._named(packages)
         known = self._binaries(p.name for p in packages)
-        return tuple(p for p in packages if p not in map(_package, known[p.name]))
+        return tuple(
+            wanted
+            for wanted, found in zip(packages, there, strict=True)
+            if wanted not in map(_package, known[wanted.name])
+            or (wanted.sha256 and wanted.sha256 != found.sha256)
+        )
 
     def download(self, packages: Sequence[Package], dest: Path) -> tuple[VerifiedFile, ...]:
         """Fetch these .debs into the folder ``dest``, in their order. Raises FetchError.
@@ -260,7 +281,12 @@ class AptArchive:
 
 
 def _package(listed: Listed) -> Package:
-    return Package(name=listed.name, version=listed.version, architecture=listed.architecture)
+    return Package(
+        name=listed.name,
+        version=listed.version,
+        architecture=listed.architecture,
+        sha256=listed.files[0].sha256,
+    )
 
 
 def _deb_name(listed: Listed) -> str:

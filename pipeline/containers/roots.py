@@ -23,7 +23,7 @@ from pipeline.model import AptSource, Package, Release
 
 __all__ = ["packages_of", "remove_tree", "root_tar", "root_tree"]
 
-FORMAT = "2"
+FORMAT = "3"
 """Part of every key: to be raised when roots are made in another way."""
 
 MEMORY_NEEDED = 3 << 30
@@ -105,16 +105,20 @@ def entry_key(
     key: Sequence[Package],
     strip: bool,
 ) -> str:
-    """Return the name of a root's cache entry."""
+    """Return the name of a root's cache entry.
+
+    It is what the root is made of; whichever archive has the very same files serves.
+    """
+    known = bool(key) and all(p.sha256 for p in key)
     return digest(
         FORMAT,
         release.distro,
         release.codename,
         str(strip),
-        *sorted(f"{s.keyring.name} {s.uri}" for s in sources),
+        *(() if known else sorted(f"{s.keyring.name} {s.uri}" for s in sources)),
         *(sorted(set(packages)) if not key else ()),
         "",
-        *sorted(f"{p.name} {p.version} {p.architecture}" for p in key),
+        *sorted(f"{p.name} {p.version} {p.architecture} {p.sha256}" for p in key),
     )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -303,6 +304,16 @@ class TestBinaries:
         assert [p.name for p in apt.closure(["tool"])] == ["libbase", "tool"]
         assert apt.closure(["libbase"])[0].version == "1:2.0+x-1"
         assert [p.name for p in apt.closure(["base", "tool=1.0-1"])] == ["base", "libbase", "tool"]
+
+    def test_a_closure_says_which_files_it_means(
+        self, apt: AptArchive, archive: Archive, tmp_path: Path
+    ) -> None:
+        closure = apt.closure(["tool"])
+        sums = {f.sha256 for f in apt.download(closure, tmp_path / "debs")}
+        assert {p.sha256 for p in closure} == sums
+        assert apt.lacking(closure) == ()
+        other = replace(closure[0], sha256="0" * 64)
+        assert apt.lacking([other, *closure[1:]]) == (other,)
 
     def test_closure_of_build_dependencies(self, apt: AptArchive, made: dict[str, Path]) -> None:
         found = [p.name for p in apt.closure(["tool"], dsc=made[NEW])]

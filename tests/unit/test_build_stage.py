@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,23 @@ def test_a_root_is_kept_by_what_it_contains(names: list[str], random: object) ->
     assert of(key, True) != of(key)
     assert of([*key[1:], package(key[0].name, "2")]) != of(key)
     assert of([*key, package("another-one")]) != of(key)
+
+
+def test_a_root_of_the_same_files_is_the_same_from_any_archive() -> None:
+    one, two = (
+        AptSource(uri=uri, suites=("b",), components=("main",), keyring=Path("/k"))
+        for uri in ("http://a", "http://b")
+    )
+
+    def of(source: AptSource, *sums: str) -> str:
+        key = [replace(package(f"p{n}"), sha256=sha256) for n, sha256 in enumerate(sums)]
+        return roots.entry_key([source], RELEASE, [], key, False)
+
+    first, second = "1" * 64, "2" * 64
+    assert of(one, first, second) == of(two, first, second)
+    assert of(one, first, second) != of(two, first, first)
+    # What an index did not tell apart is not taken for the same.
+    assert of(one, first, "") != of(two, first, "")
 
 
 STATUS = """Package: a
