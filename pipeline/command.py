@@ -33,6 +33,10 @@ GRACE = 5.0
 
 Arg = str | Path
 
+# From sh 2 on a call returns the command only if asked to; sh 1, which Debian 12 has, always
+# does, and does not know the question.
+_RETURN_COMMAND = {"_return_cmd": True} if int(sh.__version__.split(".")[0]) >= 2 else {}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Completed:
@@ -223,7 +227,7 @@ def _to_the_end(
             process = start(
                 _out_bufsize=65536,
                 _err_bufsize=65536,
-                _return_cmd=True,
+                **_RETURN_COMMAND,
                 _bg=True,
                 _bg_exc=False,
                 _new_session=True,
