@@ -322,6 +322,4 @@ def run(
     parts = [f"{printable(words, cwd=cwd)}\n{what}", tail(done.stdout + done.stderr)]
     if log is not None:
         parts.append(f"The whole log: {log}")
-    raise error(
-        brief or f"{words[0]} failed", details="\n".join(p for p in parts if p), hint=hint
-    )
+    raise error(brief or f"{words[0]} failed", details="\n".join(p for p in parts if p), hint=hint)

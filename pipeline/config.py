@@ -11,25 +11,24 @@ Every key is known by name; one that is not is an error, not passed over.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
+from pipeline import tables
 from pipeline.errors import UsageError
+from pipeline.nightconfig import SECTIONS, Nightly, nightly
 
 NAME = "respin.toml"
 LIMIT = 1 << 20
 """Bytes; a longer file is none of ours."""
 
-_URI = re.compile(r"(https?|file|copy|mirror\+\w+):/[^\s'\"]+")
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.~_/-]{0,99}")
 _SUFFIX = re.compile(r"\+?[a-z]+\{n\}|[+.~a-z0-9]*[a-z]\{n\}")
 
 
@@ -67,6 +66,8 @@ class Config:
     path: Path | None = None
     archives: Archives = Archives()
     releases: Mapping[str, Derivative] = field(default_factory=dict)
+    nightly: Nightly = field(default_factory=Nightly)
+    """What [nightly], [publish] and [notify] say."""
 
 
 def load(path: Path | None = None) -> Config:
@@ -97,92 +98,52 @@ def load(path: Path | None = None) -> Config:
 
 def parse(values: Mapping[str, Any], path: Path) -> Config:
     """Make a Config of what ``path`` says. Raises UsageError."""
-    _known(values, ("archives", "release"), f"{path}")
-    archives = _table(values.get("archives", {}), f"{path}: [archives]")
+    tables.known(values, ("archives", "release", *SECTIONS), f"{path}")
+    archives = tables.table(values.get("archives", {}), f"{path}: [archives]")
     allowed = [f.name.replace("_", "-") for f in fields(Archives)]
-    _known(archives, allowed, f"{path}: [archives]")
+    tables.known(archives, allowed, f"{path}: [archives]")
     given = {
-        key.replace("-", "_"): _uri(value, f"{path}: [archives] {key}", empty=True)
+        key.replace("-", "_"): tables.uri(value, f"{path}: [archives] {key}", empty=True)
         for key, value in archives.items()
     }
-    releases = _table(values.get("release", {}), f"{path}: [release]")
+    releases = tables.table(values.get("release", {}), f"{path}: [release]")
     return Config(
         path=path,
         archives=Archives(**given),
         releases={name: _derivative(name, table, path) for name, table in releases.items()},
+        nightly=nightly(values, path),
     )
 
 
 def _derivative(name: str, value: object, path: Path) -> Derivative:
     where = f"{path}: [release.{name}]"
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,60}", name):
-        raise _wrong(where, "a release's name is lower-case letters, digits, dots and hyphens")
-    table = _table(value, where)
-    _known(table, [f.name for f in fields(Derivative) if f.name != "name"], where)
-    keyring = _text(table.get("keyring", ""), f"{where} keyring")
-    suffix = _text(table.get("suffix", ""), f"{where} suffix")
+        raise tables.wrong(
+            where, "a release's name is lower-case letters, digits, dots and hyphens"
+        )
+    table = tables.table(value, where)
+    tables.known(table, [f.name for f in fields(Derivative) if f.name != "name"], where)
+    keyring = tables.text(table.get("keyring", ""), f"{where} keyring")
+    suffix = tables.text(table.get("suffix", ""), f"{where} suffix")
     if suffix and not _SUFFIX.fullmatch(suffix):
-        raise _wrong(f"{where} suffix", 'say it as "+bpfacme{n}": {n} is the number of the rebuild')
-    kernel = _text(table.get("kernel", ""), f"{where} kernel")
-    if kernel and not _WORD.fullmatch(kernel):
-        raise _wrong(f"{where} kernel", "give the name of a package")
+        raise tables.wrong(
+            f"{where} suffix", 'say it as "+bpfacme{n}": {n} is the number of the rebuild'
+        )
+    kernel = tables.text(table.get("kernel", ""), f"{where} kernel")
+    if kernel and not tables.WORD.fullmatch(kernel):
+        raise tables.wrong(f"{where} kernel", "give the name of a package")
     frozen = table.get("frozen", False)
     if not isinstance(frozen, bool):
-        raise _wrong(f"{where} frozen", "true or false")
+        raise tables.wrong(f"{where} frozen", "true or false")
     return Derivative(
         name=name,
-        base=_text(table.get("base", ""), f"{where} base"),
-        uris=tuple(_uri(u, f"{where} uris") for u in _words(table, "uris", where)),
-        suites=_words(table, "suites", where),
-        components=_words(table, "components", where),
+        base=tables.text(table.get("base", ""), f"{where} base"),
+        uris=tuple(tables.uri(u, f"{where} uris") for u in tables.words(table, "uris", where)),
+        suites=tables.words(table, "suites", where),
+        components=tables.words(table, "components", where),
         # As written it may be relative to the file.
         keyring=(path.parent / Path(keyring).expanduser()).absolute() if keyring else None,
         kernel=kernel,
         suffix=suffix,
         frozen=frozen,
     )
-
-
-def _known(table: Mapping[str, Any], allowed: Iterable[str], where: str) -> None:
-    names = list(allowed)
-    for key in table:
-        if key not in names:
-            near = difflib.get_close_matches(key, names, n=1, cutoff=0.0)[0]
-            raise UsageError(
-                f"{where}: there is no key {key[:80]!r}",
-                details=f"The keys are {', '.join(names)}.",
-                hint=f"did you mean {near!r}?",
-            )
-
-
-def _wrong(where: str, hint: str) -> UsageError:
-    return UsageError(f"{where} is not as it must be", hint=hint)
-
-
-def _table(value: object, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise _wrong(where, "it is a table")
-    return value
-
-
-def _text(value: object, where: str) -> str:
-    if not isinstance(value, str) or len(value) > 1000 or not value.isprintable():
-        raise _wrong(where, "it is a text in one line")
-    return value
-
-
-def _uri(value: object, where: str, *, empty: bool = False) -> str:
-    text = _text(value, where).rstrip("/")
-    if not (empty and not text) and not _URI.fullmatch(text):
-        raise _wrong(where, "it is an address such as http://mirror.example.org/debian")
-    return text
-
-
-def _words(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
-    value = table.get(key, [])
-    if not isinstance(value, list) or len(value) > 100:
-        raise _wrong(f"{where} {key}", "it is a list of texts")
-    words = tuple(_text(v, f"{where} {key}") for v in value)
-    if key != "uris" and not all(_WORD.fullmatch(w) and ".." not in w for w in words):
-        raise _wrong(f"{where} {key}", "each is a word, as in sources.list(5)")
-    return words

@@ -50,6 +50,8 @@ class Known:
     released: date | None
     ends: tuple[tuple[Support, date], ...]
     """Each phase of support with its last day, in order."""
+    long_term: bool = False
+    """Ubuntu calls it an LTS release."""
 
     def support(self, on: date) -> Support:
         """Return the phase that the release is in on a day."""
@@ -102,6 +104,7 @@ def _known(distro: str, row: dict[str, str]) -> Known:
         ),
         released=day("release"),
         ends=tuple((phase, last) for phase, last in phases if last),
+        long_term=" LTS" in (row["version"] or ""),
     )
 
 

@@ -146,6 +146,8 @@ class Patched:
     source: Source
     version: str
     dsc: Path
+    sha256: str
+    """Of the .dsc, which has those of its files."""
     patches: tuple[Path, ...]
     """The quilt patches alone, in series order, one per fix."""
     fixes: tuple[str, ...]

@@ -19,6 +19,7 @@ from pathlib import Path
 from debian.changelog import ChangeBlock, Changelog, ChangelogParseError
 
 from pipeline import coccinelle, command, versions
+from pipeline.cache import file_sha256
 from pipeline.data import data_path, render
 from pipeline.errors import PatchError
 from pipeline.fixes import Fix
@@ -217,6 +218,7 @@ def patch(
         source=source,
         version=version,
         dsc=dest / dsc.name,
+        sha256=file_sha256(dest / dsc.name),
         patches=tuple(dest / "patches" / name for name in texts),
         fixes=tuple(fix.name for fix in fixes),
         epoch=int(date.timestamp()),

@@ -1,0 +1,227 @@
+"""A suite's signed index of source packages, as the watch keeps it from night to night.
+
+InRelease is asked for conditionally; only when it has changed, and says that Sources has,
+Sources is fetched. apt is not started: a night in which nothing is new takes one "not
+modified" per suite. What is found here only says that there is something to do: the run
+then fetches and verifies by apt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+from debian import deb822
+
+from pipeline.archives import compressed, control, openpgp
+from pipeline.archives.conditional import Mirrors, Validators
+from pipeline.cache import digest
+from pipeline.errors import FetchError, UsageError
+from pipeline.model import AptSource
+
+RELEASE_LIMIT = 16 << 20
+SOURCES_LIMIT = 256 << 20
+"""Bytes, also unpacked; Debian's has 50 MB."""
+
+_FORMS = (".xz", ".gz", ".bz2", "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sighting:
+    """A version of the source package in a suite."""
+
+    version: str
+    dsc: str
+    """The SHA-256 of its .dsc: one version may have been there twice with other contents."""
+    suite: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteIndex:
+    """What one suite at one archive listed, when it was last read."""
+
+    site: str
+    suite: str
+    validators: Validators
+    keys: str
+    """A digest of the keyrings that it was verified with."""
+    date: datetime
+    valid_until: datetime | None
+    sources: tuple[str, ...]
+    """SHA-256 of its Sources files, one for each component."""
+    sightings: tuple[Sighting, ...]
+
+
+def keys_digest(source: AptSource) -> str:
+    """Return a digest of the keyrings of an archive. Raises UsageError if one cannot be read."""
+    try:
+        return digest(*(path.read_bytes() for path in (source.keyring, *source.also)))
+    except OSError as e:
+        raise UsageError(
+            f"the keyring {e.filename} cannot be read: {e.strerror}", hint="name it in respin.toml"
+        ) from e
+
+
+class Reader:
+    """Reads the suites of one archive."""
+
+    def __init__(self, mirrors: Mirrors, source: AptSource, package: str, now: datetime) -> None:
+        self._mirrors, self._source, self._package, self._now = mirrors, source, package, now
+
+    def read(self, suite: str, known: SuiteIndex | None) -> SuiteIndex | None:
+        """Return the suite's index, ``known`` itself if nothing has changed; None: no such suite.
+
+        Raises FetchError for what cannot be had or verified, has expired, or is older than
+        what is known. A suite that was there before has to be there.
+        """
+        source = self._source
+        keys = keys_digest(source)
+        if known and known.keys != keys:
+            known = replace(known, validators=Validators())  # verified by other keys
+        url = f"{source.uri.rstrip('/')}/dists/{suite}/InRelease"
+        answer = self._mirrors.get(
+            url, limit=RELEASE_LIMIT, have=known.validators if known else None
+        )
+        if answer.missing:
+            if known:
+                raise FetchError(
+                    f"{suite} is gone from {source.uri}",
+                    details=url,
+                    hint="has it come to its end? Then take it out of respin.toml",
+                )
+            return None
+        if answer.same:
+            assert known is not None
+            self._check_valid(known)
+            return known
+        text = self._signed_text(answer.body, suite)
+        fresh = self._index(text, suite, keys, answer.validators)
+        if known and fresh.date < known.date:
+            raise FetchError(
+                f"the index of {suite} at {source.uri} went back in time",
+                details=f"it is of {fresh.date:%F %T}, and was of {known.date:%F %T} before",
+                hint="the mirror is behind, or somebody replays an old index; use another mirror",
+            )
+        self._check_valid(fresh)
+        if known and fresh.sources == known.sources:
+            return replace(fresh, sightings=known.sightings)
+        return replace(fresh, sightings=tuple(self._sightings(text, suite)))
+
+    def _check_valid(self, index: SuiteIndex) -> None:
+        if index.valid_until and index.valid_until < self._now and not self._source.frozen:
+            raise FetchError(
+                f"the index of {index.suite} at {index.site} has expired",
+                details=f"it was valid until {index.valid_until:%F %T} UTC",
+                hint="the mirror is behind; use another one, or wait for it",
+            )
+
+    def _signed_text(self, body: bytes, suite: str) -> str:
+        """Return what the signature covers, and nothing around it."""
+        source = self._source
+        signed = openpgp.check(body, source.keyring, *source.also, frozen=source.frozen)
+        if not signed.signers:
+            raise FetchError(
+                f"the index of {suite} at {source.uri} is not signed by a key of {source.keyring}",
+                details="its signature is bad" if signed.bad else "",
+                hint="if the archive has a new key, install the new keyring",
+            )
+        return signed.content.decode("utf-8", "replace")
+
+    def _index(self, text: str, suite: str, keys: str, validators: Validators) -> SuiteIndex:
+        return SuiteIndex(
+            site=self._source.uri,
+            suite=suite,
+            validators=validators,
+            keys=keys,
+            date=_date(text, "Date", suite) or datetime.fromtimestamp(0, UTC),
+            valid_until=_date(text, "Valid-Until", suite),
+            sources=tuple(f"{c} {_listed(text, c)[0].sha256}" for c in self._components(text)),
+            sightings=(),
+        )
+
+    def _components(self, text: str) -> Iterator[str]:
+        """Yield the components of which the index lists sources."""
+        for component in self._source.components:
+            if _listed(text, component):
+                yield component
+
+    def _sightings(self, text: str, suite: str) -> Iterator[Sighting]:
+        by_hash = re.search(r"^Acquire-By-Hash: yes$", text, re.MULTILINE) is not None
+        for component in self._components(text):
+            want = _listed(text, component)[0]
+            folder = f"{self._source.uri.rstrip('/')}/dists/{suite}"
+            urls = [f"{folder}/{want.name}"]
+            if by_hash:
+                urls.insert(0, f"{folder}/{component}/source/by-hash/SHA256/{want.sha256}")
+            yield from self._paragraphs(self._fetch(urls, want, suite), want, suite)
+
+    def _fetch(self, urls: list[str], want: control.Listed, suite: str) -> bytes:
+        for url in urls:
+            answer = self._mirrors.get(url, limit=want.size)
+            if answer.missing:
+                continue
+            found = hashlib.sha256(answer.body).hexdigest()
+            if (len(answer.body), found) != (want.size, want.sha256):
+                raise FetchError(
+                    f"{want.name} of {suite} is not the file that its InRelease lists",
+                    details=f"{url}\nlisted: {want.sha256}\nfound:  {found}",
+                    hint="the mirror is in the middle of an update; it is asked again next time",
+                )
+            return answer.body
+        raise FetchError(
+            f"{want.name} of {suite} is not there, though its InRelease lists it",
+            details="\n".join(urls),
+            hint="the mirror is in the middle of an update; it is asked again next time",
+        )
+
+    def _paragraphs(self, data: bytes, want: control.Listed, suite: str) -> Iterator[Sighting]:
+        """Yield what a Sources file says of the package."""
+        with tempfile.NamedTemporaryFile(prefix="respin-sources-") as f:
+            f.write(data)
+            f.flush()
+            form = Path(want.name).suffix
+            plain = b"".join(compressed.pieces(Path(f.name), form, SOURCES_LIMIT))
+        line = f"\nPackage: {self._package}\n".encode()
+        text, at = b"\n" + plain, 0
+        while (at := text.find(line, at)) >= 0:
+            begin, end = text.rfind(b"\n\n", 0, at), text.find(b"\n\n", at)
+            raw = text[max(begin, 0) : end if end >= 0 else None].strip(b"\n")
+            yield self._sighting(deb822.Sources(raw.decode("utf-8", "replace")), suite)
+            at += 1
+
+    def _sighting(self, fields: deb822.Sources, suite: str) -> Sighting:
+        version = str(fields.get("Version", ""))
+        where = f"Sources of {suite} at {self._source.uri}"
+        files = control.listed(fields.get("Checksums-Sha256"), where)
+        dsc = [f.sha256 for f in files if f.name.endswith(".dsc")]
+        if not control.version_text(version) or len(dsc) != 1:
+            raise FetchError(f"{where}: the entry of {self._package} is malformed")
+        return Sighting(version=version, dsc=dsc[0], suite=suite)
+
+
+def _listed(text: str, component: str) -> list[control.Listed]:
+    """Return how a Release lists a component's Sources, best compression first."""
+    sums = text.partition("\nSHA256:")[2]
+    found = []
+    for form in _FORMS:
+        name = f"{component}/source/Sources{form}"
+        match = re.search(rf"^ ([0-9a-f]{{64}}) +(\d+) {re.escape(name)}$", sums, re.MULTILINE)
+        if match and int(match[2]) <= SOURCES_LIMIT:
+            found.append(control.Listed(name=name, size=int(match[2]), sha256=match[1]))
+    return found
+
+
+def _date(text: str, field: str, suite: str) -> datetime | None:
+    match = re.search(rf"^{field}: (.*)$", text, re.MULTILINE)
+    if not match:
+        return None
+    try:
+        return parsedate_to_datetime(match[1].strip()).astimezone(UTC)
+    except ValueError as e:
+        raise FetchError(f"the index of {suite} has no sound {field}: {match[1]!r}") from e

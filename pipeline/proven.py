@@ -1,0 +1,115 @@
+"""What a run folder proves: read back from its report, every file held against its hash."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.archives import control
+from pipeline.cache import file_sha256
+from pipeline.errors import FetchError, PublishError
+from pipeline.runfolder import REPORT
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A file that is published."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proven:
+    """A version of ours that was built and proven, with the files to publish."""
+
+    version: str
+    base: str
+    """The distro's version that it was made from."""
+    dsc: str
+    """The SHA-256 of the distro's .dsc."""
+    codename: str
+    distro: str
+    number: int
+    files: tuple[File, ...]
+    """The .debs, and the source package."""
+
+
+def load(folder: Path) -> dict[str, Any]:
+    """Return the report of a run folder. Raises PublishError if it is none."""
+    try:
+        report = json.loads((folder / REPORT).read_text("utf-8"))
+    except (OSError, ValueError) as e:
+        raise PublishError(
+            f"{folder} is not a run's folder", details=str(e), hint="give the --out of a run"
+        ) from e
+    if not isinstance(report, dict) or report.get("tool") != "iproute2-respin":
+        raise PublishError(f"{folder} is not a run's folder", hint="give the --out of a run")
+    return report
+
+
+def proven(folder: Path, report_sha256: str = "") -> Proven:
+    """Return what a run folder has to publish.
+
+    ``report_sha256``, if given, is what the report was when the run ended. Raises PublishError
+    if the run built nothing, proved nothing, or a file is not the one that it made.
+    """
+    if report_sha256 and file_sha256(folder / REPORT) != report_sha256:
+        raise PublishError(f"{folder / REPORT} has changed since the run", hint="run it again")
+    report = load(folder)
+    try:
+        return _proven(folder, report)
+    except (KeyError, TypeError, OSError) as e:
+        raise PublishError(
+            f"{folder} is not whole", details=f"{type(e).__name__}: {e}", hint="run it again"
+        ) from e
+
+
+def _proven(folder: Path, report: dict[str, Any]) -> Proven:
+    if report["outcome"] != "fixed":
+        raise PublishError(
+            f"{folder} has nothing to publish: its outcome is {report['outcome']}",
+            hint="only what was built and proven is published: respin run",
+        )
+    cells = [c for row in report["smoke"]["cases"] for c in (row["before"], row["after"]) if c]
+    if not cells or not all(c["ok"] for c in cells):
+        raise PublishError(f"the smoke test in {folder} proves nothing", hint="run it again")
+    patched, source = report["patched"], report["source"]
+    files = [
+        File(path=folder / deb["path"], sha256=deb["sha256"])
+        for deb in report["built"]["debs"]
+        if deb["path"].endswith(".deb")
+    ]
+    dsc = folder / patched["dsc"]
+    files.append(File(path=dsc, sha256=patched["sha256"]))
+    for file in files:
+        _check(folder, file.path, file.sha256)
+    fields = control.parse(dsc.read_bytes(), str(dsc))
+    for listed in fields.files:
+        try:
+            control.check_file(dsc.parent / listed.name, listed, dsc.name)
+        except FetchError as e:
+            raise PublishError(e.brief, details=e.details, hint="run it again") from e
+        files.append(File(path=dsc.parent / listed.name, sha256=listed.sha256))
+    if fields.version != patched["version"] or report["built"]["version"] != patched["version"]:
+        raise PublishError(f"{folder} holds two versions", hint="run it again")
+    return Proven(
+        version=patched["version"],
+        base=source["version"],
+        dsc=source["files"][0]["sha256"],
+        codename=source["release"]["codename"],
+        distro=source["release"]["distro"],
+        number=json.loads((folder / "respin.lock").read_text())["number"],
+        files=tuple(files),
+    )
+
+
+def _check(folder: Path, path: Path, sha256: str) -> None:
+    inside = path.resolve().is_relative_to(folder.resolve())
+    if not inside or not path.is_file() or file_sha256(path) != sha256:
+        raise PublishError(
+            f"{path} is not the file that this run made",
+            hint="run it again; nothing of it was published",
+        )

@@ -1,0 +1,99 @@
+"""What is watched: each release, and its backports apart, since a fleet may use either."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from pipeline import distroinfo, releases
+from pipeline.config import Config
+from pipeline.distroinfo import Known, Support
+from pipeline.errors import UsageError
+from pipeline.model import Release
+from pipeline.releases import USUAL, Pocket
+
+LIVING = {
+    "debian:supported": ("debian", (Support.SUPPORTED, Support.LTS), False),
+    "ubuntu:supported": ("ubuntu", (Support.SUPPORTED,), False),
+    "ubuntu:lts": ("ubuntu", (Support.SUPPORTED,), True),
+}
+"""Name -> distro, phases of support, long-term releases only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One repository of ours, and the pockets of the distro that it follows."""
+
+    name: str
+    """``bookworm``, ``bookworm-backports``: also the name of its repository and suite."""
+    release: Release
+    pockets: tuple[Pocket, ...]
+    """Where its versions come from."""
+
+    def pocket(self, suite: str) -> str:
+        """Return the pocket that a suite is; of a derivative's own suites, their name."""
+        for pocket in Pocket:
+            if releases.suite(self.release, pocket) == suite:
+                return pocket.value
+        return suite
+
+    def follows(self, suite: str) -> bool:
+        """Tell whether the versions in a suite are this target's."""
+        backports = suite == releases.suite(self.release, Pocket.BACKPORTS)
+        return backports == (self.pockets == (Pocket.BACKPORTS,))
+
+    def asked(self) -> tuple[Pocket, ...]:
+        """Return the pockets that a run has to name: none where they are the usual ones."""
+        return () if set(self.pockets) == set(USUAL) else self.pockets
+
+
+def targets(
+    names: Iterable[str],
+    pockets: Sequence[str],
+    config: Config,
+    on: date,
+    known: Sequence[Known] | None = None,
+) -> tuple[Target, ...]:
+    """Return what is to be watched on a day, each once, in the order of the names.
+
+    ``known`` are the releases that there are (default: distro-info-data's). Raises UsageError
+    for a name that is none, or if there is no name.
+    """
+    found: dict[str, Release] = {}
+    for name in names:
+        for release in _expand(name, config, on, known):
+            found.setdefault(release.codename, release)
+    if not found:
+        raise UsageError(
+            "no release is watched",
+            hint='say in respin.toml, under [nightly]: releases = ["debian:supported"]',
+        )
+    chosen = tuple(p for p in Pocket if p.value in pockets)
+    usual = tuple(p for p in chosen if p is not Pocket.BACKPORTS)
+    made = []
+    for release in found.values():
+        if usual:
+            made.append(Target(name=release.codename, release=release, pockets=usual))
+        if Pocket.BACKPORTS in chosen:
+            name = f"{release.codename}-backports"
+            made.append(Target(name=name, release=release, pockets=(Pocket.BACKPORTS,)))
+    return tuple(made)
+
+
+def _expand(
+    name: str, config: Config, on: date, known: Sequence[Known] | None
+) -> tuple[Release, ...]:
+    if name not in LIVING:
+        return (releases.find(name, config=config),)
+    distro, phases, long_term = LIVING[name]
+    rows = distroinfo.known() if known is None else known
+    return tuple(
+        releases.find(row.release.codename, config=config)
+        if row.release.codename in config.releases
+        else row.release
+        for row in rows
+        if row.release.distro == distro
+        and row.support(on) in phases
+        and (row.long_term or not long_term)
+    )

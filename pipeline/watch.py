@@ -1,0 +1,83 @@
+"""Stage watch: what the distros have tonight, all releases at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+
+from pipeline.archives.conditional import AT_ONCE, Mirrors
+from pipeline.archives.signedindex import Reader, Sighting, SuiteIndex
+from pipeline.errors import FetchError, RespinError
+from pipeline.model import AptSource
+from pipeline.targets import Target
+
+Key = tuple[str, str]
+"""An archive's address, and a suite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What there is of the package for one target; after an error, only the error."""
+
+    target: Target
+    indexes: tuple[SuiteIndex, ...] = ()
+    sightings: tuple[Sighting, ...] = ()
+    error: RespinError | None = None
+
+
+def watch(
+    targets: Sequence[Target],
+    sources: Callable[[Target], Sequence[AptSource]],
+    known: Mapping[Key, SuiteIndex],
+    *,
+    package: str,
+    now: datetime,
+) -> tuple[View, ...]:
+    """Read the signed indexes of all targets' archives, conditionally; return a view of each.
+
+    ``sources`` gives a target's archives. What one archive does wrong is in that target's
+    view and touches no other.
+    """
+    mirrors = Mirrors()
+    places: dict[Target, list[tuple[AptSource, str]]] = {}
+    views: dict[Target, View] = {}
+    for target in targets:
+        try:
+            places[target] = [(s, suite) for s in sources(target) for suite in s.suites]
+        except RespinError as e:
+            views[target] = View(target=target, error=e)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        wanted = {(s, suite) for each in places.values() for s, suite in each}
+        reads = {
+            (s, suite): pool.submit(
+                Reader(mirrors, s, package, now).read, suite, known.get((s.uri, suite))
+            )
+            for s, suite in wanted
+        }
+    for target, each in places.items():
+        try:
+            read = [(place, reads[place].result()) for place in each]
+            views[target] = _view(target, read)
+        except RespinError as e:
+            views[target] = View(target=target, error=e)
+    return tuple(views[target] for target in targets)
+
+
+def _view(target: Target, read: Sequence[tuple[tuple[AptSource, str], SuiteIndex | None]]) -> View:
+    (first, release), _ = read[0]
+    had: set[str] = set()
+    indexes = []
+    for (source, suite), index in sorted(read, key=lambda each: each[0][0].fallback):
+        if index is not None and not (source.fallback and suite in had):
+            had.add(suite)
+            indexes.append(index)
+    if release not in had:
+        raise FetchError(
+            f"{first.uri} has no suite {release}", hint="check the release and its mirror"
+        )
+    found = dict.fromkeys(
+        s for index in indexes for s in index.sightings if target.follows(s.suite)
+    )
+    return View(target=target, indexes=tuple(indexes), sightings=tuple(found))
