@@ -37,7 +37,7 @@ class Check:
     mend: str = ""
     """The command that mends it, if it is not ok."""
     required: bool = True
-    """Without it the stages fail; otherwise they are only slower."""
+    """Without it a run fails; otherwise it is only slower, or `respin nightly` lacks it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +83,7 @@ def _package(need: Need) -> Check:
         ok=found is not None,
         found=found or f"{need.shown_by} is missing",
         mend="" if found else f"apt-get install {need.package}",
+        required=need.stages != ("nightly",),
     )
 
 

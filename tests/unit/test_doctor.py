@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import doctor
 
-STAGES = {"setup", "fetch", "diagnose", "patch", "build", "smoke"}
+STAGES = {"setup", "fetch", "diagnose", "patch", "build", "smoke", "nightly"}
 
 
 def test_needs_of_the_project() -> None:
