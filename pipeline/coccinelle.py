@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import command
+from pipeline.data import data_path
 from pipeline.errors import RespinError
 
 SECONDS = 120.0
@@ -47,7 +48,8 @@ def report(
 
     Raises ``error`` with ``brief`` if Coccinelle fails.
     """
-    options = ["--no-show-diff", "--sp-file", str(cocci)]
+    isomorphisms = data_path("patches", "diagnose.iso")
+    options = ["--no-show-diff", "--iso-file", str(isomorphisms), "--sp-file", str(cocci)]
     found: list[list[Match]] = [[] for _ in trees]
     for line in _batches(trees, files, options, error, brief):
         fields = line.split("\t")

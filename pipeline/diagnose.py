@@ -15,7 +15,7 @@ from pathlib import Path
 
 from debian.debian_support import Version
 
-from pipeline import coccinelle, csource
+from pipeline import coccinelle, command, csource
 from pipeline.buildinfo import build_dependency
 from pipeline.coccinelle import Match
 from pipeline.codebase import Code, read
@@ -57,16 +57,21 @@ def diagnose_all(
                 details=f"None of these files is there: {', '.join(LOADERS)}",
                 hint="name the top folder of an unpacked iproute2 source, v4.0 or later",
             )
-    codes = [Code(tree) for tree in trees]
     rows: list[list[Finding]] = [[] for _ in trees]
-    for fix in fixes:
-        brief = f"Coccinelle could not read the source for {fix.name}"
-        matches = coccinelle.report(
-            trees, fix.diagnose_cocci, fix.files, error=DiagnosisRefused, brief=brief
-        )
-        for row, code, found in zip(rows, codes, matches, strict=True):
-            row.append(_finding(code, fix, found, libraries or {}))
+    with command.threads(len(fixes) or 1) as pool:
+        reports = [pool.submit(_report, trees, fix) for fix in fixes]
+        codes = [Code(tree) for tree in trees]
+        for fix, report in zip(fixes, reports, strict=True):
+            for row, code, found in zip(rows, codes, report.result(), strict=True):
+                row.append(_finding(code, fix, found, libraries or {}))
     return [tuple(row) for row in rows]
+
+
+def _report(trees: Sequence[Path], fix: Fix) -> list[list[Match]]:
+    brief = f"Coccinelle could not read the source for {fix.name}"
+    return coccinelle.report(
+        trees, fix.diagnose_cocci, fix.files, error=DiagnosisRefused, brief=brief
+    )
 
 
 def refuse_unknown(findings: Sequence[Finding]) -> None:
