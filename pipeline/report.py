@@ -43,6 +43,8 @@ class Report:
     control: tuple[VerifiedFile, ...] = ()
     """The packages without the fix that the smoke test held ours against."""
     smoke: SmokeReport | None = None
+    archives: tuple[str, ...] = ()
+    """In words: each signed index that packages were chosen by, and what was waived of it."""
     timings: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 

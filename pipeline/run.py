@@ -52,6 +52,7 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
                     built=built,
                     control=before,
                     smoke=smoked,
+                    archives=work.archive.trust(),
                     timings=work.progress.timings,
                 )
         report.write(done, folder.path)
@@ -75,6 +76,7 @@ def patch_only(order: Order, out: Path, journal: Journal | None = None) -> Repor
                 source=source,
                 findings=findings,
                 patched=patched,
+                archives=work.archive.trust(),
                 timings=work.progress.timings,
             )
         report.write(done, folder.path)
@@ -104,6 +106,7 @@ def not_needed(work: Work, source: Source, findings: tuple[Finding, ...]) -> Rep
         findings=findings,
         control=control,
         smoke=smoked,
+        archives=work.archive.trust(),
         timings=work.progress.timings,
     )
 

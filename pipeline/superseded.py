@@ -24,20 +24,24 @@ def history(
 ) -> History | None:
     """Return the archive that keeps a release's superseded versions, or None.
 
-    None for a derivative, and where respin.toml names none. ``accepted`` are the SHA-256 of
+    None for a derivative, and where respin.toml names none. A mirror of the distro's own
+    release that respin.toml names makes no derivative of it. ``accepted`` are the SHA-256 of
     .dsc files that the user vouches for, ``keyring`` replaces the distro's own. Raises
     UsageError if the distro's keys are not on this machine.
     """
     described = config.releases.get(release.codename)
     url = config.archives.launchpad if release.distro == "ubuntu" else config.archives.snapshot
-    if not url or (described and described.uris):
+    if not url or (described and described.base and described.uris):
         return None
-    keys = (keyring,) if keyring else (releases.keyring_for(release),)
+    keys: tuple[Path, ...] = ()
+    if release.distro != "ubuntu":  # Launchpad has no signed index
+        own = keyring or (described and described.keyring) or releases.keyring_for(release)
+        keys = (own, *releases.retired_keys(release))
     service = Service(
         url=url,
         client=Client(),
         cache=cache,
-        keyrings=(*keys, *releases.retired_keys(release)),
+        keyrings=keys,
         uploaders=fetch.UPLOADERS,
         accepted=frozenset(accepted),
     )

@@ -58,6 +58,10 @@ class AptArchive:
         """What there is of the sources: those that the last update read."""
         return self._root.active or self._root.sources
 
+    def trust(self) -> tuple[str, ...]:
+        """Say of each index of binary packages why it is trusted. Raises FetchError if not."""
+        return tuple(index.trust() for index in self._indexes("Packages"))
+
     def update(self) -> None:
         """Bring the indexes up to date. Raises FetchError."""
         with self._root.locked():

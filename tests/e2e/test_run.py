@@ -15,7 +15,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from support import cli, defect, real
+from support import cli, real
 
 from pipeline import smoke
 from pipeline.data import data_path
@@ -212,35 +212,6 @@ def test_a_run_is_repeated_from_its_lock(
     again = json.loads(said.out)
     assert again["built"]["debs"] == report["built"]["debs"]
     assert again["built"]["root"] == report["built"]["root"]
-
-
-def test_stt_object(tmp_path: Path) -> None:
-    """A package with the older defect, served as a local source."""
-    dsc = defect.stt_object(tmp_path / "source")
-    said = cli.respin("run", "--dsc", dsc, "--json", "--out", tmp_path / "out", cache=CACHE)
-    assert said.status == 0, said.err
-    report = json.loads(said.out)
-    jsonschema.validate(report, SCHEMA)
-    assert report["outcome"] == "fixed"
-    verdicts = {f["fix"]: f["verdict"] for f in report["findings"]}
-    assert verdicts == {"stt-object": "needed", "libbpf-legacy-maps": "absent"}
-    assert report["patched"]["version"] == f"{defect.VERSION}+bpf1"
-    seen = cells(report)
-    assert seen["pinned-hash", "tc"] == ("refused", "loads")
-    assert seen["several-maps", "tc"] == ("refused", "loads")
-    assert seen["static-map", "tc"] == ("refused", "refused")
-    (before,) = (
-        c["before"]["output"]
-        for c in report["smoke"]["cases"]
-        if (c["case"], c["way"]) == ("pinned-hash", "tc")
-    )
-    for words in (
-        "0 maps not supported in current map section!",
-        "Error fixing up map structure, incompatible struct bpf_elf_map used?",
-        "Error fetching ELF ancillary data!",
-    ):
-        assert words in before
-    assert "libbpf" not in report["smoke"]["after"]
 
 
 def test_a_thousand_loads_in_one_batch(fixed: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:

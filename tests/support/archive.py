@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Self
+from urllib.parse import quote, unquote
 
 CUT = 100
 """Bytes that a file shows of itself before a cut connection ends."""
@@ -84,6 +85,18 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
+    def do_GET(self) -> None:
+        """Send a file, or where it is to be had."""
+        elsewhere = self._archive.elsewhere.get(unquote(self.path))
+        if elsewhere is None:
+            super().do_GET()
+            return
+        self._archive.requests.append(self.path)
+        self.send_response(302)
+        self.send_header("Location", elsewhere)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
     def copyfile(self, source: object, outputfile: object) -> None:
         """Send a file, or only its beginning."""
         self._archive.requests.append(self.path)
@@ -104,8 +117,11 @@ class Archive:
         self.cut: set[str] = set()
         self.requests: list[str] = []
         """The paths of the files that were sent, oldest first."""
+        self.elsewhere: dict[str, str] = {}
+        """Path -> address to which its request is redirected."""
         self.keyring = signer.keyring
         self._signer = signer
+        self._entries: dict[str, str] = {}
         self._suite = suite
         self._architecture = architecture
         self._suites = {suite}
@@ -149,6 +165,16 @@ class Archive:
         """Add a binary package."""
         shutil.copy(deb, self._pool(suite))
 
+    def add_entries(self, entries: str, site: str, *, suite: str | None = None) -> None:
+        """List binary packages that ``site`` has, as paragraphs of its own Packages."""
+        self._pool(suite)
+        name = suite or self._suite
+        self._entries[name] = self._entries.get(name, "") + entries
+        for line in entries.splitlines():
+            if line.startswith("Filename: "):
+                path = line.removeprefix("Filename: ")
+                self.elsewhere[f"/{path}"] = f"{site}/{quote(path, safe='/~')}"
+
     def publish(
         self,
         *,
@@ -181,6 +207,8 @@ class Archive:
         sums = []
         for name, argv in lists.items():
             plain = subprocess.run(argv, cwd=self.root, check=True, capture_output=True).stdout
+            if name.endswith("Packages"):
+                plain += self._entries.get(suite, "").encode()
             (dists / name).parent.mkdir(parents=True, exist_ok=True)
             for path, data in ((name, plain), (f"{name}.gz", gzip.compress(plain, mtime=0))):
                 (dists / path).write_bytes(data)

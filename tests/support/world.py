@@ -1,0 +1,66 @@
+"""Archives that have all that a whole run needs: a release's packages, beside sources of ours.
+
+The packages are Debian 12's. Our archive lists and signs them; a request for one of them is
+sent on to the mirror that this machine uses.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import tomllib
+from pathlib import Path
+
+from pipeline import build
+from pipeline.data import data_path
+from pipeline.model import Package
+from support import real
+from support.archive import Archive
+
+KERNEL = "linux-image-cloud-amd64"
+SHARED = ("ccache", "downloads", "guests", "kvm", "locks", "objects", "root-tars", "roots", "work")
+"""What the tests' own cache keeps; the rest names the port of a server that is gone later."""
+
+
+@functools.cache
+def packages() -> frozenset[Package]:
+    """Return what a run takes of the release: the roots of container and guest, a kernel."""
+    archive = real.archive()
+    guest = tomllib.loads(data_path("templates", "guest", "guest.toml").read_text())
+    return frozenset(
+        (
+            *archive.closure([*archive.essential(()), *build.TOOLS], dsc=real.dsc()),
+            *archive.closure([*guest["root"]["packages"], "iproute2"]),
+            *archive.closure([KERNEL]),
+        )
+    )
+
+
+def stock(archive: Archive, *suites: str) -> None:
+    """Let our archive have these packages in its suites."""
+    wanted = {(p.name, p.version) for p in packages()}
+    for index in real.archive()._indexes("Packages"):
+        entries = [
+            text
+            for text in index.path.read_text().split("\n\n")
+            if (_field(text, "Package"), _field(text, "Version")) in wanted
+        ]
+        wanted -= {(_field(text, "Package"), _field(text, "Version")) for text in entries}
+        for suite in suites:
+            text = "".join(f"{entry.strip()}\n\n" for entry in entries)
+            archive.add_entries(text, index.site, suite=suite)
+    assert not wanted, wanted
+
+
+def _field(paragraph: str, name: str) -> str:
+    found = re.search(rf"^{name}: (.*)$", paragraph, re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+def cache(folder: Path) -> Path:
+    """Return a new cache that has in common with the tests' own what does not name an archive."""
+    own = real.cache()
+    folder.mkdir()
+    for kind in SHARED:
+        (folder / kind).symlink_to(own.folder(kind))
+    return folder
