@@ -13,6 +13,7 @@ import shlex
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -173,35 +174,55 @@ class Interrupts:
 interrupts = Interrupts()
 
 
+class Limit:
+    """How long a command may take, for one whose time does not always count."""
+
+    def __init__(self, seconds: float, *, excused: Callable[[], bool] = lambda: False) -> None:
+        """Begin with ``seconds`` from now; they begin anew if it is ``excused`` at their end."""
+        self.seconds = seconds
+        self._excused = excused
+        self._at = time.monotonic() + seconds
+
+    def renew(self) -> None:
+        """Begin anew from now."""
+        self._at = time.monotonic() + self.seconds
+
+    def left(self) -> float:
+        """Return the seconds that are left, none or less if time is up."""
+        if time.monotonic() >= self._at and self._excused():
+            self.renew()
+        return self._at - time.monotonic()
+
+
 class _Deadline:
     """Ends a command when its time is up: SIGTERM, then SIGKILL."""
 
-    def __init__(self, group: int, seconds: float | None) -> None:
+    def __init__(self, group: int, limit: Limit | None) -> None:
         self.passed = False
         self._group = group
-        self._timers = [
-            threading.Timer(seconds, self._expire) if seconds is not None else None,
-            threading.Timer(seconds + GRACE, self._kill) if seconds is not None else None,
-        ]
+        self._limit = limit
+        self._over = threading.Event()
+        self._watch = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> _Deadline:
-        for timer in self._timers:
-            if timer:
-                timer.daemon = True
-                timer.start()
+        if self._limit is not None:
+            self._watch.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for timer in self._timers:
-            if timer:
-                timer.cancel()
+        self._over.set()
 
-    def _expire(self) -> None:
+    def _run(self) -> None:
+        assert self._limit is not None
+        while (left := self._limit.left()) > 0:
+            if self._over.wait(left):
+                return
+        if self._over.is_set():
+            return
         self.passed = True
         _kill(self._group, signal.SIGTERM)
-
-    def _kill(self) -> None:
-        _kill(self._group, signal.SIGKILL)
+        if not self._over.wait(GRACE):
+            _kill(self._group, signal.SIGKILL)
 
 
 def _wait(process: sh.RunningCommand) -> None:
@@ -212,13 +233,13 @@ def _wait(process: sh.RunningCommand) -> None:
 
 def _end(process: sh.RunningCommand, group: int) -> None:
     """Stop a command and all that it started: SIGTERM, then SIGKILL."""
-    with _Deadline(group, 0.0):
+    with _Deadline(group, Limit(0.0)):
         _wait(process)
     _kill(group, signal.SIGKILL)
 
 
 def _to_the_end(
-    start: Callable[..., sh.RunningCommand], timeout: float | None, *, cleanup: bool
+    start: Callable[..., sh.RunningCommand], limit: Limit | None, *, cleanup: bool
 ) -> tuple[sh.RunningCommand, bool]:
     """Start a command and wait for its end; return it, and whether it ended in time."""
     process: sh.RunningCommand | None = None
@@ -239,7 +260,7 @@ def _to_the_end(
                 _running.add(process.pid)
         if _stopping.is_set() and not cleanup:
             _kill(process.pid, signal.SIGTERM)
-        with _Deadline(process.pid, timeout) as deadline:
+        with _Deadline(process.pid, limit) as deadline:
             _wait(process)
         if deadline.passed:
             _kill(process.pid, signal.SIGKILL)  # what outlived the command itself
@@ -260,7 +281,7 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     stdin: bytes | Path | None = None,
-    timeout: float | None = None,
+    timeout: float | Limit | None = None,
     log: Path | None = None,
     check: bool = True,
     error: type[RespinError] = RespinError,
@@ -311,14 +332,17 @@ def run(
             _out=cast(IO[bytes], out),
             _err=cast(IO[bytes], err),
         )
-        process, in_time = _to_the_end(start, timeout, cleanup=cleanup)
+        limit = Limit(timeout) if isinstance(timeout, int | float) else timeout
+        process, in_time = _to_the_end(start, limit, cleanup=cleanup)
         if _stopping.is_set() and not cleanup:
             raise KeyboardInterrupt
         status = process.exit_code
         done = Completed(argv=words, status=status, stdout=out.kept(), stderr=err.kept())
     if in_time and (status == 0 or not check):
         return done
-    what = f"exit status {status}" if in_time else f"stopped after {timeout:g} s"
+    what = f"exit status {status}"
+    if not in_time and limit is not None:
+        what = f"stopped after {limit.seconds:g} s"
     parts = [f"{printable(words, cwd=cwd)}\n{what}", tail(done.stdout + done.stderr)]
     if log is not None:
         parts.append(f"The whole log: {log}")

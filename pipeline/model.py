@@ -255,6 +255,7 @@ class SmokeReport:
     """``tc -V`` after; empty where only one package was tested."""
     cases: tuple[CaseResult, ...]
     seconds: float
+    """Without those in which the guest waited for the build."""
 
     @property
     def ok(self) -> bool:

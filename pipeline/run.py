@@ -2,7 +2,8 @@
 
 ``run`` is the whole of it: fetch, diagnose, patch, build, smoke, report, one verb a line.
 The stages do not know each other; what one hands to the next is a record of model.py.
-The roots of container and guest are prepared while other stages go on.
+The roots of container and guest are prepared while other stages go on, and the guest tries
+the distro's package while ours is being built.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
     """
     with open_run(out, order.cache, keep=order.keep) as folder:
         work = Work(order, folder, Progress(journal))
-        with work.scratch(), command.threads(3) as pool:
+        with work.scratch(), command.threads(4) as pool:
             source = work.fetch()
             findings = work.diagnose(work.tree(source))
             needed = needed_fixes(order.fixes, findings)
@@ -39,17 +40,17 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
                 root = pool.submit(work.prepare_root, source)
                 control = pool.submit(work.distro_package, source)
                 patched = work.patch(source, needed)
+                built = pool.submit(work.build, root.result(), patched)
                 check = pool.submit(work.check_patched, patched)
-                built = work.build(root.result(), patched)
-                check.result()
                 before = control.result() or work.build_control(root.result(), source)
                 smoked = work.smoke(image.result(), before, built, needed)
+                check.result()
                 done = Report(
                     outcome=Outcome.FIXED,
                     source=source,
                     findings=findings,
                     patched=patched,
-                    built=built,
+                    built=built.result(),
                     control=before,
                     smoke=smoked,
                     archives=work.archive.trust(),

@@ -1,35 +1,34 @@
 """The smoke stage: the packages in a guest of the release, loading real objects.
 
-One boot: the distro's package is installed and tried, then the new one over it. What is
-proven is what the guest's kernel counted; a package's word for it is not enough.
+One boot: the distro's package is installed and tried, then the new one over it, which may
+still be in the making while the first is tried. What is proven is what the guest's kernel
+counted; a package's word for it is not enough.
 """
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import time
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 from pipeline import command, smokeplan
 from pipeline.archives.apt import AptArchive
+from pipeline.boot import Boot, boot, programs
 from pipeline.cache import Cache
 from pipeline.containers.roots import root_tar
 from pipeline.data import data_path
-from pipeline.errors import BuildError, SmokeFailed, SmokeImpossible, TestbedLost
+from pipeline.errors import BuildError, SmokeImpossible, TestbedLost
 from pipeline.judge import Row, judge, read_tc
 from pipeline.model import CaseResult, Cell, Package, SmokeReport
 from pipeline.objects import UserObject, select
 from pipeline.progress import QUIET, Stage
 from pipeline.vm import image as images
 from pipeline.vm import kernel as kernels
-from pipeline.vm import qemu, results
+from pipeline.vm import qemu
 from pipeline.vm.image import GuestImage
 from pipeline.vm.machine import Machine, machine_for
-from pipeline.vm.results import Transcript
 
 __all__ = ["GuestImage", "UserObject", "prepare", "smoke"]
 
@@ -110,7 +109,7 @@ def smoke(
     image: GuestImage,
     *,
     before: Sequence[Path],
-    after: Sequence[Path],
+    after: Sequence[Path] | Future[Sequence[Path]],
     turned: Mapping[str, Sequence[str]],
     cases: Sequence[str] | None = None,
     objects: Sequence[UserObject] = (),
@@ -121,102 +120,59 @@ def smoke(
 ) -> SmokeReport:
     """Try packages in a guest and return what was seen; a bad cell does not raise.
 
-    ``before`` are the distro's .debs, ``after`` the new ones, or none. ``turned`` are the
-    cases that the needed fixes turn, each with patterns of what the package before says as
-    it refuses. ``cases`` are names of cases (default: the default ones), ``objects`` the
-    user's own. ``seconds`` is how long the guest may take.
+    ``before`` are the distro's .debs, ``after`` the new ones, or none; if those are still to
+    come, the guest tries the distro's meanwhile. ``turned`` are the cases that the needed
+    fixes turn, each with patterns of what the package before says as it refuses. ``cases``
+    are names of cases (default: the default ones), ``objects`` the user's own. ``seconds``
+    is how long the guest may take, twice if it has to wait.
 
     Raises SmokeFailed if dpkg does not install a package, TestbedLost if the guest is lost,
-    SmokeImpossible if the test cannot be made, UsageError for a case or object that is none.
+    SmokeImpossible if the test cannot be made, UsageError for a case or object that is none,
+    and what kept the packages from coming.
     """
-    begun = time.monotonic()
     log_dir.mkdir(parents=True, exist_ok=True)
-    packages = {"before": _debs(before), "after": _debs(after)}
-    upstream = packages["before"][0][1].version
+    distro = programs(before)
     rows = [
-        *smokeplan.case_rows(select(cases), image.machine, upstream, cache, log_dir),
+        *smokeplan.case_rows(select(cases), image.machine, distro[0][1].version, cache, log_dir),
         *smokeplan.object_rows(objects),
     ]
-    debs = {p: [path for path, _ in packages[p]] for p in ("before", "after") if packages[p]}
+    coming = _coming(after) if after else None
     accel = qemu.accelerator(image.machine, image.vmlinuz, cache)
     stage.note(f"{len(rows)} cases on {image.kernel}, {accel}")
-    limit = seconds or SECONDS + sum(row.seconds for row in rows if row.batch) * len(debs)
-    said = _boot(image, rows, debs, accel=accel, seconds=limit, cache=cache, log_dir=log_dir)
-    return _report(image, rows, list(debs), said, turned, accel, begun)
+    phases = ("before", "after") if coming else ("before",)
+    limit = seconds or SECONDS + sum(row.seconds for row in rows if row.batch) * len(phases)
+    seen = boot(
+        image,
+        rows,
+        phases,
+        [path for path, _ in distro],
+        coming,
+        accel=accel,
+        seconds=limit,
+        cache=cache,
+        log_dir=log_dir,
+    )
+    return _report(image, rows, phases, seen, turned, accel)
 
 
-def _debs(paths: Sequence[Path]) -> list[tuple[Path, Package]]:
-    """Return the packages to install: those with programs, neither documents nor symbols."""
-    found = []
-    for path in paths:
-        fields = command.run(
-            ["dpkg-deb", "--show", "--showformat=${Package} ${Version} ${Architecture}", path],
-            error=SmokeFailed,
-            brief=f"{path.name} is not a package",
-        ).text.split()
-        package = Package(name=fields[0], version=fields[1], architecture=fields[2])
-        if package.architecture != "all" and not package.name.endswith(("-dbgsym", "-dbg")):
-            found.append((path, package))
-    if paths and not found:
-        raise SmokeFailed("there is no package with programs among the .debs to test")
-    return found
-
-
-def _boot(
-    image: GuestImage,
-    rows: Sequence[Row],
-    debs: Mapping[str, Sequence[Path]],
-    *,
-    accel: str,
-    seconds: float,
-    cache: Cache,
-    log_dir: Path,
-) -> Transcript:
-    """Run the guest and return what it said. Raises TestbedLost and SmokeFailed."""
-    said, console = log_dir / "guest-said.jsonl", log_dir / "guest-console.log"
-    for stale in (said, console):
-        stale.unlink(missing_ok=True)
-    init = smokeplan.init(image, rows, debs)
-    (log_dir / "guest-init").write_text(init)
-    with tempfile.TemporaryDirectory(dir=cache.folder("work"), prefix="guest-") as work:
-        initramfs = Path(work) / "initramfs"
-        shutil.copyfile(image.initramfs, initramfs)
-        with initramfs.open("ab") as out:
-            smokeplan.archive(out, init, rows, debs)
-        guest = qemu.Guest(
-            machine=image.machine,
-            kernel=image.vmlinuz,
-            initramfs=initramfs,
-            results=said,
-            console=console,
-        )
-        qemu.run(guest, accel=accel, seconds=seconds, log=log_dir / "guest-qemu.log")
-    data = said.read_bytes() if said.exists() else b""
-    transcript = results.parse(data, smokeplan.ids(rows, debs))
-    for phase in debs:
-        installed = transcript.ran.get(f"{phase}:install")
-        if installed is not None and installed.status != 0:
-            raise SmokeFailed(
-                f"dpkg in the guest did not install the package ({phase})",
-                details=installed.output,
-                hint="The guest has the dependencies of the distro's own iproute2.",
-            )
-    if not transcript.done:
-        where = "came to its end" if transcript.kernel else "started"
-        raise qemu.lost(f"the guest crashed before it {where}", console)
-    return transcript
+def _coming(after: Sequence[Path] | Future[Sequence[Path]]) -> Future[Sequence[Path]]:
+    if isinstance(after, Future):
+        return after
+    done: Future[Sequence[Path]] = Future()
+    done.set_result(after)
+    return done
 
 
 def _report(
     image: GuestImage,
     rows: Sequence[Row],
     phases: Sequence[str],
-    said: Transcript,
+    seen: Boot,
     turned: Mapping[str, Sequence[str]],
     accel: str,
-    begun: float,
 ) -> SmokeReport:
     """Return the matrix. Raises TestbedLost if the guest left something out."""
+    said = seen.said
     try:
         tcs = {phase: read_tc(said.ran[f"{phase}:version"].output) for phase in phases}
         cells: dict[str, list[Cell]] = {
@@ -249,5 +205,5 @@ def _report(
             CaseResult(case=row.case, title=row.title, way=row.way, before=b, after=a)
             for row, b, a in zip(rows, cells["before"], after, strict=True)
         ),
-        seconds=round(time.monotonic() - begun, 3),
+        seconds=round(seen.seconds, 3),
     )

@@ -107,23 +107,23 @@ def step_id(phase: str, row: int) -> str:
     return f"{phase}:{row}"
 
 
-def ids(rows: Sequence[Row], phases: Mapping[str, object]) -> set[str]:
+def ids(rows: Sequence[Row], phases: Sequence[str]) -> set[str]:
     """Return every id that the guest may use."""
     steps = {step_id(phase, i) for phase in phases for i in range(len(rows))}
     shows = {f"{step}:show" for step in steps}
     return {"links", *steps, *shows, *(f"{p}:{w}" for p in phases for w in ("install", "version"))}
 
 
-def init(image: GuestImage, rows: Sequence[Row], debs: Mapping[str, Sequence[Path]]) -> str:
+def init(image: GuestImage, rows: Sequence[Row], phases: Sequence[str]) -> str:
     """Return the guest's first process, a shell script: every step of the run written out."""
     installs = [
         {
             "phase": phase,
             "deadline": INSTALL_SECONDS,
-            "debs": " ".join(f"{HOME}/{_deb(phase, i)}" for i in range(len(paths))),
+            "folder": f"{HOME}/{phase}",
             "steps": [_step(phase, i, row, rows[i - 1]) for i, row in enumerate(rows)],
         }
-        for phase, paths in debs.items()
+        for phase in phases
     ]
     return render(
         "guest/init.sh.j2",
@@ -148,14 +148,18 @@ def _step(phase: str, i: int, row: Row, last: Row) -> Mapping[str, object]:
     }
 
 
-def _deb(phase: str, i: int) -> str:
-    return f"{phase}-{i}.deb"
+def packages(debs: Sequence[Path]) -> dict[str, Path]:
+    """Return what packages are called in the guest."""
+    return {f"{i}.deb": path for i, path in enumerate(debs)}
 
 
 def archive(
-    out: IO[bytes], script: str, rows: Sequence[Row], debs: Mapping[str, Sequence[Path]]
+    out: IO[bytes], script: str, rows: Sequence[Row], phase: str, debs: Sequence[Path]
 ) -> None:
-    """Write what a run brings to the guest, as a RAM file system to come after the base."""
+    """Write what a run brings to the guest, as a RAM file system to come after the base.
+
+    ``debs`` are the packages of the first ``phase``; those of the next are given later.
+    """
     # The base ends anywhere; each archive must begin on a multiple of four bytes.
     out.write(b"\0" * (-out.tell() % 4))
     with Initramfs(out) as guest:
@@ -165,9 +169,9 @@ def archive(
         guest.file(f"{HOME[1:]}/links", links.encode())
         reset = f"qdisc del dev {RECEIVER} clsact\nqdisc add dev {RECEIVER} clsact\n"
         guest.file(f"{HOME[1:]}/reset", reset.encode())
-        for phase, paths in debs.items():
-            for i, path in enumerate(paths):
-                guest.file(f"{HOME[1:]}/{_deb(phase, i)}", path.read_bytes())
+        guest.folder(f"{HOME[1:]}/{phase}")
+        for name, path in packages(debs).items():
+            guest.file(f"{HOME[1:]}/{phase}/{name}", path.read_bytes())
         for row in rows:
             guest.file(f"{HOME[1:]}/{row.name}.o", row.object.read_bytes())
             if row.batch:

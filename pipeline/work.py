@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -256,6 +257,7 @@ class Work:
     def build_control(self, root: BuildRoot, source: Source) -> tuple[VerifiedFile, ...]:
         """The source without our patch, built in the same root."""
         dest = self.folder.path / "control"
+        logs = self.folder.logs / "control"  # the other build may be going on
         epoch = patch.changelog_epoch(self._scratch / "tree")
         with self.progress.stage("build control") as stage:
             built = build.build(
@@ -265,7 +267,7 @@ class Work:
                 epoch,
                 dest,
                 cache=self.order.cache,
-                log_dir=self.folder.logs,
+                log_dir=logs,
                 stage=stage,
             )
         return tuple(
@@ -283,20 +285,22 @@ class Work:
         self,
         image: GuestImage,
         before: Sequence[VerifiedFile],
-        built: Built | None,
+        built: Future[Built] | None,
         needed: Sequence[Fix],
     ) -> SmokeReport:
-        """The proof: what loads before and after, on the release's own kernel."""
+        """The proof: what loads before and after, on the release's own kernel.
+
+        The distro's package is tried while the other is still being built.
+        """
         turned: dict[str, list[str]] = {}
         for fix in needed:
             for case in fix.turns:
                 turned.setdefault(case, []).extend(fix.symptoms)
-        debs = built.debs if built else ()
         with self.progress.stage("smoke") as stage:
             seen = smoke.smoke(
                 image,
                 before=[deb.path for deb in before],
-                after=[d.path for d in debs if d.path.name.startswith(f"{PACKAGE}_")],
+                after=_packages(built) if built else (),
                 turned=turned,
                 cases=self.order.cases,
                 objects=self.order.objects,
@@ -311,6 +315,22 @@ class Work:
                 hint=f"the guest's console and each command's output are in {self.folder.logs}",
             )
         return seen
+
+
+def _packages(built: Future[Built]) -> Future[Sequence[Path]]:
+    """Return the packages that will come of a build, of those the one with tc and ip."""
+    coming: Future[Sequence[Path]] = Future()
+
+    def pass_on(done: Future[Built]) -> None:
+        error = done.exception()
+        if error is not None:
+            coming.set_exception(error)
+        else:
+            debs = [deb.path for deb in done.result().debs]
+            coming.set_result([path for path in debs if path.name.startswith(f"{PACKAGE}_")])
+
+    built.add_done_callback(pass_on)
+    return coming
 
 
 def complaints(row: CaseResult) -> list[str]:

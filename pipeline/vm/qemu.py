@@ -59,6 +59,8 @@ class Guest:
     """The file that takes what the guest writes to its virtio port."""
     console: Path
     """The file that takes its console."""
+    pipe: Path | None = None
+    """The pipe (``vm/feed.py``) through which it is given files while it runs."""
 
 
 def program(machine: Machine) -> str:
@@ -112,10 +114,10 @@ def _machine(machine: Machine, accel: str) -> list[str]:
     return [*argv, "-cpu", "host" if accel == "kvm" else machine.cpu]
 
 
-def run(guest: Guest, *, accel: str, seconds: float, log: Path | None) -> None:
+def run(guest: Guest, *, accel: str, limit: float | command.Limit, log: Path | None) -> None:
     """Run a guest until it ends itself.
 
-    ``seconds`` is how long it may take, ``log`` takes QEMU's own words. Raises TestbedLost,
+    ``limit`` is how long it may take (seconds), ``log`` takes QEMU's own words. Raises TestbedLost,
     with the end of the console, if QEMU fails or time runs out; a guest that crashed ends
     like any other, and is known by what it did not say.
     """
@@ -127,8 +129,11 @@ def run(guest: Guest, *, accel: str, seconds: float, log: Path | None) -> None:
     argv += ["-chardev", f"file,id=console,path={guest.console}", "-serial", "chardev:console"]
     argv += ["-device", "virtio-serial-pci", "-chardev", f"file,id=results,path={guest.results}"]
     argv += ["-device", "virtserialport,chardev=results,name=respin.results,nr=1"]
+    if guest.pipe is not None:
+        argv += ["-chardev", f"pipe,id=files,path={guest.pipe}"]
+        argv += ["-device", "virtserialport,chardev=files,name=respin.files,nr=2"]
     try:
-        command.run(argv, timeout=seconds, log=log, error=TestbedLost)
+        command.run(argv, timeout=limit, log=log, error=TestbedLost)
     except TestbedLost as e:
         raise lost("the guest was lost", guest.console, e.details) from e
 

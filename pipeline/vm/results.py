@@ -65,6 +65,7 @@ _FIELDS: Mapping[str, Mapping[str, type]] = MappingProxyType(
         "hello": {"kernel": str},
         "ran": {"id": str, "status": int, "seconds": float, "late": bool, "output": str},
         "counted": {"id": str, "sent": int, "maps": dict},
+        "ready": {},
         "done": {},
     }
 )
@@ -75,7 +76,7 @@ def parse(data: bytes, expected: Collection[str]) -> Transcript:
 
     Raises TestbedLost at the first line that is not as it must be.
     """
-    kernel, done = "", False
+    kernel, ready, done = "", False, False
     ran: dict[str, Ran] = {}
     counted: dict[str, Counted] = {}
     lines = data.split(b"\n")
@@ -91,6 +92,10 @@ def parse(data: bytes, expected: Collection[str]) -> Transcript:
             kernel = _clean(line["kernel"], 128)
         elif kind == "done":
             done = True
+        elif kind == "ready":
+            if ready:
+                raise _refuse(raw, "a line out of turn")
+            ready = True
         else:
             target: Mapping[str, object] = ran if kind == "ran" else counted
             if line["id"] not in expected or line["id"] in target:

@@ -14,6 +14,9 @@
  *                                     send N frames on DEVICE, then read key 0 of each
  *                                     pinned map; {"kind":"counted","id":…,"sent":…,
  *                                     "maps":{NAME:…}}; -1 for a map that cannot be read
+ *   agent ready                       {"kind":"ready"}
+ *   agent take DIR                    take files from the host: a line "NAME SIZE" and the
+ *                                     content of each, then a line "end"
  *   agent unpin                       remove all that is pinned under /sys/fs/bpf
  *   agent done                        {"kind":"done"}
  *   agent off                         end the guest
@@ -43,6 +46,7 @@
 #include <unistd.h>
 
 #define PORT "/dev/vport0p1"
+#define FILES "/dev/vport0p2"
 #define BPFFS "/sys/fs/bpf"
 /* The end of an output says why a program failed; a verifier's log before it is long. */
 #define OUTPUT_MAX (16 * 1024)
@@ -310,6 +314,64 @@ static int unpin(const char *path, const struct stat *st, int type, struct FTW *
 	return 0;
 }
 
+static int do_ready(void)
+{
+	put("{\"kind\":\"ready\"}");
+	say();
+	return 0;
+}
+
+/* One line from fd, without its end; a byte at a time, for what follows is not ours. */
+static void take_line(int fd, char *text, size_t size)
+{
+	size_t n = 0;
+
+	while (read(fd, text + n, 1) == 1 && text[n] != '\n')
+		if (++n == size) {
+			errno = E2BIG;
+			die("take");
+		}
+	text[n] = '\0';
+}
+
+static void take_file(int fd, const char *path, size_t size)
+{
+	static char chunk[1 << 16];
+	int out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	if (out < 0)
+		die(path);
+	while (size) {
+		ssize_t n = read(fd, chunk, size < sizeof(chunk) ? size : sizeof(chunk));
+
+		if (n <= 0 || write(out, chunk, n) != n)
+			die(path);
+		size -= n;
+	}
+	close(out);
+}
+
+static int do_take(const char *folder)
+{
+	int fd = open(FILES, O_RDONLY | O_CLOEXEC);
+	char text[512], name[256], path[1024];
+	size_t size;
+
+	if (fd < 0)
+		die(FILES);
+	for (;;) {
+		take_line(fd, text, sizeof(text) - 1);
+		if (!strcmp(text, "end"))
+			return 0;
+		if (sscanf(text, "%255[^/ ] %zu", name, &size) != 2) {
+			errno = EINVAL;
+			die("take");
+		}
+		snprintf(path, sizeof(path), "%s/%s", folder, name);
+		take_file(fd, path, size);
+	}
+}
+
 static int do_done(void)
 {
 	put("{\"kind\":\"done\"}");
@@ -342,6 +404,10 @@ int main(int argc, char **argv)
 		return run(args) ? do_done(), do_off() : 0;
 	if (!strcmp(verb, "count") && argc >= 5)
 		return do_count(args);
+	if (!strcmp(verb, "ready") && argc == 2)
+		return do_ready();
+	if (!strcmp(verb, "take") && argc == 3)
+		return do_take(args[0]);
 	if (!strcmp(verb, "unpin") && argc == 2)
 		return nftw(BPFFS, unpin, 16, FTW_PHYS | FTW_MOUNT);
 	if (!strcmp(verb, "done") && argc == 2)

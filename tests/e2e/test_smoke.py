@@ -12,6 +12,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -19,14 +20,18 @@ from elftools.elf.elffile import ELFFile
 from support import real
 
 from pipeline import command, smoke
-from pipeline.errors import SmokeFailed, SmokeImpossible, TestbedLost
+from pipeline.data import data_path
+from pipeline.errors import BuildError, SmokeFailed, SmokeImpossible, TestbedLost
 from pipeline.model import Expect, Seen, SmokeReport
 from pipeline.objects import UserObject, compile_case, select
-from pipeline.vm import qemu
+from pipeline.vm import qemu, results
 from pipeline.vm.image import GuestImage
 from pipeline.vm.initramfs import Initramfs
 
 SYMPTOMS = [r"legacy map definitions in 'maps' section are not supported by libbpf v1\.0\+"]
+SHORT = 20.0
+"""Seconds that suffice for one package and the case btf-maps, even on a busy machine."""
+BEFORE = ("before:version", "before:0", "before:0:show")
 TURNED = {"pinned-hash": SYMPTOMS, "several-maps": SYMPTOMS}
 
 
@@ -66,7 +71,7 @@ def run(
     image: GuestImage,
     tmp_path: Path,
     before: Sequence[Path],
-    after: Sequence[Path] = (),
+    after: Sequence[Path] | Future[Sequence[Path]] = (),
     *,
     cases: Sequence[str] | None = ("btf-maps",),
     objects: Sequence[UserObject] = (),
@@ -144,6 +149,51 @@ def test_the_distros_package_twice_is_not_a_fix(
     assert (loaded.after.ok, refused.after.ok) == (True, False)
     assert (loaded.before.expected, loaded.before.seen) == (Expect.ANY, Seen.LOADS)
     assert (refused.before.ok, refused.before.seen) == (True, Seen.REFUSED)
+
+
+def test_a_build_that_fails_ends_the_guest_that_waits_for_it(
+    image: GuestImage, distro: Path, tmp_path: Path
+) -> None:
+    coming: Future[Sequence[Path]] = Future()
+    said = tmp_path / "guest-said.jsonl"
+
+    def fail() -> None:
+        while not (said.exists() and b"ready" in said.read_bytes()):
+            over.wait(0.2)
+        over.wait(SHORT)  # longer than the guest may take: it is not held against it
+        coming.set_exception(BuildError("it does not build"))
+
+    over = threading.Event()
+    builder = threading.Thread(target=fail)
+    builder.start()
+    with pytest.raises(BuildError, match="it does not build"):
+        run(image, tmp_path, [distro], coming, seconds=SHORT)
+    builder.join()
+    transcript = results.parse(said.read_bytes(), {"links", "before:install", *BEFORE})
+    assert transcript.ran["before:0"].status == 0
+    assert not transcript.done
+
+
+def test_a_guest_that_takes_nothing(image: GuestImage, distro: Path, tmp_path: Path) -> None:
+    """It says that it is ready, and is not: its time is up, some time after it was served."""
+    liar = r"""
+case $1 in
+hello) echo '{"kind":"hello","kernel":"x"}' >/dev/vport0p1 ;;
+must) echo '{"kind":"ready"}' >/dev/vport0p1; exec sleep 999 ;;
+*) exec /respin/agent2 "$@" ;;
+esac
+"""
+    folder = tmp_path / "image"
+    asleep = with_file(image, folder, "respin/agent", f"#!/bin/sh\n{liar}")
+    agent = folder / "agent"
+    command.run(
+        ["gcc", "-static", "-o", agent, data_path("templates", "guest", "agent.c")],
+        error=SmokeFailed,
+    )
+    with (folder / "initramfs").open("ab") as out, Initramfs(out) as archive:
+        archive.file("respin/agent2", agent.read_bytes(), 0o755)
+    with pytest.raises(TestbedLost, match="the guest was lost"):
+        run(asleep, tmp_path, [distro], [distro], seconds=8)
 
 
 def test_symbols_stand_in_another_order_than_maps(image: GuestImage, tmp_path: Path) -> None:

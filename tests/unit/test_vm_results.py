@@ -29,6 +29,14 @@ def test_a_whole_transcript() -> None:
     assert said.counted["a"].maps == {"counts": 7, "gone": -1}
 
 
+def test_it_is_ready_for_the_next_packages_once() -> None:
+    ready = {"kind": "ready"}
+    assert parse(lines(HELLO, RAN, ready, COUNTED, DONE), {"a"}).done
+    for out_of_turn in ((ready, HELLO), (HELLO, ready, ready), (HELLO, DONE, ready)):
+        with pytest.raises(TestbedLost, match="out of turn"):
+            parse(lines(*out_of_turn), {"a"})
+
+
 def test_a_guest_that_said_nothing_is_not_done() -> None:
     said = parse(b"", {"a"})
     assert (said.kernel, said.done, dict(said.ran)) == ("", False, {})

@@ -1,0 +1,60 @@
+"""Files for a guest that is running, through a virtio port.
+
+The guest is started while what it will test is still being built. It takes each file as a
+line, its name and its size in bytes, then its content; the line ``end`` ends them
+(``agent take``). The guest's answers never come this way.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+POLL_SECONDS = 0.2
+"""How often it is asked whether the guest is still there, while it does not read."""
+
+
+class Feed:
+    """The pipe to a guest: QEMU's chardev ``pipe`` reads from PATH.in and writes to PATH.out."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the pipe; both its ends are made in the folder of ``path``."""
+        self.path = path
+
+    def __enter__(self) -> Self:
+        """Make it."""
+        for end in ("in", "out"):
+            os.mkfifo(f"{self.path}.{end}", 0o600)
+        # To read, too: opening does not wait for QEMU, and writing never ends us by a signal.
+        self._fd = os.open(f"{self.path}.in", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        os.close(self._fd)
+
+    def give(self, files: Mapping[str, Path], *, gone: Callable[[], bool]) -> None:
+        """Give files, by their names in the guest; return when all is written, or it is gone.
+
+        ``gone`` says whether the guest has ended; what it said then tells why.
+        """
+        for name, path in files.items():
+            content = path.read_bytes()
+            self._write(f"{name} {len(content)}\n".encode() + content, gone)
+        self._write(b"end\n", gone)
+
+    def _write(self, data: bytes, gone: Callable[[], bool]) -> None:
+        rest = memoryview(data)
+        while rest and not gone():
+            _, ready, _ = select.select([], [self._fd], [], POLL_SECONDS)
+            if ready:
+                rest = rest[os.write(self._fd, rest) :]

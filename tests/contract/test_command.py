@@ -1,0 +1,42 @@
+"""Programs are started, watched and ended."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from pipeline import command
+from pipeline.errors import RespinError
+
+
+def test_a_command_is_ended_at_its_limit() -> None:
+    with pytest.raises(RespinError, match="sleep failed") as e:
+        command.run(["sleep", "60"], timeout=0.2)
+    assert "stopped after 0.2 s" in e.value.details
+
+
+def test_time_that_is_excused_does_not_count() -> None:
+    waiting = [True, True, True, False]
+    limit = command.Limit(0.1, excused=lambda: waiting.pop(0))
+    with pytest.raises(RespinError):
+        command.run(["sleep", "60"], timeout=limit)
+    assert waiting == []
+    assert command.run(["sleep", "0.5"], timeout=command.Limit(0.1, excused=lambda: True))
+
+
+def test_a_limit_begins_anew() -> None:
+    limit = command.Limit(60.0)
+    before = limit.left()
+    limit.renew()
+    assert 59.0 < before <= limit.left() <= 60.0
+
+
+def test_a_command_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "GRACE", 0.2)
+    script = "trap '' TERM; while :; do sleep 0.1; done"
+    with pytest.raises(RespinError) as e:
+        command.run(["sh", "-c", script], timeout=0.3)
+    assert "stopped after" in e.value.details
+    done = command.run(["sh", "-c", "kill -KILL $$"], check=False)
+    assert done.status == -signal.SIGKILL
