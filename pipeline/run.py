@@ -27,7 +27,7 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
     Returns the report that is in the folder. Raises the errors of the stages, and UsageError
     if ``out`` is something else than an older run; ``out`` then is as it was.
     """
-    with open_run(out, order.cache, keep=order.keep) as folder:
+    with open_run(out, order.cache, keep=order.keep, logs=order.logs) as folder:
         work = Work(order, folder, Progress(journal))
         with work.scratch(), command.threads(4) as pool:
             source = work.fetch()
@@ -63,7 +63,7 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
 
 def patch_only(order: Order, out: Path, journal: Journal | None = None) -> Report:
     """Do the first half of ``run``: leave the patched source package at ``out``."""
-    with open_run(out, order.cache, keep=order.keep) as folder:
+    with open_run(out, order.cache, keep=order.keep, logs=order.logs) as folder:
         work = Work(order, folder, Progress(journal))
         with work.scratch():
             source = work.fetch()

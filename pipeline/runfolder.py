@@ -61,8 +61,12 @@ def _is_ours(out: Path) -> bool:
 
 
 @contextlib.contextmanager
-def open_run(out: Path, cache: Cache, *, keep: bool = False) -> Iterator[RunFolder]:
+def open_run(
+    out: Path, cache: Cache, *, keep: bool = False, logs: Path | None = None
+) -> Iterator[RunFolder]:
     """Yield a folder to write into; put it in its place at the end.
+
+    The logs are written into ``logs``, by default a new folder under the cache.
 
     An older run of ours at ``out`` is replaced. If the block fails nothing is at ``out``
     that was not there before; with ``keep`` the unfinished folder stays where it is and a
@@ -71,7 +75,10 @@ def open_run(out: Path, cache: Cache, *, keep: bool = False) -> Iterator[RunFold
     check(out)
     final = out.absolute()
     final.parent.mkdir(parents=True, exist_ok=True)
-    logs = _log_folder(cache)
+    if logs is None:
+        logs = _log_folder(cache)
+    else:
+        logs.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}."))
     try:
         yield RunFolder(part, logs)

@@ -134,7 +134,10 @@ class State:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Write all of the block, or nothing."""
+        """Write all of the block, or nothing; inside another such block, with that one."""
+        if self._db.in_transaction:
+            yield
+            return
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -239,11 +242,11 @@ class State:
         """Return what was last said of each target."""
         return {row["target"]: row["value"] for row in self._db.execute("SELECT * FROM told")}
 
-    def tell(self, target: str, value: str, at: int, body: Mapping[str, Any] | None) -> None:
-        """Note what is said of a target now, and with a ``body`` put it into the outbox."""
+    def tell(self, target: str, value: str, at: int, bodies: Iterable[Mapping[str, Any]]) -> None:
+        """Note what is said of a target now, and put what is to be sent into the outbox."""
         with self.together():
             self._db.execute("INSERT OR REPLACE INTO told VALUES (?, ?)", (target, value))
-            if body is not None:
+            for body in bodies:
                 self._db.execute(
                     "INSERT INTO outbox (at, body) VALUES (?, ?)",
                     (at, json.dumps(body, ensure_ascii=False)),

@@ -82,6 +82,8 @@ class Order:
     prove: bool = False
     """Smoke-test the distro's own package where no fix is needed."""
     keep: bool = False
+    logs: Path | None = None
+    """Where the logs are written while the run goes on; None: a folder under the cache."""
 
 
 class Work:

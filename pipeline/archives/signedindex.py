@@ -190,7 +190,7 @@ class Reader:
         line = f"\nPackage: {self._package}\n".encode()
         text, at = b"\n" + plain, 0
         while (at := text.find(line, at)) >= 0:
-            begin, end = text.rfind(b"\n\n", 0, at), text.find(b"\n\n", at)
+            begin, end = text.rfind(b"\n\n", 0, at + 1), text.find(b"\n\n", at + 1)
             raw = text[max(begin, 0) : end if end >= 0 else None].strip(b"\n")
             yield self._sighting(deb822.Sources(raw.decode("utf-8", "replace")), suite)
             at += 1

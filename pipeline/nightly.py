@@ -1,0 +1,505 @@
+"""Many releases, every night: watch, run, publish, tell. READ run.py BEFORE.
+
+``nightly`` is the whole of it, one verb a line. Each step is written into the state before the
+next begins, and each can be done again: after a kill the next start goes on from there. What
+runs a source, and what time it is, are parameters.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from pipeline import nightlock, notify, plan, proven, prune, publish, releases, status, toolchain
+from pipeline import run as pipeline_run
+from pipeline import watch as watching
+from pipeline.archives import machine
+from pipeline.cache import Cache, digest, file_sha256
+from pipeline.config import Config
+from pipeline.distroinfo import Known
+from pipeline.errors import DiagnosisRefused, PublishError, RespinError
+from pipeline.fixes import Fix, all_fixes
+from pipeline.keys import Key
+from pipeline.keys import find as find_key
+from pipeline.model import AptSource
+from pipeline.nightconfig import TOOLCHAIN, Nightly
+from pipeline.plan import Kind, Step
+from pipeline.report import Outcome, Report
+from pipeline.runfolder import REPORT
+from pipeline.state import (
+    FAILED,
+    FIXED,
+    INTERRUPTED,
+    NOT_NEEDED,
+    SAME,
+    UNKNOWN,
+    RunRow,
+    State,
+    TargetState,
+)
+from pipeline.targets import Target, targets
+from pipeline.work import PACKAGE, Order
+
+PUBLIC = "public"
+RUNS = "runs"
+DETAILS = 4000
+"""Characters of an error's details that are kept."""
+
+Runner = Callable[[Order, Path], Report]
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What a night works with."""
+
+    config: Config
+    cache: Cache
+    clock: Callable[[], datetime]
+    run: Runner = pipeline_run.run
+    patch: Runner = pipeline_run.patch_only
+    known: Sequence[Known] | None = None
+    """The releases that there are; None: distro-info-data's."""
+    fixes: tuple[Fix, ...] = field(default_factory=all_fixes)
+    note: Callable[[str, str], None] = lambda target, text: None
+    """Is told what is going on."""
+
+    @property
+    def settings(self) -> Nightly:
+        """What [nightly] says."""
+        return self.config.nightly
+
+    @property
+    def folder(self) -> Path:
+        """The state folder."""
+        return self.settings.state_folder()
+
+    @property
+    def public(self) -> Path:
+        """What a web server serves."""
+        return self.folder / PUBLIC
+
+    def now(self) -> int:
+        """The time, in seconds since 1970."""
+        return int(self.clock().timestamp())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What came of a night."""
+
+    rows: tuple[status.Row, ...]
+    runs: tuple[RunRow, ...]
+    """Those that were made."""
+    published: tuple[str, ...]
+    """Targets whose repository changed."""
+    code: int
+    """The exit code: 0, or that of the first thing that went wrong tonight."""
+
+
+def nightly(world: World) -> Summary:
+    """Watch all releases, rebuild what is new, publish it, show and tell the state.
+
+    What fails for one release is recorded and holds up no other. Raises UsageError if it cannot
+    begin, LockHeld if another one is at it.
+    """
+    with (
+        nightlock.held(world.folder, "nightly", world.clock()),
+        State(world.folder, create=True) as state,
+    ):
+        night = Night(world, state)
+        night.resume()
+        night.watch()
+        for step in night.plan():
+            night.do(step)
+        night.publish()
+        night.show()
+        night.tell()
+        night.prune()
+        return night.summary()
+
+
+class Night:
+    """The steps of one night."""
+
+    def __init__(self, world: World, state: State) -> None:
+        """Look up what has to be there. Raises UsageError."""
+        self.world, self.state = world, state
+        self.key: Key = find_key(world.folder, world.settings.publish)
+        self.targets = {
+            t.name: t
+            for t in targets(
+                world.settings.releases,
+                world.settings.pockets,
+                world.config,
+                world.clock().date(),
+                world.known,
+            )
+        }
+        self.inputs = plan.inputs_of(world.fixes)
+        self._codes: list[int] = []
+        self._made: list[int] = []
+        self._published: list[str] = []
+        self._changed: set[str] = set()
+
+    def resume(self) -> None:
+        """Settle what was going on when the last night was killed."""
+        for run in self.state.runs():
+            if run.ended is not None:
+                continue
+            if (run.folder / REPORT).exists():
+                self._finished(run)
+                continue
+            shutil.rmtree(_logs(run), ignore_errors=True)
+            for part in run.folder.parent.glob(f".{run.folder.name}.*"):
+                shutil.rmtree(part, ignore_errors=True)
+            killed = [
+                r
+                for r in self.state.runs(run.target)
+                if (r.version, r.dsc, r.outcome) == (run.version, run.dsc, INTERRUPTED)
+            ]
+            if len(killed) + 1 < plan.KILLED:
+                self._end(run, outcome=INTERRUPTED, brief="killed while it ran")
+            else:
+                error = RespinError(
+                    f"killed {plan.KILLED} times while it ran", hint="is there memory enough?"
+                )
+                self._failed(run, error)
+
+    # -- watch --------------------------------------------------------------------------
+
+    def watch(self) -> None:
+        """Find out what the distros have now."""
+        known, world = self.state.indexes(), self.world
+        views = watching.watch(
+            tuple(self.targets.values()),
+            self._sources,
+            known,
+            package=PACKAGE,
+            now=world.clock(),
+        )
+        before = self.state.targets()
+        for view in views:
+            if any(known.get((i.site, i.suite)) != i for i in view.indexes):
+                self._changed.add(view.target.name)
+            with self.state.together():
+                for index in view.indexes:
+                    if known.get((index.site, index.suite)) != index:
+                        self.state.save_index(index)
+                old = before.get(view.target.name)
+                new = seen(view, old, world.now())
+                if new != old:
+                    self.state.save_target(new)
+            if view.error:
+                self._codes.append(view.error.exit_code)
+                world.note(view.target.name, view.error.brief)
+        for name, old in before.items():
+            if name not in self.targets and old.ended is None:
+                ended = dataclasses.replace(old, ended=world.now())
+                self.state.save_target(_without_problem(ended))
+
+    def _sources(self, target: Target) -> tuple[AptSource, ...]:
+        return releases.sources(
+            target.release,
+            pockets=target.pockets,
+            config=self.world.config,
+            on=self.world.clock().date(),
+        )
+
+    # -- run ----------------------------------------------------------------------------
+
+    def plan(self) -> tuple[Step, ...]:
+        """Return what is to be done tonight."""
+        steps = []
+        for name, target in self.state.targets().items():
+            if name not in self.targets or (target.problem and target.problem_code != PUBLISHING):
+                continue
+            runs = self.state.runs(name)
+            step = plan.decide(
+                target,
+                runs,
+                {**self.inputs, **self._toolchain(target, runs)},
+                highest=self.state.highest_number(name, target.version or ""),
+                now=self.world.now(),
+                rebuild_on=self.world.settings.rebuild_on,
+            )
+            if step.kind is not Kind.NOTHING:
+                steps.append(step)
+        return tuple(steps)
+
+    def _toolchain(self, target: TargetState, runs: Sequence[RunRow]) -> dict[str, str]:
+        """Return what the build dependencies are now, where that is asked for and may differ."""
+        asked = TOOLCHAIN in self.world.settings.rebuild_on and target.name in self._changed
+        last = next((r for r in reversed(runs) if r.outcome == FIXED), None)
+        if not asked or last is None or not (last.folder / REPORT).exists():
+            return {}
+        source = proven.load(last.folder)["source"]["files"][0]["path"]
+        try:
+            order = self._order(self.targets[target.name], target, last.number, None)
+            return {TOOLCHAIN: toolchain.now(order, last.folder / source)}
+        except RespinError as e:
+            self.world.note(target.name, e.brief)
+            self._codes.append(e.exit_code)
+            return {}
+
+    def _order(self, target: Target, seen: TargetState, number: int, logs: Path | None) -> Order:
+        return Order(
+            release=target.release,
+            version=seen.version,
+            pockets=target.asked(),
+            config=self.world.config,
+            fixes=self.world.fixes,
+            cache=self.world.cache,
+            number=number,
+            logs=logs,
+        )
+
+    def do(self, step: Step) -> None:
+        """Do one step of the plan, and remember what came of it."""
+        seen = self.state.targets()[step.target]
+        assert seen.version and seen.dsc
+        self.world.note(step.target, f"{seen.version}: {step.reason}")
+        run = self.state.begin_run(
+            RunRow(
+                id=0,
+                target=step.target,
+                version=seen.version,
+                dsc=seen.dsc,
+                number=step.number,
+                reason=step.reason,
+                inputs=self.inputs,
+                folder=self.world.folder / RUNS,
+                started=self.world.now(),
+            )
+        )
+        self._made.append(run.id)
+        order = self._order(self.targets[step.target], seen, step.number, _logs(run))
+        try:
+            if step.kind is Kind.PROBE and self._untouched(order, run):
+                self._end(run, outcome=SAME, brief="the change does not touch this source")
+                return
+            self.world.run(order, run.folder)
+            self._finished(run)
+        except RespinError as e:
+            self._failed(run, e)
+        except Exception as e:  # one release must not hold up the others
+            self._failed(run, RespinError(f"a bug: {e!r}", details=traceback.format_exc()))
+
+    def _untouched(self, order: Order, run: RunRow) -> bool:
+        """Tell whether our patches for a source are what they were when it was last run."""
+        good = [r for r in self.state.runs(run.target) if r.outcome in (FIXED, NOT_NEEDED)]
+        last = next((r for r in reversed(good) if r.dsc == run.dsc), None)
+        if last is None or not (last.folder / REPORT).exists():
+            return False
+        part = run.folder.with_name(f"{run.folder.name}.probe")
+        try:
+            self.world.patch(order, part)
+            return _patches(part) == _patches(last.folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+    def _finished(self, run: RunRow) -> None:
+        """Remember a run whose folder is whole."""
+        report = proven.load(run.folder)
+        if report["source"]["files"][0]["sha256"] != run.dsc:
+            shutil.rmtree(run.folder)
+            self._failed(
+                run,
+                RespinError("the archive changed while it was fetched", hint="it is tried again"),
+            )
+            return
+        built = report["outcome"] == Outcome.FIXED
+        inputs = dict(run.inputs)
+        if built:
+            inputs[TOOLCHAIN] = toolchain.key(report["built"]["root"])
+        self._end(
+            run,
+            outcome=FIXED if built else NOT_NEEDED,
+            ours=report["patched"]["version"] if built else None,
+            inputs=inputs,
+            report=file_sha256(run.folder / REPORT),
+        )
+        shutil.rmtree(_logs(run), ignore_errors=True)
+
+    def _failed(self, run: RunRow, error: RespinError) -> None:
+        """Remember why a run failed, and when it is tried again."""
+        target = self.state.targets()[run.target]
+        others = [r for r in self.state.runs(run.target) if r.id != run.id]
+        self._codes.append(error.exit_code)
+        self._end(
+            run,
+            outcome=UNKNOWN if isinstance(error, DiagnosisRefused) else FAILED,
+            code=error.exit_code,
+            brief=error.brief,
+            details=f"{error.details}\n{error.hint}".strip()[-DETAILS:],
+            retry_at=plan.retry_at(target, others, self.world.now()),
+        )
+
+    def _end(self, run: RunRow, **changes: object) -> None:
+        ended = dataclasses.replace(run, ended=self.world.now(), **changes)  # type: ignore[arg-type]
+        with self.state.together():
+            self.state.update_run(ended)
+            target = self.state.targets()[run.target]
+            if target.asked and ended.outcome != INTERRUPTED:
+                self.state.save_target(dataclasses.replace(target, asked=False))
+        if ended.outcome != SAME:
+            self.world.note(run.target, ended.brief or ended.outcome)
+
+    # -- publish ------------------------------------------------------------------------
+
+    def publish(self) -> None:
+        """Let each repository offer what it should, and nothing else."""
+        for target in self.state.targets().values():
+            runs = plan.offered(
+                target, self.state.runs(target.name), self.world.settings.publish.keep
+            )
+            problem: RespinError | None = None
+            try:
+                offers = [proven.proven(run.folder, run.report) for run in runs]
+                repository = repository_of(self.world, self.key, target.name, offers)
+                if publish.publish(repository, offers, target.versions):
+                    self._published.append(target.name)
+            except RespinError as e:
+                problem = PublishError(e.brief, details=e.details, hint=e.hint)
+                self._codes.append(problem.exit_code)
+                self.world.note(target.name, problem.brief)
+            with self.state.together():
+                for run in runs if problem is None else ():
+                    if run.published is None:
+                        self.state.update_run(dataclasses.replace(run, published=self.world.now()))
+                if problem or target.problem_code == PUBLISHING:
+                    new = with_problem(target, problem, self.world.now())
+                    self.state.save_target(new)
+
+    # -- the rest -----------------------------------------------------------------------
+
+    def rows(self) -> tuple[status.Row, ...]:
+        """Return how it stands with every target."""
+        return status.rows(self.state, self.world.settings.publish.keep, self.world.now())
+
+    def show(self) -> None:
+        """Write the status page."""
+        status.write(self.world.public, self.rows(), self.state.runs(), self.world.clock())
+
+    def tell(self) -> None:
+        """Tell those who want to know what has changed."""
+        notify.note_changes(
+            self.state, self.rows(), self.world.now(), self.world.settings.publish.url
+        )
+        for trouble in notify.send(self.state, self.world.settings.notify, self.world.now()):
+            self.world.note("notify", trouble)
+
+    def prune(self) -> None:
+        """Keep the disk bounded."""
+        if self._made:
+            keep = self.world.settings.publish.keep
+            prune.runs(self.state, self.world.folder, self.world.settings, keep, self.world.now())
+            prune.cache(self.world.cache, self.world.settings)
+
+    def summary(self) -> Summary:
+        """Return what came of it."""
+        return Summary(
+            rows=self.rows(),
+            runs=tuple(self.state.run(number) for number in self._made),
+            published=tuple(self._published),
+            code=self._codes[0] if self._codes else 0,
+        )
+
+
+PUBLISHING = PublishError.exit_code
+
+
+def seen(view: watching.View, old: TargetState | None, now: int) -> TargetState:
+    """Return what is known of a target after a look at its archive."""
+    target = view.target
+    if view.error is not None:
+        base = old or TargetState(
+            name=target.name,
+            distro=target.release.distro,
+            codename=target.release.codename,
+            version=None,
+            dsc=None,
+            pocket=None,
+            versions=(),
+            since=now,
+        )
+        return with_problem(dataclasses.replace(base, ended=None), view.error, now)
+    versions = tuple(dict.fromkeys(s.version for s in view.sightings))
+    best = plan.newest(versions)
+    top = next((s for s in view.sightings if s.version == best), None)
+    same = old is not None and top is not None and (old.version, old.dsc) == (best, top.dsc)
+    new = TargetState(
+        name=target.name,
+        distro=target.release.distro,
+        codename=target.release.codename,
+        version=best,
+        dsc=top.dsc if top else None,
+        pocket=target.pocket(top.suite) if top else None,
+        versions=versions,
+        since=old.since if old and (same or (old.version is None and best is None)) else now,
+        asked=old.asked if old else False,
+    )
+    if old and old.problem_code == PUBLISHING:  # that is for publish() to settle
+        return dataclasses.replace(
+            new,
+            problem=old.problem,
+            problem_code=old.problem_code,
+            problem_since=old.problem_since,
+        )
+    return new
+
+
+def with_problem(target: TargetState, error: RespinError | None, now: int) -> TargetState:
+    """Return a target with a problem, which began now unless it is the one it had; or without."""
+    if error is None:
+        return _without_problem(target)
+    same = target.problem_code == error.exit_code
+    return dataclasses.replace(
+        target,
+        problem=error.brief,
+        problem_code=error.exit_code,
+        problem_since=target.problem_since if same else now,
+    )
+
+
+def _without_problem(target: TargetState) -> TargetState:
+    return dataclasses.replace(target, problem=None, problem_code=None, problem_since=None)
+
+
+def repository_of(
+    world: World, key: Key, target: str, offers: Sequence[proven.Proven]
+) -> publish.Repository:
+    """Return the repository of a target that offers these."""
+    debs = {f.path.name for o in offers for f in o.files if f.path.suffix == ".deb"}
+    packages = {PACKAGE, *(name.partition("_")[0] for name in debs)}
+    return publish.Repository(
+        public=world.public,
+        target=target,
+        architecture=machine.architecture(),
+        key=key,
+        settings=world.settings.publish,
+        packages=tuple(sorted(packages)),
+    )
+
+
+def _logs(run: RunRow) -> Path:
+    """Return where the logs of a run are until it has ended well."""
+    return run.folder.with_name(f"{run.folder.name}.logs")
+
+
+def _patches(folder: Path) -> dict[str, str]:
+    """Return the patches of a run; without the date, which follows the number of the rebuild."""
+    return {
+        path.name: digest(
+            *(
+                line
+                for line in path.read_bytes().splitlines()
+                if not line.startswith(b"Last-Update:")
+            )
+        )
+        for path in (folder / "patched/patches").glob("*.patch")
+    }

@@ -1,0 +1,148 @@
+"""Those who want to know are told what changes: a new package, a failure, a recovery.
+
+What is to be said is written into the state with what was said before, in one step; then it
+is sent. So nothing is lost by a kill, and the same failure is said once. Addresses and tokens
+come from files or the environment, and never stand in an error or a log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from pipeline import command, status
+from pipeline.archives.web import AGENT
+from pipeline.errors import RespinError, UsageError
+from pipeline.nightconfig import Notifying
+from pipeline.state import Letter, State
+from pipeline.status import Row
+
+SCHEMA = 1
+TIMEOUT = 30.0
+OLDEST = 7 * 24 * 3600
+"""Seconds after which a notification that could not be sent is given up."""
+
+NEW, GONE, FAILURE, RECOVERY, END = "new-package", "withdrawn", "failure", "recovery", "ended"
+BAD = ("failed", "unknown", status.PROBLEM)
+
+
+def note_changes(state: State, rows: Sequence[Row], now: int, url: str) -> None:
+    """Put what has changed since the last time into the outbox."""
+    told = state.told()
+    for row in rows:
+        before = json.loads(told[row.target]) if row.target in told else {}
+        standing = {"bad": _bad(row), "ours": row.ours, "ended": row.outcome == status.ENDED}
+        if standing == before:
+            continue
+        events = list(_events(row, before, standing))
+        value = json.dumps(standing)
+        bodies = [_body(row, event, now, url) for event in events]
+        state.tell(row.target, value, now, bodies)
+
+
+def _bad(row: Row) -> list[Any] | None:
+    """Return by what a failure is known for the same one."""
+    if row.outcome not in BAD:
+        return None
+    return [row.outcome, row.code, row.version if row.outcome != status.PROBLEM else None]
+
+
+def _events(row: Row, before: dict[str, Any], standing: dict[str, Any]) -> Iterator[str]:
+    bad = before.get("bad")
+    if standing["bad"] and standing["bad"] != bad:
+        yield FAILURE
+    if bad and not standing["bad"] and not standing["ended"]:
+        yield RECOVERY
+    if standing["ours"] != before.get("ours"):
+        withdrawn = row.outcome == status.WITHDRAWN or standing["ours"] is None
+        yield GONE if withdrawn else NEW
+    if standing["ended"] and not before.get("ended"):
+        yield END
+
+
+def _body(row: Row, event: str, now: int, url: str) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "tool": "iproute2-respin",
+        "event": event,
+        "at": status.iso(now),
+        "target": row.target,
+        "distro": row.distro,
+        "release": row.release,
+        "pocket": row.pocket,
+        "distro_version": row.version,
+        "our_version": row.ours,
+        "outcome": row.outcome,
+        "why": row.why,
+        "code": row.code,
+        "next_retry": status.iso(row.next_retry),
+        "needs_person": row.needs_person,
+        "status": f"{url}/index.html",
+    }
+
+
+def send(state: State, settings: Notifying, now: int) -> Iterator[str]:
+    """Send what has not been sent yet; yield what could not be, in words without secrets.
+
+    That stays for the next night, for a week.
+    """
+    address = _secret(settings.webhook_file, "RESPIN_WEBHOOK")
+    token = _secret(settings.token_file, "RESPIN_WEBHOOK_TOKEN")
+    for letter in state.outbox():
+        late = now - letter.at > OLDEST
+        if letter.webhook is None:
+            trouble = _post(letter, address, token) if address else ""
+            if not trouble or late:
+                state.sent(letter, "webhook", now)
+            if trouble:
+                yield trouble
+        if letter.command is None:
+            trouble = _run(letter, settings.command) if settings.command else ""
+            if not trouble or late:
+                state.sent(letter, "command", now)
+            if trouble:
+                yield trouble
+
+
+def _secret(path: Path | None, variable: str) -> str:
+    """Return a secret: from its file, else from the environment, else nothing."""
+    if path is None:
+        return os.environ.get(variable, "").strip()
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, ValueError) as e:
+        why = e.strerror if isinstance(e, OSError) else "it is not text"
+        raise UsageError(f"{path} cannot be read: {why}", hint="see [notify] in respin.toml") from e
+
+
+def _post(letter: Letter, address: str, token: str) -> str:
+    """Post a notification; return what went wrong. The address itself may be the secret."""
+    headers = {"User-Agent": AGENT}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    try:
+        answer = requests.post(
+            address, json=letter.body, headers=headers, timeout=TIMEOUT, allow_redirects=False
+        )
+    except (requests.RequestException, ValueError, UnicodeError) as e:
+        return f"the webhook could not be reached: {type(e).__name__}"
+    return "" if answer.ok else f"the webhook answered with status {answer.status_code}"
+
+
+def _run(letter: Letter, argv: Sequence[str]) -> str:
+    """Give a notification to the user's program; return what went wrong."""
+    try:
+        done = command.run(
+            list(argv),
+            stdin=json.dumps(letter.body, ensure_ascii=False).encode(),
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except RespinError:
+        return f"the notification command {argv[0]} could not be run to its end"
+    return "" if done.status == 0 else f"the notification command ended with status {done.status}"

@@ -1,0 +1,118 @@
+"""Keep the disk bounded: old runs and the cache, by age and by size.
+
+Never what a repository offers, what is the newest of its release, or what was used within a
+day: that may be in use by another run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import plan
+from pipeline.cache import Cache
+from pipeline.containers.namespaces import remove_tree
+from pipeline.errors import RespinError
+from pipeline.nightconfig import Nightly
+from pipeline.state import State
+
+KINDS = ("roots", "root-tars", "guests", "downloads", "solutions", "objects", "partial", "apt")
+"""Of the cache. ccache keeps its own measure, logs the last few."""
+
+IN_USE = 24 * 3600
+"""Seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """Something that could be removed."""
+
+    path: Path
+    used: float
+    """When it was last used, in seconds since 1970."""
+    size: int
+    """Bytes on the disk."""
+
+
+def runs(state: State, folder: Path, settings: Nightly, keep: int, now: int) -> None:
+    """Remove the folders of old runs; what the history says of them stays."""
+    kept: set[Path] = set()
+    there: list[Entry] = []
+    for name, target in state.targets().items():
+        mine = state.runs(name)
+        kept |= {run.folder for run in plan.offered(target, mine, keep)}
+        kept |= {run.folder for run in mine if run.ended is None}
+        kept |= {run.folder for run in mine[-1:]}
+    for run in state.runs():
+        for path in (run.folder, run.folder.with_name(f"{run.folder.name}.logs")):
+            if path.exists() and run.folder not in kept:
+                there.append(Entry(path=path, used=run.ended or run.started, size=size_of(path)))
+    for entry in too_much(there, now - settings.keep_runs.total_seconds(), settings.runs_size):
+        shutil.rmtree(entry.path, ignore_errors=True)
+        number = entry.path.name.partition(".")[0]
+        shutil.rmtree(folder / "public" / "runs" / number, ignore_errors=True)
+
+
+def too_much(entries: list[Entry], oldest: float, most: int) -> Iterator[Entry]:
+    """Yield what is older than ``oldest``, and the oldest of what is beyond ``most`` bytes."""
+    total = 0
+    for entry in sorted(entries, key=lambda e: e.used, reverse=True):
+        total += entry.size
+        if entry.used < oldest or total > most:
+            yield entry
+
+
+def cache(of: Cache, settings: Nightly, clock: float | None = None) -> None:
+    """Remove what is old in the cache, or beyond its size; it can all be had again."""
+    now = time.time() if clock is None else clock
+    there = [
+        Entry(path=path, used=path.lstat().st_mtime, size=size_of(path))
+        for kind in KINDS
+        for path in (of.root / kind).glob("*")
+    ]
+    oldest = now - settings.keep_cache.total_seconds()
+    for entry in too_much(there, oldest, settings.cache_size):
+        if now - entry.used > IN_USE:
+            with _free(of, entry.path) as free:
+                if free:
+                    _remove(entry.path)
+
+
+@contextlib.contextmanager
+def _free(of: Cache, path: Path) -> Iterator[bool]:
+    """Hold the lock of an entry, if nobody else does; yield whether it is held."""
+    name = f"{path.parent.name}-{path.name[:32]}"
+    with (of.folder("locks") / name).open("w") as f:
+        try:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        # A root has files of other ids, which only its namespace can remove.
+        with contextlib.suppress(RespinError):
+            remove_tree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes that a file or a tree takes on the disk, as far as it can be read."""
+    if not path.is_dir() or path.is_symlink():
+        return path.lstat().st_blocks * 512
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(f"{folder}/{name}").st_blocks * 512
+    return total

@@ -1,0 +1,210 @@
+"""How it stands with every release: rows for the terminal and for the status page."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline import __version__, plan
+from pipeline.data import render
+from pipeline.runfolder import REPORT
+from pipeline.state import FAILED, INTERRUPTED, SAME, UNKNOWN, RunRow, State, TargetState
+
+SCHEMA = 1
+DAY = 24 * 3600
+TIMELINE = 200
+"""Runs that the page's timeline shows."""
+
+PENDING, ABSENT, ENDED, WITHDRAWN, PROBLEM = "pending", "absent", "ended", "withdrawn", "problem"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """How it stands with one target."""
+
+    target: str
+    distro: str
+    release: str
+    pocket: str | None
+    version: str | None
+    """The distro's."""
+    ours: str | None
+    """The newest that our repository offers."""
+    offered: tuple[str, ...]
+    outcome: str
+    """A run's outcome, or ``pending``, ``absent``, ``ended``, ``withdrawn``, ``problem``."""
+    since: int
+    next_retry: int | None
+    why: str
+    """What went wrong, in a sentence; empty if nothing did."""
+    code: int
+    needs_person: bool
+    run: int | None
+    """The run whose outcome this is."""
+    ours_run: int | None
+    """The run that made what is offered."""
+
+
+def rows(state: State, keep: int, now: int) -> tuple[Row, ...]:
+    """Return how it stands with every target; ``keep`` versions are offered at once."""
+    return tuple(
+        row(target, state.runs(name), keep, now) for name, target in state.targets().items()
+    )
+
+
+def row(target: TargetState, runs: Sequence[RunRow], keep: int, now: int) -> Row:
+    """Return how it stands with one target."""
+    offers = plan.offered(target, runs, keep)
+    mine = [
+        r
+        for r in runs
+        if (r.version, r.dsc) == (target.version, target.dsc)
+        and r.outcome not in (SAME, INTERRUPTED, "")
+    ]
+    last = mine[-1] if mine else None
+    outcome, since, why, code = PENDING, target.since, "", 0
+    if target.version is None:
+        outcome = ABSENT
+    if last is not None:
+        outcome, since, why, code = last.outcome, last.ended or last.started, last.brief, last.code
+        if last.withdrawn is not None:
+            outcome, since, why = WITHDRAWN, last.withdrawn, last.why
+    stuck = last is not None and last.outcome == FAILED and last.retry_at is None
+    person = stuck or outcome == UNKNOWN
+    if target.problem and target.problem_since is not None:
+        outcome, since, code = PROBLEM, target.problem_since, target.problem_code or 0
+        why = target.problem
+        person = person or now - target.problem_since >= DAY
+    if target.ended is not None:
+        outcome, since, why, person = ENDED, target.ended, "", False
+    return Row(
+        target=target.name,
+        distro=target.distro,
+        release=target.codename,
+        pocket=target.pocket,
+        version=target.version,
+        ours=offers[0].ours if offers else None,
+        offered=tuple(str(run.ours) for run in offers),
+        outcome=outcome,
+        since=since,
+        next_retry=last.retry_at if last and last.bad and outcome != ENDED else None,
+        why=why,
+        code=code,
+        needs_person=person,
+        run=last.id if last else None,
+        ours_run=offers[0].id if offers else None,
+    )
+
+
+def to_json(found: Sequence[Row]) -> dict[str, Any]:
+    """Return the JSON of ``respin status --json``; times as in RFC 3339."""
+    return {
+        "schema": SCHEMA,
+        "targets": [
+            {**asdict(r), "since": iso(r.since), "next_retry": iso(r.next_retry)} for r in found
+        ],
+    }
+
+
+def history_json(runs: Sequence[RunRow]) -> dict[str, Any]:
+    """Return the JSON of ``respin history --json``, oldest first."""
+    times = ("started", "ended", "retry_at", "published", "withdrawn")
+    listed = []
+    for run in runs:
+        values: dict[str, Any] = {**asdict(run), "folder": str(run.folder)}
+        listed.append({k: iso(v) if k in times else v for k, v in values.items()})
+    return {"schema": SCHEMA, "runs": listed}
+
+
+def iso(when: int | None) -> str | None:
+    """Return a time as in RFC 3339."""
+    return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if when else None
+
+
+# -- the page ---------------------------------------------------------------------------
+
+
+def write(public: Path, found: Sequence[Row], runs: Sequence[RunRow], now: datetime) -> None:
+    """Write index.html and status.json, each in one step, and what the page links to."""
+    public.mkdir(parents=True, exist_ok=True)
+    shown = {run.id: _show(public, run) for run in runs}
+    reports = {run.id: _report(run) for run in runs}
+    page = render(
+        "status.html.j2",
+        version=__version__,
+        now=int(now.timestamp()),
+        rows=found,
+        reports=reports,
+        links=shown,
+        runs=[r for r in reversed(runs) if r.outcome != INTERRUPTED][:TIMELINE],
+        iso=iso,
+        ago=ago,
+    )
+    _replace(public / "index.html", page)
+    _replace(public / "status.json", json.dumps(to_json(found), indent=1) + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, "utf-8")
+    part.replace(path)
+
+
+def ago(now: int, then: int) -> str:
+    """Return how long ago a time is, in words."""
+    seconds = max(0, now - then)
+    for size, word in ((DAY, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = seconds // size
+            return f"{count} {word}{'s' if count > 1 else ''}"
+    return "now"
+
+
+def _report(run: RunRow) -> dict[str, Any] | None:
+    """Return what a run's report says, if its folder is still there."""
+    try:
+        value: dict[str, Any] = json.loads((run.folder / REPORT).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value
+
+
+def _show(public: Path, run: RunRow) -> dict[str, list[str]]:
+    """Put a run's report, patches and logs where the page can link to them; return the links.
+
+    Hard links where the file system allows it: they take no room.
+    """
+    name = f"{run.id:06d}"
+    final = public / "runs" / name
+    logs = run.folder.with_name(f"{run.folder.name}.logs")
+    wanted = {"report": [run.folder / REPORT]}
+    wanted["patch"] = sorted((run.folder / "patched/patches").glob("*.patch"))
+    wanted["logs"] = sorted(p for f in (run.folder / "logs", logs) for p in f.glob("*.log"))
+    links: dict[str, list[str]] = {kind: [] for kind in wanted}
+    for kind, paths in wanted.items():
+        for path in paths:
+            if not path.is_file():
+                continue
+            target = final / path.name
+            if not target.exists():
+                final.mkdir(parents=True, exist_ok=True)
+                _link(path, target)
+            links[kind].append(f"runs/{name}/{path.name}")
+    return links
+
+
+def _link(path: Path, target: Path) -> None:
+    part = target.with_name(f".{target.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        os.link(path, part)
+    except OSError:  # another file system
+        shutil.copyfile(path, part)
+    part.chmod(0o644)
+    part.replace(target)

@@ -1,0 +1,30 @@
+"""What a package is built with: a digest of the build root's packages, then and now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pipeline import build, releases
+from pipeline.archives.apt import AptArchive
+from pipeline.cache import digest
+from pipeline.releases import USUAL
+from pipeline.work import Order
+
+
+def key(packages: Iterable[Mapping[str, str]]) -> str:
+    """Return the digest of a root's packages, as report.json lists them."""
+    return digest(*sorted(f"{p['name']} {p['version']} {p['architecture']}" for p in packages))
+
+
+def now(order: Order, dsc: Path) -> str:
+    """Return the digest of what a root for a source would hold now. Raises RespinError."""
+    sources = releases.sources(
+        order.release, pockets=order.pockets or USUAL, config=order.config, mirror=order.mirror
+    )
+    archive = AptArchive(order.release, sources, order.cache)
+    archive.update()
+    found = archive.closure([*archive.essential(()), *build.TOOLS], dsc=dsc)
+    return key(
+        {"name": p.name, "version": p.version, "architecture": p.architecture} for p in found
+    )
