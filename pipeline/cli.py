@@ -19,6 +19,7 @@ import click
 from pipeline import (
     __version__,
     catalogue,
+    clinightly,
     command,
     config,
     diagnose,
@@ -327,6 +328,10 @@ def completion(shell: str) -> None:
     if complete is None:
         raise UsageError(f"there is no completion for {shell}")
     click.echo(complete(cli, {}, "respin", "_RESPIN_COMPLETE").source())
+
+
+for _command in clinightly.COMMANDS:
+    cli.add_command(_command)
 
 
 def _was_interrupted(error: BaseException | None) -> bool:

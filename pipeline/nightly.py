@@ -172,8 +172,8 @@ class Night:
 
     # -- watch --------------------------------------------------------------------------
 
-    def watch(self) -> None:
-        """Find out what the distros have now."""
+    def watch(self, *, end_others: bool = True) -> None:
+        """Find out what the distros have now; what is not watched any more has its end."""
         known, world = self.state.indexes(), self.world
         views = watching.watch(
             tuple(self.targets.values()),
@@ -198,7 +198,7 @@ class Night:
                 self._codes.append(view.error.exit_code)
                 world.note(view.target.name, view.error.brief)
         for name, old in before.items():
-            if name not in self.targets and old.ended is None:
+            if end_others and name not in self.targets and old.ended is None:
                 ended = dataclasses.replace(old, ended=world.now())
                 self.state.save_target(_without_problem(ended))
 

@@ -32,6 +32,8 @@ HOUR = 3600
 BACKOFF = (HOUR, 6 * HOUR, 24 * HOUR, 72 * HOUR, 168 * HOUR)
 """Seconds to wait after the first, second … failure; after one more it is left until asked."""
 
+BAD = (FAILED, UNKNOWN)
+
 KILLED = 3
 """Runs of one version that may be killed before that counts as a failure."""
 
@@ -140,7 +142,7 @@ def retry_at(target: TargetState, runs: Sequence[RunRow], now: int) -> int | Non
             SAME,
         ):
             break
-        if run.outcome in (FAILED, UNKNOWN):
+        if run.outcome in BAD:
             failures += 1
             if run.reason == "asked for":
                 break

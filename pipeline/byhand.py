@@ -1,0 +1,184 @@
+"""What a person does to the state of ``respin nightly``: retry, forget, withdraw, publish.
+
+Each takes the lock of the state, so none gets between the steps of a night.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline import nightlock, plan, proven, status
+from pipeline.cache import file_sha256
+from pipeline.errors import PublishError, UsageError
+from pipeline.nightly import RUNS, Night, World
+from pipeline.proven import Proven
+from pipeline.publish import check_law
+from pipeline.runfolder import REPORT
+from pipeline.state import FIXED, RunRow, State, TargetState
+from pipeline.targets import targets
+from pipeline.toolchain import key
+
+
+@contextmanager
+def _opened(world: World, doing: str) -> Iterator[State]:
+    with (
+        nightlock.held(world.folder, doing, world.clock()),
+        State(world.folder, create=doing == "publish") as state,
+    ):
+        yield state
+
+
+def _target(state: State, name: str) -> TargetState:
+    known = state.targets()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1) or list(known)
+        raise UsageError(
+            f"no release {name!r} was ever watched", hint=f"there is {', '.join(near) or 'none'}"
+        )
+    return known[name]
+
+
+def retry(world: World, names: Sequence[str]) -> tuple[str, ...]:
+    """Let the next night run these targets whatever the state says; without names, all that fail.
+
+    Return their names. Raises UsageError for a name that is none.
+    """
+    with _opened(world, "retry") as state:
+        chosen = [_target(state, name) for name in names]
+        if not names:
+            rows = status.rows(state, world.settings.publish.keep, world.now())
+            failing = {row.target for row in rows if row.outcome in plan.BAD}
+            chosen = [t for name, t in state.targets().items() if name in failing]
+        for target in chosen:
+            if target.ended is not None:
+                raise UsageError(f"{target.name} is no longer watched", hint="see respin.toml")
+            state.save_target(dataclasses.replace(target, asked=True))
+        return tuple(target.name for target in chosen)
+
+
+def forget(world: World, name: str, version: str | None) -> int:
+    """Forget what was found out of a target, or of one version of the distro; return how many.
+
+    It counts as new then. What is offered stays: raises UsageError if nothing is left to forget.
+    """
+    with _opened(world, "forget") as state:
+        target = _target(state, name)
+        runs = state.runs(name)
+        offered = {r.id for r in plan.offered(target, runs, world.settings.publish.keep)}
+        chosen = [r for r in runs if r.id not in offered and version in (None, r.version)]
+        if not chosen:
+            raise UsageError(
+                f"there is nothing to forget of {name} {version or ''}".strip(),
+                hint="what is offered is not forgotten: respin withdraw takes it away",
+            )
+        state.forget(chosen)
+        for run in chosen:
+            shutil.rmtree(run.folder, ignore_errors=True)
+            shutil.rmtree(run.folder.with_name(f"{run.folder.name}.logs"), ignore_errors=True)
+        return len(chosen)
+
+
+def withdraw(world: World, name: str, version: str, why: str) -> str:
+    """Take a version of ours out of the repository, at once; return the one offered now, or ''.
+
+    Raises UsageError if it is not offered, PublishError if the repository could not be changed.
+    """
+    with _opened(world, "withdraw") as state:
+        target = _target(state, name)
+        night = Night(world, state)
+        chosen = [r for r in state.runs(name) if r.ours == version and r.withdrawn is None]
+        if not chosen:
+            offers = plan.offered(target, state.runs(name), world.settings.publish.keep)
+            there = ", ".join(str(run.ours) for run in offers) or "nothing"
+            raise UsageError(f"{name} does not offer {version}", hint=f"it offers {there}")
+        with state.together():
+            for run in chosen:
+                state.update_run(dataclasses.replace(run, withdrawn=world.now(), why=why))
+        _settle(night, name)
+        (row,) = (r for r in night.rows() if r.target == name)
+        return row.ours or ""
+
+
+def publish(world: World, folder: Path) -> tuple[str, str]:
+    """Publish the packages of a run folder in the repository of its release; return both names.
+
+    Its archive is looked at first, so that the version is held against what is there now.
+    Raises PublishError if it proves nothing, was changed, or its version must not be published.
+    """
+    offer = proven.proven(folder)
+    with _opened(world, "publish") as state:
+        night = Night(world, state)
+        name = offer.codename
+        if name not in night.targets:
+            (night.targets[name],) = targets(
+                [name], ("release", "updates", "security"), world.config, world.clock().date()
+            )
+        night.targets = {name: night.targets[name]}
+        night.resume()
+        night.watch(end_others=False)
+        target = state.targets()[name]
+        if target.problem:
+            raise PublishError(
+                f"the archive of {name} could not be read: {target.problem}",
+                hint="without it, the version cannot be held against what is there",
+            )
+        check_law([offer], target.versions)
+        _not_twice(state, target, offer)
+        _adopt(world, state, target, offer, folder)
+        _settle(night, name)
+        return name, offer.version
+
+
+def _not_twice(state: State, target: TargetState, offer: Proven) -> None:
+    ours = [r for r in state.runs(target.name) if r.ours == offer.version]
+    if ours:
+        raise PublishError(
+            f"{target.name} has had {offer.version} before",
+            hint=f"build it with a higher number: --number {offer.number + 1}",
+        )
+
+
+def _adopt(world: World, state: State, target: TargetState, offer: Proven, folder: Path) -> None:
+    """Copy a run folder into the state and remember it as a run of ours."""
+    report = proven.load(folder)
+    run = state.begin_run(
+        RunRow(
+            id=0,
+            target=target.name,
+            version=offer.base,
+            dsc=offer.dsc,
+            number=offer.number,
+            reason="published by hand",
+            inputs={**plan.inputs_of(world.fixes), "toolchain": key(report["built"]["root"])},
+            folder=world.folder / RUNS,
+            started=world.now(),
+        )
+    )
+    part = run.folder.with_name(f".{run.folder.name}.copy")
+    shutil.copytree(folder, part)
+    part.rename(run.folder)
+    # What was copied is held against its hashes again before it is published.
+    state.update_run(
+        dataclasses.replace(
+            run,
+            ended=world.now(),
+            outcome=FIXED,
+            ours=offer.version,
+            report=file_sha256(run.folder / REPORT),
+        )
+    )
+
+
+def _settle(night: Night, name: str) -> None:
+    """Publish one target, show and tell it. Raises PublishError if it could not be published."""
+    night.publish()
+    night.show()
+    night.tell()
+    target = night.state.targets()[name]
+    if target.problem_code == PublishError.exit_code:
+        raise PublishError(str(target.problem), hint="what clients see is as it was")

@@ -1,0 +1,276 @@
+"""The commands of the night: nightly, status, history, retry, forget, withdraw, publish, key."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline import byhand, config, handover, keys, nightly, status, terminal
+from pipeline.cache import Cache
+from pipeline.errors import UsageError
+from pipeline.nightly import Summary, World
+from pipeline.state import RunRow, State
+
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_config = click.option("--config", "path", type=_FILE, help="[default: ./respin.toml …]")
+_json = click.option("--json", "as_json", is_flag=True, help="On standard output, as JSON.")
+_cache = click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    help="[default: $RESPIN_CACHE or ~/.cache/respin]",
+)
+
+
+def _world(path: Path | None, cache: Path | None = None, **more: Any) -> World:
+    return World(
+        config=config.load(path), cache=Cache(cache), clock=lambda: datetime.now(UTC), **more
+    )
+
+
+def _state(path: Path | None) -> tuple[State, World]:
+    world = _world(path)
+    return State(world.folder), world
+
+
+@click.command(name="nightly")
+@_config
+@_cache
+@_json
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing where nothing changed.")
+@click.option("--verbose", "-v", is_flag=True, help="Say what is going on.")
+@click.pass_context
+def nightly_command(
+    context: click.Context,
+    path: Path | None,
+    cache: Path | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Watch all releases of respin.toml, rebuild what is new, publish it, show the state.
+
+    One line on standard output says what came of it. The exit code is 0, or that of the first
+    thing that went wrong tonight; what it was is on standard error.
+    """
+    said: list[str] = []
+
+    def note(target: str, text: str) -> None:
+        if verbose:
+            click.echo(f"{target}: {text}", err=True)
+        elif target == "notify":
+            said.append(f"{target}: {text}")
+
+    done = nightly.nightly(_world(path, cache, note=note))
+    if as_json:
+        values = status.to_json(done.rows)
+        values["runs"] = status.history_json(done.runs)["runs"]
+        values["published"], values["code"] = list(done.published), done.code
+        click.echo(json.dumps(values, indent=2))
+    elif not quiet or done.runs or done.published or done.code:
+        click.echo(summary(done))
+    for line in [*said, *_troubles(done)]:
+        click.echo(line, err=True)
+    context.exit(done.code)
+
+
+def summary(done: Summary) -> str:
+    """Return what came of a night, in one line."""
+    count = len([row for row in done.rows if row.outcome != status.ENDED])
+    parts = [f"{count} watched"]
+    new = {row.target: row.ours for row in done.rows if row.target in done.published and row.ours}
+    if new:
+        parts.append("offered: " + ", ".join(f"{name} {ours}" for name, ours in new.items()))
+    clear = [name for name in done.published if name not in new]
+    if clear:
+        parts.append(f"nothing to offer: {', '.join(clear)}")
+    bad = [row for row in done.rows if row.outcome in ("failed", "unknown", status.PROBLEM)]
+    if bad:
+        parts.append("wrong: " + ", ".join(f"{r.target} ({r.outcome})" for r in bad))
+    people = [row.target for row in done.rows if row.needs_person]
+    if people:
+        parts.append(f"needs a person: {', '.join(people)}")
+    if len(parts) == 1:
+        parts.append("nothing new")
+    return f"respin nightly: {'; '.join(parts)}"
+
+
+def _troubles(done: Summary) -> list[str]:
+    """Return a line for each release that is not well, where something went wrong tonight."""
+    if not done.code:
+        return []
+    return [
+        f"{r.target} {r.version or ''}: {r.why} (exit code {r.code}"
+        + (f", next try {status.iso(r.next_retry)})" if r.next_retry else ")")
+        for r in done.rows
+        if r.code
+    ]
+
+
+@click.command(name="status")
+@_config
+@_json
+def status_command(path: Path | None, as_json: bool) -> None:
+    """Say how it stands with every release."""
+    state, world = _state(path)
+    with state:
+        found = status.rows(state, world.settings.publish.keep, world.now())
+    if as_json:
+        click.echo(json.dumps(status.to_json(found), indent=2))
+        return
+    head = ("RELEASE", "POCKET", "DISTRO HAS", "WE OFFER", "OUTCOME", "SINCE", "NEXT RETRY")
+    lines = [
+        (
+            row.target,
+            row.pocket or "-",
+            row.version or "-",
+            row.ours or "-",
+            row.outcome + (" !" if row.needs_person else ""),
+            status.iso(row.since) or "-",
+            status.iso(row.next_retry) or "-",
+        )
+        for row in found
+    ]
+    for line in terminal.aligned([head, *lines]):
+        click.echo(line)
+    for row in found:
+        if row.needs_person:
+            click.echo(f"! {row.target} needs a person: {row.why}")
+
+
+@click.command(name="history")
+@_config
+@_json
+@click.argument("targets", nargs=-1, metavar="[RELEASE]…")
+def history_command(path: Path | None, as_json: bool, targets: tuple[str, ...]) -> None:
+    """List every run, why it was made and what came of it; oldest first."""
+    state, _ = _state(path)
+    with state:
+        runs = [run for run in state.runs() if not targets or run.target in targets]
+    if as_json:
+        click.echo(json.dumps(status.history_json(runs), indent=2))
+        return
+    head = ("RUN", "STARTED", "RELEASE", "VERSION", "OUTCOME", "OURS", "WHY IT WAS MADE")
+    for line in terminal.aligned([head, *map(_line, runs)]):
+        click.echo(line)
+
+
+def _line(run: RunRow) -> tuple[str, ...]:
+    outcome = run.outcome or "going on"
+    if run.withdrawn:
+        outcome = status.WITHDRAWN
+    started = status.iso(run.started) or "-"
+    return (
+        *(str(run.id), started, run.target, run.version, outcome, run.ours or "-"),
+        run.reason + (f": {run.brief}" if run.brief else ""),
+    )
+
+
+@click.command(name="retry")
+@_config
+@_json
+@click.argument("targets", nargs=-1, metavar="[RELEASE]…")
+def retry_command(path: Path | None, as_json: bool, targets: tuple[str, ...]) -> None:
+    """Let the next night run a release whatever is known of it; without a name, all that fail."""
+    asked = byhand.retry(_world(path), targets)
+    if as_json:
+        click.echo(json.dumps({"schema": status.SCHEMA, "asked": list(asked)}))
+    else:
+        click.echo(f"the next `respin nightly` runs: {', '.join(asked) or 'nothing fails'}")
+
+
+@click.command(name="forget")
+@_config
+@_json
+@click.option("--version", help="Only this version of the distro.")
+@click.argument("target", metavar="RELEASE")
+def forget_command(path: Path | None, as_json: bool, version: str | None, target: str) -> None:
+    """Forget the runs of a release, but for what is offered; it then counts as new."""
+    count = byhand.forget(_world(path), target, version)
+    if as_json:
+        click.echo(json.dumps({"schema": status.SCHEMA, "target": target, "forgotten": count}))
+    else:
+        click.echo(f"{count} run{'s' if count > 1 else ''} of {target} forgotten")
+
+
+@click.command(name="withdraw")
+@_config
+@_json
+@click.option("--why", required=True, metavar="TEXT", help="For the history and the status page.")
+@click.argument("target", metavar="RELEASE")
+@click.argument("version", metavar="VERSION")
+def withdraw_command(path: Path | None, as_json: bool, why: str, target: str, version: str) -> None:
+    """Take a VERSION of ours out of the repository at once."""
+    now = byhand.withdraw(_world(path), target, version, why)
+    if as_json:
+        click.echo(json.dumps({"schema": status.SCHEMA, "target": target, "offered": now or None}))
+        return
+    click.echo(f"{target} now offers {now or 'nothing: clients get the package of the distro'}")
+    back = f"iproute2={now}" if now else f"iproute2/{target}"
+    click.echo(f"where it is installed: apt-get install --allow-downgrades {back}")
+
+
+@click.command(name="publish")
+@_config
+@_json
+@click.option("--to", metavar="dput:HOST", help="Upload the patched source to a build farm.")
+@click.option("--key", default="", help="Signs that upload [default: as debsign finds one].")
+@click.option("--distribution", default="", help="Of that upload [default: the changelog's].")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def publish_command(
+    path: Path | None,
+    as_json: bool,
+    to: str | None,
+    key: str,
+    distribution: str,
+    folder: Path,
+) -> None:
+    """Publish a run's FOLDER: in the repository of its release, or as a source upload."""
+    if to is None:
+        if key or distribution:
+            raise UsageError("--key and --distribution are for --to dput:HOST")
+        target, version = byhand.publish(_world(path), folder)
+    else:
+        kind, _, target = to.partition(":")
+        if kind != "dput" or not target or target.startswith("-"):
+            raise UsageError(f"--to {to} is not known", hint="say --to dput:HOST")
+        version = handover.dput(folder, target, key=key, distribution=distribution)
+    if as_json:
+        values = {"schema": status.SCHEMA, "published": version, "to": to or target}
+        click.echo(json.dumps(values))
+    else:
+        click.echo(f"{version} is published: {to or target}")
+
+
+@click.group(name="key")
+def key_group() -> None:
+    """The key that signs the repository."""
+
+
+@key_group.command(name="init")
+@_config
+@_json
+def key_init(path: Path | None, as_json: bool) -> None:
+    """Make the key that signs the repository, in the state folder, without a passphrase."""
+    settings = config.load(path).nightly
+    made = keys.init(settings.state_folder(), settings.publish.origin)
+    if as_json:
+        click.echo(json.dumps({"fingerprint": made.fingerprint, "home": str(made.home)}))
+    else:
+        click.echo(made.fingerprint)
+        click.echo(f"The key is in {made.home}: keep a copy of that folder safe.", err=True)
+
+
+COMMANDS = (
+    nightly_command,
+    status_command,
+    history_command,
+    retry_command,
+    forget_command,
+    withdraw_command,
+    publish_command,
+    key_group,
+)
