@@ -19,6 +19,7 @@ import click
 from pipeline import (
     __version__,
     catalogue,
+    cliinit,
     clinightly,
     command,
     config,
@@ -330,7 +331,7 @@ def completion(shell: str) -> None:
     click.echo(complete(cli, {}, "respin", "_RESPIN_COMPLETE").source())
 
 
-for _command in clinightly.COMMANDS:
+for _command in (*clinightly.COMMANDS, cliinit.init):
     cli.add_command(_command)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -65,8 +66,9 @@ class Nightly:
     notify: Notifying = Notifying()
 
     def state_folder(self) -> Path:
-        """Return the state folder: as configured, else the user's own."""
-        return self.state or platformdirs.user_state_path("respin")
+        """Return the state folder: as configured, else $RESPIN_STATE, else the user's own."""
+        named = os.environ.get("RESPIN_STATE")
+        return self.state or Path(named or platformdirs.user_state_path("respin")).absolute()
 
 
 def nightly(values: Mapping[str, Any], path: Path) -> Nightly:

@@ -1,0 +1,99 @@
+"""What starts `respin nightly`: a systemd timer, a crontab line, a Kubernetes CronJob."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.data import render
+from pipeline.errors import UsageError
+
+SERVICE, TIMER = "respin-nightly.service", "respin-nightly.timer"
+_USER = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
+_IMAGE = re.compile(r"[a-z0-9][\w./:@-]{0,254}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How often and as whom."""
+
+    program: Path
+    """The path of respin."""
+    user: str = "respin"
+    config: Path | None = None
+    hourly: bool = False
+    """Every hour in place of every night: retries come when they are due."""
+    state: Path = Path("/var/lib/respin")
+    cache: Path = Path("/var/cache/respin")
+
+    def __post_init__(self) -> None:
+        """Refuse what would not be one word in a unit or a crontab."""
+        if not _USER.fullmatch(self.user):
+            raise UsageError(f"{self.user!r} is not the name of a user")
+        for path in (self.program, self.config, self.state, self.cache):
+            if path is not None and not re.fullmatch(r"/[\w./+-]*", str(path)):
+                raise UsageError(
+                    f"{path} cannot stand in a unit or a crontab",
+                    hint="give an absolute path of letters, digits and ._+-",
+                )
+
+
+def systemd(schedule: Schedule) -> dict[str, str]:
+    """Return the service and the timer, by file name."""
+    for path, above in ((schedule.state, "/var/lib"), (schedule.cache, "/var/cache")):
+        if not path.is_relative_to(above) or str(path) == above:
+            raise UsageError(f"{path} is not under {above}, where systemd makes it")
+    service = render(
+        "schedule/systemd.service.j2",
+        program=schedule.program,
+        config=schedule.config,
+        user=schedule.user,
+        state=schedule.state,
+        cache=schedule.cache,
+        state_name=schedule.state.relative_to("/var/lib"),
+        cache_name=schedule.cache.relative_to("/var/cache"),
+    )
+    timer = render(
+        "schedule/systemd.timer.j2",
+        every="hour" if schedule.hourly else "night",
+        calendar="hourly" if schedule.hourly else "*-*-* 01:00:00",
+        delay="30min" if schedule.hourly else "3h",
+    )
+    return {SERVICE: service, TIMER: timer}
+
+
+def cron(schedule: Schedule) -> str:
+    """Return a file for /etc/cron.d."""
+    words = ["nice", "-n", "19", "ionice", "-c", "3", str(schedule.program), "nightly", "--quiet"]
+    words += ["--config", str(schedule.config)] if schedule.config else []
+    words += ["--cache", str(schedule.cache)]
+    return render(
+        "schedule/crontab.j2",
+        minute=_minute(str(schedule.program)),
+        hour="*" if schedule.hourly else "1",
+        user=schedule.user,
+        state=schedule.state,
+        delay=1800 if schedule.hourly else 10800,
+        line=shlex.join(words),
+    )
+
+
+def kubernetes(image: str, *, hourly: bool = False) -> str:
+    """Return a CronJob with its volumes, as YAML."""
+    if not _IMAGE.fullmatch(image):
+        raise UsageError(f"{image!r} is not the name of an image")
+    return render(
+        "schedule/cronjob.yaml.j2",
+        image=image,
+        minute=_minute(image),
+        hour="*" if hourly else "1",
+        delay=1800 if hourly else 10800,
+    )
+
+
+def _minute(seed: str) -> int:
+    """Return a minute that is the same for the same installation, and another elsewhere."""
+    return hashlib.sha256(seed.encode()).digest()[0] % 60
