@@ -23,10 +23,10 @@ from debian.debian_support import Version
 from pipeline.archives.apt import AptArchive
 from pipeline.cache import Cache, file_sha256
 from pipeline.command import tail
-from pipeline.containers import Container, Share, User, roots
+from pipeline.containers import Container, Share, User
 from pipeline.containers.base import copy_in, copy_out
+from pipeline.containers.engines import Engine, Kind, Root, Wanted, choose
 from pipeline.containers.namespaces import own_folder
-from pipeline.containers.unshare import Unshare
 from pipeline.errors import BuildError
 from pipeline.model import Artifact, Built, Package, Release
 from pipeline.progress import Stage
@@ -47,9 +47,19 @@ LOG_LINES = 40
 class BuildRoot:
     """A root in which a source can be built."""
 
-    tree: Path
     release: Release
-    packages: tuple[Package, ...]
+    root: Root
+
+    @property
+    def packages(self) -> tuple[Package, ...]:
+        """What it contains."""
+        return self.root.packages
+
+    @property
+    def tree(self) -> Path:
+        """Where it lies, if it is a tree of the cache."""
+        assert self.root.tree is not None, "only unshare's roots are trees"
+        return self.root.tree
 
     @property
     def architecture(self) -> str:
@@ -65,27 +75,36 @@ def prepare(
     log_dir: Path,
     stage: Stage,
     exact: Sequence[Package] = (),
+    engine: Engine | None = None,
 ) -> BuildRoot:
     """Return the root for a source: its build dependencies installed, from the cache if there.
 
-    ``exact`` are the very packages that it is to hold, in place of what apt resolves.
+    ``engine`` makes it (default: the first kind of container that works here); ``exact`` are
+    the very packages that it is to hold, in place of what apt resolves.
 
     Raises BuildError for a build dependency that does not exist, or a root that cannot be
     made.
     """
+    engine = engine or choose(Kind.AUTO)
+    stage.note(f"container: {engine.name}, {engine.why}")
     # A build may count on Essential packages and build-essential (Debian Policy 4.2), no more.
-    names = [*archive.essential(()), *TOOLS]
+    names = (*archive.essential(()), *TOOLS)
     key = tuple(exact) or archive.closure(names, dsc=dsc)
     stage.note(f"root of {len(key)} packages")
-    tree = roots.root_tree(
-        archive.sources, archive.release, names, cache, key=key, log=log_dir / "root.log"
+    wanted = Wanted(
+        sources=tuple(archive.sources),
+        release=archive.release,
+        names=names,
+        key=key,
+        cache=cache,
+        log=log_dir / "root.log",
     )
-    # What dpkg lists in the tree was held against the key when it was made; only the key
-    # knows the files' hashes.
+    root = engine.root(wanted, stage)
+    # What dpkg lists there was held against the key when it was made; only the key knows
+    # the files' hashes.
     sums = {(p.name, p.version): p.sha256 for p in key}
-    there = roots.packages_of(tree)
-    packages = tuple(replace(p, sha256=sums.get((p.name, p.version), "")) for p in there)
-    return BuildRoot(tree=tree, release=archive.release, packages=packages)
+    packages = tuple(replace(p, sha256=sums.get((p.name, p.version), "")) for p in root.packages)
+    return BuildRoot(release=archive.release, root=replace(root, packages=packages))
 
 
 def build(
@@ -113,14 +132,10 @@ def build(
     part = Path(tempfile.mkdtemp(prefix=f".{dest.name}.", dir=dest.parent))
     try:
         part.chmod(0o755)
-        container = Unshare(
-            root.tree,
-            own_folder(cache, "work"),
-            shares=[Share(host=_ccache(cache, root), inside="/ccache")],
-        )
+        container = root.root.start(cache, [Share(host=_ccache(cache, root), inside="/ccache")])
         with container:
-            if not container.overlay:
-                stage.note("no overlay can be mounted here: working on a copy of the root")
+            if container.limits:
+                stage.note(container.limits)
             made = _build(container, root, dsc, version, epoch, log, stage, jobs)
             copy_out(container, "/build", [made], part)
             names = names_in(part / made, version)
@@ -142,6 +157,7 @@ def build(
         changes=artifacts[0],
         buildinfo=next(a for a in artifacts if a.path.suffix == ".buildinfo"),
         container=container.name,
+        image=root.root.image,
         root=root.packages,
         seconds=round(time.monotonic() - started, 3),
         ccache=ccache_counters(stats),

@@ -33,6 +33,8 @@ from pipeline import (
 )
 from pipeline import run as pipeline_run
 from pipeline.cache import Cache
+from pipeline.containers.engines import Kind
+from pipeline.earlier import read
 from pipeline.errors import RespinError, UsageError
 from pipeline.objects import UserObject, select, user_section
 from pipeline.report import Outcome, Report
@@ -223,6 +225,14 @@ def _objects(names: tuple[str, ...], way: str) -> tuple[UserObject, ...]:
     metavar="NAME",
     help="Only this smoke case [default: the short set].",
 )
+@click.option(
+    "--container",
+    type=click.Choice([k.value for k in Kind]),
+    default=Kind.AUTO.value,
+    help="Where it is built [default: auto, the first that works here].",
+)
+@click.option("--image", metavar="NAME", help="For docker and podman [default: the official one].")
+@click.option("--force-host", is_flag=True, help="--container host on what is no container.")
 @click.option("--prove", is_flag=True, help="Smoke-test also where no fix is needed.")
 @click.option("--keep", is_flag=True, help="Keep the unfinished folder of a failed run.")
 @_common_options
@@ -235,6 +245,9 @@ def run(**options: Any) -> None:
         options,
         cases=_cases(options["cases"]),
         objects=_objects(options["objects"], options["way"]),
+        container=Kind(options["container"]),
+        image=options["image"],
+        force_host=options["force_host"],
         prove=options["prove"],
         keep=options["keep"],
     )
@@ -247,6 +260,33 @@ def run(**options: Any) -> None:
 def patch(**options: Any) -> None:
     """Fetch to patch: leave the patched source package in a folder, and build nothing."""
     _go(pipeline_run.patch_only, _order(options), options)
+
+
+@cli.command()
+@click.argument("earlier", metavar="RUN", type=_FOLDER)
+@click.option(
+    "--debs", type=_FOLDER, help="What dpkg-buildpackage left [default: none was needed]."
+)
+@click.option("--config", type=_FILE, help="[default: ./respin.toml or the user's]")
+@click.option("--mirror", metavar="URI", help="Archive [default: as apt uses here].")
+@click.option("--keyring", type=_FILE, help="Keys that may sign its index.")
+@click.option("--out", type=_PATH, help="The run's folder [default: respin-RELEASE].")
+@_common_options
+def prove(earlier: Path, debs: Path | None, **options: Any) -> None:
+    """Prove packages that were built elsewhere from the source of RUN, a folder of `patch`."""
+    before = read(earlier)
+    if before.patched and debs is None:
+        raise UsageError(f"{earlier} has a patched source: --debs says where it was built")
+    configured = config.load(options["config"])
+    order = Order(
+        release=releases.find(before.source.release.codename, config=configured),
+        fixes=fixes.choose(before.patched.fixes if before.patched else ()),
+        cache=Cache(options["cache"]),
+        config=configured,
+        mirror=options["mirror"],
+        keyring=options["keyring"],
+    )
+    _go(lambda o, out, shown: pipeline_run.prove_only(o, earlier, debs, out, shown), order, options)
 
 
 def _go(what: Callable[..., Report], order: Order, options: dict[str, Any]) -> None:

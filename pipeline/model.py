@@ -176,7 +176,9 @@ class Built:
     changes: Artifact
     buildinfo: Artifact
     container: str
-    """``unshare`` …"""
+    """``unshare``, ``docker``, ``podman``, ``host``, or ``elsewhere``."""
+    image: str = ""
+    """The image that the container's root was made from, by digest, if it was."""
     root: tuple[Package, ...]
     """What the container's root contained, build dependencies included."""
     seconds: float

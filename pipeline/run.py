@@ -8,13 +8,18 @@ the distro's package while ours is being built.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline import command, diagnose, fetch, releases, report
+from pipeline.adopt import ELSEWHERE, adopt
+from pipeline.earlier import read
 from pipeline.fixes import Fix
-from pipeline.model import Finding, Source, Verdict, VerifiedFile
+from pipeline.model import Built, Finding, Source, Verdict, VerifiedFile
 from pipeline.progress import Journal, Progress
 from pipeline.report import Outcome, Report
 from pipeline.runfolder import open_run
@@ -30,6 +35,7 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
     with open_run(out, order.cache, keep=order.keep, logs=order.logs) as folder:
         work = Work(order, folder, Progress(journal))
         with work.scratch(), command.threads(4) as pool:
+            work.check_engine()
             source = work.fetch()
             findings = work.diagnose(work.tree(source))
             needed = needed_fixes(order.fixes, findings)
@@ -79,6 +85,45 @@ def patch_only(order: Order, out: Path, journal: Journal | None = None) -> Repor
                 patched=patched,
                 archives=work.archive.trust(),
                 timings=work.progress.timings,
+            )
+        report.write(done, folder.path)
+        work.write_lock(done)
+    return report.moved(done, folder.path, out.absolute())
+
+
+def prove_only(
+    order: Order, earlier: Path, debs: Path | None, out: Path, journal: Journal | None = None
+) -> Report:
+    """Do the last part of ``run`` for packages that were built elsewhere.
+
+    ``earlier`` is the folder of ``patch_only``, ``debs`` what dpkg-buildpackage made of its
+    source; None where it found nothing to patch, and then it is the distro's own package
+    that is proven. ``order`` is of its release and fixes.
+    """
+    with open_run(out, order.cache, keep=order.keep, logs=order.logs) as folder:
+        for name in ("source", "patched"):
+            if (earlier / name).is_dir():
+                shutil.copytree(earlier / name, folder.path / name)
+        work = Work(order, folder, Progress(journal))
+        with work.scratch():
+            done = report.moved(read(earlier), earlier.absolute(), folder.path)
+            built: Future[Built] = Future()
+            if done.patched:
+                made = adopt(done.patched, debs or earlier, folder.path / "debs", where=ELSEWHERE)
+                built.set_result(made)
+            control = work.control(done.source)
+            image = work.prepare_guest()
+            if done.patched:
+                smoked = work.smoke(image, control, built, order.fixes)
+            else:
+                smoked = work.smoke(image, control, None, ())
+            done = replace(
+                done,
+                outcome=Outcome.FIXED if built else Outcome.NOT_NEEDED,
+                built=built,
+                control=control,
+                smoke=smoked,
+                timings={**done.timings, **work.progress.timings},
             )
         report.write(done, folder.path)
         work.write_lock(done)

@@ -29,6 +29,8 @@ from pipeline.archives.apt import AptArchive
 from pipeline.build import BuildRoot
 from pipeline.cache import Cache
 from pipeline.config import Config
+from pipeline.containers import engines
+from pipeline.containers.engines import Engine, Kind
 from pipeline.errors import FetchError, PatchError, SmokeFailed
 from pipeline.fixes import Fix
 from pipeline.lock import Lock
@@ -79,6 +81,12 @@ class Order:
     """Which rebuild of one distro version this is: the N of +bpfN."""
     cases: tuple[str, ...] | None = None
     objects: tuple[UserObject, ...] = ()
+    container: Kind = Kind.AUTO
+    """Where it is built."""
+    image: str | None = None
+    """The base image for docker and podman."""
+    force_host: bool = False
+    """Build in place even where this machine is no container."""
     prove: bool = False
     """Smoke-test the distro's own package where no fix is needed."""
     keep: bool = False
@@ -128,6 +136,17 @@ class Work:
         if order.locked and order.locked.kind != "archive":
             return lock.local_dsc(order.locked)
         return order.dsc
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What makes the build's container."""
+        order = self.order
+        return engines.choose(order.container, image=order.image, force=order.force_host)
+
+    def check_engine(self) -> None:
+        """Raise UsageError now, not after minutes, if the container asked for cannot be had."""
+        if self.order.container is not Kind.AUTO:
+            _ = self.engine
 
     def fetch(self) -> Source:
         """The exact source, verified."""
@@ -222,6 +241,7 @@ class Work:
                 log_dir=self.folder.logs,
                 stage=stage,
                 exact=locked.root if locked else (),
+                engine=self.engine,
             )
 
     def prepare_guest(self) -> GuestImage:
@@ -241,6 +261,16 @@ class Work:
             )
         except FetchError:
             return ()  # superseded, or rebuilt: the source without our patch is built in its place
+
+    def control(self, source: Source) -> tuple[VerifiedFile, ...]:
+        """The distro's own build of this very source. Raises FetchError if there is none."""
+        found = self.distro_package(source)
+        if not found:
+            raise FetchError(
+                f"the archive has no package of {source.name} {source.version} any more",
+                hint="respin run builds one without the patch to hold ours against",
+            )
+        return found
 
     def build(self, root: BuildRoot, patched: Patched) -> Built:
         """The packages."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol, Self
 
+from pipeline import command
 from pipeline.command import Arg, Completed
 from pipeline.errors import BuildError, RespinError
 
@@ -46,10 +47,17 @@ class Share:
 
 
 class Container(Protocol):
-    """A container: entered with ``with``, gone after it."""
+    """A container: entered with ``with``, gone after it.
+
+    It is made with or without the host's network, and has none but loopback by default.
+    """
 
     name: str
     """The engine: ``unshare`` …"""
+
+    @property
+    def limits(self) -> str:
+        """In words, what it does less well here than it might; empty where there is nothing."""
 
     def __enter__(self) -> Self:
         """Start it. Raises BuildError if this engine does not work here."""
@@ -69,7 +77,6 @@ class Container(Protocol):
         user: User = User.BUILD,
         folder: str = "/",
         env: Mapping[str, str] | None = None,
-        network: bool = False,
         stdin: bytes | Path | None = None,
         stdout: IO[bytes] | None = None,
         timeout: float | None = None,
@@ -82,13 +89,30 @@ class Container(Protocol):
         """Run a command in it, to its end, and return its status and outputs.
 
         ``folder`` is its working directory; ``env`` comes on top of ``BASE_ENVIRONMENT``
-        and nothing else does; without ``network`` there is none but loopback; ``stdin`` is
-        empty by default. The status is as a shell counts it: 128 + N for a command that
-        signal N killed, 126 or 127 for one that cannot be run, not 0 if the folder is not
-        there. ``timeout`` is in seconds; then everything of the command is killed and
-        ``error`` raised. The rest is as in ``command.run``. Raises BuildError, whatever
-        ``check`` says, if the container itself failed.
+        and nothing else does; ``stdin`` is empty by default. The status is as a shell counts
+        it: 128 + N for a command that signal N killed, 126 or 127 for one that cannot be run,
+        not 0 if the folder is not there. ``timeout`` is in seconds; then everything of the
+        command is killed and ``error`` raised. The rest is as in ``command.run``. Raises
+        BuildError, whatever ``check`` says, if the container itself failed.
         """
+
+
+def failed(
+    argv: Sequence[Arg],
+    done: Completed,
+    *,
+    folder: str,
+    log: Path | None,
+    error: type[RespinError],
+    brief: str,
+    hint: str,
+) -> RespinError:
+    """Return the error of a command that ended in a container with another status than 0."""
+    where = f"in the container: {command.printable(argv, cwd=Path(folder))}"
+    parts = [f"{where}\nexit status {done.status}", command.tail(done.stdout + done.stderr)]
+    if log is not None:
+        parts.append(f"The whole log: {log}")
+    return error(brief or f"{argv[0]} failed", details="\n".join(p for p in parts if p), hint=hint)
 
 
 def make_build_user(container: Container) -> None:

@@ -34,23 +34,59 @@ def unshare(*, network: bool = True) -> list[str]:
     return [*argv, "sh", str(data_path("templates", "container", "init.sh"))]
 
 
-@functools.cache
-def check() -> None:
-    """Try whether namespaces can be entered and mounts made in them.
+def in_container() -> bool:
+    """Whether this machine is itself a container, as far as it says so.
 
-    Raises BuildError with what to do if they cannot.
+    By the marks of Docker and podman, or the variable ``container`` that systemd's
+    CONTAINER_INTERFACE defines (BuildKit leaves no mark: our Dockerfile sets the variable).
     """
-    command.run(
-        [*unshare(), "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
-        env={"PATH": PATH},
-        timeout=60,
-        error=BuildError,
-        brief="this user cannot enter namespaces of its own here",
-        hint="An ordinary user needs the package uidmap, a line in /etc/subuid and /etc/subgid "
-        "(usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER) and a kernel "
-        "that lets users make user namespaces; in a Docker container, root needs "
-        "--cap-add SYS_ADMIN.",
-    )
+    marks = ("/.dockerenv", "/run/.containerenv", "/run/systemd/container")
+    named = os.environ.get("container")  # noqa: SIM112 - its name is lower case
+    return bool(named) or any(Path(mark).exists() for mark in marks)
+
+
+@functools.cache
+def _trouble() -> BuildError | None:
+    """Try whether namespaces can be entered and mounts made in them; return what went wrong."""
+    try:
+        command.run(
+            [*unshare(), "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
+            env={"PATH": PATH},
+            timeout=60,
+            error=BuildError,
+            brief="this user cannot enter namespaces of its own here",
+            hint="An ordinary user needs the package uidmap, a line in /etc/subuid and "
+            "/etc/subgid (usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER) "
+            "and a kernel that lets users make user namespaces; in a Docker container, root "
+            "needs --cap-add SYS_ADMIN.",
+        )
+    except BuildError as e:
+        return e
+    return None
+
+
+def possible() -> bool:
+    """Whether namespaces can be entered here, and mounts made in them."""
+    return _trouble() is None
+
+
+def check() -> None:
+    """Raise BuildError, with what to do, if namespaces cannot be entered here."""
+    trouble = _trouble()
+    if trouble is not None:
+        raise trouble
+
+
+def own() -> list[str]:
+    """Return the beginning of a command line that runs the rest where it may make a root.
+
+    That is in fresh namespaces; or right here, for root in a container whose engine allows
+    none (a step of ``docker build``), which is ours to use up. Raises BuildError elsewhere.
+    """
+    if not possible() and os.geteuid() == 0 and in_container():
+        return ["sh", str(data_path("templates", "container", "init.sh"))]
+    check()
+    return unshare()
 
 
 def remove_tree(path: Path) -> None:
@@ -62,7 +98,7 @@ def remove_tree(path: Path) -> None:
         path.unlink(missing_ok=True)
         return
     command.run(
-        [*unshare(), "rm", "-rf", "--one-file-system", "--", path],
+        [*own(), "rm", "-rf", "--one-file-system", "--", path],
         env={"PATH": PATH},
         error=BuildError,
         brief=f"{path} could not be removed",

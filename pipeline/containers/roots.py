@@ -88,13 +88,16 @@ def packages_of(tree: Path) -> tuple[Package, ...]:
 
 
 def _installed(status: Path) -> tuple[Package, ...]:
+    return parse(status.read_bytes())
+
+
+def parse(status: bytes) -> tuple[Package, ...]:
     """Return what a dpkg status file says is installed, by name."""
-    with status.open("rb") as f:
-        packages = [
-            Package(name=p["Package"], version=p["Version"], architecture=p["Architecture"])
-            for p in Deb822.iter_paragraphs(f, use_apt_pkg=False)
-            if p.get("Status") == "install ok installed"
-        ]
+    packages = [
+        Package(name=p["Package"], version=p["Version"], architecture=p["Architecture"])
+        for p in Deb822.iter_paragraphs(status, use_apt_pkg=False)
+        if p.get("Status") == "install ok installed"
+    ]
     return tuple(sorted(packages, key=lambda p: (p.name, p.architecture)))
 
 
@@ -134,7 +137,7 @@ def _make(
     strip: bool,
 ) -> None:
     """Make a root and leave it at ``target`` as ``tree`` or ``tar``."""
-    namespaces.check()
+    begin = namespaces.own()
     work = Path(tempfile.mkdtemp(prefix="root-", dir=own_folder(cache, "work")))
     try:
         stanzas = work / "release.sources"
@@ -142,9 +145,10 @@ def _make(
         status = work / "status"
         root = work / "mnt" / "root"
         root.parent.mkdir()
-        size = "1536m" if _memory_available() >= MEMORY_NEEDED else "disk"
+        in_memory = namespaces.possible() and _memory_available() >= MEMORY_NEEDED
+        size = "1536m" if in_memory else "disk"
         script = data_path("templates", "container", "make-root.sh")
-        argv: list[str | Path] = [*namespaces.unshare(), "sh", script]
+        argv: list[str | Path] = [*begin, "sh", script]
         argv += [root.parent, size, form, target, status]
         argv += _mmdebstrap(release, packages, key, strip)
         gpgv = sorted({str(s.gpgv) for s in sources if s.gpgv})

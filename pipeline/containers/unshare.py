@@ -17,7 +17,7 @@ from typing import IO, Self
 from pipeline import command
 from pipeline.command import Arg, Completed
 from pipeline.containers import namespaces
-from pipeline.containers.base import BASE_ENVIRONMENT, Share, User, make_build_user
+from pipeline.containers.base import BASE_ENVIRONMENT, Share, User, failed, make_build_user
 from pipeline.data import data_path
 from pipeline.errors import BuildError, RespinError
 
@@ -28,7 +28,13 @@ class Unshare:
     name = "unshare"
 
     def __init__(
-        self, tree: Path, scratch: Path, *, shares: Sequence[Share] = (), overlay: bool = True
+        self,
+        tree: Path,
+        scratch: Path,
+        *,
+        shares: Sequence[Share] = (),
+        network: bool = False,
+        overlay: bool = True,
     ) -> None:
         """Prepare one over ``tree`` (``roots.root_tree``), writing to a new folder in ``scratch``.
 
@@ -39,11 +45,17 @@ class Unshare:
         self._parent = scratch.resolve()
         self.shares = tuple(shares)
         """The folders of the host that commands see."""
+        self._network = network
         self._scratch: Path | None = None
         self._lock = threading.Lock()
         self._trouble = ""
         self.overlay = overlay
         """Whether an overlay is used, once it is started."""
+
+    @property
+    def limits(self) -> str:
+        """In words, what it does less well here."""
+        return "" if self.overlay else "no overlay can be mounted here: it works on a copy"
 
     def __enter__(self) -> Self:
         """Start it."""
@@ -80,7 +92,6 @@ class Unshare:
         user: User = User.BUILD,
         folder: str = "/",
         env: Mapping[str, str] | None = None,
-        network: bool = False,
         stdin: bytes | Path | None = None,
         stdout: IO[bytes] | None = None,
         timeout: float | None = None,
@@ -97,7 +108,6 @@ class Unshare:
                 user=user,
                 folder=folder,
                 env=env or {},
-                network=network,
                 stdin=stdin,
                 stdout=stdout,
                 timeout=timeout,
@@ -114,13 +124,7 @@ class Unshare:
                 "removed while it was in use can be the reason too",
             )
         if check and done.status != 0:
-            where = f"in the container: {command.printable(argv, cwd=Path(folder))}"
-            parts = [f"{where}\nexit status {done.status}", command.tail(done.stdout + done.stderr)]
-            if log is not None:
-                parts.append(f"The whole log: {log}")
-            raise error(
-                brief or f"{argv[0]} failed", details="\n".join(p for p in parts if p), hint=hint
-            )
+            raise failed(argv, done, folder=folder, log=log, error=error, brief=brief, hint=hint)
         return done
 
     def _enter(
@@ -130,7 +134,6 @@ class Unshare:
         user: User = User.ROOT,
         folder: str = "/",
         env: Mapping[str, str] | None = None,
-        network: bool = False,
         stdin: bytes | Path | None = None,
         stdout: IO[bytes] | None = None,
         timeout: float | None = None,
@@ -146,9 +149,9 @@ class Unshare:
         shares = [word for s in self.shares for word in (str(s.host.resolve()), s.inside)]
         done = command.run(
             [
-                *namespaces.unshare(network=network),
+                *namespaces.unshare(network=self._network),
                 *("sh", data_path("templates", "container", "enter.sh"), self._tree, scratch),
-                *("overlay" if self.overlay else "copy", "net" if network else "nonet"),
+                *("overlay" if self.overlay else "copy", "net" if self._network else "nonet"),
                 *(str(int(user)), folder, *shares, "--"),
                 *(f"{k}={v}" for k, v in ({**BASE_ENVIRONMENT, **(env or {})}).items()),
                 *argv,

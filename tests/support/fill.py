@@ -1,16 +1,43 @@
-"""Fill the disk that a container writes to: fill.py TREE SCRATCH.
+"""Fill the disk that a container writes to: fill.py KIND TREE SCRATCH.
 
 Prints the statuses of writing a small file, a big one, whether the reason was said, and the
 status of a command afterwards.
 """
 
+import contextlib
+import json
 import sys
 from pathlib import Path
 
+from pipeline import command
+from pipeline.containers import Container
+from pipeline.containers.host import Host
 from pipeline.containers.unshare import Unshare
 
-with Unshare(Path(sys.argv[1]), Path(sys.argv[2])) as box:
+
+def fill(box: Container, folder: str, megabytes: int) -> list[object]:
+    """Write into a folder of a container what does not fit."""
     small = box.call(["head", "-c1000", "/dev/zero"], check=False).status
-    big = box.call(["dd", "if=/dev/zero", "of=/build/big", "bs=1M", "count=20"], check=False)
-    after = box.call(["rm", "/build/big"], check=False).status
-    print(small, big.status, b"No space left on device" in big.stderr, after)
+    argv = ["dd", "if=/dev/zero", f"of={folder}/big", "bs=1M", f"count={megabytes}"]
+    big = box.call(argv, check=False)
+    after = box.call(["rm", f"{folder}/big"], check=False).status
+    return [small, big.status, b"No space left on device" in big.stderr, after]
+
+
+@contextlib.contextmanager
+def on_build(size: str):
+    """Mount a small disk on /build, which is the host's own in a container in place."""
+    command.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=1777", "small", "/build"])
+    try:
+        yield
+    finally:
+        command.run(["umount", "/build"])
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "host":
+        with Host() as box, on_build("8m"):
+            print(json.dumps(fill(box, "/build", 20)))
+    else:
+        with Unshare(Path(sys.argv[2]), Path(sys.argv[3])) as box:
+            print(json.dumps(fill(box, "/build", 20)))

@@ -1,0 +1,96 @@
+"""apt inside a container: exactly the packages that were resolved, from verified archives.
+
+The container's own archives are not asked: what is installed comes from those that the
+packages were resolved in, by the same keys.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.containers.base import Container, User
+from pipeline.errors import BuildError, UsageError
+from pipeline.model import AptSource, Package, Release
+
+FOLDER = "/var/lib/iproute2-respin"
+"""Where archives and keys lie while packages are installed."""
+
+
+def check_release(os_release: str, release: Release, what: str) -> None:
+    """Raise UsageError if os-release(5) is of another release than that."""
+    fields = {
+        key: value.strip("\"'")
+        for key, value in re.findall(r"^([A-Z_]+)=(.*)$", os_release, re.MULTILINE)
+    }
+    name = fields.get("PRETTY_NAME") or fields.get("NAME") or "a system that does not say its name"
+    words = re.findall(r"[\w.]+", f"{name} {fields.get('VERSION', '')}".lower())
+    # Testing and unstable both say "forky/sid"; Debian 8 has no codename of its own.
+    unclear = "VERSION_ID" not in fields or "VERSION_CODENAME" not in fields
+    same = fields.get("VERSION_CODENAME") == release.codename or (
+        unclear
+        and (release.codename in words or fields.get("VERSION_ID") == (release.version or "-"))
+    )
+    if fields.get("ID") != release.distro or not same:
+        raise UsageError(
+            f"{what} is {name}, not {release.distro} {release.codename}",
+            hint="give the release that it is of, or an image of the one that you want",
+        )
+
+
+def install(
+    box: Container, sources: Sequence[AptSource], key: Sequence[Package], log: Path
+) -> None:
+    """Install exactly these packages in a container that has the network.
+
+    Raises BuildError if apt cannot, UsageError for an archive that is not seen from inside.
+    """
+    for source in sources:
+        if not source.uri.startswith(("http:", "https:")):
+            raise UsageError(
+                f"{source.uri} cannot be seen from inside an image",
+                hint="--image scratch makes a root from it in its place",
+            )
+    box.call(["mkdir", "-p", FOLDER], user=User.ROOT)
+    inside = [_with_key(box, i, source) for i, source in enumerate(sources)]
+    stanzas = "\n".join(source.stanza(types="deb") for source in inside)
+    box.call(["tee", f"{FOLDER}/release.sources"], user=User.ROOT, stdin=stanzas.encode())
+    options = [
+        f"-oDir::Etc::SourceList={FOLDER}/release.sources",
+        "-oDir::Etc::SourceParts=/dev/null",
+        "-oAcquire::Languages=none",
+        "-oAcquire::Retries=3",
+        "-oDpkg::Options::=--force-unsafe-io",
+        "-oDpkg::Options::=--force-confdef",
+    ]
+    argv = ["apt-get", "-q", "-y", *options]
+    env = {"DEBIAN_FRONTEND": "noninteractive"}
+    hint = "the archive may have changed in between: run it again"
+    box.call([*argv, "update"], user=User.ROOT, env=env, log=log, brief="apt-get update failed")
+    box.call(
+        [
+            *(*argv, "install", "--no-install-recommends", "--allow-downgrades", "--"),
+            *(f"{p.name}={p.version}" for p in key),
+        ],
+        user=User.ROOT,
+        env=env,
+        log=log,
+        brief="the build dependencies could not be installed in the image",
+        hint=hint,
+    )
+    box.call(["sh", "-c", f"rm -rf {FOLDER} /var/lib/apt/lists/* /var/cache/apt/*"], user=User.ROOT)
+
+
+def _with_key(box: Container, number: int, source: AptSource) -> AptSource:
+    """Copy a source's keys into the container; return the source with them."""
+    if source.gpgv is not None:
+        raise BuildError(
+            f"{source.uri} is signed by keys that have expired, which apt in an image refuses",
+            hint="--image scratch makes a root from it in its place",
+        )
+    suffix = source.keyring.suffix or ".gpg"
+    path = Path(f"{FOLDER}/{number}{suffix}")
+    box.call(["tee", path], user=User.ROOT, stdin=source.keyring.read_bytes())
+    return replace(source, keyring=path, also=())

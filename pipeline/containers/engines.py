@@ -1,0 +1,216 @@
+"""Which kind of container a build gets, and the root for it.
+
+An engine makes a root of exactly the packages that are asked for, and starts containers
+over it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from pipeline import command
+from pipeline.cache import Cache
+from pipeline.containers import images, inplace, namespaces, ociengine, roots
+from pipeline.containers.base import Container, Share
+from pipeline.containers.host import Host
+from pipeline.containers.namespaces import own_folder
+from pipeline.containers.oci import Oci
+from pipeline.containers.ociengine import OciEngine
+from pipeline.containers.unshare import Unshare
+from pipeline.errors import UsageError
+from pipeline.model import AptSource, Package, Release
+from pipeline.progress import Stage
+
+
+class Kind(StrEnum):
+    """What the user may ask for."""
+
+    AUTO = "auto"
+    UNSHARE = "unshare"
+    DOCKER = "docker"
+    PODMAN = "podman"
+    HOST = "host"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """The root that a build needs."""
+
+    sources: tuple[AptSource, ...]
+    release: Release
+    names: tuple[str, ...]
+    """Packages, with their dependencies."""
+    key: tuple[Package, ...]
+    """What that comes to: exactly these are installed."""
+    cache: Cache
+    log: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Root:
+    """A root that is ready."""
+
+    packages: tuple[Package, ...]
+    """What it contains."""
+    start: Callable[[Cache, Sequence[Share]], Container]
+    """Return a container over it, yet to be entered, that writes to the cache's work folder if
+    it writes to one, and sees these folders of the host."""
+    tree: Path | None = None
+    """Where it lies, if it is a tree of the cache."""
+    image: str = ""
+    """The image that it was made from, by digest, if it was."""
+
+
+class Engine(Protocol):
+    """What makes roots and containers of one kind."""
+
+    @property
+    def name(self) -> str:
+        """The kind's name."""
+
+    @property
+    def why(self) -> str:
+        """In words, why this one."""
+
+    def root(self, wanted: Wanted, stage: Stage) -> Root:
+        """Return the root. Raises BuildError or UsageError if it cannot be made."""
+
+
+def choose(kind: Kind, *, image: str | None = None, force: bool = False) -> Engine:
+    """Return the engine of that kind, or for ``AUTO`` the first that works here.
+
+    ``image`` is the base image for docker and podman: a name, or ``scratch`` for a root of
+    our own; None: the official one if it can be had. ``force`` lets ``HOST`` be a machine
+    that is no container. Raises UsageError if the engine cannot be used here.
+    """
+    if image is not None and kind not in (Kind.DOCKER, Kind.PODMAN):
+        raise UsageError(
+            "--image is for --container docker and podman",
+            hint="the other kinds make their root from the archive, or are in place",
+        )
+    if kind is Kind.AUTO:
+        return _automatic()
+    why = "as was asked for"
+    if kind is Kind.UNSHARE:
+        return UnshareEngine(why=why)
+    if kind is Kind.HOST:
+        if not force and not namespaces.in_container():
+            raise UsageError(
+                "this machine is no container: --container host would install the build's "
+                "dependencies in it and build in /build",
+                hint="build with --container unshare; --force-host does it all the same",
+            )
+        return HostEngine(why=why)
+    return OciRoots(engine=ociengine.find(kind.value), image=image, why=why)
+
+
+def _automatic() -> Engine:
+    if namespaces.possible():
+        return UnshareEngine(why="this user can enter namespaces of its own")
+    if namespaces.in_container() and os.geteuid() == 0:
+        return HostEngine(why="this is root in a container that allows no namespaces")
+    refused = []
+    for name in ("docker", "podman"):
+        try:
+            engine = ociengine.find(name)
+        except UsageError as e:
+            refused.append(e.brief)
+            continue
+        return OciRoots(engine=engine, why="no namespaces can be entered here, and it answers")
+    try:
+        namespaces.check()
+    except Exception as e:
+        e.add_note("\n".join(refused))
+        raise
+    raise AssertionError("namespaces are possible now")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnshareEngine:
+    """Namespaces over a tree of the cache."""
+
+    why: str
+    name: str = "unshare"
+
+    def root(self, wanted: Wanted, stage: Stage) -> Root:
+        """Return the root, from the cache if it is there."""
+        tree = _tree(wanted)
+        return Root(
+            tree=tree,
+            packages=roots.packages_of(tree),
+            start=lambda cache, shares: Unshare(tree, own_folder(cache, "work"), shares=shares),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostEngine:
+    """This machine, in place."""
+
+    why: str
+    name: str = "host"
+
+    def root(self, wanted: Wanted, stage: Stage) -> Root:
+        """Install the packages in place."""
+        host = Host()
+        if host.limits:
+            stage.note(host.limits)
+        packages = inplace.install(wanted.sources, wanted.release, wanted.key, wanted.log)
+        return Root(packages=packages, start=lambda _, shares: Host(shares=shares))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OciRoots:
+    """Docker or podman."""
+
+    engine: OciEngine
+    why: str
+    image: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The engine's."""
+        return self.engine.name
+
+    def root(self, wanted: Wanted, stage: Stage) -> Root:
+        """Return the root: over the official image, over the user's, or one of our own."""
+        engine, own = self.engine, self.image == "scratch"
+        base = None
+        if not own:
+            base = images.base(engine, wanted.release, self.image, wanted.log)
+            own = base is None
+        if base is None:
+            stage.note("no official image: a root made by mmdebstrap is imported")
+            image = images.imported(engine, _tree(wanted), wanted.release)
+        else:
+            stage.note(f"from {base.name}")
+            image = images.derived(
+                engine, base, wanted.sources, wanted.release, wanted.key, wanted.log
+            )
+        with Oci(engine, image) as box:
+            packages = roots.parse(box.call(["cat", "/var/lib/dpkg/status"]).stdout)
+        return Root(
+            packages=packages,
+            image=base.name if base else "",
+            start=lambda _, shares: Oci(engine, image, shares=shares),
+        )
+
+
+def _tree(wanted: Wanted) -> Path:
+    return roots.root_tree(
+        wanted.sources,
+        wanted.release,
+        wanted.names,
+        wanted.cache,
+        key=wanted.key,
+        log=wanted.log,
+    )
+
+
+def working() -> list[str]:
+    """Return the names of the kinds whose program is here, for ``respin doctor``."""
+    return [k.value for k in (Kind.DOCKER, Kind.PODMAN) if command.which(k.value)]

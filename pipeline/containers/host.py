@@ -1,0 +1,151 @@
+"""The container that is already there: commands run in place.
+
+For use where this machine is itself a container that may be used up: a step of ``docker
+build``, a job of a CI. What it cannot do is said by ``Host.limits``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from pipeline import command
+from pipeline.command import Arg, Completed
+from pipeline.containers import namespaces
+from pipeline.containers.base import BASE_ENVIRONMENT, Share, User, failed
+from pipeline.data import data_path
+from pipeline.errors import BuildError, RespinError, UsageError
+
+BUILD = Path("/build")
+"""Where a build is done, in every container."""
+
+
+class Host:
+    """This machine as a container; see the protocol in base.py."""
+
+    name = "host"
+
+    def __init__(self, *, shares: Sequence[Share] = (), network: bool = False) -> None:
+        """Prepare it. In place of a folder that is shared it makes one of its own."""
+        self.shares = tuple(shares)
+        self._folders: list[Path] = []
+        self._network = network
+        self._started = False
+        self._lock = threading.Lock()
+
+    @property
+    def limits(self) -> str:
+        """In words, what is not kept apart here; empty if all that the others keep apart is."""
+        cut = self._network or namespaces.possible()
+        said = [] if cut else ["the network cannot be cut off in this container"]
+        # The build's user may have no way to the caller's folder, and mounting it is not allowed.
+        said += ["ccache begins anew"] if self.shares else []
+        return "; ".join(said)
+
+    def __enter__(self) -> Self:
+        """Start it. Raises UsageError if this is not root, or /build is somebody's."""
+        if os.geteuid() != 0:
+            raise UsageError(
+                "--container host is for root: the build gets a user of its own",
+                hint="run the container as root, or build with --container unshare",
+            )
+        if BUILD.exists() and (not BUILD.is_dir() or any(BUILD.iterdir())):
+            raise UsageError(f"{BUILD} is there already, and is not empty", hint=f"remove {BUILD}")
+        try:
+            BUILD.mkdir(exist_ok=True)
+            self._folders.append(BUILD)
+            for share in self.shares:
+                Path(share.inside).mkdir()
+                self._folders.append(Path(share.inside))
+            for folder in self._folders:
+                os.chown(folder, User.BUILD, User.BUILD)
+            self._started = True
+        except OSError as e:
+            self._remove()
+            raise BuildError(f"the build's folders cannot be made: {e}") from e
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Remove what was written to /build."""
+        self._remove()
+
+    def call(
+        self,
+        argv: Sequence[Arg],
+        *,
+        user: User = User.BUILD,
+        folder: str = "/",
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | Path | None = None,
+        stdout: IO[bytes] | None = None,
+        timeout: float | None = None,
+        log: Path | None = None,
+        check: bool = True,
+        error: type[RespinError] = BuildError,
+        brief: str = "",
+        hint: str = "",
+    ) -> Completed:
+        """Run a command; see the protocol."""
+        if not self._started:
+            raise BuildError("the container was not started, or is stopped")
+        cut = ["unshare", "--net"] if not self._network and namespaces.possible() else []
+        with self._lock:
+            try:
+                done = command.run(
+                    [
+                        *cut,
+                        "sh",
+                        data_path("templates", "container", "host-enter.sh"),
+                        *(folder, str(int(user))),
+                        *(f"{k}={v}" for k, v in ({**BASE_ENVIRONMENT, **(env or {})}).items()),
+                        *argv,
+                    ],
+                    env={"PATH": namespaces.PATH, "LC_ALL": "C.UTF-8"},
+                    stdin=stdin if stdin is not None else b"",
+                    stdout=stdout,
+                    timeout=timeout,
+                    log=log,
+                    check=False,
+                    error=error,
+                    brief=brief,
+                    hint=hint,
+                )
+            except BaseException:
+                self._clear()
+                raise
+            if done.status < 0:
+                self._clear()
+                raise BuildError(f"a command was killed from outside: {argv[0]}")
+        if check and done.status != 0:
+            raise failed(argv, done, folder=folder, log=log, error=error, brief=brief, hint=hint)
+        return done
+
+    def _clear(self) -> None:
+        """Kill what a command left behind whose end was not seen."""
+        number = int(User.BUILD)
+        with contextlib.suppress(RespinError):  # the reason why it was not seen is raised
+            command.run(
+                [
+                    *("setpriv", f"--reuid={number}", f"--regid={number}", "--clear-groups"),
+                    *("sh", "-c", "kill -KILL -1"),
+                ],
+                check=False,
+                cleanup=True,
+            )
+
+    def _remove(self) -> None:
+        self._started = False
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._folders.clear()

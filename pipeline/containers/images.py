@@ -1,0 +1,161 @@
+"""Images for Docker and podman: pulled and completed, or imported."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import command
+from pipeline.cache import digest
+from pipeline.containers import aptinside, namespaces
+from pipeline.containers.oci import Oci
+from pipeline.containers.ociengine import LABEL, SECONDS, OciEngine
+from pipeline.data import data_path
+from pipeline.errors import BuildError, FetchError, RespinError, UsageError
+from pipeline.model import AptSource, Package, Release
+
+FORMAT = "1"
+"""Part of every name: to be raised when images are made in another way."""
+
+PULL_SECONDS = 900.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """An image to begin with."""
+
+    id: str
+    name: str
+    """By digest where a registry gave one, else by id: it is the same for good."""
+
+
+def official(release: Release) -> str | None:
+    """Return the name of the release's official image, or None if its distro has none."""
+    names = tomllib.loads(data_path("templates", "images.toml").read_text())
+    name: str | None = names.get(release.distro)
+    return name.format(codename=release.codename) if name else None
+
+
+def base(engine: OciEngine, release: Release, named: str | None, log: Path) -> Base | None:
+    """Return the image that the user named, or the official one; None if that cannot be had.
+
+    Raises FetchError if the user's cannot be had, UsageError if it is of another release, or
+    has no apt.
+    """
+    name = named or official(release)
+    if name is None:
+        return None
+    try:
+        engine.call(
+            *("image", "pull", "--quiet", name),
+            timeout=PULL_SECONDS,
+            log=log,
+            error=FetchError,
+            brief=f"{engine.name} cannot pull the image {name}",
+            hint="--image scratch makes a root from the archive in its place",
+        )
+    except FetchError:
+        # What the user has made or loaded need not be in any registry.
+        if named is None or _inspect(engine, name, "{{.Id}}") is None:
+            if named is None:
+                return None
+            raise
+    found = Base(id=_inspect(engine, name, "{{.Id}}") or "", name=_digest(engine, name))
+    check(engine, found, name, release)
+    return found
+
+
+def _inspect(engine: OciEngine, name: str, form: str) -> str | None:
+    done = engine.call(*("image", "inspect", "--format", form, name), check=False, timeout=SECONDS)
+    return done.text.strip() if done.status == 0 else None
+
+
+def _digest(engine: OciEngine, name: str) -> str:
+    """Return the name of an image by digest, or its id if no registry has given one."""
+    form = "{{range .RepoDigests}}{{println .}}{{end}}"
+    digests = (_inspect(engine, name, form) or "").split()
+    wanted = name.partition("@")[2]
+    found = [each for each in digests if not wanted or each.endswith(wanted)]
+    return found[0] if found else _inspect(engine, name, "{{.Id}}") or name
+
+
+def check(engine: OciEngine, found: Base, name: str, release: Release) -> None:
+    """Raise UsageError if an image is of another release than that, or has no apt."""
+    with Oci(engine, found.id) as box:
+        said = box.call(["cat", "/etc/os-release"], check=False).text
+        apt = box.call(["apt-get", "--version"], check=False).status
+    aptinside.check_release(said, release, f"the image {name}")
+    if apt != 0:
+        raise UsageError(
+            f"the image {name} has no apt-get", hint="name an image of the release itself"
+        )
+
+
+def derived(
+    engine: OciEngine,
+    base: Base,
+    sources: Sequence[AptSource],
+    release: Release,
+    key: Sequence[Package],
+    log: Path,
+) -> str:
+    """Return the id of an image: ``base`` with exactly the packages of ``key``.
+
+    It is kept, by a name that says what it contains. Raises BuildError if they cannot be
+    installed.
+    """
+    name = _name(engine, "derived", base.id, *(f"{p.name} {p.version}" for p in key))
+    there = _inspect(engine, name, "{{.Id}}")
+    if there:
+        return there
+    with Oci(engine, base.id, network=True) as box:
+        aptinside.install(box, sources, key, log)
+        return box.commit(name)
+
+
+def imported(engine: OciEngine, tree: Path, release: Release) -> str:
+    """Return the id of an image of a root's tree; it is kept, as the tree is, by what it holds."""
+    name = _name(engine, "tree", tree.name)
+    there = _inspect(engine, name, "{{.Id}}")
+    if there:
+        return there
+    with tempfile.TemporaryFile() as tar:
+        command.run(
+            [
+                *(*namespaces.own(), "tar", "--create", "--file=-", f"--directory={tree}"),
+                *("--numeric-owner", "--xattrs", "--xattrs-include=*", "."),
+            ],
+            env={"PATH": namespaces.PATH},
+            stdout=tar,
+            error=BuildError,
+            brief=f"the root of {release.codename} could not be read",
+        )
+        tar.seek(0)
+        return _load(engine, Path(f"/proc/self/fd/{tar.fileno()}"), name)
+
+
+def _load(engine: OciEngine, tar: Path, name: str) -> str:
+    done = engine.call(
+        *("image", "import", f"--change=LABEL {LABEL}=root", "-", name),
+        stdin=tar,
+        brief=f"{engine.name} did not import the root",
+        hint="its disk may be full: df /var/lib/docker",
+    )
+    found = re.search(r"[0-9a-f]{64}", done.text)
+    if found is None:
+        raise BuildError(f"{engine.name} import did not say an id", details=done.text)
+    return found.group()
+
+
+def _name(engine: OciEngine, *parts: str) -> str:
+    return f"{LABEL}-root:{digest(FORMAT, engine.name, *parts)[:32]}"
+
+
+def remove_all(engine: OciEngine) -> None:
+    """Remove every image that was made here. Raises RespinError if one is in use."""
+    for each in engine.ids("image"):
+        engine.call("image", "rm", "--force", each, error=RespinError)

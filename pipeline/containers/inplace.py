@@ -1,0 +1,29 @@
+"""The root of a container that is already there: this machine's own, completed by apt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.containers import aptinside, roots
+from pipeline.containers.host import Host
+from pipeline.errors import UsageError
+from pipeline.model import AptSource, Package, Release
+
+
+def install(
+    sources: Sequence[AptSource], release: Release, key: Sequence[Package], log: Path
+) -> tuple[Package, ...]:
+    """Install exactly these packages here; return all that is installed.
+
+    Raises UsageError if this is another release.
+    """
+    os_release = Path("/etc/os-release")
+    if not os_release.is_file():
+        raise UsageError("this machine does not say which release it is (/etc/os-release)")
+    aptinside.check_release(os_release.read_text(), release, "this machine")
+    there = {(p.name, p.version) for p in roots.packages_of(Path("/"))}
+    if any((p.name, p.version) not in there for p in key):
+        with Host(network=True) as box:
+            aptinside.install(box, sources, key, log)
+    return roots.packages_of(Path("/"))

@@ -1,0 +1,124 @@
+"""Docker and podman: one command line, two programs.
+
+All that is made with it carries our label, and only what carries it is ever removed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from pipeline import command
+from pipeline.command import Arg, Completed
+from pipeline.errors import BuildError, RespinError, UsageError
+
+LABEL = "iproute2-respin"
+"""On every container and image that is made here."""
+
+OLDEST = {"docker": (19, 3), "podman": (3, 0)}
+"""Versions below these are refused: Debian 11's, and Docker's of Ubuntu 20.04."""
+
+SECONDS = 60.0
+"""How long an engine may take to answer a question."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OciEngine:
+    """An engine that answered, and is new enough."""
+
+    name: str
+    """``docker`` or ``podman``: the program."""
+    version: str
+    """Of the daemon, or of podman itself."""
+
+    def call(
+        self,
+        *argv: Arg,
+        brief: str = "",
+        hint: str = "",
+        error: type[RespinError] = BuildError,
+        check: bool = True,
+        stdin: bytes | Path | None = None,
+        stdout: IO[bytes] | None = None,
+        timeout: float | None = None,
+        log: Path | None = None,
+        cleanup: bool = False,
+    ) -> Completed:
+        """Run one of the engine's commands, as ``command.run`` does."""
+        return command.run(
+            [self.name, *argv],
+            env=command.environment(),
+            stdin=stdin if stdin is not None else b"",
+            stdout=stdout,
+            timeout=timeout,
+            log=log,
+            check=check,
+            error=error,
+            brief=brief or f"{self.name} {argv[0]} failed",
+            hint=hint,
+            cleanup=cleanup,
+        )
+
+    def ids(self, kind: str, *words: str) -> list[str]:
+        """Return the ids of what carries our label: ``kind`` is ``container`` or ``image``."""
+        argv = [kind, "ls", "--quiet", "--no-trunc", f"--filter=label={LABEL}", *words]
+        return self.call(*argv, timeout=SECONDS).text.split()
+
+
+def find(name: str) -> OciEngine:
+    """Return the engine of that name. Raises UsageError, with why, if it cannot be used here."""
+    if command.which(name) is None:
+        raise UsageError(f"{name} is not installed", hint=_install(name))
+    # podman's client is its engine; Docker's only asks the daemon.
+    field = "{{.Server.Version}}" if name == "docker" else "{{.Client.Version}}"
+    done = command.run(
+        [name, "version", "--format", field],
+        env=command.environment(),
+        check=False,
+        timeout=SECONDS,
+        error=UsageError,
+        brief=f"{name} does not answer",
+    )
+    if done.status != 0:
+        raise explain(name, command.tail(done.stderr))
+    version = done.text.strip()
+    numbers = tuple(int(n) for n in re.findall(r"\d+", version)[:2])
+    if numbers < OLDEST[name]:
+        oldest = ".".join(f"{n:02}" if i else str(n) for i, n in enumerate(OLDEST[name]))
+        raise UsageError(
+            f"this {name} is of version {version}; {oldest} is the oldest that will do",
+            hint=f"upgrade {name}, or build with --container unshare",
+        )
+    return OciEngine(name=name, version=version)
+
+
+def explain(name: str, said: str) -> UsageError:
+    """Return the error of an engine that did not say its version."""
+    if "permission denied" in said.lower():
+        return UsageError(
+            f"this user may not use {name}",
+            details=said,
+            hint="run it as root, or be a member of the group that owns the socket "
+            "(adduser $USER docker); whoever is one has root's power on this machine",
+        )
+    return UsageError(
+        f"{name} does not answer: no daemon is running" if name == "docker" else f"{name} fails",
+        details=said,
+        hint="start it (systemctl start docker), or say where it listens with DOCKER_HOST"
+        if name == "docker"
+        else "",
+    )
+
+
+def _install(name: str) -> str:
+    package = {"docker": "docker.io"}.get(name, name)
+    return f"apt-get install {package}, or build with --container unshare"
+
+
+def words(names: Sequence[str]) -> str:
+    """Return a value for --mount, whose fields are one line of CSV (RFC 4180)."""
+    quoted = ('"' + n.replace('"', '""') + '"' if re.search(r'[",\n]', n) else n for n in names)
+    return ",".join(quoted)

@@ -1,0 +1,75 @@
+"""An earlier run, read back from its folder, so that a stage can go on from there."""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UsageError
+from pipeline.report import SCHEMA, Report
+from pipeline.runfolder import REPORT
+
+
+def read(folder: Path) -> Report:
+    """Return the report of a run's folder, its paths made absolute.
+
+    Raises UsageError if that is no folder of a run, or was written by a respin whose reports
+    have another form.
+    """
+    path = folder / REPORT
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        if values["tool"] != "iproute2-respin" or values["schema"] != SCHEMA:
+            raise ValueError(f"schema {values['schema']} of {values['tool']}")
+        if values["patched"]:
+            values["patched"]["source"] = values["source"]
+        read: Report = _record(Report, values, folder.absolute())
+    except OSError as e:
+        raise UsageError(
+            f"{folder} is no folder of a run: {path}: {e.strerror}",
+            hint="respin run or respin patch writes one",
+        ) from e
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
+        raise UsageError(f"{path} is not a report that this respin reads", details=str(e)) from e
+    return read
+
+
+def _record(kind: type[Any], values: Any, folder: Path) -> Any:
+    """Return a record of model.py from its JSON form."""
+    hints = typing.get_type_hints(kind)
+    return kind(
+        **{
+            field.name: _value(hints[field.name], values[field.name], folder)
+            for field in dataclasses.fields(kind)
+            if field.name in values
+        }
+    )
+
+
+def _value(hint: Any, value: Any, folder: Path) -> Any:
+    """Return the value of a field of a record from its JSON form."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        if value is None:
+            return None
+        return _value(next(i for i in inner if i is not type(None)), value, folder)
+    if origin is tuple:
+        return tuple(_value(inner[0], each, folder) for each in value)
+    if origin in (dict, Mapping, collections.abc.Mapping):
+        return {str(k): _value(inner[1], v, folder) for k, v in value.items()}
+    if dataclasses.is_dataclass(hint):
+        return _record(typing.cast(type[Any], hint), value, folder)
+    if hint is Path:
+        return folder / value
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return hint(value)
+    if not isinstance(value, (int, float) if hint is float else hint):
+        raise ValueError(f"{value!r} is no {hint}")
+    return value

@@ -1,0 +1,99 @@
+"""Docker for tests: the daemon of this machine if it answers, else one of our own.
+
+Docker Engine needs root. Without bridge and iptables it runs where neither may be changed
+(in a container, say); the builds of the tests use the host's network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline import command
+from pipeline.containers import ociengine
+from pipeline.containers.ociengine import OciEngine
+from pipeline.errors import UsageError
+
+
+@contextlib.contextmanager
+def docker() -> Iterator[OciEngine]:
+    """Yield Docker; what it made is gone afterwards, and so is a daemon that was started.
+
+    Skips where there is none to be had; in CI that fails, but for a user who is not root.
+    """
+    try:
+        yield ociengine.find("docker")
+        return
+    except UsageError as e:
+        why = e.brief
+    if os.geteuid() != 0:
+        pytest.skip(f"{why}, and an ordinary user cannot start it")
+    if command.which("dockerd") is None:
+        if os.environ.get("CI"):
+            pytest.fail("dockerd is not installed")
+        pytest.skip("dockerd is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="respin-dockerd-"))
+    before = os.environ.get("DOCKER_HOST")
+    try:
+        with daemon(folder) as socket:
+            os.environ["DOCKER_HOST"] = f"unix://{socket}"
+            yield ociengine.find("docker")
+    finally:
+        os.environ.pop("DOCKER_HOST", None)
+        if before is not None:
+            os.environ["DOCKER_HOST"] = before
+        shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def podman() -> Iterator[OciEngine]:
+    """Yield podman; skips where there is none: no test of ours can install what it needs."""
+    try:
+        yield ociengine.find("podman")
+    except UsageError as e:
+        pytest.skip(e.brief)
+
+
+@contextlib.contextmanager
+def daemon(folder: Path) -> Iterator[Path]:
+    """Start a daemon with all that it keeps in ``folder``; yield its socket; stop it."""
+    socket, log = folder / "socket", folder / "log"
+    argv = [command.which("dockerd") or "dockerd", "--iptables=false", "--bridge=none"]
+    argv += [f"--data-root={folder}/data", f"--exec-root={folder}/exec"]
+    argv += [f"--pidfile={folder}/pid", f"--host=unix://{socket}"]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+        )
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            answer = subprocess.run(
+                ["docker", f"--host=unix://{socket}", "version"], capture_output=True, check=False
+            )
+            if answer.returncode == 0:
+                break
+            assert process.poll() is None, f"dockerd ended:\n{log.read_text()[-2000:]}"
+            assert time.monotonic() < deadline, f"dockerd is silent:\n{log.read_text()[-2000:]}"
+            time.sleep(0.2)
+        yield socket
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        # The network namespace that dockerd leaves mounted under its exec-root.
+        for line in Path("/proc/self/mounts").read_text().splitlines():
+            if line.split()[1].startswith(f"{folder}/"):
+                subprocess.run(["umount", "--lazy", line.split()[1]], check=True)
