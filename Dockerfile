@@ -1,0 +1,82 @@
+# The fixed iproute2 of a release, built and proven by nothing but Docker:
+#
+#   docker build --build-arg RELEASE=bookworm --tag iproute2-fixed:bookworm .
+#
+# The image holds only the .debs, the patch and the report; docs/docker.md says what takes
+# them from it, and what each argument does. Works with BuildKit and the classic builder.
+#
+# Which layer depends on what: TOOLS on packages.txt alone; BUILD-DEPENDS on the base image and
+# the list of build dependencies alone. So neither a new version of the distro nor a new
+# commit of ours installs anything again.
+
+ARG RELEASE=bookworm
+ARG DISTRO=debian
+ARG BASE=docker.io/library/${DISTRO}:${RELEASE}
+ARG TOOLS_BASE=docker.io/library/debian:bookworm
+
+
+# -- the programs that the pipeline needs, from Debian's signed archive ----------------
+FROM ${TOOLS_BASE} AS tools
+ARG TOOLS_MIRROR=
+COPY templates/docker/mirror.sh tools/install-packages packages.txt /respin/
+RUN sh /respin/mirror.sh "$TOOLS_MIRROR" \
+ && apt-get update -q \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+      python3 python3-click python3-debian python3-jinja2 python3-platformdirs \
+      python3-pyelftools python3-requests python3-rich python3-sh debian-keyring \
+      $(apt-cache search --names-only '^ubuntu-keyring$' | cut -d' ' -f1) \
+ && sh /respin/install-packages /respin/packages.txt \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
+# "container" is how programs are told that they run in one (systemd's CONTAINER_INTERFACE).
+ENV container=docker PYTHONPATH=/respin PYTHONDONTWRITEBYTECODE=1 RESPIN_CACHE=/cache
+
+
+# -- the pipeline: fetch, diagnose, patch ----------------------------------------------
+FROM tools AS patch
+COPY patches /respin/patches
+COPY templates /respin/templates
+COPY pipeline /respin/pipeline
+ARG RELEASE
+ARG VERSION=
+ARG MIRROR=
+ARG NUMBER=1
+RUN python3 -m pipeline patch --release "$RELEASE" ${VERSION:+--version "$VERSION"} \
+      ${MIRROR:+--mirror "$MIRROR"} --number "$NUMBER" --verbose --out /run-folder \
+ && sh /respin/templates/docker/handover.sh /run-folder /handover
+
+
+# -- the release's own image with the build dependencies -------------------------------
+FROM ${BASE} AS build-depends
+ARG MIRROR=
+COPY templates/docker/mirror.sh templates/docker/prepare.sh /respin/
+COPY --from=patch /handover/build-depends /respin/build-depends
+RUN sh /respin/mirror.sh "$MIRROR" && sh /respin/prepare.sh /respin/build-depends
+
+
+# -- the build, with no tool of ours but a few lines of shell --------------------------
+FROM build-depends AS build
+COPY templates/docker/build.sh /respin/
+COPY --from=patch /handover/patched /patched
+USER 65533:65533
+RUN sh /respin/build.sh /patched /build
+
+
+# -- the proof: the distro's package and ours, in a guest, on the release's kernel ------
+FROM patch AS prove
+COPY --from=build /build/out /built
+RUN python3 -m pipeline prove /run-folder --debs /built ${MIRROR:+--mirror "$MIRROR"} \
+      --verbose --out /proven \
+ && sh /respin/templates/docker/collect.sh /proven /fixed
+
+
+# -- docker build --target proof: the .deb on the release's own image -------------------
+FROM ${BASE} AS proof
+ARG MIRROR=
+COPY templates/docker/mirror.sh templates/docker/install.sh /respin/
+COPY --from=prove /fixed/debs /debs
+RUN sh /respin/mirror.sh "$MIRROR" && sh /respin/install.sh /debs
+
+
+# -- what is left: the .debs, the patch, the report --------------------------------------
+FROM scratch
+COPY --from=prove /fixed /

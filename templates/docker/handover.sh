@@ -1,0 +1,27 @@
+#!/bin/sh
+# What the stages after this one get of a run: handover.sh RUN FOLDER
+#
+# Leaves FOLDER/patched, the patched source package, empty if none was needed, and
+# FOLDER/build-depends: `release` (its codename and its number) and debian/control with the
+# build dependencies, and nothing that another version of the source would change. Docker
+# keeps the layer that installs them for as long as it stays the same.
+set -eu
+run=$1 folder=$2
+mkdir -p "$folder/patched" "$folder/build-depends"
+python3 - "$run/report.json" >"$folder/build-depends/release" <<'END'
+import json, sys
+
+release = json.load(open(sys.argv[1]))["source"]["release"]
+print(release["codename"], release["version"] or "-")
+END
+for dsc in "$run"/patched/*.dsc; do
+	[ -e "$dsc" ] || exit 0
+	find "$run/patched" -maxdepth 1 -type f -exec cp -t "$folder/patched" {} +
+	mkdir "$folder/build-depends/debian"
+	{
+		echo "Source: iproute2"
+		# dpkg-source writes each on a line of its own.
+		grep -E '^Build-(Depends|Conflicts)(-Arch|-Indep)?:' "$dsc"
+		printf '\nPackage: iproute2\nArchitecture: any\n'
+	} >"$folder/build-depends/debian/control"
+done
