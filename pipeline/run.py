@@ -107,16 +107,13 @@ def prove_only(
         work = Work(order, folder, Progress(journal))
         with work.scratch():
             done = report.moved(read(earlier), earlier.absolute(), folder.path)
-            built: Future[Built] = Future()
+            built = None
             if done.patched:
-                made = adopt(done.patched, debs or earlier, folder.path / "debs", where=ELSEWHERE)
-                built.set_result(made)
+                built = adopt(done.patched, debs or earlier, folder.path / "debs", where=ELSEWHERE)
             control = work.control(done.source)
-            image = work.prepare_guest()
-            if done.patched:
-                smoked = work.smoke(image, control, built, order.fixes)
-            else:
-                smoked = work.smoke(image, control, None, ())
+            ready = there(built) if built else None
+            fixes = order.fixes if built else ()
+            smoked = work.smoke(work.prepare_guest(), control, ready, fixes)
             done = replace(
                 done,
                 outcome=Outcome.FIXED if built else Outcome.NOT_NEEDED,
@@ -128,6 +125,13 @@ def prove_only(
         report.write(done, folder.path)
         work.write_lock(done)
     return report.moved(done, folder.path, out.absolute())
+
+
+def there(built: Built) -> Future[Built]:
+    """Return packages in the form of those that are being built."""
+    future: Future[Built] = Future()
+    future.set_result(built)
+    return future
 
 
 def needed_fixes(fixes: Sequence[Fix], findings: Sequence[Finding]) -> tuple[Fix, ...]:
