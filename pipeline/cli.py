@@ -27,6 +27,7 @@ from pipeline import (
     doctor,
     fixes,
     lock,
+    lockreader,
     releases,
     report,
     terminal,
@@ -133,7 +134,7 @@ def cli() -> None:
 def _order(options: dict[str, Any], **more: Any) -> Order:
     configured = config.load(options["config"])
     options = dict(options)
-    locked = lock.read(options["locked"]) if options["locked"] else None
+    locked = lockreader.read(options["locked"]) if options["locked"] else None
     if locked:
         _repeat(options, locked)
     if sum(options[k] is not None for k in ("dsc", "tree", "version")) > 1:
@@ -150,7 +151,10 @@ def _order(options: dict[str, Any], **more: Any) -> Order:
         dsc=options["dsc"],
         tree_dir=options["tree"],
         locked=locked,
-        accepted=frozenset(accepted + ([locked.files[0].sha256] if locked else [])),
+        accepted=(
+            ({locked.files[0].sha256: f"the one that {locked.path} names"} if locked else {})
+            | dict.fromkeys(accepted, "accepted by the user")
+        ),
         pockets=tuple(releases.Pocket(p) for p in options["pockets"]),
         config=configured,
         mirror=options["mirror"],
@@ -164,8 +168,8 @@ def _order(options: dict[str, Any], **more: Any) -> Order:
 
 def _repeat(options: dict[str, Any], locked: lock.Lock) -> None:
     """Put what a lock says in the place of options; raise UsageError for both at once."""
-    own = ("release", "version", "dsc", "tree", "fix")
-    both = [f"--{name}" for name in own if options[name]]
+    own = ("release", "version", "dsc", "tree", "fix", "pockets")
+    both = [f"--{name.removesuffix('s')}" for name in own if options[name]]
     if both:
         raise UsageError(
             f"--locked says what is used; {', '.join(both)} cannot be given as well",
@@ -176,6 +180,7 @@ def _repeat(options: dict[str, Any], locked: lock.Lock) -> None:
     options["release"] = locked.codename
     options["version"] = locked.version if locked.kind == "archive" else None
     options["fix"], options["number"] = locked.fixes, locked.number
+    options["pockets"] = locked.pockets
 
 
 def _cases(names: tuple[str, ...]) -> tuple[str, ...] | None:

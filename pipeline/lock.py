@@ -1,27 +1,24 @@
 """respin.lock: exactly what a run was made of, so that it can be made again.
 
-templates/lock.schema.json defines the form. A lock may have been edited by hand, so it is
-read as anything else from outside: what is not as it must be is named and refused.
+templates/lock.schema.json defines the form; lockreader.py reads it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.archives import control
 from pipeline.archives.apt import AptArchive
-from pipeline.errors import FetchError, UsageError
-from pipeline.model import Built, Package, Source
+from pipeline.errors import BuildError, FetchError
+from pipeline.model import GuestPackages, Package, Source
+from pipeline.releases import Pocket
 
 NAME = "respin.lock"
-SCHEMA = 1
-LIMIT = 4 << 20
+SCHEMA = 2
 KINDS = ("archive", "dsc", "tree")
-_SHORT = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,155 +37,57 @@ class Lock:
     fixes: tuple[str, ...]
     """Those that were asked for."""
     number: int
-    root: tuple[Package, ...]
+    time: str
+    """When the archive was read: YYYYMMDDTHHMMSSZ."""
+    pockets: tuple[Pocket, ...] = ()
+    """Those that were asked for."""
+    root: tuple[Package, ...] = ()
     """What the build's root held; empty where nothing was built."""
+    guest: GuestPackages | None = None
+    """None where nothing was tested."""
+    control: Package | None = None
+    """The distro's own package that ours was held against; None where it was built here."""
     path: Path | None = None
 
 
-def write(
-    folder: Path,
-    source: Source,
-    built: Built | None,
-    *,
-    kind: str,
-    fixes: Sequence[str],
-    number: int,
-) -> Path:
+def write(lock: Lock, folder: Path) -> Path:
     """Write the lock of a run into its folder; return its path."""
+    guest = lock.guest
     value = {
         "schema": SCHEMA,
         "tool": "iproute2-respin",
-        "release": {"distro": source.release.distro, "codename": source.release.codename},
+        "time": lock.time,
+        "release": {"distro": lock.distro, "codename": lock.codename},
+        "pockets": list(lock.pockets),
         "source": {
-            "name": source.name,
-            "version": source.version,
-            "kind": kind,
-            "origin": source.origin,
-            "files": [
-                {"name": f.path.name, "size": f.size, "sha256": f.sha256} for f in source.files
-            ],
+            "name": lock.name,
+            "version": lock.version,
+            "kind": lock.kind,
+            "origin": lock.origin,
+            "files": [{"name": f.name, "size": f.size, "sha256": f.sha256} for f in lock.files],
         },
-        "fixes": list(fixes),
-        "number": number,
-        "root": [
-            {"name": p.name, "version": p.version, "architecture": p.architecture}
-            for p in (built.root if built else ())
-        ],
+        "fixes": list(lock.fixes),
+        "number": lock.number,
+        "root": _packages(lock.root),
+        "guest": {"root": _packages(guest.root), "kernel": _packages(guest.kernel)}
+        if guest
+        else None,
+        "control": asdict(lock.control) if lock.control else None,
     }
     path = folder / NAME
     path.write_text(json.dumps(value, indent=1) + "\n", "utf-8")
     return path
 
 
-def read(path: Path) -> Lock:
-    """Read a lock. Raises UsageError, naming what is not as it must be."""
-    try:
-        with path.open("rb") as f:
-            data = f.read(LIMIT + 1)
-        if len(data) > LIMIT:
-            raise UsageError(f"{path} is no lock: it is longer than {LIMIT} bytes")
-        value = json.loads(data.decode("utf-8"))
-    except OSError as e:
-        raise UsageError(
-            f"{path} cannot be read: {e.strerror}", hint=f"give the {NAME} of a run's folder"
-        ) from e
-    except (ValueError, RecursionError) as e:
-        raise UsageError(f"{path} is no lock: not JSON", details=str(e)[:400]) from e
-    return _Reader(path).lock(value)
+def _packages(packages: Sequence[Package]) -> list[dict[str, str]]:
+    return [asdict(package) for package in packages]
 
 
-class _Reader:
-    """Reads the parts of a lock; each error names the place."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def _wrong(self, where: str, what: str) -> UsageError:
-        return UsageError(
-            f"{self._path} is not a lock that respin wrote: {where}: {what}",
-            hint="take the one of the run's folder, unchanged, or run without --locked",
-        )
-
-    def _table(self, value: object, where: str, keys: Sequence[str]) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            raise self._wrong(where, "not an object")
-        odd = sorted(set(value) ^ set(keys))
-        if odd:
-            what = "is missing" if odd[0] in keys else "is not known"
-            raise self._wrong(where, f"{odd[0][:80]!r} {what}")
-        return value
-
-    def _list(self, value: object, where: str, most: int) -> list[Any]:
-        if not isinstance(value, list) or len(value) > most:
-            raise self._wrong(where, f"not a list of at most {most}")
-        return value
-
-    def _text(self, value: object, where: str) -> str:
-        if not isinstance(value, str) or len(value) > _SHORT or not value.isprintable():
-            raise self._wrong(where, f"not a text of at most {_SHORT} characters")
-        return value
-
-    def lock(self, value: object) -> Lock:
-        """Read the whole."""
-        if not isinstance(value, dict) or value.get("tool") != "iproute2-respin":
-            raise self._wrong("tool", "not iproute2-respin")
-        if value.get("schema") != SCHEMA or isinstance(value.get("schema"), bool):
-            raise self._wrong("schema", f"not {SCHEMA}")
-        top = self._table(
-            value, "top", ("schema", "tool", "release", "source", "fixes", "number", "root")
-        )
-        release = self._table(top["release"], "release", ("distro", "codename"))
-        keys = ("name", "version", "kind", "origin", "files")
-        source = self._table(top["source"], "source", keys)
-        name = self._text(source["name"], "source.name")
-        version = self._text(source["version"], "source.version")
-        if not control.package_name(name) or not control.version_text(version):
-            raise self._wrong("source", "its name and version are not those of a package")
-        if source["kind"] not in KINDS:
-            raise self._wrong("source.kind", f"not one of {', '.join(KINDS)}")
-        number = top["number"]
-        if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < 1000:
-            raise self._wrong("number", "not a number from 1 to 999")
-        return Lock(
-            distro=self._text(release["distro"], "release.distro"),
-            codename=self._text(release["codename"], "release.codename"),
-            name=name,
-            version=version,
-            kind=source["kind"],
-            origin=self._text(source["origin"], "source.origin"),
-            files=self._files(source["files"]),
-            fixes=tuple(self._text(f, "fixes") for f in self._list(top["fixes"], "fixes", 100)),
-            number=number,
-            root=tuple(
-                self._package(p, n) for n, p in enumerate(self._list(top["root"], "root", 5000))
-            ),
-            path=self._path,
-        )
-
-    def _files(self, value: object) -> tuple[control.Listed, ...]:
-        given = self._list(value, "source.files", control.MOST_FILES)
-        for number, each in enumerate(given):
-            where = f"source.files[{number}]"
-            table = self._table(each, where, ("name", "size", "sha256"))
-            if not isinstance(table["size"], int) or isinstance(table["size"], bool):
-                raise self._wrong(where, "its size is not a number")
-        try:
-            files = control.listed(given, f"{self._path}")
-        except FetchError as e:
-            raise self._wrong("source.files", e.brief) from e
-        if not files[0].name.endswith(".dsc"):
-            raise self._wrong("source.files", "the first is not a .dsc")
-        return files
-
-    def _package(self, value: object, number: int) -> Package:
-        where = f"root[{number}]"
-        table = self._table(value, where, ("name", "version", "architecture"))
-        keys = ("name", "version", "architecture")
-        name, version, architecture = (self._text(table[key], where) for key in keys)
-        sound = control.package_name(name) and control.version_text(version)
-        if not sound or not control.package_name(architecture):
-            raise self._wrong(where, "not a package with version and architecture")
-        return Package(name=name, version=version, architecture=architecture)
+def files(source: Source) -> tuple[control.Listed, ...]:
+    """Return a source's files as a lock has them."""
+    return tuple(
+        control.Listed(name=f.path.name, size=f.size, sha256=f.sha256) for f in source.files
+    )
 
 
 def check_source(lock: Lock, source: Source) -> None:
@@ -208,15 +107,46 @@ def check_source(lock: Lock, source: Source) -> None:
         raise FetchError(f"the source has files that {lock.path} does not list")
 
 
-def check_root(lock: Lock, archive: AptArchive) -> None:
-    """Hold the packages of the root against the archive. Raises FetchError naming what is gone."""
-    gone = archive.lacking(lock.root)
-    if gone:
-        raise FetchError(
-            f"{len(gone)} of the {len(lock.root)} packages of the locked root are gone from"
-            f" {archive.release.codename}",
-            details="\n".join(f"{p.name} {p.version} ({p.architecture})" for p in gone),
-            hint="run without --locked to build with what there is now",
+def holding(
+    lock: Lock,
+    packages: Sequence[Package],
+    archive: AptArchive,
+    past: Callable[[], AptArchive | None],
+) -> AptArchive:
+    """Return an archive that has these packages of a lock: the ``archive``, or the ``past`` one.
+
+    The latter is asked for only if the first lacks some. Raises FetchError naming what is gone.
+    """
+    gone = archive.lacking(packages)
+    if not gone:
+        return archive
+    then = past()
+    gone = then.lacking(gone) if then else gone
+    if then and not gone:
+        return then
+    where = f"{archive.release.codename}"
+    if then:
+        where += f", and from {then.sources[-1].uri}"
+    raise FetchError(
+        f"{len(gone)} of {len(packages)} packages of {lock.path} are gone from {where}",
+        details="\n".join(f"{p.name} {p.version} ({p.architecture}) {p.sha256}" for p in gone),
+        hint="run without --locked to take what there is now",
+    )
+
+
+def check_root(lock: Lock, packages: Sequence[Package]) -> None:
+    """Hold what a container really holds against the lock. Raises BuildError if it differs.
+
+    An image, or this very machine, may hold other packages than those that were asked for.
+    """
+    missing, more = set(lock.root) - set(packages), set(packages) - set(lock.root)
+    if missing or more:
+        lines = [f"lacking: {p.name} {p.version}" for p in missing]
+        lines += [f"not in the lock: {p.name} {p.version}" for p in more]
+        raise BuildError(
+            f"the container cannot hold exactly the packages of {lock.path}",
+            details="\n".join(sorted(lines)),
+            hint="use the kind of container, and the image, of the run that wrote the lock",
         )
 
 

@@ -189,6 +189,15 @@ class Built:
 # -- smoke ------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, kw_only=True)
+class GuestPackages:
+    """What a guest was made of."""
+
+    root: tuple[Package, ...]
+    kernel: tuple[Package, ...]
+    """Those that hold the kernel's image and modules."""
+
+
 class Expect(StrEnum):
     """What a case expects of a loader."""
 

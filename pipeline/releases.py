@@ -196,7 +196,7 @@ def sources(
         return tuple(
             AptSource(
                 uri=uri,
-                suites=described.suites or _suites(release, pockets),
+                suites=described.suites or suites_of(release, pockets),
                 components=components,
                 keyring=keys,
                 frozen=described.frozen,
@@ -213,7 +213,8 @@ def sources(
     return tuple(stanzas)
 
 
-def _suites(release: Release, pockets: Sequence[Pocket]) -> tuple[str, ...]:
+def suites_of(release: Release, pockets: Sequence[Pocket]) -> tuple[str, ...]:
+    """Return the suites of a release's pockets, that of the release itself among them."""
     if release.codename == "sid":  # which has no pockets: uploads go straight to it
         return ("sid",)
     wanted = [p for p in Pocket if p in pockets or p is Pocket.RELEASE]
@@ -229,7 +230,7 @@ def _places(
     lists: Path,
 ) -> list[tuple[str, tuple[str, ...]]]:
     """Return the archives of the pockets, each with its suites."""
-    suites, apart = _suites(release, pockets), suite(release, Pocket.SECURITY)
+    suites, apart = suites_of(release, pockets), suite(release, Pocket.SECURITY)
     if mirror is not None:
         base, security = mirrors.siblings(mirror.rstrip("/"), release)
     else:
@@ -250,7 +251,7 @@ def _old(
     living = (Support.DEVELOPMENT, Support.SUPPORTED, Support.LTS)
     if distroinfo.support(release, on) in living:
         return []
-    suites, security = _suites(release, pockets), suite(release, Pocket.SECURITY)
+    suites, security = suites_of(release, pockets), suite(release, Pocket.SECURITY)
     old, places = config.archives, list[tuple[str, tuple[str, ...]]]()
     if release.distro == "ubuntu":
         places.append((old.ubuntu_old, suites))

@@ -21,7 +21,7 @@ from pipeline.containers.roots import root_tar
 from pipeline.data import data_path
 from pipeline.errors import BuildError, SmokeImpossible, TestbedLost
 from pipeline.judge import Row, judge, read_tc
-from pipeline.model import CaseResult, Cell, Package, SmokeReport
+from pipeline.model import CaseResult, Cell, GuestPackages, Package, SmokeReport
 from pipeline.objects import UserObject, select
 from pipeline.progress import QUIET, Stage
 from pipeline.vm import image as images
@@ -37,12 +37,18 @@ SECONDS = 120.0
 
 
 def prepare(
-    archive: AptArchive, cache: Cache, *, log_dir: Path, stage: Stage = QUIET
+    archive: AptArchive,
+    cache: Cache,
+    *,
+    log_dir: Path,
+    stage: Stage = QUIET,
+    exact: GuestPackages | None = None,
 ) -> GuestImage:
     """Return the base image of a release's guest: its kernel, its packages.
 
-    It needs nothing of the build, so it may run beside it. Raises SmokeImpossible if it
-    cannot be made here, FetchError if a package cannot be had.
+    ``exact`` are the very packages that it is to hold, in place of what apt resolves. It
+    needs nothing of the build, so it may run beside it. Raises SmokeImpossible if it cannot
+    be made here, FetchError if a package cannot be had.
     """
     machine = machine_for(archive.architecture)
     qemu.program(machine)
@@ -51,11 +57,16 @@ def prepare(
             raise SmokeImpossible(f"{program} is missing", hint=f"apt install {program}")
     settings = tomllib.loads(data_path("templates", "guest", "guest.toml").read_text())
     try:
-        root = _root(archive, cache, settings["root"], log_dir / "guest-root.log")
+        names = _names(archive, settings["root"])
+        key = exact.root if exact else archive.closure(names)
+        log = log_dir / "guest-root.log"
+        root = root_tar(
+            archive.sources, archive.release, names, cache, key=key, log=log, strip=True
+        )
     except BuildError as e:
         raise SmokeImpossible(f"the guest's root: {e.brief}", details=e.details, hint=e.hint) from e
     refused: SmokeImpossible | None = None
-    for kernel in _kernels(archive, machine, settings["kernels"]):
+    for kernel in [exact.kernel] if exact else _kernels(archive, machine, settings["kernels"]):
         stage.note(f"guest kernel {kernels.image_package(kernel).name}")
 
         def fetch(folder: Path, wanted: Sequence[Package] = kernel) -> list[Path]:
@@ -66,7 +77,7 @@ def prepare(
             image = images.build(
                 cache,
                 root=root,
-                kernel=kernel,
+                packages=GuestPackages(root=tuple(key), kernel=tuple(kernel)),
                 fetch=fetch,
                 settings=settings,
                 log=log_dir / "guest-image.log",
@@ -82,14 +93,11 @@ def prepare(
     )
 
 
-def _root(archive: AptArchive, cache: Cache, settings: Mapping[str, Any], log: Path) -> Path:
-    """Return a tarball of the release with its own iproute2 in it."""
+def _names(archive: AptArchive, settings: Mapping[str, Any]) -> list[str]:
+    """Return what the guest's root is asked to hold: the release's own iproute2 among it."""
     if archive.release.codename in settings["split-usr"]:
-        names = [*settings["packages"], "iproute2"]
-    else:
-        names = [*archive.essential(()), "iproute2"]
-    key = archive.closure(names)
-    return root_tar(archive.sources, archive.release, names, cache, key=key, log=log, strip=True)
+        return [*settings["packages"], "iproute2"]
+    return [*archive.essential(()), "iproute2"]
 
 
 def _kernels(

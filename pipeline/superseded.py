@@ -1,48 +1,106 @@
-"""Which archive keeps the superseded versions of a release."""
+"""Which archive keeps what a release had: superseded sources, and packages that are gone."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from pipeline import fetch, releases
+from pipeline.archives.apt import AptArchive
 from pipeline.archives.history import History, Service
 from pipeline.archives.launchpad import Launchpad
 from pipeline.archives.snapshot import Snapshot
 from pipeline.archives.web import Client
 from pipeline.cache import Cache
 from pipeline.config import Config
-from pipeline.model import Release
+from pipeline.model import AptSource, Release
+from pipeline.releases import Pocket
+
+NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
 def history(
     release: Release,
     cache: Cache,
     config: Config,
-    accepted: Collection[str] = (),
+    accepted: Mapping[str, str] = NOBODY,
     keyring: Path | None = None,
 ) -> History | None:
     """Return the archive that keeps a release's superseded versions, or None.
 
     None for a derivative, and where respin.toml names none. A mirror of the distro's own
     release that respin.toml names makes no derivative of it. ``accepted`` are the SHA-256 of
-    .dsc files that the user vouches for, ``keyring`` replaces the distro's own. Raises
-    UsageError if the distro's keys are not on this machine.
+    .dsc files, each with words that say who vouches for it; ``keyring`` replaces the distro's
+    own. Raises UsageError if the distro's keys are not on this machine.
     """
-    described = config.releases.get(release.codename)
     url = config.archives.launchpad if release.distro == "ubuntu" else config.archives.snapshot
-    if not url or (described and described.base and described.uris):
+    if not url or _derived(release, config):
         return None
     keys: tuple[Path, ...] = ()
     if release.distro != "ubuntu":  # Launchpad has no signed index
-        own = keyring or (described and described.keyring) or releases.keyring_for(release)
-        keys = (own, *releases.retired_keys(release))
+        keys = _keys(release, config, keyring)
     service = Service(
         url=url,
         client=Client(),
         cache=cache,
         keyrings=keys,
         uploaders=fetch.UPLOADERS,
-        accepted=frozenset(accepted),
+        accepted=accepted,
     )
     return Launchpad(release, service) if release.distro == "ubuntu" else Snapshot(release, service)
+
+
+def then(
+    release: Release,
+    time: str,
+    beside: Sequence[AptSource],
+    cache: Cache,
+    config: Config,
+    *,
+    pockets: Sequence[Pocket],
+    keyring: Path | None = None,
+    log: Path | None = None,
+) -> AptArchive | None:
+    """Return an archive of what a Debian release has now and what it had at a ``time``.
+
+    The latter is the archive as snapshot keeps it (``/archive/ARCHIVE/YYYYMMDDTHHMMSSZ/``);
+    nothing is added to that, so its Valid-Until is not held against it. ``beside`` are the
+    sources of now. None for other distros, for a derivative, and where respin.toml names no
+    snapshot.
+    """
+    url = config.archives.snapshot
+    if release.distro != "debian" or not url or _derived(release, config):
+        return None
+    own, *retired = _keys(release, config, keyring)
+    apart = releases.suite(release, Pocket.SECURITY)
+    suites = releases.suites_of(release, pockets)
+    places = {
+        "debian-security": tuple(s for s in suites if s == apart),
+        "debian": tuple(s for s in suites if s != apart),
+    }
+    kept = [
+        AptSource(
+            uri=f"{url}/archive/{archive}/{time}",
+            suites=names,
+            components=("main",),
+            keyring=own,
+            also=tuple(retired),
+            frozen=True,
+        )
+        for archive, names in places.items()
+        if names
+    ]
+    return AptArchive(release, (*beside, *kept), cache, log=log)
+
+
+def _derived(release: Release, config: Config) -> bool:
+    described = config.releases.get(release.codename)
+    return bool(described and described.base and described.uris)
+
+
+def _keys(release: Release, config: Config, keyring: Path | None) -> tuple[Path, ...]:
+    """Return the keyrings of the distro's archive, retired keys among them."""
+    described = config.releases.get(release.codename)
+    own = keyring or (described and described.keyring) or releases.keyring_for(release)
+    return own, *releases.retired_keys(release)

@@ -6,10 +6,11 @@ pipeline/run.py calls these in order; here is only how each is called.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -38,6 +39,8 @@ from pipeline.model import (
     Built,
     CaseResult,
     Finding,
+    GuestPackages,
+    Package,
     Patched,
     Release,
     SmokeReport,
@@ -70,8 +73,8 @@ class Order:
     """A source tree with debian/, in place of the archive's."""
     locked: Lock | None = None
     """The inputs of an earlier run, to be had again."""
-    accepted: frozenset[str] = frozenset()
-    """SHA-256 of .dsc files that nobody else vouches for."""
+    accepted: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of .dsc files that no signature vouches for -> in words, who does."""
     pockets: tuple[Pocket, ...] = ()
     """Empty: release, updates, security."""
     config: Config = NO_CONFIG
@@ -102,6 +105,9 @@ class Work:
         self.folder = folder
         self.progress = progress
         self._scratch = folder.path / ".work"
+        self._begun = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        self._guest: GuestPackages | None = None
+        self._control: Package | None = None
 
     @contextmanager
     def scratch(self) -> Iterator[None]:
@@ -125,6 +131,27 @@ class Work:
         named = there & {releases.suite(order.release, p) for p in order.pockets}
         log = self.folder.log("fetch")
         return AptArchive(order.release, sources, order.cache, required=named, log=log)
+
+    @cached_property
+    def _past(self) -> AptArchive | None:
+        """The pockets, and with them what they held when the locked run read them."""
+        order = self.order
+        assert order.locked
+        return superseded.then(
+            order.release,
+            order.locked.time,
+            self.archive.sources,
+            order.cache,
+            order.config,
+            pockets=order.pockets or USUAL,
+            keyring=order.keyring,
+            log=self.folder.log("fetch"),
+        )
+
+    def _having(self, packages: Sequence[Package]) -> AptArchive:
+        """The archive that has these packages of the lock. Raises FetchError naming the gone."""
+        assert self.order.locked
+        return lock.holding(self.order.locked, packages, self.archive, lambda: self._past)
 
     @cached_property
     def dsc(self) -> Path | None:
@@ -169,14 +196,25 @@ class Work:
     def write_lock(self, done: Report) -> None:
         """Leave respin.lock: what this run was made of."""
         kind = "tree" if self.order.tree_dir else "dsc" if self.dsc else "archive"
-        lock.write(
-            self.folder.path,
-            done.source,
-            done.built,
+        source, locked = done.source, self.order.locked
+        written = Lock(
+            distro=source.release.distro,
+            codename=source.release.codename,
+            name=source.name,
+            version=source.version,
             kind=kind,
-            fixes=[fix.name for fix in self.order.fixes],
+            origin=source.origin,
+            files=lock.files(source),
+            fixes=tuple(fix.name for fix in self.order.fixes),
             number=self.order.number,
+            # What was locked is what there was then.
+            time=locked.time if locked else self._begun,
+            pockets=self.order.pockets,
+            root=_known(done.built.root if done.built else ()),
+            guest=self._guest if done.smoke else None,
+            control=self._control if done.smoke else None,
         )
+        lock.write(written, self.folder.path)
 
     def tree(self, source: Source) -> Path:
         """The source as dpkg-source unpacks it."""
@@ -231,36 +269,57 @@ class Work:
     def prepare_root(self, source: Source) -> BuildRoot:
         """The container's root, with the build dependencies."""
         locked = self.order.locked
+        exact = locked.root if locked else ()
         with self.progress.stage("build root") as stage:
-            if locked and locked.root:
-                lock.check_root(locked, self.archive)
-            return build.prepare(
-                self.archive,
+            root = build.prepare(
+                self._having(exact) if exact else self.archive,
                 source.dsc,
                 self.order.cache,
                 log_dir=self.folder.logs,
                 stage=stage,
-                exact=locked.root if locked else (),
+                exact=exact,
                 engine=self.engine,
             )
+        if locked and exact:
+            lock.check_root(locked, root.packages)
+        return root
 
     def prepare_guest(self) -> GuestImage:
         """The guest's kernel and root."""
+        exact = self.order.locked.guest if self.order.locked else None
         with self.progress.stage("guest image") as stage:
-            return smoke.prepare(
-                self.archive, self.order.cache, log_dir=self.folder.logs, stage=stage
+            image = smoke.prepare(
+                self._having((*exact.root, *exact.kernel)) if exact else self.archive,
+                self.order.cache,
+                log_dir=self.folder.logs,
+                stage=stage,
+                exact=exact,
             )
+        self._guest = image.packages
+        return image
 
     def distro_package(self, source: Source) -> tuple[VerifiedFile, ...]:
         """The distro's own build of this very source, or nothing if there is none to be had."""
+        locked, dest = self.order.locked, self.folder.path / "control"
         if self.dsc:
             return ()
+        if locked and locked.guest:  # as it was then: the distro's, or built here
+            self._control = locked.control
+            if not locked.control:
+                return ()
+            archive = self._having((locked.control,))
+            return archive.download((locked.control,), dest)
         try:
-            return (
-                self.archive.fetch_binary(PACKAGE, source.version, self.folder.path / "control"),
-            )
+            found = self.archive.fetch_binary(PACKAGE, source.version, dest)
         except FetchError:
             return ()  # superseded, or rebuilt: the source without our patch is built in its place
+        self._control = Package(
+            name=PACKAGE,
+            version=source.version,
+            architecture=self.archive.architecture,
+            sha256=found.sha256,
+        )
+        return (found,)
 
     def control(self, source: Source) -> tuple[VerifiedFile, ...]:
         """The distro's own build of this very source. Raises FetchError if there is none."""
@@ -347,6 +406,11 @@ class Work:
                 hint=f"the guest's console and each command's output are in {self.folder.logs}",
             )
         return seen
+
+
+def _known(packages: Sequence[Package]) -> tuple[Package, ...]:
+    """Return the packages if the file of each is known: those of this very machine are not."""
+    return tuple(packages) if all(p.sha256 for p in packages) else ()
 
 
 def _packages(built: Future[Built]) -> Future[Sequence[Path]]:

@@ -30,8 +30,8 @@ class Service:
     """Keys that may have signed an archive's index."""
     uploaders: tuple[Path, ...] = ()
     """Keys that may have signed a .dsc."""
-    accepted: frozenset[str] = field(default_factory=frozenset)
-    """SHA-256 of .dsc files that the user vouches for."""
+    accepted: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of .dsc files that somebody vouches for -> in words: who (``accepted by …``)."""
 
     @property
     def store(self) -> Store:

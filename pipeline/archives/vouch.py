@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.archives import control, openpgp
@@ -41,18 +41,18 @@ def signers(data: bytes, where: str, keyrings: Sequence[Path]) -> tuple[str, ...
     return signed.signers
 
 
-def vouched(data: bytes, where: str, keyrings: Sequence[Path], accepted: Collection[str]) -> str:
+def vouched(data: bytes, where: str, keyrings: Sequence[Path], accepted: Mapping[str, str]) -> str:
     """Say in words why a .dsc that no signed index lists is trusted.
 
-    By a signature whose key is in one of the keyrings; or because the user named its SHA-256
-    in ``accepted``. Raises FetchError otherwise.
+    By a signature whose key is in one of the keyrings; or because its SHA-256 is ``accepted``,
+    with words that say by whom. Raises FetchError otherwise.
     """
     by = signers(data, where, keyrings)
     if by:
         return f"{where}, signed by {', '.join(by)} (debian-keyring)"
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 in accepted:
-        return f"{where}, not verified: accepted by the user by its SHA-256 {sha256}"
+        return f"{where}, not verified: {accepted[sha256]} by its SHA-256 {sha256}"
     here = any(path.exists() for path in keyrings)
     why = "its signature is by no key at hand" if openpgp.is_signed(data) else "it is not signed"
     hint = "" if here else "apt-get install debian-keyring, which may have the key; or, "

@@ -18,7 +18,7 @@ from pipeline import command
 from pipeline.cache import Cache, digest
 from pipeline.data import data_path
 from pipeline.errors import SmokeImpossible
-from pipeline.model import Package
+from pipeline.model import GuestPackages, Package
 from pipeline.vm import kernel as kernels
 from pipeline.vm.initramfs import Initramfs
 from pipeline.vm.machine import Machine, machine_for
@@ -38,6 +38,8 @@ class GuestImage:
     """``uname -r``, as the package says."""
     package: Package
     """The kernel's package."""
+    packages: GuestPackages
+    """All that it was made of."""
     modules: tuple[str, ...]
     """Files under /respin/modules, in the order to load them in."""
 
@@ -56,18 +58,19 @@ def build(
     cache: Cache,
     *,
     root: Path,
-    kernel: Sequence[Package],
+    packages: GuestPackages,
     fetch: Callable[[Path], Sequence[Path]],
     settings: Mapping[str, Any],
     log: Path | None,
 ) -> GuestImage:
-    """Return the image of a root (a tarball) and the packages of a kernel.
+    """Return the image of a root (a tarball) and a kernel: ``packages`` says what they are.
 
     ``fetch`` puts the kernel's .debs into a folder, if the cache has no such image yet;
     ``settings`` is templates/guest/guest.toml. Raises SmokeImpossible if the kernel lacks
     what the test needs, or the agent cannot be compiled.
     """
     agent = data_path("templates", "guest", "agent.c")
+    kernel = packages.kernel
     machine = machine_for(kernel[0].architecture)
     package = kernels.image_package(kernel)
     key = digest(
@@ -75,7 +78,7 @@ def build(
         root.name,  # the name of a cache entry: it says what the root contains
         agent.read_bytes(),
         json.dumps(settings, sort_keys=True),
-        *(f"{p.name} {p.version} {p.architecture}" for p in kernel),
+        *(f"{p.name} {p.version} {p.architecture} {p.sha256}" for p in kernel),
     )
 
     def make(part: Path) -> None:
@@ -105,6 +108,7 @@ def build(
         folder=folder,
         kernel=said["kernel"],
         package=package,
+        packages=packages,
         modules=tuple(said["modules"]),
     )
 

@@ -108,8 +108,8 @@ def debian(server: Service, time: Time, tmp_path: Path, signer: Signer) -> Snaps
     return Snapshot(BOOKWORM, service_of(server, time, tmp_path / "cache", signer.keyring))
 
 
-def accepted(dsc: Path) -> frozenset[str]:
-    return frozenset({hashlib.sha256(dsc.read_bytes()).hexdigest()})
+def accepted(dsc: Path) -> dict[str, str]:
+    return {hashlib.sha256(dsc.read_bytes()).hexdigest(): "accepted by the user"}
 
 
 @pytest.fixture
@@ -332,7 +332,7 @@ class TestSnapshot:
     def test_unsigned_accepted_by_its_hash_alone(
         self, server: Service, time: Time, tmp_path: Path, made: dict[str, Path]
     ) -> None:
-        other = service_of(server, time, tmp_path / "cache", accepted=frozenset({"0" * 64}))
+        other = service_of(server, time, tmp_path / "cache", accepted={"0" * 64: "accepted"})
         refused(Snapshot(BOOKWORM, other), tmp_path, "nothing vouches for", VERSION)
         named = service_of(server, time, tmp_path / "cache", accepted=accepted(made[VERSION]))
         source = Snapshot(BOOKWORM, named).fetch_source("iproute2", VERSION, tmp_path / "out")
@@ -370,7 +370,7 @@ class TestSnapshot:
         hashes = [hashlib.sha256(dsc.read_bytes()).hexdigest() for dsc in signed.values()]
         assert all(sha256 in error.details for sha256 in hashes)
         service = service_of(
-            server, time, tmp_path / "cache", accepted=frozenset(hashes[1:]), **keys
+            server, time, tmp_path / "cache", accepted=dict.fromkeys(hashes[1:], "accepted"), **keys
         )
         source = Snapshot(BOOKWORM, service).fetch_source("iproute2", VERSION, tmp_path / "out")
         assert source.files[0].sha256 == hashes[1]

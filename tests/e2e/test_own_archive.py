@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,13 @@ from support.archive import Archive, Signer
 from support.packages import make_source
 from support.services import Service, launchpad, snapshot
 
+from pipeline import config, releases
+from pipeline.archives.apt import AptArchive
+from pipeline.cache import Cache
+from pipeline.containers import roots
 from pipeline.data import data_path
+from pipeline.errors import BuildError
+from pipeline.model import AptSource
 
 GOLDEN = Path(__file__).parents[1] / "golden/fixes"
 SCHEMA = json.loads(data_path("templates", "report.schema.json").read_text())
@@ -41,6 +47,9 @@ class World:
     cache: Path
     config: Path
     debian: Archive
+    ubuntu: Archive
+    today: Signer
+    snapshot: Service
     accepted: str
     """SHA-256 of the .dsc for which only its hash can vouch."""
     old_key: str
@@ -91,8 +100,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         old_source = defect.stt_object(folder / "launchpad", UBUNTUS)
         launchpad(service, old_source, UBUNTUS, series="bionic", pages=2)
 
-        config = folder / "respin.toml"
-        config.write_text(
+        described = folder / "respin.toml"
+        described.write_text(
             f'[archives]\nsnapshot = "{service.url}"\nlaunchpad = "{service.url}"\n'
             'debian-old = ""\ndebian-security-old = ""\nubuntu-old = ""\n'
             f'[release.bionic]\nuris = ["{ubuntu.url}"]\ncomponents = ["main"]\nfrozen = true\n'
@@ -101,8 +110,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield World(
             folder=folder,
             cache=world.cache(folder / "cache"),
-            config=config,
+            config=described,
             debian=debian,
+            ubuntu=ubuntu,
+            today=today,
+            snapshot=service,
             accepted=hashlib.sha256(old_source.read_bytes()).hexdigest(),
             old_key=old.fingerprint,
         )
@@ -135,15 +147,62 @@ def cells(report: dict[str, Any]) -> dict[tuple[str, str], tuple[str, str]]:
     }
 
 
-def test_what_the_release_has(made: World, tmp_path: Path) -> None:
-    """The distro's own .deb fails, ours works; it is below what the other pockets have."""
+@pytest.fixture(scope="module")
+def fixed(made: World) -> tuple[Path, dict[str, Any]]:
+    """Return the folder and the report of a run for what the release has."""
     args = ("--release", "bookworm", "--version", RELEASED, *ONE)
-    report = told(made.respin(*args, out=tmp_path / "out"))
+    return made.folder / "fixed", told(made.respin(*args, out=made.folder / "fixed"))
+
+
+def test_what_the_release_has(made: World, fixed: tuple[Path, dict[str, Any]]) -> None:
+    """The distro's own .deb fails, ours works; it is below what the other pockets have."""
+    report = fixed[1]
     proven(report, f"{RELEASED}+bpf1")
     assert report["source"]["origin"] == f"bookworm at {made.debian.url}"
     assert [Path(f["path"]).name for f in report["control"]] == [f"iproute2_{RELEASED}_amd64.deb"]
     assert "listed in its InRelease" in report["control"][0]["verified"]
     assert not any("frozen" in line for line in report["archives"])
+
+
+def test_a_run_is_repeated_with_what_is_gone(
+    made: World, fixed: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    """The same .debs from the same roots, whichever archive still has the packages."""
+    first, report = fixed
+    lock = first / "respin.lock"
+    locked = json.loads(lock.read_text())
+    kernel = next(p["name"] for p in locked["guest"]["kernel"])
+    repeat = ("run", "--locked", lock, *ONE, "--json", "--keyring", made.debian.keyring)
+    with Archive(tmp_path / "later", made.today) as later:
+        later.add_source(real.dsc())
+        world.stock(later, "bookworm", without={"ccache", "iproute2", kernel})
+        later.publish()
+        words = (*repeat, "--mirror", later.url, "--out", tmp_path / "out")
+        said = cli.respin(*words, cache=made.cache, config=made.config)
+        assert said.status == 10
+        assert f"packages of {lock} are gone from bookworm" in " ".join(said.err.split())
+        assert "ccache" in said.err or kernel in said.err
+        assert not (tmp_path / "out").exists()
+
+        then = f"/archive/debian/{locked['time']}"
+        for path in (made.debian.root / "dists/bookworm").rglob("*"):
+            if path.is_file():
+                name = path.relative_to(made.debian.root)
+                made.snapshot.put(f"{then}/{name}", path.read_bytes())
+        again = told(cli.respin(*words, cache=made.cache, config=made.config))
+    assert again["built"]["debs"] == report["built"]["debs"]
+    assert again["built"]["root"] == report["built"]["root"]
+    assert again["smoke"]["kernel_package"] == report["smoke"]["kernel_package"]
+    assert again["control"][0]["sha256"] == report["control"][0]["sha256"]
+    assert then in again["control"][0]["verified"]
+    repeated = json.loads((tmp_path / "out/respin.lock").read_text())
+    assert repeated == {**locked, "source": {**locked["source"], **_moved(repeated, later.url)}}
+
+
+def _moved(lock: dict[str, Any], url: str) -> dict[str, str]:
+    """Return what a lock may say other than the first: from where the source came."""
+    assert lock["source"]["origin"] == f"bookworm at {url}"
+    return {"origin": lock["source"]["origin"]}
 
 
 def test_what_the_release_had(made: World, tmp_path: Path) -> None:
@@ -212,6 +271,29 @@ def test_what_ubuntu_had(made: World, tmp_path: Path) -> None:
             ):
                 assert words in case["before"]["output"]
     assert "libbpf" not in report["smoke"]["after"]
+
+
+def test_a_root_is_made_of_a_frozen_archive_whose_key_has_expired(
+    made: World, tmp_path: Path
+) -> None:
+    """By mmdebstrap, every time: no cache has it."""
+    configured = config.load(made.config)
+    release = releases.find("bionic", config=configured)
+    cache = Cache(tmp_path / "cache")
+
+    def root(given: Sequence[AptSource]) -> Path:
+        names = world.guest_names()
+        key = archive.closure(names)
+        return roots.root_tar(given, release, names, cache, key=key, log=tmp_path / "log")
+
+    given = releases.sources(release, config=configured)
+    archive = AptArchive(release, given, cache)
+    archive.update()
+    living = [replace(source, gpgv=None) for source in archive.sources]
+    with pytest.raises(BuildError, match="could not be made") as caught:
+        root(living)
+    assert "EXPKEYSIG" in caught.value.details
+    assert root(archive.sources).stat().st_size > 20 << 20
 
 
 def test_it_is_refused_while_the_archive_lives(made: World, tmp_path: Path) -> None:

@@ -198,22 +198,6 @@ def test_what_we_made_needs_nothing_any_more(
     ]
 
 
-def test_a_run_is_repeated_from_its_lock(
-    fixed: tuple[Path, dict[str, Any]], tmp_path: Path
-) -> None:
-    """With exactly the same inputs, the root's packages included: the same .debs."""
-    out, report = fixed
-    said = cli.respin(
-        *("run", "--locked", out / "respin.lock", "--case", "pinned-hash"),
-        *("--json", "--out", tmp_path / "out"),
-        cache=CACHE,
-    )
-    assert said.status == 0, said.err
-    again = json.loads(said.out)
-    assert again["built"]["debs"] == report["built"]["debs"]
-    assert again["built"]["root"] == report["built"]["root"]
-
-
 def test_a_thousand_loads_in_one_batch(fixed: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     """Under a limit of 64 descriptors; a descriptor kept per load would end it early."""
     out, report = fixed

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 
 from pipeline import build
@@ -22,23 +23,28 @@ SHARED = ("ccache", "downloads", "guests", "kvm", "locks", "objects", "root-tars
 """What the tests' own cache keeps; the rest names the port of a server that is gone later."""
 
 
+def guest_names() -> list[str]:
+    """Return what dpkg in a guest needs."""
+    text = data_path("templates", "guest", "guest.toml").read_text()
+    return list(tomllib.loads(text)["root"]["packages"])
+
+
 @functools.cache
 def packages() -> frozenset[Package]:
     """Return what a run takes of the release: the roots of container and guest, a kernel."""
     archive = real.archive()
-    guest = tomllib.loads(data_path("templates", "guest", "guest.toml").read_text())
     return frozenset(
         (
             *archive.closure([*archive.essential(()), *build.TOOLS], dsc=real.dsc()),
-            *archive.closure([*guest["root"]["packages"], "iproute2"]),
+            *archive.closure([*guest_names(), "iproute2"]),
             *archive.closure([KERNEL]),
         )
     )
 
 
-def stock(archive: Archive, *suites: str) -> None:
-    """Let our archive have these packages in its suites."""
-    wanted = {(p.name, p.version) for p in packages()}
+def stock(archive: Archive, suite: str, *, without: Collection[str] = ()) -> None:
+    """Let our archive have these packages in a suite, some names excepted."""
+    wanted = {(p.name, p.version) for p in packages() if p.name not in without}
     for index in real.archive()._indexes("Packages"):
         entries = [
             text
@@ -46,9 +52,8 @@ def stock(archive: Archive, *suites: str) -> None:
             if (_field(text, "Package"), _field(text, "Version")) in wanted
         ]
         wanted -= {(_field(text, "Package"), _field(text, "Version")) for text in entries}
-        for suite in suites:
-            text = "".join(f"{entry.strip()}\n\n" for entry in entries)
-            archive.add_entries(text, index.site, suite=suite)
+        text = "".join(f"{entry.strip()}\n\n" for entry in entries)
+        archive.add_entries(text, index.site, suite=suite)
     assert not wanted, wanted
 
 

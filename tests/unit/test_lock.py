@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import lock, releases
+from pipeline import lock, lockreader, releases
 from pipeline.data import data_path
-from pipeline.errors import FetchError, UsageError
-from pipeline.model import Artifact, Built, Package, Source, VerifiedFile
+from pipeline.errors import BuildError, FetchError, UsageError
+from pipeline.model import GuestPackages, Package, Source, VerifiedFile
+from pipeline.releases import Pocket
 
 SCHEMA = json.loads(data_path("templates", "lock.schema.json").read_text())
-NOTHING = Artifact(path=Path("x"), size=0, sha256="0" * 64)
 
 
 def source(folder: Path, data: bytes = b"dsc") -> Source:
@@ -35,22 +36,31 @@ def source(folder: Path, data: bytes = b"dsc") -> Source:
     )
 
 
-def built() -> Built:
-    return Built(
-        version="6.1.0-3+bpf2",
-        debs=(),
-        changes=NOTHING,
-        buildinfo=NOTHING,
-        container="unshare",
-        root=(Package(name="gcc-12", version="12.2.0-14", architecture="amd64"),),
-        seconds=1.0,
+def package(name: str) -> Package:
+    return Package(name=name, version="12.2.0-14", architecture="amd64", sha256="a" * 64)
+
+
+def made(folder: Path) -> lock.Lock:
+    return lock.Lock(
+        distro="debian",
+        codename="bookworm",
+        name="iproute2",
+        version="6.1.0-3",
+        kind="archive",
+        origin="bookworm at http://mirror.example.org/debian",
+        files=lock.files(source(folder)),
+        fixes=("stt-object",),
+        number=2,
+        time="20261122T105600Z",
+        pockets=(Pocket.RELEASE, Pocket.BACKPORTS),
+        root=(package("gcc-12"),),
+        guest=GuestPackages(root=(package("dpkg"),), kernel=(package("linux-image-6.1"),)),
+        control=package("iproute2"),
     )
 
 
 def written(folder: Path) -> Path:
-    return lock.write(
-        folder, source(folder), built(), kind="archive", fixes=["stt-object"], number=2
-    )
+    return lock.write(made(folder), folder)
 
 
 def value(folder: Path) -> dict[str, Any]:
@@ -61,11 +71,8 @@ def value(folder: Path) -> dict[str, Any]:
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     path = written(tmp_path)
     jsonschema.validate(json.loads(path.read_text()), SCHEMA)
-    found = lock.read(path)
-    assert (found.distro, found.codename) == ("debian", "bookworm")
-    assert (found.name, found.version, found.kind) == ("iproute2", "6.1.0-3", "archive")
-    assert [f.name for f in found.files] == [f.path.name for f in source(tmp_path).files]
-    assert (found.fixes, found.number, found.root) == (("stt-object",), 2, built().root)
+    found = lockreader.read(path)
+    assert found == replace(made(tmp_path), path=path)
     lock.check_source(found, source(tmp_path))
 
 
@@ -86,7 +93,11 @@ def edited(folder: Path, change: str, new: object) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "new", "named"),
     [
-        ("schema", 2, "schema"),
+        ("schema", 1, "schema"),
+        ("time", "yesterday", "time"),
+        ("time", "20261322T105600Z", "time"),
+        ("pockets", ["proposed"], "pockets"),
+        ("pockets", [[]], "pockets"),
         ("schema", True, "schema"),
         ("tool", "dpkg", "tool"),
         ("release", [], "release"),
@@ -112,6 +123,13 @@ def edited(folder: Path, change: str, new: object) -> dict[str, Any]:
         ("root.0", "gcc", "root[0]"),
         ("root.0.version", "$(x)", "root[0]"),
         ("root.0.architecture", "amd64;", "root[0]"),
+        ("root.0.sha256", "", "root[0]"),
+        ("root.0.sha256", ..., "root[0]"),
+        ("guest", [], "guest"),
+        ("guest.kernel", [], "guest"),
+        ("guest.root.0.name", "../x", "guest.root[0]"),
+        ("control", ["iproute2"], "control"),
+        ("control.version", "6.1 ", "control"),
         ("root", [{}] * 5001, "root"),
     ],
 )
@@ -120,7 +138,7 @@ def test_edited_by_hand(tmp_path: Path, change: str, new: object, named: str) ->
     path = tmp_path / "respin.lock"
     path.write_text(json.dumps(whole))
     with pytest.raises(UsageError) as caught:
-        lock.read(path)
+        lockreader.read(path)
     assert named in caught.value.brief and str(path) in caught.value.brief
     assert caught.value.exit_code == 2 and caught.value.hint
 
@@ -132,9 +150,9 @@ def test_what_is_no_lock(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "respin.lock"
     path.write_bytes(data)
     with pytest.raises(UsageError):
-        lock.read(path)
+        lockreader.read(path)
     with pytest.raises(UsageError, match="cannot be read"):
-        lock.read(tmp_path / "none")
+        lockreader.read(tmp_path / "none")
 
 
 @given(st.data())
@@ -147,15 +165,19 @@ def test_any_edit_is_refused_or_means_the_same_to_the_schema(data: st.DataObject
         st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5), st.just([]))
     )
     try:
-        lock._Reader(Path("x")).lock(whole)
+        lockreader._Reader(Path("x")).lock(whole)
     except UsageError:
         return
     jsonschema.validate(whole, SCHEMA)
 
 
+PACKAGE = {"name": "gcc", "version": "1", "architecture": "amd64", "sha256": "a" * 64}
+
 EXAMPLE: dict[str, Any] = {
-    "schema": 1,
+    "schema": 2,
     "tool": "iproute2-respin",
+    "time": "20261122T105600Z",
+    "pockets": ["backports"],
     "release": {"distro": "debian", "codename": "bookworm"},
     "source": {
         "name": "iproute2",
@@ -166,7 +188,9 @@ EXAMPLE: dict[str, Any] = {
     },
     "fixes": ["stt-object"],
     "number": 1,
-    "root": [{"name": "gcc", "version": "1", "architecture": "amd64"}],
+    "root": [dict(PACKAGE)],
+    "guest": {"root": [dict(PACKAGE)], "kernel": [dict(PACKAGE)]},
+    "control": dict(PACKAGE),
 }
 
 
@@ -178,8 +202,19 @@ def _places(value: Any) -> Any:
             yield from _places(each)
 
 
+def test_a_container_with_other_packages_is_refused(tmp_path: Path) -> None:
+    found = made(tmp_path)
+    lock.check_root(found, [package("gcc-12")])
+    with pytest.raises(BuildError) as caught:
+        lock.check_root(found, [package("gcc-13")])
+    assert caught.value.details.splitlines() == [
+        "lacking: gcc-12 12.2.0-14",
+        "not in the lock: gcc-13 12.2.0-14",
+    ]
+
+
 def test_what_is_gone_is_named(tmp_path: Path) -> None:
-    found = lock.read(written(tmp_path))
+    found = lockreader.read(written(tmp_path))
     with pytest.raises(FetchError, match=r"iproute2_6\.1\.0-3\.dsc of .* is gone"):
         lock.check_source(found, source(tmp_path, b"other"))
     fewer = source(tmp_path)
