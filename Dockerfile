@@ -25,6 +25,7 @@ RUN sh /respin/mirror.sh "$TOOLS_MIRROR" \
       python3 python3-click python3-debian python3-jinja2 python3-platformdirs \
       python3-pyelftools python3-requests python3-rich python3-sh debian-keyring \
       $(apt-cache search --names-only '^ubuntu-keyring$' | cut -d' ' -f1) \
+ && sed -i -E '/ (nightly|setup)$/d' /respin/packages.txt \
  && sh /respin/install-packages /respin/packages.txt \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
 # "container" is how programs are told that they run in one (systemd's CONTAINER_INTERFACE).

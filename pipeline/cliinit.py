@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import click
 
-from pipeline import schedule
+from pipeline import ciworkflow, config, releases, schedule
 from pipeline.errors import UsageError
 from pipeline.schedule import Schedule
 
@@ -19,7 +20,7 @@ Command = Callable[..., Any]
 
 @click.group(name="init")
 def init() -> None:
-    """Write what starts respin elsewhere: a timer, a crontab, a CronJob."""
+    """Write what starts respin elsewhere: a timer, a crontab, a CronJob, a CI's workflow."""
 
 
 def _schedule_options(function: Command) -> Command:
@@ -47,15 +48,19 @@ def _schedule(program: Path | None, cache: Path, **options: Any) -> Schedule:
 def systemd(out: Path, **options: Any) -> None:
     """Write respin-nightly.service and respin-nightly.timer; their paths on standard output."""
     for name, text in schedule.systemd(_schedule(**options)).items():
-        path = out / name
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            if path.exists() and path.read_text() != text:
-                raise UsageError(f"{path} exists already", hint="move it away, or choose --out DIR")
-            path.write_text(text)
-        except OSError as e:
-            raise UsageError(f"{path} cannot be written: {e.strerror}") from e
-        click.echo(path)
+        _write(out / name, text)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file of the user's, but over none that says something else; print its path."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.read_text() != text:
+            raise UsageError(f"{path} exists already", hint="move it away, or choose --out DIR")
+        path.write_text(text)
+    except OSError as e:
+        raise UsageError(f"{path} cannot be written: {e.strerror}") from e
+    click.echo(path)
 
 
 @init.command()
@@ -71,3 +76,49 @@ def cron(**options: Any) -> None:
 def kubernetes(image: str, hourly: bool) -> None:
     """Print a CronJob with its volumes, as YAML for kubectl apply."""
     click.echo(schedule.kubernetes(image, hourly=hourly), nl=False)
+
+
+def _ci_options(function: Command) -> Command:
+    for option in reversed(
+        [
+            click.option(
+                "--repository",
+                required=True,
+                metavar="URL",
+                help="Where git fetches respin from.",
+            ),
+            click.option("--ref", default="main", help="Branch, tag or commit [default: main]."),
+            click.option(
+                "--release",
+                "names",
+                multiple=True,
+                help="[default: each that is supported and has a defect]",
+            ),
+            click.option("--out", type=_PATH, default=Path(), help="[default: here]"),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+def _ci(kind: str, repository: str, ref: str, names: tuple[str, ...], out: Path) -> None:
+    chosen = tuple(releases.find(name) for name in names)
+    chosen = chosen or ciworkflow.affected(config.load(None), datetime.date.today())
+    _write(out / ciworkflow.PATHS[kind], ciworkflow.workflow(kind, repository, ref, chosen))
+
+
+@init.command()
+@_ci_options
+def github(**options: Any) -> None:
+    """Write a workflow for GitHub Actions that builds and proves each release every night.
+
+    It is .github/workflows/iproute2.yml below --out, the top of a repository of yours.
+    """
+    _ci("github", **options)
+
+
+@init.command()
+@_ci_options
+def gitlab(**options: Any) -> None:
+    """Write a .gitlab-ci.yml that builds and proves each release, for a pipeline schedule."""
+    _ci("gitlab", **options)

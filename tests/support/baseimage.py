@@ -1,0 +1,29 @@
+"""What stands for the official image of Debian 12 where no registry can be reached."""
+
+from __future__ import annotations
+
+from pipeline.containers import roots
+from pipeline.containers.ociengine import LABEL, OciEngine
+from support import real
+
+# As the official images have it: dpkg need not wait for the disk in an image.
+FROM = (
+    "FROM {image}\n"
+    "LABEL {label}=test\n"
+    "RUN echo force-unsafe-io > /etc/dpkg/dpkg.cfg.d/docker-apt-speedup\n"
+    'CMD ["bash"]\n'
+)
+
+
+def bookworm(docker: OciEngine, name: str) -> str:
+    """Make the image ``name``: apt, Essential packages, the machine's mirror; return its id."""
+    archive = real.archive()
+    names = [*archive.essential(()), "apt", "debian-archive-keyring"]
+    key = archive.closure(names)
+    tar = roots.root_tar(archive.sources, archive.release, names, real.cache(), key=key, log=None)
+    plain = f"{name}-plain"
+    change = f"--change=LABEL {LABEL}=test"
+    docker.call("image", "import", change, "-", plain, stdin=tar)
+    text = FROM.format(image=plain, label=LABEL).encode()
+    docker.call("image", "build", "--network=host", f"--tag={name}", "-", stdin=text)
+    return docker.call("image", "inspect", "--format={{.Id}}", name).text.strip()
