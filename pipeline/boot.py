@@ -1,7 +1,8 @@
-"""One boot of a smoke guest: it tries the distro's packages, is given the new ones, tries them.
+"""The boots of a smoke guest: it tries the distro's packages, is given the new ones, tries them.
 
 The new packages may still be in the making when the guest starts; it waits for them, and
-the time that it waits is not held against it.
+the time that it waits is not held against it. A crash costs the row that was played: the
+guest is booted again and goes on with the next.
 """
 
 from __future__ import annotations
@@ -9,104 +10,141 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import command, smokeplan
+from pipeline import command, debs, smokeplan
 from pipeline.cache import Cache
-from pipeline.errors import SmokeFailed
-from pipeline.judge import Row
-from pipeline.model import Package
+from pipeline.errors import SmokeFailed, TestbedLost
+from pipeline.matrix import Row
 from pipeline.vm import qemu, results
 from pipeline.vm.feed import Feed
 from pipeline.vm.image import GuestImage
 from pipeline.vm.results import Transcript
 
+CRASHES_MAX = 5
+"""After so many boots that ended in a crash nothing more is learnt by another."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class Boot:
-    """What came of a boot."""
+class Guest:
+    """What is booted, and what it has to do."""
+
+    image: GuestImage
+    rows: Sequence[Row]
+    accel: str
+    seconds: float
+    """How long it may take for each phase."""
+    cache: Cache
+    log_dir: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Played:
+    """What came of all boots."""
 
     said: Transcript
+    lost: Mapping[str, str]
+    """The rows in which the guest crashed, with the end of its console."""
+    crashes: int
     seconds: float
     """From its start to its end, without the time in which it waited for packages."""
 
 
-def programs(paths: Sequence[Path]) -> list[tuple[Path, Package]]:
-    """Return the packages to install: those with programs, neither documents nor symbols.
-
-    Raises SmokeFailed if a file is no package, or none is left.
-    """
-    found = []
-    for path in paths:
-        fields = command.run(
-            ["dpkg-deb", "--show", "--showformat=${Package} ${Version} ${Architecture}", path],
-            error=SmokeFailed,
-            brief=f"{path.name} is not a package",
-        ).text.split()
-        package = Package(name=fields[0], version=fields[1], architecture=fields[2])
-        if package.architecture != "all" and not package.name.endswith(("-dbgsym", "-dbg")):
-            found.append((path, package))
-    if not found:
-        raise SmokeFailed("there is no package with programs among the .debs to test")
-    return found
-
-
-def boot(
-    image: GuestImage,
-    rows: Sequence[Row],
+def play(
+    guest: Guest,
     phases: Sequence[str],
     first: Sequence[Path],
     coming: Future[Sequence[Path]] | None,
-    *,
-    accel: str,
-    seconds: float,
-    cache: Cache,
-    log_dir: Path,
-) -> Boot:
-    """Run the guest to its end.
+) -> Played:
+    """Run the guest until every row was played, or lost.
 
     ``first`` are the packages of the first phase, ``coming`` those of the second, if there
-    is one. ``seconds`` is how long the guest may take for each. Raises TestbedLost,
-    SmokeFailed if dpkg does not install a package, and what ``coming`` raises.
+    is one. Raises TestbedLost if it is lost at another time or too often, SmokeFailed if
+    dpkg does not install a package, and what ``coming`` raises.
     """
-    begun = time.monotonic()
-    said, console = log_dir / "guest-said.jsonl", log_dir / "guest-console.log"
+    begun, waited = time.monotonic(), 0.0
+    lost: dict[str, str] = {}
+    said: Transcript | None = None
+    for number in range(1, CRASHES_MAX + 2):
+        leave = frozenset({*lost, *(said.logs if said else ())})
+        boot = _boot(guest, phases, first, coming, leave, number)
+        waited += boot.waited
+        said = results.merged(said, boot.said) if said else boot.said
+        if boot.said.done:
+            seconds = time.monotonic() - begun - waited
+            return Played(said=said, lost=lost, crashes=number - 1, seconds=seconds)
+        if not boot.said.begun or boot.said.begun in said.logs or number > CRASHES_MAX:
+            raise boot.error
+        lost[boot.said.begun] = boot.error.details
+        if coming is not None and boot.said.begun.startswith(f"{phases[-1]}:"):
+            phases, first, coming = phases[-1:], coming.result(), None
+    raise AssertionError("the last boot returned or raised")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Boot:
+    said: Transcript
+    error: TestbedLost
+    """What to raise if it did not come to its end."""
+    waited: float
+
+
+def _boot(
+    guest: Guest,
+    phases: Sequence[str],
+    first: Sequence[Path],
+    coming: Future[Sequence[Path]] | None,
+    leave: frozenset[str],
+    number: int,
+) -> _Boot:
+    again = f"-{number}" if number > 1 else ""
+    said = guest.log_dir / f"guest-said{again}.jsonl"
+    console = guest.log_dir / f"guest-console{again}.log"
     for stale in (said, console):
         stale.unlink(missing_ok=True)
-    init = smokeplan.init(image, rows, phases)
-    (log_dir / "guest-init").write_text(init)
-    with tempfile.TemporaryDirectory(dir=cache.folder("work"), prefix="guest-") as work:
+    init = smokeplan.init(guest.image, phases)
+    (guest.log_dir / "guest-init").write_text(init)
+    error: TestbedLost | None = None
+    waited = 0.0
+    with tempfile.TemporaryDirectory(dir=guest.cache.folder("work"), prefix="guest-") as work:
         initramfs = Path(work) / "initramfs"
-        shutil.copyfile(image.initramfs, initramfs)
+        shutil.copyfile(guest.image.initramfs, initramfs)
         with initramfs.open("ab") as out:
-            smokeplan.archive(out, init, rows, phases[0], first)
-        guest = qemu.Guest(
-            machine=image.machine,
-            kernel=image.vmlinuz,
+            smokeplan.archive(out, init, guest.rows, phases, first, leave=leave)
+        machine = qemu.Guest(
+            machine=guest.image.machine,
+            kernel=guest.image.vmlinuz,
             initramfs=initramfs,
             results=said,
             console=console,
             pipe=Path(work) / "files",
         )
-        waited = _run(guest, coming, accel=accel, seconds=seconds, log=log_dir / "guest-qemu.log")
+        log = guest.log_dir / "guest-qemu.log"
+        try:
+            waited = _run(machine, coming, accel=guest.accel, seconds=guest.seconds, log=log)
+        except TestbedLost as e:
+            error = e
     data = said.read_bytes() if said.exists() else b""
-    transcript = results.parse(data, smokeplan.ids(rows, phases))
+    transcript = results.parse(data, smokeplan.ids(guest.rows, phases))
+    _check_installed(transcript, phases)
+    where = "came to its end" if transcript.kernel else "started"
+    error = error or qemu.lost(f"the guest crashed before it {where}", console)
+    return _Boot(said=transcript, error=error, waited=waited)
+
+
+def _check_installed(said: Transcript, phases: Sequence[str]) -> None:
     for phase in phases:
-        installed = transcript.ran.get(f"{phase}:install")
+        installed = said.ran.get(f"{phase}:install")
         if installed is not None and installed.status != 0:
             raise SmokeFailed(
                 f"dpkg in the guest did not install the package ({phase})",
                 details=installed.output,
                 hint="The guest has the dependencies of the distro's own iproute2.",
             )
-    if not transcript.done:
-        where = "came to its end" if transcript.kernel else "started"
-        raise qemu.lost(f"the guest crashed before it {where}", console)
-    return Boot(said=transcript, seconds=time.monotonic() - begun - waited)
 
 
 def _run(
@@ -132,12 +170,13 @@ def _run(
             either: tuple[Future[Any], ...] = (running, coming)
             wait(either, return_when=FIRST_COMPLETED)
             if coming.done() and not running.done():
-                debs = [path for path, _ in programs(coming.result())]
+                new = debs.with_programs(coming.result(), guest.machine.architecture)
                 if waiting():
                     waited = time.time() - guest.results.stat().st_mtime
                 limit.renew()
                 given = True
-                feed.give(smokeplan.packages(debs), gone=running.done)
+                paths = [deb.path for deb in new]
+                feed.give(smokeplan.packages(paths), gone=running.done)
         running.result()
     return waited
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
-import os
 import re
 import signal
 import sys
@@ -21,6 +20,7 @@ from pipeline import (
     catalogue,
     cliinit,
     clinightly,
+    clismoke,
     command,
     config,
     diagnose,
@@ -34,10 +34,10 @@ from pipeline import (
 )
 from pipeline import run as pipeline_run
 from pipeline.cache import Cache
+from pipeline.cases import select
 from pipeline.containers.engines import Kind
 from pipeline.earlier import read
 from pipeline.errors import RespinError, UsageError
-from pipeline.objects import UserObject, select, user_section
 from pipeline.report import Outcome, Report
 from pipeline.work import PACKAGE, Order
 
@@ -189,25 +189,6 @@ def _cases(names: tuple[str, ...]) -> tuple[str, ...] | None:
     return names or None
 
 
-def _objects(names: tuple[str, ...], way: str) -> tuple[UserObject, ...]:
-    objects = []
-    for name in names:
-        path, section = Path(name), None
-        # Not Path.exists(): it raises where a folder on the way is closed to this user.
-        if not os.access(path, os.F_OK) and ":" in name:
-            head, _, section = name.rpartition(":")
-            path = Path(head)
-        if not os.access(path, os.R_OK) or path.is_dir():
-            raise UsageError(
-                f"--object {name}: there is no such file for this user",
-                hint="give FILE or FILE:SECTION",
-            )
-        item = UserObject(path=path, section=section, way=way)
-        user_section(item)  # refuses what is no object, before anything is built
-        objects.append(item)
-    return tuple(objects)
-
-
 @cli.command()
 @_source_options
 @click.option(
@@ -219,9 +200,9 @@ def _objects(names: tuple[str, ...], way: str) -> tuple[UserObject, ...]:
 )
 @click.option(
     "--way",
-    type=click.Choice(["tc", "xdp"]),
+    metavar="NAME",
     default="tc",
-    help="How your objects are attached [default: tc].",
+    help="How your objects are attached: respin smoke --list [default: tc].",
 )
 @click.option(
     "--case",
@@ -249,7 +230,7 @@ def run(**options: Any) -> None:
     order = _order(
         options,
         cases=_cases(options["cases"]),
-        objects=_objects(options["objects"], options["way"]),
+        objects=clismoke.objects(options["objects"], (options["way"],)),
         container=Kind(options["container"]),
         image=options["image"],
         force_host=options["force_host"],
@@ -376,7 +357,7 @@ def completion(shell: str) -> None:
     click.echo(complete(cli, {}, "respin", "_RESPIN_COMPLETE").source())
 
 
-for _command in (*clinightly.COMMANDS, cliinit.init):
+for _command in (*clinightly.COMMANDS, cliinit.init, clismoke.smoke):
     cli.add_command(_command)
 
 

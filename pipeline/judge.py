@@ -1,149 +1,201 @@
-"""From what the guest said to the smoke matrix: what was seen, and whether it is as expected.
+"""From what the player said to a cell of the smoke matrix: what was seen, and is it expected?
 
-Pure: a row, its command's end and its counts in; a cell out.
+Pure: a row, what its commands did and what was counted in; a cell out.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+from debian.debian_support import Version
+
+from pipeline.cases import Expected, Loader
+from pipeline.matrix import FRAMES, Command, Row
 from pipeline.model import Cell, Expect, Seen
-from pipeline.vm.results import Counted, Ran
+from pipeline.vm.results import Counted, Ran, Transcript, Tried
 
-_TC = re.compile(r"iproute2-(?:(\d+)\.)?\S*?(?:, libbpf (\d+)\.\S*)?\s*$")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One row of the matrix: what is loaded, how, and what is expected."""
-
-    case: str
-    title: str
-    way: str
-    name: str
-    """Of its files in the guest, without suffix."""
-    object: Path
-    argv: tuple[str, ...]
-    """The command that loads it."""
-    pins: Mapping[str, int]
-    """The pinned maps, and by how much each counts a frame. None: only shown."""
-    expect: Mapping[str, tuple[Expect, str]] | None
-    """By loader, with the reason; None for the user's own object."""
-    like: str = ""
-    """The case whose symptoms are its own too."""
-    says: str = ""
-    """A pattern that a refusal must match."""
-    program: bool = False
-    """The command says ``program NAME``."""
-    batch: str = ""
-    """The content of the file that the command reads."""
-    files: int = 0
-    """Its limit of open files; 0: none of its own."""
-    seconds: int = 30
-    """How long the command may take in the guest."""
+_TC = re.compile(r"iproute2-\S*?(?:, libbpf (\d+)\.\S*)?\s*$")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tc:
-    """What ``tc -V`` says."""
+    """A package's tc."""
 
     text: str
-    major: int
-    """Of iproute2's version; 0 before v5.5, when it was a date."""
-    loader: str
-    """As in cases.toml."""
+    """What ``tc -V`` says."""
+    version: str
+    """The package's."""
+    loader: Loader
 
 
-def read_tc(output: str) -> Tc:
-    """Return what the output of ``tc -V`` says; one that says nothing known is an old one."""
-    text = output.strip()
-    found = _TC.search(text)
-    major, libbpf = found.groups() if found else (None, None)
-    loader = "own" if libbpf is None else "libbpf-0" if libbpf == "0" else "libbpf-1"
-    return Tc(text=text, major=int(major or 0), loader=loader)
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What the player said of one row."""
+
+    ran: tuple[Ran, ...] = ()
+    """Its commands, as far as they came."""
+    counted: Counted | None = None
+    tried: Tried | None = None
+    log: str = ""
+    """What the kernel said meanwhile."""
+    lost: str = ""
+    """The place was lost while this row was played: the end of the guest's console."""
 
 
-def expectation(
-    row: Row, tc: Tc, *, after: bool, symptoms: Sequence[str] | None
-) -> tuple[Expect, str]:
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What was seen, also in words."""
+
+    seen: Seen
+    what: str
+    output: str = field(default="")
+
+
+def engine(output: str) -> str:
+    """Return what the output of ``tc -V`` says of libbpf; one that says nothing has none."""
+    found = _TC.search(output.strip())
+    libbpf = found[1] if found else None
+    return "own" if libbpf is None else "libbpf-0" if libbpf == "0" else "libbpf-1"
+
+
+def expectation(row: Row, tc: Tc, *, after: bool, symptoms: Sequence[str] | None) -> Expected:
     """Return what a row expects of a package, and why.
 
     ``symptoms`` are those of the needed fixes that turn the case; None if none does.
     """
     if row.expect is None:
         if after:
-            return Expect.LOADS, "the user's object must load with the new package"
-        return Expect.ANY, "shown only"
+            return Expected(what=Expect.LOADS, reason="the user's object must load")
+        return Expected(what=Expect.ANY, reason="shown only")
     if symptoms is not None:
         if after:
-            return Expect.LOADS, "the fix must make it load"
-        return Expect.REFUSED, "the negative control: what the fix mends must be seen to fail"
-    if row.program and tc.major < 6:
-        return Expect.ANY, "program NAME came with iproute2 v6.0"
-    return row.expect[tc.loader]
+            return Expected(what=Expect.LOADS, reason="the fix must make it load")
+        reason = "the negative control: what the fix mends must be seen to fail"
+        return Expected(what=Expect.REFUSED, reason=reason, says="|".join(symptoms))
+    return row.expect[tc.loader.name]
 
 
 def judge(
-    row: Row,
-    tc: Tc,
-    ran: Ran,
-    counted: Counted,
-    shown: str,
-    *,
-    after: bool,
-    symptoms: Sequence[str] | None,
+    row: Row, tc: Tc, said: Said, *, after: bool, symptoms: Sequence[str] | None = None
 ) -> Cell:
-    """Return the cell of a row under one package. ``shown`` is what tc then shows as loaded."""
-    expected, reason = expectation(row, tc, after=after, symptoms=symptoms)
-    seen, what = _see(row, ran, counted, shown)
-    if row.program and tc.major < 6:
-        seen = Seen.NOT_POSSIBLE
-    words: list[str] = []
-    if expected is not Expect.ANY and seen.value != expected.value:
-        words.append(f"expected: {expected.value} ({reason}); seen: {what}")
-    elif expected is Expect.REFUSED:
-        patterns = symptoms if symptoms is not None and not after else [row.says or r"\S"]
-        if not any(re.search(p, ran.output) for p in patterns):
-            words.append("refused, as expected, but not in the words that were expected: ")
-            words.append(" | ".join(patterns))
-    value = next(iter(counted.maps.values()), -1)
+    """Return the cell of a row under one package."""
+    expected = expectation(row, tc, after=after, symptoms=symptoms)
+    missing = row.missing
+    if not missing and row.since and _upstream(tc.version) < Version(f"{row.since}~"):
+        missing = f"iproute2 {row.since}"
+    if missing:
+        view = View(seen=Seen.NOT_POSSIBLE, what=f"not possible here: it needs {missing}")
+        expected = Expected(what=Expect.ANY, reason=view.what)
+    else:
+        view = _see(row, said)
+    last = said.ran[-1] if said.ran else None
+    counted = said.counted
     return Cell(
-        expected=expected,
-        seen=seen,
-        ok=not words,
-        command=shlex.join(row.argv),
-        status=ran.status,
-        output=ran.output,
-        counted=value,
-        sent=counted.sent,
-        seconds=ran.seconds,
-        why="".join(words),
+        expected=expected.what,
+        reason=expected.reason,
+        seen=view.seen,
+        ok=not (why := _difference(expected, view)),
+        command="\n".join(shlex.join(c.argv) for c in row.commands[: len(said.ran) or 1]),
+        status=last.status if last else 0,
+        output=view.output,
+        counted=next(iter(counted.maps.values()), -1) if counted else -1,
+        sent=counted.sent if counted else 0,
+        received=counted.received if counted else 0,
+        maps=dict(counted.maps) if counted else {},
+        seconds=round(sum(ran.seconds for ran in said.ran), 3),
+        kernel_log=said.log,
+        why=why,
     )
 
 
-def _see(row: Row, ran: Ran, counted: Counted, shown: str) -> tuple[Seen, str]:
-    """Return what was seen, also in words."""
-    if ran.late:
-        return Seen.CRASHED, f"it did not end within {row.seconds} s"
-    if ran.status < 0:
-        return Seen.CRASHED, f"it was killed by signal {-ran.status}"
-    if ran.status > 0:
-        return Seen.REFUSED, f"refused, exit status {ran.status}"
-    if not row.pins:
-        if re.search(r"\b(bpf|xdpgeneric|prog/xdp)\b", shown):
-            return Seen.LOADS, "loaded"
-        return Seen.LOADED_WRONG, "exit status 0, and no program is there"
-    wrong = [
-        f"{name} holds {counted.maps.get(name, -1)} instead of {counted.sent * step}"
-        for name, step in row.pins.items()
-        if counted.maps.get(name, -1) != counted.sent * step
-    ]
-    if counted.sent <= 0:
-        wrong.append("no frame was sent")
+def _upstream(version: str) -> Version:
+    return Version(Version(version).upstream_version)
+
+
+def _difference(expected: Expected, view: View) -> str:
+    """Return, in a sentence, what is not as expected."""
+    if expected.what is not Expect.ANY and view.seen.value != expected.what.value:
+        return f"expected: {expected.what} ({expected.reason}); seen: {view.what}"
+    pattern = expected.says or r"\S"
+    if expected.what is Expect.REFUSED and not re.search(pattern, view.output):
+        return f"refused, as expected, but not in the words that were expected: {pattern}"
+    return ""
+
+
+def _see(row: Row, said: Said) -> View:
+    if said.lost:
+        return View(seen=Seen.LOST, what="the guest crashed", output=said.lost)
+    if row.corpus:
+        return _survival(row, said.tried)
+    output = "".join(ran.output for ran in said.ran)
+    for ran, command in zip(said.ran, row.commands, strict=False):
+        if ran.late:
+            what = f"it did not end within {row.seconds} s"
+            return View(seen=Seen.CRASHED, what=what, output=output)
+        if ran.status < 0:
+            what = f"it was killed by signal {-ran.status}"
+            return View(seen=Seen.CRASHED, what=what, output=output)
+        if ran.status > 0:
+            what = f"refused, exit status {ran.status}"
+            return View(seen=Seen.REFUSED, what=what, output=output)
+        if wrong := _words(command, ran):
+            return View(seen=Seen.LOADED_WRONG, what=wrong, output=output)
+    wrong = ", ".join(_counts(row, said.counted))
     if wrong:
-        return Seen.LOADED_WRONG, "exit status 0, but " + ", ".join(wrong)
-    return Seen.LOADS, "loaded and counted"
+        return View(seen=Seen.LOADED_WRONG, what=f"exit status 0, but {wrong}", output=output)
+    return View(seen=Seen.LOADS, what="loaded and counted", output=output)
+
+
+def _words(command: Command, ran: Ran) -> str:
+    line = shlex.join(command.argv)
+    if command.silent and ran.output.strip():
+        return f"{line} shows what ought to be gone"
+    if command.says and not re.search(command.says, ran.output):
+        return f"{line} does not show what is loaded"
+    return ""
+
+
+def _survival(row: Row, tried: Tried | None) -> View:
+    if tried is None:
+        return View(seen=Seen.LOADED_WRONG, what="nothing was tried")
+    total = tried.loaded + tried.refused + len(tried.crashed)
+    output = f"{total} objects: {tried.refused} refused, {tried.loaded} loaded"
+    if total != row.corpus:
+        return View(seen=Seen.LOADED_WRONG, what=f"{row.corpus} objects, {total} of them tried")
+    if tried.crashed:
+        each = [f"{n}.o ({f'signal {s}' if s else 'hung'})" for n, s in tried.crashed]
+        what = "tc crashed on " + ", ".join(each)
+        return View(seen=Seen.CRASHED, what=what, output=f"{output}\n{what}")
+    return View(seen=Seen.SURVIVES, what="no crash", output=output)
+
+
+def _counts(row: Row, counted: Counted | None) -> list[str]:
+    if not row.send:
+        return []
+    if counted is None or counted.sent != FRAMES:
+        return ["the frames were not sent"]
+    wrong = [
+        f"{name} holds {counted.maps.get(name, -1)} instead of {FRAMES * by}"
+        for name, by in row.pins.items()
+        if counted.maps.get(name, -1) != FRAMES * by
+    ]
+    if counted.received != row.received:
+        marked = " with the mark" if row.mark else ""
+        wrong.append(f"the receiver got {counted.received} frames{marked}, not {row.received}")
+    return wrong
+
+
+def said_of(row: Row, step: str, transcript: Transcript) -> Said | None:
+    """Return what the player said of one row; None if it did not come to its end."""
+    if step not in transcript.logs:
+        return None
+    names = [step, *(f"{step}:{n}" for n in range(1, len(row.commands)))]
+    return Said(
+        ran=tuple(transcript.ran[name] for name in names if name in transcript.ran),
+        counted=transcript.counted.get(step),
+        tried=transcript.tried.get(step),
+        log=transcript.logs[step],
+    )

@@ -203,6 +203,8 @@ class Expect(StrEnum):
 
     LOADS = "loads"
     REFUSED = "refused"
+    SURVIVES = "survives"
+    """Whatever it is given, tc does not crash."""
     ANY = "any"
     """Shown, not judged (the user's own object under the distro's package)."""
 
@@ -215,8 +217,13 @@ class Seen(StrEnum):
     REFUSED = "refused"
     LOADED_WRONG = "loaded-wrong"
     """tc said yes, and the program did not run or did not count."""
+    SURVIVES = "survives"
+    """Given broken objects, tc refused or loaded each, and did not crash."""
     CRASHED = "crashed"
+    LOST = "lost"
+    """The guest crashed."""
     NOT_POSSIBLE = "not-possible"
+    """The kernel or the iproute2 lacks what the case needs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,16 +231,25 @@ class Cell:
     """One case under one package."""
 
     expected: Expect
+    reason: str
+    """Why that is expected."""
     seen: Seen
     ok: bool
     command: str
+    """What was run, one command a line."""
     status: int
-    """Exit status of tc or ip; negative: killed by that signal."""
+    """Exit status of the last one; negative: killed by that signal."""
     output: str
     counted: int
-    """Packets that the pinned map counted; -1 if it was not read."""
+    """Packets that the first pinned map counted; -1 if it was not read."""
     sent: int
+    received: int
+    """How many of them the receiver got."""
+    maps: Mapping[str, int]
+    """What each pinned map held; -1 for one that could not be read."""
     seconds: float
+    kernel_log: str = ""
+    """What the kernel said meanwhile."""
     why: str = ""
     """If not ok: in a sentence, what differs."""
 
@@ -245,30 +261,55 @@ class CaseResult:
     case: str
     title: str
     way: str
-    """``tc`` (clsact ingress, direct action) or ``xdp`` (generic XDP)."""
+    """``tc``, ``xdp`` …: those of templates/objects/ways.toml."""
     before: Cell
     after: Cell | None
     """None where only one package was tested."""
+    object: str = ""
+    """The object's sections, maps and symbols, as text."""
+    limits: tuple[str, ...] = ()
+    """For the user's own object: the loaders' limits that it runs into, and what to do."""
+
+    @property
+    def cells(self) -> tuple[tuple[str, Cell], ...]:
+        """Its cells, each with ``before`` or ``after``."""
+        after = (("after", self.after),) if self.after else ()
+        return (("before", self.before), *after)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SmokeReport:
-    """What the guest saw."""
+    """The smoke matrix: what was seen of one package or two on one kernel."""
 
+    place: str
+    """``guest`` or ``netns``."""
     kernel: str
-    """``uname -r`` as the guest said it."""
-    kernel_package: Package
+    """``uname -r`` as the place said it."""
+    kernel_package: Package | None
+    """None where it was this machine's own kernel."""
     accelerator: str
-    """``kvm`` or ``tcg``."""
+    """``kvm`` or ``tcg``; empty without a guest."""
     before: str
     """``tc -V`` before."""
     after: str
     """``tc -V`` after; empty where only one package was tested."""
+    packages: tuple[str, ...]
+    """Name and version of the package before, and of the one after."""
+    loaders: tuple[str, ...]
+    """What each loads objects with, as in templates/objects/cases.toml."""
     cases: tuple[CaseResult, ...]
+    crashes: int
+    """How often the guest crashed and was booted again."""
     seconds: float
     """Without those in which the guest waited for the build."""
 
     @property
+    def cells(self) -> tuple[tuple[CaseResult, str, Cell], ...]:
+        """Every cell, with its row and ``before`` or ``after``."""
+        both = [(row, when, cell) for row in self.cases for when, cell in row.cells]
+        return tuple(both)
+
+    @property
     def ok(self) -> bool:
         """Every cell is as expected."""
-        return all(c.before.ok and (c.after is None or c.after.ok) for c in self.cases)
+        return all(cell.ok for _, _, cell in self.cells)

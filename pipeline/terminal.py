@@ -6,11 +6,13 @@ import sys
 import threading
 from collections.abc import Iterable, Sequence
 
+import click
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
+from pipeline.cases import Case
 from pipeline.doctor import Check
 from pipeline.errors import RespinError
 from pipeline.model import Cell, Finding, Seen, SmokeReport, Verdict
@@ -163,23 +165,47 @@ def show_report(report: Report) -> None:
 def _cell(cell: Cell | None) -> str:
     if cell is None:
         return ""
-    counted = f", counted {cell.counted} of {cell.sent}" if cell.counted >= 0 else ""
-    colour = "green" if cell.seen is Seen.LOADS else "yellow"
-    text = f"[{colour}]{cell.seen}[/]{counted}"
+    more = f", counted {cell.counted}" if cell.counted >= 0 else ""
+    more += f", received {cell.received} of {cell.sent}" if cell.sent else ""
+    if cell.seen in (Seen.SURVIVES, Seen.NOT_POSSIBLE):
+        more = f": {escape(cell.output or cell.reason.rpartition(': ')[2])}"
+    good = cell.seen in (Seen.LOADS, Seen.SURVIVES)
+    colour = "green" if good else "dim" if cell.seen is Seen.NOT_POSSIBLE else "yellow"
+    text = f"[{colour}]{cell.seen}[/]{more}"
     return text if cell.ok else f"[bold red]✗[/] {text}\n{escape(cell.why)}"
 
 
 def show_smoke(smoke: SmokeReport) -> None:
     """Show the smoke matrix, before → after."""
-    title = f"Smoke test on {smoke.kernel} ({smoke.accelerator})"
+    where = smoke.accelerator or "namespaces of this machine"
+    title = f"Smoke test on {smoke.kernel} ({where})"
     table = Table(title=title, title_justify="left", title_style="bold")
-    for column in ("case", "way", "before", "after"):
-        table.add_column(column, overflow="fold")
+    columns = ("before", "after") if smoke.after else (smoke.packages[0],)
+    for column in ("case", "way", *columns):
+        table.add_column(escape(column), overflow="fold")
+    last = ""
     for row in smoke.cases:
-        table.add_row(
-            f"{row.case}\n[dim]{escape(row.title)}[/]", row.way, _cell(row.before), _cell(row.after)
-        )
-    console().print(table)
+        name = f"{row.case}\n[dim]{escape(row.title)}[/]" if row.case != last else ""
+        cells = [_cell(cell) for _, cell in row.cells]
+        table.add_row(name, row.way, *cells)
+        last = row.case
+    to = console()
+    to.print(table)
+    for limit in dict.fromkeys(limit for row in smoke.cases for limit in row.limits):
+        to.print(f"[yellow]limit[/] {escape(limit)}", soft_wrap=True)
+    if smoke.crashes:
+        to.print(f"The guest crashed {smoke.crashes} times and was booted again.")
+
+
+def show_cases(cases: Iterable[Case]) -> None:
+    """List the smoke cases on standard output: name, ways, title."""
+    found: dict[str, list[str]] = {}
+    titles = {}
+    for case in cases:
+        found.setdefault(case.name, []).append(case.way.name)
+        titles[case.name] = case.title
+    for name, names in found.items():
+        click.echo(f"{name:20} {titles[name]} ({', '.join(names)})")
 
 
 def show_doctor(checks: Iterable[Check]) -> None:

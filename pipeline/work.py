@@ -6,7 +6,7 @@ pipeline/run.py calls these in order; here is only how each is called.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,16 +23,18 @@ from pipeline import (
     patch,
     releases,
     smoke,
+    smokepage,
     superseded,
     versions,
 )
 from pipeline.archives.apt import AptArchive
 from pipeline.build import BuildRoot
 from pipeline.cache import Cache
+from pipeline.cases import select
 from pipeline.config import Config
 from pipeline.containers import engines
 from pipeline.containers.engines import Engine, Kind
-from pipeline.errors import FetchError, PatchError, SmokeFailed
+from pipeline.errors import FetchError, PatchError, SmokeFailed, SmokeImpossible, TestbedLost
 from pipeline.fixes import Fix
 from pipeline.lock import Lock
 from pipeline.model import (
@@ -43,6 +45,7 @@ from pipeline.model import (
     Package,
     Patched,
     Release,
+    Seen,
     SmokeReport,
     Source,
     Verdict,
@@ -393,18 +396,23 @@ class Work:
                 before=[deb.path for deb in before],
                 after=_packages(built) if built else (),
                 turned=turned,
-                cases=self.order.cases,
+                lacks=frozenset(fix.name for fix in needed),
+                cases=select(self.order.cases),
                 objects=self.order.objects,
                 cache=self.order.cache,
                 log_dir=self.folder.logs,
                 stage=stage,
             )
         if not seen.ok:
-            raise SmokeFailed(
+            bad = [cell for _, _, cell in seen.cells if not cell.ok]
+            lost = all(cell.seen is Seen.LOST for cell in bad)
+            raise (TestbedLost if lost else SmokeFailed)(
                 "the packages did not behave in the guest as they must",
                 details="\n".join(complaint for row in seen.cases for complaint in complaints(row)),
                 hint=f"the guest's console and each command's output are in {self.folder.logs}",
             )
+        _check_possible(seen, turned)
+        (self.folder.path / "smoke.html").write_text(smokepage.html([seen]), "utf-8")
         return seen
 
 
@@ -429,11 +437,22 @@ def _packages(built: Future[Built]) -> Future[Sequence[Path]]:
     return coming
 
 
+def _check_possible(seen: SmokeReport, turned: Collection[str]) -> None:
+    """Raise SmokeImpossible if a case that a fix turns could not be tried by any way."""
+    for name in turned:
+        rows = [row for row in seen.cases if row.case == name]
+        if rows and all((row.after or row.before).seen is Seen.NOT_POSSIBLE for row in rows):
+            raise SmokeImpossible(
+                f"the case {name}, which proves the fix, is not possible on {seen.kernel}",
+                details="\n".join(row.before.reason for row in rows),
+                hint="Name another kernel for this release in respin.toml.",
+            )
+
+
 def complaints(row: CaseResult) -> list[str]:
     """Return, for each cell of a row that is not as it must be, a few lines that say why."""
-    cells = [("before", row.before), ("after", row.after)]
     return [
         f"{row.case} ({row.way}), {when}: {cell.why}\n$ {cell.command}\n{cell.output.strip()}"
-        for when, cell in cells
-        if cell is not None and not cell.ok
+        for when, cell in row.cells
+        if not cell.ok
     ]

@@ -157,6 +157,10 @@ class AptArchive:
         found = newest_first(self._binaries((package,))[package])
         return _package(found[0]) if found else None
 
+    def matching(self, pattern: str) -> tuple[str, ...]:
+        """Return the names of binary packages that a regular expression matches as a whole."""
+        return tuple(sorted(set().union(*(i.matching(pattern) for i in self._indexes("Packages")))))
+
     def fetch_binary(self, name: str, version: str | None, dest: Path) -> VerifiedFile:
         """Fetch a .deb of this architecture into the folder ``dest``; without version the newest.
 

@@ -202,6 +202,11 @@ class Index:
                 index=self,
             )
 
+    def matching(self, pattern: str) -> set[str]:
+        """Return the names of all packages that a regular expression matches as a whole."""
+        names = {found.decode() for found in _PACKAGE.findall(self._data)}
+        return {name for name in names if re.fullmatch(pattern, name)}
+
     def essential(self, priorities: Iterable[str]) -> set[str]:
         """Return the names of the packages that are Essential or have one of the priorities."""
         lines = [b"Essential: yes", *(b"Priority: " + p.encode() for p in priorities)]

@@ -22,6 +22,7 @@ from pipeline.model import GuestPackages, Package
 from pipeline.vm import kernel as kernels
 from pipeline.vm.initramfs import Initramfs
 from pipeline.vm.machine import Machine, machine_for
+from pipeline.vm.player import player
 
 FORMAT = "1"
 """Part of every key: to be raised when images are made in another way."""
@@ -40,6 +41,8 @@ class GuestImage:
     """The kernel's package."""
     packages: GuestPackages
     """All that it was made of."""
+    config: frozenset[str] | None
+    """Its options that are set; None if its package does not say."""
     modules: tuple[str, ...]
     """Files under /respin/modules, in the order to load them in."""
 
@@ -77,6 +80,7 @@ def build(
         FORMAT,
         root.name,  # the name of a cache entry: it says what the root contains
         agent.read_bytes(),
+        player(cache, log).name,
         json.dumps(settings, sort_keys=True),
         *(f"{p.name} {p.version} {p.architecture} {p.sha256}" for p in kernel),
     )
@@ -91,15 +95,19 @@ def build(
                 needed=modules["needed"],
                 wanted=modules["wanted"],
                 config=modules["config"],
+                options=settings["options"],
                 log=log,
             )
             shutil.copyfile(found.image, part / "vmlinuz")
         with (part / "initramfs").open("wb") as out, Initramfs(out) as archive:
             archive.tarball(root, without=settings["root"]["without"])
             _fill(archive, found.modules, _agent(agent, part / "agent", log))
+            archive.file("respin/player", player(cache, log).read_bytes(), 0o755)
         (part / "agent").unlink()
         names = [name for name, _ in found.modules]
-        (part / "image.json").write_text(json.dumps({"kernel": found.version, "modules": names}))
+        config = None if found.config is None else sorted(found.config)
+        said = {"kernel": found.version, "modules": names, "config": config}
+        (part / "image.json").write_text(json.dumps(said))
 
     folder = cache.entry("guests", key, make)
     said = json.loads((folder / "image.json").read_text())
@@ -109,6 +117,7 @@ def build(
         kernel=said["kernel"],
         package=package,
         packages=packages,
+        config=None if said["config"] is None else frozenset(said["config"]),
         modules=tuple(said["modules"]),
     )
 

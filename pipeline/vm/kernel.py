@@ -30,6 +30,9 @@ class Kernel:
     image: Path
     modules: tuple[tuple[str, bytes], ...]
     """Name and content of each module (not compressed), in the order to load them in."""
+    config: frozenset[str] | None
+    """The options that are set to y or m, but for those whose module the packages lack; None
+    if they do not ship the configuration."""
 
 
 def parts(closure: Sequence[Package]) -> tuple[Package, ...]:
@@ -52,12 +55,14 @@ def unpack(
     needed: Sequence[str],
     wanted: Sequence[str],
     config: Sequence[str],
+    options: Mapping[str, str],
     log: Path | None,
 ) -> Kernel:
     """Unpack kernel packages into the folder ``into`` and read what the guest needs of them.
 
-    ``needed`` and ``wanted`` are module names, ``config`` options that must be set. Raises
-    SmokeImpossible if the kernel lacks one that is needed.
+    ``needed`` and ``wanted`` are module names, ``config`` options that must be set,
+    ``options`` those that are had by a module of this name. Raises SmokeImpossible if the
+    kernel lacks one that is needed.
     """
     for deb in debs:
         command.run(
@@ -70,21 +75,39 @@ def unpack(
     if not images:
         raise SmokeImpossible(f"{debs[0].name} holds no kernel image")
     version = images[0].name.partition("-")[2]
-    _check_config(into / "boot" / f"config-{version}", config)
+    found = read_config(into / "boot" / f"config-{version}")
+    _check_config(found, version, config)
     folders = [into / "usr/lib/modules" / version, into / "lib/modules" / version]
     folder = next((f for f in folders if f.is_dir()), folders[-1])
-    loaded = _Modules(folder).resolve(needed, wanted)
-    return Kernel(version=version, image=images[0], modules=tuple(loaded.items()))
+    modules = _Modules(folder)
+    loaded = modules.resolve(needed, wanted)
+    lacking = {option for option, module in options.items() if not modules.has(module)}
+    return Kernel(
+        version=version,
+        image=images[0],
+        modules=tuple(loaded.items()),
+        config=None if found is None else found - lacking,
+    )
 
 
-def _check_config(path: Path, options: Sequence[str]) -> None:
+def read_config(path: Path) -> frozenset[str] | None:
+    """Return the options that a kernel's configuration sets to y or m; None without the file.
+
+    A name that ends in .gz is decompressed.
+    """
     if not path.exists():  # Not every package ships it; the modules tell the rest.
-        return
-    lines = set(path.read_text().splitlines())
+        return None
+    data = path.read_bytes()
+    text = gzip.decompress(data) if path.suffix == ".gz" else data
+    lines = (line.partition("=") for line in text.decode("utf-8", "replace").splitlines())
+    return frozenset(name for name, _, value in lines if value in ("y", "m"))
+
+
+def _check_config(found: frozenset[str] | None, version: str, options: Sequence[str]) -> None:
     for option in options:
-        if f"{option}=y" not in lines and f"{option}=m" not in lines:
+        if found is not None and option not in found:
             raise SmokeImpossible(
-                f"the kernel {path.name.partition('-')[2]} is built without {option}",
+                f"the kernel {version} is built without {option}",
                 hint="The smoke test needs a kernel that runs BPF classifiers.",
             )
 
@@ -97,6 +120,10 @@ class _Modules:
         builtin = folder / "modules.builtin"
         lines = builtin.read_text().splitlines() if builtin.exists() else []
         self._builtin = {_name(Path(line)) for line in lines}
+
+    def has(self, name: str) -> bool:
+        """Whether the kernel has a module, or has it built in."""
+        return name in self._builtin or name in self._files
 
     def resolve(self, needed: Sequence[str], wanted: Sequence[str]) -> Mapping[str, bytes]:
         """Return the modules with those that they depend on, dependencies first."""

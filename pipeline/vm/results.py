@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -42,11 +42,22 @@ class Ran:
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
-    """Frames that were sent, and what the pinned maps then held."""
+    """Frames that were sent, how many were received, and what the pinned maps then held."""
 
     sent: int
+    received: int
     maps: Mapping[str, int]
     """By name; -1 for a map that could not be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """What became of many broken objects."""
+
+    loaded: int
+    refused: int
+    crashed: tuple[tuple[int, int], ...]
+    """Number and signal of each that ended tc; signal 0: tc hung."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +67,11 @@ class Transcript:
     kernel: str
     ran: Mapping[str, Ran]
     counted: Mapping[str, Counted]
+    tried: Mapping[str, Tried]
+    logs: Mapping[str, str]
+    """What the kernel said during each row that came to its end."""
+    begun: str
+    """The last row that began; empty if none did."""
     done: bool
     """The guest came to its own end."""
 
@@ -64,7 +80,10 @@ _FIELDS: Mapping[str, Mapping[str, type]] = MappingProxyType(
     {
         "hello": {"kernel": str},
         "ran": {"id": str, "status": int, "seconds": float, "late": bool, "output": str},
-        "counted": {"id": str, "sent": int, "maps": dict},
+        "counted": {"id": str, "sent": int, "received": int, "maps": dict},
+        "begun": {"id": str},
+        "tried": {"id": str, "crashed": list, "loaded": int, "refused": int},
+        "kernel": {"id": str, "log": str},
         "ready": {},
         "done": {},
     }
@@ -76,9 +95,8 @@ def parse(data: bytes, expected: Collection[str]) -> Transcript:
 
     Raises TestbedLost at the first line that is not as it must be.
     """
-    kernel, ready, done = "", False, False
-    ran: dict[str, Ran] = {}
-    counted: dict[str, Counted] = {}
+    kernel, ready, done, begun = "", False, False, ""
+    found: dict[str, dict[str, Any]] = {kind: {} for kind in _MAKE}
     lines = data.split(b"\n")
     if len(lines) > LINES_MAX:
         raise _refuse(b"", f"more than {LINES_MAX} lines")
@@ -97,14 +115,32 @@ def parse(data: bytes, expected: Collection[str]) -> Transcript:
                 raise _refuse(raw, "a line out of turn")
             ready = True
         else:
-            target: Mapping[str, object] = ran if kind == "ran" else counted
-            if line["id"] not in expected or line["id"] in target:
+            if line["id"] not in expected or line["id"] in found[kind]:
                 raise _refuse(raw, "an id that was not expected")
-            if kind == "ran":
-                ran[line["id"]] = _ran(line)
-            else:
-                counted[line["id"]] = Counted(sent=line["sent"], maps=_maps(raw, line["maps"]))
-    return Transcript(kernel=kernel, ran=ran, counted=counted, done=done)
+            found[kind][line["id"]] = _MAKE[kind](raw, line)
+            begun = line["id"] if kind == "begun" else begun
+    return Transcript(
+        kernel=kernel,
+        ran=found["ran"],
+        counted=found["counted"],
+        tried=found["tried"],
+        logs=found["kernel"],
+        begun=begun,
+        done=done,
+    )
+
+
+def merged(old: Transcript, new: Transcript) -> Transcript:
+    """Return what two boots of a guest said, as if it were one; the later one counts."""
+    return Transcript(
+        kernel=new.kernel or old.kernel,
+        ran={**old.ran, **new.ran},
+        counted={**old.counted, **new.counted},
+        tried={**old.tried, **new.tried},
+        logs={**old.logs, **new.logs},
+        begun=new.begun or old.begun,
+        done=new.done,
+    )
 
 
 def _refuse(raw: bytes, why: str) -> TestbedLost:
@@ -143,13 +179,26 @@ def _line(raw: bytes) -> dict[str, Any]:
     return line
 
 
-def _ran(line: Mapping[str, Any]) -> Ran:
+def _ran(raw: bytes, line: Mapping[str, Any]) -> Ran:
     return Ran(
         status=line["status"],
         seconds=line["seconds"],
         late=line["late"],
         output=_clean(line["output"], OUTPUT_MAX),
     )
+
+
+def _counted(raw: bytes, line: Mapping[str, Any]) -> Counted:
+    return Counted(sent=line["sent"], received=line["received"], maps=_maps(raw, line["maps"]))
+
+
+def _tried(raw: bytes, line: Mapping[str, Any]) -> Tried:
+    crashed = []
+    for pair in line["crashed"]:
+        if type(pair) is not list or [type(n) for n in pair] != [int, int]:
+            raise _refuse(raw, "a crash is not two numbers")
+        crashed.append((pair[0], pair[1]))
+    return Tried(loaded=line["loaded"], refused=line["refused"], crashed=tuple(crashed))
 
 
 def _maps(raw: bytes, maps: Mapping[str, Any]) -> dict[str, int]:
@@ -164,3 +213,14 @@ def _maps(raw: bytes, maps: Mapping[str, Any]) -> dict[str, int]:
 def _clean(text: str, limit: int) -> str:
     """Return the end of a text without what could steer the terminal that will show it."""
     return "".join(c for c in text[-limit:] if c.isprintable() or c in "\n\t")
+
+
+_MAKE: Mapping[str, Callable[[bytes, Mapping[str, Any]], Any]] = MappingProxyType(
+    {
+        "ran": _ran,
+        "counted": _counted,
+        "tried": _tried,
+        "kernel": lambda _raw, line: _clean(line["log"], OUTPUT_MAX),
+        "begun": lambda _raw, _line: True,
+    }
+)

@@ -10,25 +10,15 @@
  *   agent run ID SECONDS COMMAND...   run it; {"kind":"ran","id":…,"status":…,"seconds":…,
  *                                     "late":…,"output":…}; status < 0: killed by a signal
  *   agent must ID SECONDS COMMAND...  the same, and if it fails: say done, end the guest
- *   agent count ID N DEVICE NAME=PATH...
- *                                     send N frames on DEVICE, then read key 0 of each
- *                                     pinned map; {"kind":"counted","id":…,"sent":…,
- *                                     "maps":{NAME:…}}; -1 for a map that cannot be read
  *   agent ready                       {"kind":"ready"}
  *   agent take DIR                    take files from the host: a line "NAME SIZE" and the
  *                                     content of each, then a line "end"
- *   agent unpin                       remove all that is pinned under /sys/fs/bpf
  *   agent done                        {"kind":"done"}
  *   agent off                         end the guest
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <linux/bpf.h>
-#include <linux/if_packet.h>
-#include <net/ethernet.h>
-#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -37,7 +27,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -47,14 +36,8 @@
 
 #define PORT "/dev/vport0p1"
 #define FILES "/dev/vport0p2"
-#define BPFFS "/sys/fs/bpf"
 /* The end of an output says why a program failed; a verifier's log before it is long. */
 #define OUTPUT_MAX (16 * 1024)
-/* IEEE 802 Local Experimental Ethertype 1 (RFC 7042): what the test programs count. */
-#define FRAME_TYPE 0x88b5
-#define FRAME_SIZE 60
-/* Frames are received in a softirq that may come after the sending call has returned. */
-#define SETTLE_MS 1000
 
 static void die(const char *what)
 {
@@ -236,84 +219,6 @@ static int run(char **args)
 	return late || status;
 }
 
-static long bpf(int cmd, union bpf_attr *attr)
-{
-	return syscall(SYS_bpf, cmd, attr, sizeof(*attr));
-}
-
-/* The value under key 0 of a pinned map, -1 if there is none. */
-static long long lookup(const char *path)
-{
-	unsigned long long value = 0;
-	unsigned int key = 0;
-	union bpf_attr get = { .pathname = (unsigned long)path };
-	union bpf_attr look = { .key = (unsigned long)&key, .value = (unsigned long)&value };
-	int fd = bpf(BPF_OBJ_GET, &get);
-	long failed;
-
-	if (fd < 0)
-		return -1;
-	look.map_fd = fd;
-	failed = bpf(BPF_MAP_LOOKUP_ELEM, &look);
-	close(fd);
-	return failed ? -1 : (long long)value;
-}
-
-static int send_frames(int count, const char *device)
-{
-	unsigned char frame[FRAME_SIZE] = { [0 ... 5] = 0xff, [6] = 2, [11] = 1 };
-	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_halen = ETH_ALEN };
-	int sent = 0, s = socket(AF_PACKET, SOCK_RAW, 0);
-
-	frame[12] = FRAME_TYPE >> 8;
-	frame[13] = FRAME_TYPE & 0xff;
-	to.sll_ifindex = if_nametoindex(device);
-	if (s < 0 || !to.sll_ifindex)
-		die(device);
-	for (int i = 0; i < count; i++)
-		sent += sendto(s, frame, sizeof(frame), 0, (void *)&to, sizeof(to)) ==
-			sizeof(frame);
-	close(s);
-	return sent;
-}
-
-static int do_count(char **args)
-{
-	int sent = send_frames(atoi(args[1]), args[2]);
-	double until = now() + SETTLE_MS / 1e3;
-	char **maps = args + 3;
-
-	for (char **m = maps; *m; m++) {
-		char *path = strchr(*m, '=') + 1;
-
-		/* Only a map that has counted some, but fewer than were sent, may be late. */
-		while (lookup(path) >= 0 && lookup(path) < sent && now() < until)
-			usleep(1000);
-	}
-	put("{\"kind\":\"counted\",\"id\":");
-	put_string(args[0], strlen(args[0]));
-	put(",\"sent\":%d,\"maps\":{", sent);
-	for (char **m = maps; *m; m++) {
-		char *path = strchr(*m, '=') + 1;
-
-		put(m == maps ? "" : ",");
-		put_string(*m, path - 1 - *m);
-		put(":%lld", lookup(path));
-	}
-	put("}}");
-	say();
-	return 0;
-}
-
-static int unpin(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st;
-	/* Folders stay: tc expects those that it made, and the links between them. */
-	if (at->level > 0 && type == FTW_F)
-		unlink(path);
-	return 0;
-}
-
 static int do_ready(void)
 {
 	put("{\"kind\":\"ready\"}");
@@ -402,14 +307,10 @@ int main(int argc, char **argv)
 		return run(args), 0;
 	if (!strcmp(verb, "must") && argc >= 5)
 		return run(args) ? do_done(), do_off() : 0;
-	if (!strcmp(verb, "count") && argc >= 5)
-		return do_count(args);
 	if (!strcmp(verb, "ready") && argc == 2)
 		return do_ready();
 	if (!strcmp(verb, "take") && argc == 3)
 		return do_take(args[0]);
-	if (!strcmp(verb, "unpin") && argc == 2)
-		return nftw(BPFFS, unpin, 16, FTW_PHYS | FTW_MOUNT);
 	if (!strcmp(verb, "done") && argc == 2)
 		return do_done();
 	if (!strcmp(verb, "off") && argc == 2)

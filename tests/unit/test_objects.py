@@ -1,22 +1,23 @@
-"""The smoke cases as data, and the reading of a user's object."""
+"""What is read of a BPF object before it is loaded: its parts, and the limits it runs into."""
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 
 import pytest
 
-from pipeline.data import data_path, render
-from pipeline.errors import UsageError
-from pipeline.objects import (
-    LOADERS,
+from pipeline.describe import (
+    Description,
+    MapSymbol,
     UserObject,
-    all_cases,
-    map_struct_size,
-    select,
+    limits,
+    read,
+    text,
     user_section,
 )
+from pipeline.errors import UsageError
 
 EM_BPF, EM_X86_64 = 247, 62
 EXECUTABLE = 6  # SHF_ALLOC | SHF_EXECINSTR
@@ -43,54 +44,6 @@ def elf(path: Path, sections: dict[str, int], machine: int = EM_BPF) -> Path:
     )
     path.write_bytes(ident + head + body + b"".join(headers))
     return path
-
-
-def test_the_cases_are_those_of_the_issue() -> None:
-    default = {(c.name, c.way) for c in select(None)}
-    assert default == {
-        ("pinned-hash", "tc"),
-        ("pinned-hash", "xdp"),
-        ("several-maps", "tc"),
-        ("btf-maps", "tc"),
-        ("static-map", "tc"),
-        ("both-sections", "tc"),
-        ("program-name", "tc"),
-    }
-    assert [c.repeat for c in select(["batch"])] == [1000]
-
-
-def test_every_case_expects_something_of_every_loader_for_a_reason() -> None:
-    for case in all_cases():
-        assert tuple(case.expect) == LOADERS
-        assert all(reason for _, reason in case.expect.values())
-        assert data_path("templates", "objects", case.template).is_file()
-        assert case.pins
-
-
-def test_a_case_that_is_none() -> None:
-    with pytest.raises(UsageError, match="no smoke case nonsense") as e:
-        select(["pinned-hash", "nonsense"])
-    assert "several-maps" in e.value.hint
-
-
-@pytest.mark.parametrize(
-    ("version", "size"),
-    [
-        ("4.5.0-1", 24),
-        ("4.6.0-1", 28),
-        ("4.9.0-1+deb9u1", 28),
-        ("4.12.0-1", 28),
-        ("4.13.0-1", 36),
-        ("4.15.0-2ubuntu1", 36),
-        ("6.1.0-3", 36),
-        ("1:6.1.0-3", 36),
-    ],
-)
-def test_the_struct_is_that_of_the_release(version: str, size: int) -> None:
-    assert map_struct_size(version) == size
-    source = render("objects/pinned-hash.c.j2", way="tc", section="classifier", size=size)
-    body = source.partition("struct bpf_elf_map {")[2].partition("}")[0]
-    assert body.count("__u32") * 4 == size
 
 
 def test_the_first_program_of_a_users_object(tmp_path: Path) -> None:
@@ -139,4 +92,70 @@ def test_no_such_file_and_no_such_way(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         user_section(UserObject(path=tmp_path / "none"))
     with pytest.raises(UsageError, match="no way to load"):
-        user_section(UserObject(path=tmp_path / "none", way="lwt"))
+        user_section(UserObject(path=tmp_path / "none", way="tape"))
+
+
+def legacy(name: str = "counts", **changes: object) -> MapSymbol:
+    fields = {"section": "maps", "offset": 0, "local": False, "typed": True}
+    return MapSymbol(name=name, **(fields | changes))  # type: ignore[arg-type]
+
+
+def description(**changes: object) -> Description:
+    fields: dict[str, object] = {
+        "sections": (("classifier", 64), ("maps", 36)),
+        "programs": ("classifier",),
+        "maps": (legacy(),),
+        "symbols": (("counts", "maps", 0),),
+        "data": (),
+        "calls": False,
+        "btf": 0,
+        "struct": 36,
+    }
+    return Description(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_a_plain_legacy_object_runs_into_no_limit() -> None:
+    assert limits(description()) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"maps": (legacy(), legacy("more", section=".maps"))}, "both sections"),
+        (
+            {"maps": (legacy(local=True),), "struct": None},
+            "symbol of a legacy map is local: counts",
+        ),
+        ({"maps": ()}, "there is none at all"),
+        ({"data": (".rodata", ".bss")}, r"\.rodata, \.bss"),
+        ({"calls": True}, "one function calls another"),
+        ({"maps": tuple(legacy(f"m{n}") for n in range(65))}, "65 legacy maps"),
+        ({"struct": 44}, "44 bytes"),
+        ({"struct": 12}, "12 bytes"),
+        ({"btf": 100}, "BTF"),
+    ],
+)
+def test_each_limit_is_named_and_says_what_to_do(changes: dict[str, object], words: str) -> None:
+    (found,) = limits(description(**changes))
+    assert re.search(words, found.what)
+    assert found.mend
+
+
+def test_without_legacy_maps_there_is_no_limit_of_theirs() -> None:
+    sections = (("classifier", 64), (".maps", 32))
+    maps = (legacy(section=".maps", local=True),)
+    found = description(sections=sections, maps=maps, data=(".bss",), calls=True, btf=9)
+    assert limits(found) == ()
+
+
+def test_the_struct_may_be_as_large_as_this_iproute2_takes_it() -> None:
+    assert limits(description(struct=28), size=28) == ()
+    assert "16 to 28" in limits(description(struct=36), size=28)[0].what
+
+
+def test_a_description_is_read_and_shown(tmp_path: Path) -> None:
+    found = read(elf(tmp_path / "o", {".text": EXECUTABLE, ".bss": 3, "mine": EXECUTABLE}))
+    assert (found.programs, found.data, found.maps) == (("mine",), (".bss",), ())
+    assert "programs: mine" in text(found)
+    shown = text(description(maps=(legacy(local=True, typed=False),)))
+    assert "map counts: section maps, offset 0, local symbol, symbol without a type" in shown

@@ -1,31 +1,44 @@
-"""What is made of what the guest said."""
+"""What is made of what the player said."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
+import jsonschema
 import pytest
 
-from pipeline.judge import Row, Tc, judge, read_tc
-from pipeline.model import Cell, Expect, Seen
-from pipeline.vm.results import Counted, Ran
+from pipeline import smokepage
+from pipeline.cases import Expected, loaders, ways
+from pipeline.data import data_path
+from pipeline.judge import Said, Tc, engine, judge
+from pipeline.matrix import Command, Row
+from pipeline.model import CaseResult, Cell, Expect, Package, Seen, SmokeReport
+from pipeline.vm.results import Counted, Ran, Tried
 
-TC = Tc(text="", major=6, loader="libbpf-1")
+LOADER = {loader.name: loader for loader in loaders()}
+TC = Tc(text="", version="6.1.0-3", loader=LOADER["libbpf-1-fixed"])
 SYMPTOMS = ["legacy map definitions .* not supported"]
 REFUSAL = "libbpf: elf: legacy map definitions in 'maps' section are not supported"
+LOADS = Expected(what=Expect.LOADS, reason="r")
+REFUSED = Expected(what=Expect.REFUSED, reason="r")
+SURVIVES = Expected(what=Expect.SURVIVES, reason="r")
 
 
 def row(**changes: Any) -> Row:
     fields: dict[str, Any] = {
         "case": "pinned-hash",
-        "title": "",
-        "way": "tc",
+        "title": "one map",
+        "way": ways()["tc"],
         "name": "x",
         "object": Path("x.o"),
-        "argv": ("tc", "filter"),
+        "commands": (Command(argv=("tc", "filter")),),
         "pins": {"counts": 1},
-        "expect": {"libbpf-1": (Expect.LOADS, "r"), "own": (Expect.REFUSED, "r")},
+        "send": "ingress",
+        "received": 7,
+        "expect": {"libbpf-1-fixed": LOADS, "own": REFUSED},
     }
     return Row(**(fields | changes))
 
@@ -37,37 +50,41 @@ def cell(
     output: str = "",
     maps: dict[str, int] | None = None,
     sent: int = 7,
+    received: int = 7,
     late: bool = False,
-    shown: str = "",
     after: bool = True,
     symptoms: list[str] | None = None,
     tc: Tc = TC,
+    more: tuple[Ran, ...] = (),
+    tried: Tried | None = None,
+    lost: str = "",
 ) -> Cell:
     ran = Ran(status=status, seconds=0.1, late=late, output=output)
-    counted = Counted(sent=sent, maps={"counts": 7} if maps is None else maps)
-    return judge(case, tc, ran, counted, shown, after=after, symptoms=symptoms)
+    values = {"counts": 7} if maps is None else maps
+    counted = Counted(sent=sent, received=received, maps=values)
+    said = Said(ran=(ran, *more), counted=counted, tried=tried, log="veth\n", lost=lost)
+    return judge(case, tc, said, after=after, symptoms=symptoms)
 
 
 @pytest.mark.parametrize(
-    ("text", "major", "loader"),
+    ("text", "found"),
     [
-        ("tc utility, iproute2-6.1.0, libbpf 1.1.2\n", 6, "libbpf-1"),
-        ("tc utility, iproute2-5.15.0, libbpf 0.5.0", 5, "libbpf-0"),
-        ("tc utility, iproute2-6.1.0", 6, "own"),
-        ("tc utility, iproute2-ss170905", 0, "own"),
-        ("tc utility, iproute2-6.15.0, libbpf 1.5.0", 6, "libbpf-1"),
-        ("tc utility, iproute2-10.0.0, libbpf 10.0.0", 10, "libbpf-1"),
-        ("", 0, "own"),
+        ("tc utility, iproute2-6.1.0, libbpf 1.1.2\n", "libbpf-1"),
+        ("tc utility, iproute2-5.15.0, libbpf 0.5.0", "libbpf-0"),
+        ("tc utility, iproute2-6.1.0", "own"),
+        ("tc utility, iproute2-ss170905", "own"),
+        ("tc utility, iproute2-10.0.0, libbpf 10.0.0", "libbpf-1"),
+        ("", "own"),
     ],
 )
-def test_what_tc_says_of_itself(text: str, major: int, loader: str) -> None:
-    said = read_tc(text)
-    assert (said.major, said.loader) == (major, loader)
+def test_what_tc_says_of_itself(text: str, found: str) -> None:
+    assert engine(text) == found
 
 
 def test_loaded_and_counted() -> None:
     seen = cell(row())
     assert (seen.seen, seen.ok, seen.counted, seen.command) == (Seen.LOADS, True, 7, "tc filter")
+    assert (seen.kernel_log, seen.maps, seen.received) == ("veth\n", {"counts": 7}, 7)
 
 
 @pytest.mark.parametrize("maps", [{"counts": 6}, {"counts": 8}, {"counts": -1}, {}, {"x": 7}])
@@ -75,6 +92,14 @@ def test_tc_said_yes_and_nothing_was_counted(maps: dict[str, int]) -> None:
     seen = cell(row(), maps=maps)
     assert (seen.seen, seen.ok) == (Seen.LOADED_WRONG, False)
     assert "counts holds" in seen.why
+
+
+@pytest.mark.parametrize(("wanted", "received"), [(7, 0), (0, 7), (7, 6), (2, 7)])
+def test_the_receiver_got_what_it_must_not_or_too_little(wanted: int, received: int) -> None:
+    seen = cell(row(received=wanted), received=received)
+    assert (seen.seen, seen.ok) == (Seen.LOADED_WRONG, False)
+    assert f"the receiver got {received} frames, not {wanted}" in seen.why
+    assert cell(row(received=wanted), received=wanted).ok
 
 
 def test_maps_whose_names_were_swapped() -> None:
@@ -93,7 +118,7 @@ def test_refused_where_it_must_load() -> None:
 
 
 def test_the_negative_control() -> None:
-    control = {"after": False, "symptoms": SYMPTOMS}
+    control: dict[str, Any] = {"after": False, "symptoms": SYMPTOMS}
     assert cell(row(), status=1, output=REFUSAL, **control).ok
     # Refused for another reason, or not refused: then the fix has proven nothing.
     assert not cell(row(), status=1, output="RTNETLINK answers: No such file", **control).ok
@@ -106,35 +131,159 @@ def test_a_turned_case_must_load_after() -> None:
 
 
 def test_a_refusal_without_a_word_is_not_clear() -> None:
-    case = row(expect={"libbpf-1": (Expect.REFUSED, "r")}, says="")
+    case = row(expect={"libbpf-1-fixed": REFUSED})
     assert cell(case, status=1, output="no").ok
     assert not cell(case, status=1, output=" \n").ok
-    assert not cell(row(expect=case.expect, says="maps"), status=1, output="no").ok
+    says = Expected(what=Expect.REFUSED, reason="r", says="maps")
+    assert not cell(row(expect={"libbpf-1-fixed": says}), status=1, output="no").ok
+
+
+def test_a_difference_to_the_better_is_a_difference() -> None:
+    seen = cell(row(expect={"libbpf-1-fixed": REFUSED}))
+    assert (seen.seen, seen.ok) == (Seen.LOADS, False)
 
 
 @pytest.mark.parametrize(("status", "late"), [(-11, False), (0, True), (-9, True)])
 def test_a_crash_is_no_refusal(status: int, late: bool) -> None:
-    case = row(expect={"libbpf-1": (Expect.REFUSED, "r")})
+    case = row(expect={"libbpf-1-fixed": REFUSED})
     seen = cell(case, status=status, late=late, output=REFUSAL)
     assert (seen.seen, seen.ok) == (Seen.CRASHED, False)
 
 
 def test_the_expectation_is_that_of_the_loader() -> None:
-    own = Tc(text="", major=6, loader="own")
+    own = Tc(text="", version="6.1.0-3", loader=LOADER["own"])
     assert cell(row(), status=1, output="no", tc=own).ok
     assert not cell(row(), tc=own).ok
 
 
-def test_program_names_before_there_were_any() -> None:
-    case = row(program=True, expect={"own": (Expect.REFUSED, "r")})
-    seen = cell(case, status=1, tc=Tc(text="", major=5, loader="own"))
+def test_what_this_iproute2_does_not_have() -> None:
+    case = row(since="6.0", expect={"libbpf-1-fixed": REFUSED})
+    old = Tc(text="", version="5.19.0-1", loader=TC.loader)
+    seen = cell(case, status=1, tc=old)
     assert (seen.seen, seen.expected, seen.ok) == (Seen.NOT_POSSIBLE, Expect.ANY, True)
-    assert cell(case, tc=Tc(text="", major=6, loader="own")).ok is False
+    assert "iproute2 6.0" in seen.reason
+    for version in ("6.0.0-1", "6.1.0-3"):
+        assert cell(case, tc=Tc(text="", version=version, loader=TC.loader)).ok is False
+
+
+def test_what_the_kernel_does_not_have() -> None:
+    seen = judge(row(missing="CONFIG_NET_ACT_BPF"), TC, Said(), after=True)
+    assert (seen.seen, seen.ok) == (Seen.NOT_POSSIBLE, True)
+    assert "CONFIG_NET_ACT_BPF" in seen.reason
+
+
+def test_the_guest_crashed_in_it() -> None:
+    seen = judge(row(), TC, Said(lost="Kernel panic"), after=True)
+    assert (seen.seen, seen.ok, seen.output) == (Seen.LOST, False, "Kernel panic")
+
+
+def test_commands_after_the_first() -> None:
+    then = Command(argv=("tc", "show"), says="bpf", silent=False)
+    gone = Command(argv=("tc", "show"), silent=True)
+    case = row(commands=(Command(argv=("tc", "filter")), then, gone))
+
+    def ran(status: int, output: str) -> Ran:
+        return Ran(status=status, seconds=0.1, late=False, output=output)
+
+    assert cell(case, more=(ran(0, "a bpf filter"), ran(0, ""))).ok
+    assert cell(case, more=(ran(0, "nothing"), ran(0, ""))).seen is Seen.LOADED_WRONG
+    assert cell(case, more=(ran(0, "bpf"), ran(0, "bpf"))).seen is Seen.LOADED_WRONG
+    refused = cell(case, more=(ran(1, "no"),))
+    assert (refused.seen, refused.command) == (Seen.REFUSED, "tc filter\ntc show")
+    assert cell(case, more=(ran(0, "bpf"), ran(-11, ""))).seen is Seen.CRASHED
+
+
+def test_broken_objects() -> None:
+    case = row(corpus=3, send="", expect={"libbpf-1-fixed": SURVIVES})
+    whole = cell(case, tried=Tried(loaded=1, refused=2, crashed=()))
+    assert (whole.seen, whole.ok) == (Seen.SURVIVES, True)
+    crashed = cell(case, tried=Tried(loaded=0, refused=2, crashed=((1, 11),)))
+    assert (crashed.seen, crashed.ok) == (Seen.CRASHED, False)
+    assert "1.o (signal 11)" in crashed.why
+    assert not cell(case, tried=Tried(loaded=0, refused=2, crashed=())).ok
+    assert not cell(case, tried=None).ok
 
 
 def test_the_users_object() -> None:
-    case = row(expect=None, pins={})
+    shown = Command(argv=("tc", "show"), says=r"\bbpf\b")
+    case = row(expect=None, pins={}, send="", commands=(Command(argv=("tc",)), shown))
+
+    def show(text: str) -> tuple[Ran, ...]:
+        return (Ran(status=0, seconds=0.1, late=False, output=text),)
+
     assert cell(case, status=1, after=False).ok  # shown, not judged
     assert not cell(case, status=1).ok
-    assert cell(case, maps={}, shown="filter protocol all pref 49152 bpf chain 0").ok
-    assert cell(case, maps={}).seen is Seen.LOADED_WRONG
+    assert cell(case, maps={}, more=show("filter protocol all bpf chain 0")).ok
+    assert cell(case, maps={}, more=show("")).seen is Seen.LOADED_WRONG
+
+
+def a_report() -> SmokeReport:
+    """Return a report in which one row got better, one is bad, one lost and one impossible."""
+    refused = cell(row(expect={"libbpf-1-fixed": REFUSED}), status=1, output="<no> & no")
+    loads, bad = cell(row()), cell(row(), maps={"counts": 1})
+    lost = judge(row(), TC, Said(lost="Kernel panic"), after=True)
+    missing = judge(row(missing="CONFIG_X"), TC, Said(), after=True)
+    cells = [(refused, loads), (loads, bad), (loads, lost), (missing, missing)]
+    return SmokeReport(
+        place="guest",
+        kernel="6.1.0-9-amd64",
+        kernel_package=Package(name="linux-image", version="6.1", architecture="amd64"),
+        accelerator="tcg",
+        before="tc utility, iproute2-6.1.0",
+        after="tc utility, iproute2-6.1.0, libbpf 1.1.2",
+        packages=("iproute2 6.1.0-3", "iproute2 6.1.0-3+bpf1"),
+        loaders=("libbpf-1", "libbpf-1-fixed"),
+        cases=tuple(
+            CaseResult(case=f"case-{i}", title="<title>", way="tc", before=b, after=a, object="o")
+            for i, (b, a) in enumerate(cells)
+        ),
+        crashes=1,
+        seconds=1.5,
+    )
+
+
+def test_the_page_escapes_what_programs_said() -> None:
+    page = smokepage.html([a_report()])
+    assert "&lt;no&gt; &amp; no" in page
+    assert "<no>" not in page
+    assert "<script" not in page
+    assert "http" not in page.replace("https://www.w3.org", "")
+
+
+def test_what_changed_is_counted() -> None:
+    assert smokepage.count(a_report()) == {
+        "same": 1,
+        "better": 1,
+        "worse": 2,
+        "other": 0,
+        "bad": 2,
+        "impossible": 2,
+    }
+
+
+def test_the_json_is_what_the_schema_says() -> None:
+    schema = json.loads(data_path("templates", "smoke.schema.json").read_text())
+    values = json.loads(json.dumps(smokepage.to_json([a_report()])))
+    jsonschema.Draft202012Validator(schema).validate(values)
+    assert values["ok"] is False
+    values["reports"][0]["cases"][0]["before"]["seen"] = "nonsense"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(schema).validate(values)
+
+
+def test_both_schemas_say_the_same_of_a_matrix() -> None:
+    names = ("smoke.schema.json", "report.schema.json")
+    one, other = (json.loads(data_path("templates", n).read_text())["$defs"] for n in names)
+    for name in ("smoke", "package", "case", "cell"):
+        assert one[name] == other[name], name
+
+
+def test_the_junit_form() -> None:
+    root = ET.fromstring(smokepage.junit([a_report()]))
+    before, after = root.findall("testsuite")
+    assert after.get("name") == "iproute2 6.1.0-3+bpf1 on Linux 6.1.0-9-amd64"
+    assert (before.get("failures"), before.get("skipped")) == ("0", "1")
+    found = {k: after.get(k) for k in ("tests", "failures", "errors", "skipped")}
+    assert found == {"tests": "4", "failures": "1", "errors": "1", "skipped": "1"}
+    failure = after.findall("testcase")[1].find("failure")
+    assert failure is not None and "counts holds 1" in (failure.get("message") or "")

@@ -9,11 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import TestbedLost
-from pipeline.vm.results import LINE_MAX, LINES_MAX, OUTPUT_MAX, parse
+from pipeline.vm.results import LINE_MAX, LINES_MAX, OUTPUT_MAX, merged, parse
 
 HELLO = {"kind": "hello", "kernel": "6.1.0-56-cloud-amd64"}
 RAN = {"kind": "ran", "id": "a", "status": 1, "seconds": 0.25, "late": False, "output": "no\n"}
-COUNTED = {"kind": "counted", "id": "a", "sent": 7, "maps": {"counts": 7, "gone": -1}}
+MAPS = {"counts": 7, "gone": -1}
+COUNTED = {"kind": "counted", "id": "a", "sent": 7, "received": 6, "maps": MAPS}
+BEGUN = {"kind": "begun", "id": "a"}
+TRIED = {"kind": "tried", "id": "a", "crashed": [[3, 11]], "loaded": 1, "refused": 2}
+KERNEL = {"kind": "kernel", "id": "a", "log": "veth: hello\n"}
 DONE = {"kind": "done"}
 
 
@@ -26,7 +30,17 @@ def test_a_whole_transcript() -> None:
     assert (said.kernel, said.done) == ("6.1.0-56-cloud-amd64", True)
     assert said.ran["a"].status == 1
     assert said.ran["a"].output == "no\n"
-    assert said.counted["a"].maps == {"counts": 7, "gone": -1}
+    assert said.counted["a"].maps == MAPS
+    assert said.counted["a"].received == 6
+
+
+def test_a_row_that_ended_and_one_that_did_not() -> None:
+    said = parse(lines(HELLO, BEGUN, TRIED, KERNEL, BEGUN | {"id": "b"}), {"a", "b"})
+    assert said.tried["a"].crashed == ((3, 11),)
+    assert (said.begun, dict(said.logs)) == ("b", {"a": "veth: hello\n"})
+    more = merged(said, parse(lines(HELLO, BEGUN | {"id": "b"}, KERNEL | {"id": "b"}, DONE), {"b"}))
+    assert set(more.logs) == {"a", "b"}
+    assert (more.done, set(more.tried)) == (True, {"a"})
 
 
 def test_it_is_ready_for_the_next_packages_once() -> None:
@@ -78,6 +92,12 @@ def test_the_line_it_did_not_live_to_end_counts_for_nothing() -> None:
         json.dumps(COUNTED | {"maps": {"counts": "7"}}).encode(),
         json.dumps(COUNTED | {"maps": {"counts": True}}).encode(),
         json.dumps(COUNTED | {"maps": {"counts": {}}}).encode(),
+        json.dumps(COUNTED | {"received": None}).encode(),
+        json.dumps(TRIED | {"crashed": [[1]]}).encode(),
+        json.dumps(TRIED | {"crashed": [[1, True]]}).encode(),
+        json.dumps(TRIED | {"crashed": {"1": 2}}).encode(),
+        json.dumps(KERNEL | {"log": 7}).encode(),
+        json.dumps(BEGUN | {"id": "b"}).encode(),
         json.dumps(HELLO).encode(),
     ],
     ids=lambda line: line[:60].decode(),

@@ -1,0 +1,237 @@
+"""The smoke cases as data: what is loaded, by which way, and what each loader shall do.
+
+templates/objects/cases.toml and ways.toml say what the fields mean. Pure.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache as memoize
+from types import MappingProxyType
+from typing import Any
+
+from debian.debian_support import Version
+
+from pipeline.data import data_path
+from pipeline.errors import UsageError
+from pipeline.model import Expect
+
+FIRST_KEY = "00000000"
+"""The key under which maps count, hexadecimal."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What a case expects of a loader, and why."""
+
+    what: Expect
+    reason: str
+    says: str = ""
+    """A pattern that a refusal must match."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loader:
+    """What a tc loads objects with."""
+
+    name: str
+    title: str
+    engine: str
+    defect: str = ""
+    """The fix that it lacks."""
+    upstream: tuple[str, str] | None = None
+    """The versions that have the defect: from, up to but not including."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Then:
+    """A command after the one that loads."""
+
+    run: str
+    says: str = ""
+    silent: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """A way by which an object comes into the kernel."""
+
+    name: str
+    title: str
+    kind: str
+    section: str
+    load: str
+    show: str
+    send: str
+    line: str = ""
+    then: tuple[Then, ...] = ()
+    verdict: str = "pass"
+    since: str = ""
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One case by one way."""
+
+    name: str
+    title: str
+    way: Way
+    template: str
+    expect: Mapping[str, Expected]
+    default: bool
+    """One of the short set."""
+    extra: bool = False
+    """Only where it is asked for by name."""
+    pins: Mapping[str, int] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    """What the template is given, beside what the way says."""
+    verdict: str = "pass"
+    received: int | None = None
+    debug: bool = False
+    notype: bool = False
+    program: str = ""
+    section: str = ""
+    size: int | None = None
+    repeat: int = 1
+    files: int = 0
+    corpus: int = 0
+    since: str = ""
+    kernel: str = ""
+    needs: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Its name in files and on the command line: case and way."""
+        return f"{self.name}-{self.way.name}"
+
+
+_PARAMETERS = {"maps": 0, "pin": "global", "type": "HASH"}
+
+
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads(data_path("templates", "objects", name).read_text("utf-8"))
+
+
+@memoize
+def ways() -> Mapping[str, Way]:
+    """Return every way by its name, in the order of ways.toml."""
+    found = {}
+    for name, fields in _read("ways.toml").items():
+        then = tuple(Then(**each) for each in fields.pop("then", ()))
+        needs = tuple(fields.pop("needs", ()))
+        found[name] = Way(name=name, then=then, needs=needs, **fields)
+    return MappingProxyType(found)
+
+
+@memoize
+def loaders() -> tuple[Loader, ...]:
+    """Return every loader, in the order in which they are tried for a fit."""
+    found = []
+    for entry in _read("cases.toml")["loader"]:
+        upstream = entry.pop("upstream", None)
+        found.append(Loader(upstream=tuple(upstream) if upstream else None, **entry))
+    return tuple(found)
+
+
+def loader_of(
+    engine: str, version: str, *, ours: bool = False, lacks: frozenset[str] | None = None
+) -> Loader:
+    """Return the loader of a package.
+
+    ``engine`` is what ``tc -V`` says of libbpf, ``version`` the package's, ``lacks`` the
+    fixes that it is known to lack; None if that is not known, and then ``ours`` says whether
+    respin made it.
+    """
+    upstream = Version(Version(version).upstream_version)
+    for loader in loaders():
+        if loader.engine != engine:
+            continue
+        low, high = loader.upstream or ("0", "999")
+        affected = not ours and Version(low) <= upstream < Version(high)
+        if not loader.defect or (affected if lacks is None else loader.defect in lacks):
+            return loader
+    raise ValueError(f"cases.toml knows no loader for {engine}")
+
+
+def _expected(entry: Any, groups: Mapping[str, Any], name: str) -> Mapping[str, Expected]:
+    table = groups[entry] if isinstance(entry, str) else entry
+    if set(table) != {loader.name for loader in loaders()}:
+        raise ValueError(f"cases.toml: {name} does not say what it expects of every loader")
+    return {
+        loader: Expected(what=Expect(what), reason=reason, says=says[0] if says else "")
+        for loader, (what, reason, *says) in table.items()
+    }
+
+
+def _entry(entry: dict[str, Any], groups: Mapping[str, Any]) -> Iterator[Case]:
+    names, default = entry.pop("ways"), entry.pop("default", ())
+    expect = _expected(entry.pop("expect"), groups, entry["name"])
+    by_way, pins = entry.pop("pins-by-way", {}), entry.pop("pins", {})
+    parameters = {key: entry.pop(key, value) for key, value in _PARAMETERS.items()}
+    needs = tuple(entry.pop("needs", ()))
+    verdict = entry.pop("verdict", "")
+    for name in names:
+        way = ways()[name]
+        yield Case(
+            way=way,
+            expect=expect,
+            default=name in default,
+            pins=by_way.get(name, pins),
+            parameters=parameters,
+            needs=(*needs, *way.needs),
+            verdict=verdict or way.verdict,
+            **entry,
+        )
+
+
+@memoize
+def all_cases() -> tuple[Case, ...]:
+    """Return every case, one per way, in the order of cases.toml."""
+    data = _read("cases.toml")
+    return tuple(c for entry in data["case"] for c in _entry(entry, data["expect"]))
+
+
+def select(
+    names: Sequence[str] | None, by: Sequence[str] | None = None, *, whole: bool = False
+) -> tuple[Case, ...]:
+    """Return the cases of these names and these ways.
+
+    No names: the short set; with ``whole``, or where ways are named, every case but those
+    that are only for who asks by name. Raises UsageError for a name that is none, and where
+    nothing is left.
+    """
+    _known(names or (), {c.name for c in all_cases()}, "smoke case")
+    _known(by or (), set(ways()), "way to load")
+    short = names is None and not by and not whole
+    found = tuple(
+        c
+        for c in all_cases()
+        if (c.default if short else not c.extra if names is None else c.name in names)
+        and (not by or c.way.name in by)
+    )
+    if not found:
+        raise UsageError(
+            "no smoke case of these names is loaded by these ways",
+            hint="respin smoke --list shows which there are",
+        )
+    return found
+
+
+def _known(names: Sequence[str], known: set[str], what: str) -> None:
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"there is no {what} {name}", hint="There are: " + ", ".join(sorted(known))
+            )
+
+
+def map_struct_size(version: str) -> int:
+    """Return the bytes of struct bpf_elf_map in the iproute2 package of this version."""
+    upstream = Version(Version(version).upstream_version)
+    if upstream < Version("4.6~"):
+        return 24
+    return 28 if upstream < Version("4.13~") else 36

@@ -1,0 +1,165 @@
+"""``respin smoke``: the smoke test on its own, from the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline import cases, config, measure, smokepage, terminal
+from pipeline.cache import Cache
+from pipeline.describe import UserObject, user_section
+from pipeline.errors import SmokeFailed, SmokeImpossible, TestbedLost, UsageError
+from pipeline.model import Seen, SmokeReport
+from pipeline.progress import Progress
+
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_TO = click.Path(path_type=Path, dir_okay=False)
+
+
+def objects(names: Sequence[str], by: Sequence[str]) -> tuple[UserObject, ...]:
+    """Return the user's objects, FILE or FILE:SECTION, one for each way.
+
+    Raises UsageError for one that is none.
+    """
+    found = []
+    for name in names:
+        path, section = Path(name), None
+        # Not Path.exists(): it raises where a folder on the way is closed to this user.
+        if not os.access(path, os.F_OK) and ":" in name:
+            head, _, section = name.rpartition(":")
+            path = Path(head)
+        if not os.access(path, os.R_OK) or path.is_dir():
+            raise UsageError(
+                f"--object {name}: there is no such file for this user",
+                hint="give FILE or FILE:SECTION",
+            )
+        for way in by:
+            item = UserObject(path=path, section=section, way=way)
+            user_section(item)  # refuses what is no object, before anything is built
+            found.append(item)
+    return tuple(found)
+
+
+def _listing(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if not value:
+        return
+    terminal.show_cases(cases.all_cases())
+    context.exit()
+
+
+@click.command(name="smoke")
+@click.option("--deb", type=_FILE, required=True, help="The iproute2 package to test.")
+@click.option("--against", type=_FILE, help="The one that it is held against: the one before.")
+@click.option("--release", help="Codename or number [default: this machine's].")
+@click.option(
+    "--kernel",
+    multiple=True,
+    metavar="PACKAGE|FILE|all",
+    help="A kernel of the release by its package, a kernel's .deb, or every one of the release.",
+)
+@click.option(
+    "--case", "names", multiple=True, metavar="NAME", help="Only this case [default: every one]."
+)
+@click.option(
+    "--way", "by", multiple=True, metavar="NAME", help="Only by this way [default: every one]."
+)
+@click.option(
+    "--object",
+    "objects_",
+    multiple=True,
+    metavar="FILE[:SECTION]",
+    help="An object of yours; no case then but those that --case names.",
+)
+@click.option(
+    "--place",
+    type=click.Choice(["auto", "guest", "netns"]),
+    default="auto",
+    help="A virtual machine, or namespaces on this kernel (root) [default: auto, the guest].",
+)
+@click.option("--html", type=_TO, metavar="FILE", help="The matrix as a page.")
+@click.option("--junit", type=_TO, metavar="FILE", help="The matrix for CI systems.")
+@click.option("--json", "as_json", is_flag=True, help="The matrix on standard output.")
+@click.option("--logs", type=click.Path(path_type=Path), help="[default: kept if it fails]")
+@click.option("--config", type=_FILE, help="[default: ./respin.toml or the user's]")
+@click.option("--mirror", metavar="URI", help="Archive [default: as apt uses here].")
+@click.option("--keyring", type=_FILE, help="Keys that may sign its index.")
+@click.option("--cache", type=click.Path(path_type=Path), help="[default: ~/.cache/respin]")
+@click.option("--verbose", "-v", is_flag=True, help="Say what happens.")
+@click.option(
+    "--list",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_listing,
+    help="List the cases and their ways.",
+)
+def smoke(**options: Any) -> None:
+    """Say what the tc of a package loads, on a real kernel: every case, by every way.
+
+    With --against, before and after. Exit 14 if a cell is not as it must be for this tc.
+    """
+    by = options["by"]
+    wanted = objects(options["objects_"], by or ("tc",))
+    only = wanted and not options["names"]
+    packages = (options["against"], options["deb"]) if options["against"] else (options["deb"],)
+    logs = options["logs"] or Path(tempfile.mkdtemp(prefix="respin-smoke-"))
+    order = measure.Order(
+        packages=packages,
+        cases=() if only else cases.select(options["names"] or None, by, whole=True),
+        objects=wanted,
+        place="netns" if options["place"] == "netns" else "guest",
+        release=options["release"],
+        kernels=options["kernel"],
+        config=config.load(options["config"]),
+        mirror=options["mirror"],
+        keyring=options["keyring"],
+        cache=Cache(options["cache"]),
+        log_dir=logs,
+    )
+    with terminal.Terminal(verbose=options["verbose"]) as shown:
+        reports = measure.measure(order, Progress(shown))
+    _leave(reports, options)
+    _judge(reports, logs)
+    if not options["logs"]:
+        shutil.rmtree(logs)
+
+
+def _leave(reports: Sequence[SmokeReport], options: dict[str, Any]) -> None:
+    """Leave the matrix wherever it is asked for."""
+    for report in reports:
+        terminal.show_smoke(report)
+    for option, text in (("html", smokepage.html), ("junit", smokepage.junit)):
+        if options[option]:
+            try:
+                options[option].write_text(text(reports), "utf-8")
+            except OSError as e:
+                raise UsageError(f"{options[option]} cannot be written: {e.strerror}") from e
+    if options["as_json"]:
+        click.echo(json.dumps(smokepage.to_json(reports), indent=2))
+
+
+def _judge(reports: Sequence[SmokeReport], logs: Path) -> None:
+    """Raise what the exit code is to say, if not all is well."""
+    cells = [(row, when, cell) for report in reports for row, when, cell in report.cells]
+    bad = [(row, when, cell) for row, when, cell in cells if not cell.ok]
+    hint = f"The logs are in {logs}"
+    if bad:
+        lost = all(cell.seen is Seen.LOST for _, _, cell in bad)
+        raise (TestbedLost if lost else SmokeFailed)(
+            f"{len(bad)} of {len(cells)} cells are not as they must be",
+            details="\n".join(f"{r.case} ({r.way}), {when}: {c.why}" for r, when, c in bad),
+            hint=hint,
+        )
+    if all(cell.seen is Seen.NOT_POSSIBLE for _, _, cell in cells):
+        raise SmokeImpossible(
+            "nothing was proven: none of it is possible here",
+            details="\n".join(dict.fromkeys(cell.reason for _, _, cell in cells)),
+            hint="Try another kernel (--kernel) or place (--place).",
+        )

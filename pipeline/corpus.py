@@ -1,0 +1,83 @@
+"""Broken objects, made from sound ones by chance, the same ones for the same seed.
+
+tc reads files that it was given; none may crash it. Cut off anywhere, bytes changed where
+they matter most (ELF header, section headers, symbols, relocations, map definitions), and
+files that are no BPF objects at all. Pure.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+import struct
+from collections.abc import Iterator, Sequence
+
+from elftools.elf.elffile import ELFFile
+
+FORMAT = "1"
+"""To be raised when other objects come out for the same seed."""
+
+_NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+"""What is written over numbers: where arithmetic ends, or wraps."""
+
+_TABLES = (".symtab", ".strtab", "maps", ".relclassifier", ".shstrtab", ".BTF", ".BTF.ext")
+
+
+def broken(sound: Sequence[bytes], count: int, *, seed: str) -> Iterator[bytes]:
+    """Yield ``count`` broken objects made from ``sound`` ones."""
+    chance = random.Random(seed)
+    foreign = list(_foreign(sound[0]))[:count]
+    yield from foreign
+    for i in range(count - len(foreign)):
+        data = chance.choice(sound)
+        yield (_cut, _change, _change, _numbers, _numbers)[i % 5](data, chance)
+
+
+def _foreign(data: bytes) -> Iterator[bytes]:
+    """Files that are no objects for BPF, or no objects."""
+    yield b""
+    yield b"\x7fELF"
+    yield b"int main(void) { return 0; }\n"
+    yield b"!<arch>\n"
+    yield data[:64]
+    yield bytes(len(data))
+    yield data[:4] + b"\x01" + data[5:]  # of 32 bits
+    yield data[:5] + b"\x02" + data[6:]  # of the other byte order
+    for machine in (0, 3, 62, 183, 0xFFFF):  # i386, x86-64, arm64, none
+        yield data[:18] + struct.pack("<H", machine) + data[20:]
+    for kind in (0, 2, 3, 4, 0xFFFF):  # a program, a library, a core
+        yield data[:16] + struct.pack("<H", kind) + data[18:]
+    yield data + bytes(4096)
+    yield data + data
+
+
+def _cut(data: bytes, chance: random.Random) -> bytes:
+    return data[: chance.randrange(len(data))]
+
+
+def _places(data: bytes) -> list[range]:
+    """Where bytes matter most: the header, the section headers, the tables."""
+    elf = ELFFile(io.BytesIO(data))
+    places = [range(64), range(elf["e_shoff"], elf["e_shoff"] + elf["e_shnum"] * 64)]
+    for section in elf.iter_sections():
+        if section.name in _TABLES and section["sh_size"]:
+            places.append(range(section["sh_offset"], section["sh_offset"] + section["sh_size"]))
+    return [place for place in places if place]
+
+
+def _change(data: bytes, chance: random.Random) -> bytes:
+    """Change one to four bytes."""
+    changed = bytearray(data)
+    for _ in range(chance.randint(1, 4)):
+        at = chance.choice(chance.choice(_places(data)))
+        changed[at] = chance.randrange(256)
+    return bytes(changed)
+
+
+def _numbers(data: bytes, chance: random.Random) -> bytes:
+    """Write one or two numbers over aligned ones."""
+    changed = bytearray(data)
+    for _ in range(chance.randint(1, 2)):
+        at = chance.choice(chance.choice(_places(data))) & ~3
+        changed[at : at + 4] = struct.pack("<I", chance.choice(_NUMBERS))
+    return bytes(changed)

@@ -1,0 +1,159 @@
+"""The guests of a release: its own root, and one of its kernels, or one that the user gives."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache as memoize
+from pathlib import Path
+from typing import Any
+
+from pipeline import command, debs
+from pipeline.archives.apt import AptArchive
+from pipeline.cache import Cache, file_sha256
+from pipeline.containers.roots import root_tar
+from pipeline.data import data_path
+from pipeline.errors import BuildError, SmokeImpossible
+from pipeline.model import GuestPackages, Package
+from pipeline.progress import QUIET, Stage
+from pipeline.vm import image as images
+from pipeline.vm import kernel as kernels
+from pipeline.vm import qemu
+from pipeline.vm.image import GuestImage
+from pipeline.vm.machine import Machine, machine_for
+
+ALL = "all"
+"""In place of a kernel's name: every one that the release has."""
+
+Fetch = Callable[[Path], Sequence[Path]]
+
+
+@memoize
+def _settings() -> Mapping[str, Any]:
+    return tomllib.loads(data_path("templates", "guest", "guest.toml").read_text())
+
+
+def prepare(
+    archive: AptArchive,
+    cache: Cache,
+    *,
+    log_dir: Path,
+    stage: Stage = QUIET,
+    kernel: str | Path | None = None,
+    exact: GuestPackages | None = None,
+) -> GuestImage:
+    """Return the base image of a release's guest: its kernel, its packages.
+
+    ``exact`` are the very packages that it is to hold, in place of what apt resolves. ``kernel``
+    is the name of a kernel package of the release, or a .deb; without it the
+    smallest of the release's own is taken. It needs nothing of the build, so it may run
+    beside it. Raises SmokeImpossible if it cannot be made here, FetchError if a package
+    cannot be had.
+    """
+    machine = machine_for(archive.architecture)
+    qemu.program(machine)
+    for program in ("gcc", "clang", "mmdebstrap"):
+        if command.which(program) is None:
+            raise SmokeImpossible(f"{program} is missing", hint=f"apt install {program}")
+    try:
+        names = _names(archive, _settings()["root"])
+        key = exact.root if exact else archive.closure(names)
+        log = log_dir / "guest-root.log"
+        root = root_tar(
+            archive.sources, archive.release, names, cache, key=key, log=log, strip=True
+        )
+    except BuildError as e:
+        raise SmokeImpossible(f"the guest's root: {e.brief}", details=e.details, hint=e.hint) from e
+    refused: SmokeImpossible | None = None
+    choices = [_fetched(archive, exact.kernel)] if exact else _choices(archive, machine, kernel)
+    for packages, fetch in choices:
+        stage.note(f"guest kernel {kernels.image_package(packages).name}")
+        try:
+            image = images.build(
+                cache,
+                root=root,
+                packages=GuestPackages(root=tuple(key), kernel=packages),
+                fetch=fetch,
+                settings=_settings(),
+                log=log_dir / "guest-image.log",
+            )
+        except SmokeImpossible as e:
+            refused = e
+            continue
+        qemu.accelerator(machine, image.vmlinuz, cache)
+        return image
+    raise refused or SmokeImpossible(
+        f"{archive.release.distro} {archive.release.codename} has no kernel package"
+        f" {kernel or 'to test on'}",
+        hint="Its archive must have one of those in templates/guest/guest.toml."
+        if kernel is None
+        else "Give the name of a package of the release, or a kernel's .deb, or all.",
+    )
+
+
+def every_kernel(archive: AptArchive) -> tuple[str, ...]:
+    """Return the names of all kernel packages of the release. Raises SmokeImpossible if none."""
+    machine = machine_for(archive.architecture)
+    pattern = _settings()["every"].get(archive.release.distro, "")
+    names = archive.matching(pattern.format(kernel=machine.kernel)) if pattern else ()
+    if not names:
+        raise SmokeImpossible(f"no kernel of {archive.release.codename} is known")
+    return names
+
+
+def _choices(
+    archive: AptArchive, machine: Machine, kernel: str | Path | None
+) -> Iterator[tuple[tuple[Package, ...], Fetch]]:
+    """Yield the packages of each kernel to try, the best first, and what fetches them."""
+    if isinstance(kernel, Path):
+        yield _given(kernel, archive.architecture)
+        return
+    for found in _kernels(archive, machine, kernel):
+        yield _fetched(archive, found)
+
+
+def _fetched(archive: AptArchive, packages: Sequence[Package]) -> tuple[tuple[Package, ...], Fetch]:
+    def fetch(folder: Path) -> list[Path]:
+        folder.mkdir(parents=True)
+        return [f.path for f in archive.download(packages, folder)]
+
+    return tuple(packages), fetch
+
+
+def _given(path: Path, architecture: str) -> tuple[tuple[Package, ...], Fetch]:
+    """Return a kernel's .deb that the user gives, known by its content."""
+    deb = debs.read(path)
+    if deb.architecture != architecture:
+        raise SmokeImpossible(f"the kernel {path.name} is for {deb.architecture}")
+    if not deb.name.startswith("linux-image-"):
+        raise SmokeImpossible(
+            f"{path.name} is no kernel package", hint="Its name must begin with linux-image-."
+        )
+    package = Package(
+        name=deb.name,
+        version=deb.version,
+        architecture=deb.architecture,
+        sha256=file_sha256(path),
+    )
+    return (package,), lambda _: [path]
+
+
+def _names(archive: AptArchive, settings: Mapping[str, Any]) -> list[str]:
+    """Return what the guest's root is asked to hold: the release's own iproute2 among it."""
+    if archive.release.codename in settings["split-usr"]:
+        return [*settings["packages"], "iproute2"]
+    return [*archive.essential(()), "iproute2"]
+
+
+def _kernels(
+    archive: AptArchive, machine: Machine, name: str | None
+) -> Iterator[tuple[Package, ...]]:
+    """Yield the packages of each kernel that the release has, the best first."""
+    usual = _settings()["kernels"].get(archive.release.distro, ())
+    own = name or archive.release.kernel
+    for pattern in (own,) if own else usual:
+        package = pattern.format(kernel=machine.kernel)
+        if archive.candidate(package) is not None:
+            found = kernels.parts(archive.closure([package]))
+            if found:
+                yield found

@@ -1,0 +1,263 @@
+"""The rows of the smoke matrix, and the plan that the player plays (templates/guest/play.c).
+
+Pure but for the compiling of the cases' objects.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from debian.debian_support import Version
+
+from pipeline.cache import Cache
+from pipeline.cases import FIRST_KEY, Case, Expected, Then, Way, map_struct_size, ways
+from pipeline.describe import UserObject, user_section
+from pipeline.objects import compile_cases, section_of
+from pipeline.vm.machine import Machine
+
+FRAMES = 7
+"""Frames that are sent after each load."""
+
+MARK = 0x5157
+"""As in templates/objects/common.h.j2."""
+
+PINS = "/sys/fs/bpf/tc"
+"""Where both loaders pin; for XDP too, by a link that they make."""
+
+CHUNK = 25
+"""Broken objects for one tc -batch: few enough to try each alone if one ends it."""
+
+LOAD_SECONDS, BATCH_SECONDS = 30, 180
+"""How long a command may take."""
+
+_SAFE = re.compile(r"[^\t\n\r%]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command of a row, and what its output must be if it succeeds."""
+
+    argv: tuple[str, ...]
+    says: str = ""
+    silent: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row of the matrix: what is loaded, how, and what is expected of each loader."""
+
+    case: str
+    title: str
+    way: Way
+    name: str
+    """Of its files, without suffix."""
+    object: Path
+    """The object, or the folder with a corpus."""
+    commands: tuple[Command, ...]
+    """The one that loads it, and others after it."""
+    expect: Mapping[str, Expected] | None
+    """None for the user's own object."""
+    pins: Mapping[str, int] = field(default_factory=dict)
+    """The pinned maps, and by how much each counts a frame."""
+    paths: Mapping[str, str] = field(default_factory=dict)
+    """Where each is pinned, a pattern (glob(7))."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    send: str = ""
+    """Where frames are sent from; empty: none are."""
+    mark: int = 0
+    """The receiver is to see only frames with this mark."""
+    received: int = 0
+    """How many of them."""
+    batch: str = ""
+    """The content of the file that the command reads."""
+    files: int = 0
+    """Its limit of open files; 0: none of its own."""
+    corpus: int = 0
+    section: str = ""
+    seconds: int = LOAD_SECONDS
+    missing: str = ""
+    """What this place lacks, so that the row is not tried at all."""
+    since: str = ""
+    """The upstream version that brought it."""
+    size: int = 36
+    """Of the iproute2's struct bpf_elf_map, in bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """What is known of the kernel of a place."""
+
+    version: str
+    """``uname -r``."""
+    config: frozenset[str] | None = None
+    """The options that are set to y or m; None if that is not known."""
+
+    def lacks(self, needs: Sequence[str], since: str) -> str:
+        """Return what of it is missing, in words; empty if nothing is."""
+        number = re.match(r"\d+\.\d+", self.version)
+        if since and number and Version(number[0]) < Version(since):
+            return f"Linux {since}"
+        absent = [o for o in needs if self.config is not None and o not in self.config]
+        return ", ".join(absent)
+
+
+def case_rows(
+    cases: Sequence[Case],
+    *,
+    kernel: Kernel,
+    machine: Machine,
+    version: str,
+    home: str,
+    cache: Cache,
+    log: Path,
+) -> list[Row]:
+    """Return the rows of cases, with objects for the iproute2 of this version.
+
+    ``home`` is where the objects will be. Raises SmokeImpossible if one cannot be compiled.
+    """
+    size = map_struct_size(version)
+    compiled = compile_cases(cases, size=size, machine=machine, cache=cache, log=log)
+    return [_case_row(case, compiled[case.id], kernel, home) for case in cases]
+
+
+def _case_row(case: Case, path: Path, kernel: Kernel, home: str) -> Row:
+    which = ["program", case.program] if case.program else ["section", section_of(case)]
+    row = _row(case.name, case.title, case.way, case.id, path, which, home, case.repeat)
+    folder = "*" if case.parameters["pin"] == "object" else "globals"
+    verdict = case.verdict
+    received = 0 if verdict == "drop" else FRAMES
+    return dataclasses.replace(
+        row,
+        expect=case.expect,
+        pins=case.pins,
+        paths={name: f"{PINS}/{folder}/{name}" for name in case.pins},
+        keys=case.keys,
+        send="" if case.corpus else "redirected" if verdict == "redirect" else case.way.send,
+        mark=MARK if verdict == "mark" else 0,
+        received=received if case.received is None else case.received,
+        files=case.files,
+        corpus=case.corpus,
+        seconds=BATCH_SECONDS if case.repeat > 1 else LOAD_SECONDS,
+        missing=kernel.lacks(case.needs, case.kernel),
+        since=max(case.since, case.way.since, key=lambda v: Version(v or "0")),
+    )
+
+
+def _row(
+    case: str,
+    title: str,
+    way: Way,
+    name: str,
+    path: Path,
+    which: Sequence[str],
+    home: str,
+    repeat: int = 1,
+) -> Row:
+    here = {"object": f"{home}/{name}.o", "batch": f"{home}/{name}.batch"}
+
+    def words(line: str) -> tuple[str, ...]:
+        parts = shlex.split(line)
+        at = parts.index("{which}") if "{which}" in parts else len(parts)
+        parts[at : at + 1] = which if at < len(parts) else []
+        return tuple(here.get(p[1:-1], p) if p.startswith("{") else p for p in parts)
+
+    then = [Command(argv=words(each.run), says=each.says, silent=each.silent) for each in way.then]
+    return Row(
+        case=case,
+        title=title,
+        way=way,
+        name=name,
+        object=path,
+        commands=(Command(argv=words(way.load)), *then),
+        batch=(shlex.join(words(way.line)) + "\n") * repeat if way.line else "",
+        section=which[1],
+        expect=None,
+    )
+
+
+def object_rows(
+    items: Sequence[UserObject], *, kernel: Kernel, version: str, home: str
+) -> list[Row]:
+    """Return the rows of the user's own objects. Raises UsageError for one that is none."""
+    rows = []
+    for i, item in enumerate(items):
+        section = user_section(item)
+        way = ways()[item.way]
+        way = dataclasses.replace(way, then=(Then(run=way.show, says=_LOADED),))
+        title = f"{item.path}, section {section}"
+        which = ["section", section]
+        row = _row(item.path.name, title, way, f"object-{i}", item.path, which, home)
+        missing = kernel.lacks(way.needs, "")
+        size = map_struct_size(version)
+        rows.append(dataclasses.replace(row, missing=missing, since=way.since, size=size))
+    return rows
+
+
+_LOADED = r"\b(bpf|xdpgeneric|prog/xdp)\b"
+
+
+def step_id(phase: str, row: int) -> str:
+    """Return the id under which the player reports on a row."""
+    return f"{phase}:{row}"
+
+
+def ids(rows: Sequence[Row], phases: Sequence[str]) -> set[str]:
+    """Return every id that the player may use."""
+    steps = {step_id(phase, i) for phase in phases for i in range(len(rows))}
+    more = max((len(row.commands) for row in rows), default=1)
+    return steps | {f"{step}:{n}" for step in steps for n in range(1, more)}
+
+
+def plan(rows: Sequence[Row], phase: str, *, home: str, leave: frozenset[str] = frozenset()) -> str:
+    """Return the plan of a phase: what the player does. ``leave`` are ids of rows not to try."""
+    lines: list[Sequence[str]] = []
+    for i, row in enumerate(rows):
+        step = step_id(phase, i)
+        if not row.missing and step not in leave:
+            lines += [["row", step], *_steps(row, step, home), ["end", step]]
+    return "".join("\t".join(map(_quoted, line)) + "\n" for line in lines)
+
+
+def _quoted(text: str) -> str:
+    if _SAFE.fullmatch(text):
+        return text
+    return "".join(f"%{b:02x}" if b in b"\t\n\r%" else chr(b) for b in text.encode("latin-1"))
+
+
+def _steps(row: Row, step: str, home: str) -> Iterator[Sequence[str]]:
+    seconds = str(row.seconds)
+    if row.corpus:
+        folder = f"{home}/{row.name}"
+        yield ["try", step, seconds, str(row.corpus), str(CHUNK), folder, row.section]
+        return
+    if row.files:
+        yield ["files", str(row.files)]
+    for n, each in enumerate(row.commands):
+        yield ["run", step if n == 0 else f"{step}:{n}", seconds, *each.argv]
+    if row.send:
+        maps = [
+            f"{name}={FRAMES * by}={row.keys.get(name, FIRST_KEY)}={row.paths[name]}"
+            for name, by in row.pins.items()
+        ]
+        yield ["send", step, row.send, str(FRAMES), str(row.mark), str(row.received), *maps]
+
+
+def files(rows: Sequence[Row]) -> Mapping[str, bytes | Path]:
+    """Return what the commands read, by its name under the home: bytes or a file."""
+    found: dict[str, bytes | Path] = {}
+    for row in rows:
+        if row.missing:
+            continue
+        if row.corpus:
+            found |= {f"{row.name}/{i}.o": row.object / f"{i}.o" for i in range(row.corpus)}
+        else:
+            found[f"{row.name}.o"] = row.object
+        if row.batch:
+            found[f"{row.name}.batch"] = row.batch.encode()
+    return MappingProxyType(found)

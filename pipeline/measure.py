@@ -1,0 +1,160 @@
+"""The smoke test on its own: what does this tc load, on this kernel?
+
+``measure`` tries one package, or two against each other, by the cases and ways that are asked
+for, in a guest of the release or in namespaces of this machine, and returns a matrix for each
+kernel.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import command, debs, guests, matrix, netns, releases, smoke, tally
+from pipeline.archives.apt import AptArchive
+from pipeline.cache import Cache
+from pipeline.cases import Case
+from pipeline.config import Config
+from pipeline.debs import Deb
+from pipeline.describe import UserObject
+from pipeline.model import SmokeReport
+from pipeline.progress import Progress, Stage
+from pipeline.releases import NO_CONFIG
+from pipeline.vm.machine import machine_for
+
+SECONDS = 120.0
+"""How long namespaces may take, beside what the rows themselves may."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is to be measured."""
+
+    packages: tuple[Path, ...]
+    """The package before and the one after; or one alone."""
+    cases: tuple[Case, ...]
+    objects: tuple[UserObject, ...]
+    cache: Cache
+    log_dir: Path
+    place: str = "guest"
+    """``guest`` or ``netns``."""
+    release: str | None = None
+    """Whose guest; None: this machine's."""
+    kernels: tuple[str, ...] = ()
+    """Names of kernel packages, .debs, or ``all``; empty: the release's usual one."""
+    config: Config = NO_CONFIG
+    mirror: str | None = None
+    keyring: Path | None = None
+
+
+def measure(order: Order, progress: Progress) -> tuple[SmokeReport, ...]:
+    """Return the matrix of each kernel.
+
+    Raises SmokeFailed for a package that is not iproute2 or cannot be installed,
+    SmokeImpossible if the test cannot be made here, TestbedLost if the guest is lost.
+    """
+    order.log_dir.mkdir(parents=True, exist_ok=True)
+    packages = _packages(order)
+    if order.place == "netns":
+        with progress.stage("smoke") as stage:
+            return (_in_namespaces(order, packages, stage),)
+    release = releases.find(order.release, config=order.config)
+    sources = releases.sources(
+        release, mirror=order.mirror, keyring=order.keyring, config=order.config
+    )
+    archive = AptArchive(release, sources, order.cache)
+    return tuple(
+        _in_guest(order, packages, archive, kernel, progress)
+        for kernel in _kernels(archive, order.kernels)
+    )
+
+
+def _packages(order: Order) -> dict[str, Deb]:
+    architecture = command.run(["dpkg", "--print-architecture"]).text.strip()
+    found = [debs.with_programs([path], architecture)[0] for path in order.packages]
+    return dict(zip(("before", "after"), found, strict=False))
+
+
+def _kernels(archive: AptArchive, names: Sequence[str]) -> list[str | Path | None]:
+    found: list[str | Path | None] = []
+    for name in names:
+        if name == guests.ALL:
+            found += guests.every_kernel(archive)
+        else:
+            found.append(Path(name) if name.endswith(".deb") else name)
+    return found or [None]
+
+
+def _in_guest(
+    order: Order,
+    packages: dict[str, Deb],
+    archive: AptArchive,
+    kernel: str | Path | None,
+    progress: Progress,
+) -> SmokeReport:
+    log_dir = order.log_dir / Path(kernel).name if kernel else order.log_dir
+    log_dir.mkdir(parents=True, exist_ok=True)
+    with progress.stage("guest image") as stage:
+        image = guests.prepare(archive, order.cache, log_dir=log_dir, stage=stage, kernel=kernel)
+    with progress.stage("smoke") as stage:
+        return smoke.smoke(
+            image,
+            before=[packages["before"].path],
+            after=[packages["after"].path] if "after" in packages else [],
+            turned={},
+            lacks=None,
+            cases=order.cases,
+            objects=order.objects,
+            cache=order.cache,
+            log_dir=log_dir,
+            stage=stage,
+        )
+
+
+def _in_namespaces(order: Order, packages: dict[str, Deb], stage: Stage) -> SmokeReport:
+    begun = time.monotonic()
+    netns.check()
+    kernel = netns.kernel()
+    with tempfile.TemporaryDirectory(dir=order.cache.folder("work"), prefix="netns-") as work:
+        first = packages["before"]
+        rows = [
+            *matrix.case_rows(
+                order.cases,
+                kernel=kernel,
+                machine=machine_for(first.architecture),
+                version=first.version,
+                home=work,
+                cache=order.cache,
+                log=order.log_dir / "objects.log",
+            ),
+            *matrix.object_rows(order.objects, kernel=kernel, version=first.version, home=work),
+        ]
+        stage.note(f"{len(rows)} rows on Linux {kernel.version}, in namespaces")
+        said = netns.run(
+            rows,
+            {phase: [deb.path] for phase, deb in packages.items()},
+            Path(work),
+            cache=order.cache,
+            seconds=SECONDS + sum(row.seconds for row in rows if row.batch) * len(packages),
+            log_dir=order.log_dir,
+        )
+    tcs = {
+        phase: tally.tc_of(said, phase, deb.version, ours=deb.ours)
+        for phase, deb in packages.items()
+    }
+    return SmokeReport(
+        place="netns",
+        kernel=said.kernel,
+        kernel_package=None,
+        accelerator="",
+        before=tcs["before"].text,
+        after=tcs["after"].text if "after" in tcs else "",
+        packages=tuple(deb.title for deb in packages.values()),
+        loaders=tuple(tc.loader.name for tc in tcs.values()),
+        cases=tally.case_results(rows, tcs, said, turned={}, lost={}),
+        crashes=0,
+        seconds=round(time.monotonic() - begun, 3),
+    )

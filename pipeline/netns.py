@@ -1,0 +1,105 @@
+"""The smoke test on this machine's own kernel, in namespaces: for those who have the rights.
+
+The packages are unpacked, not installed; their programs use this machine's libraries. What is
+loaded, attached and pinned ends with the namespaces.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pipeline import command
+from pipeline.cache import Cache
+from pipeline.data import data_path
+from pipeline.errors import SmokeImpossible, TestbedLost
+from pipeline.matrix import Kernel, Row, files, ids, plan
+from pipeline.vm import results
+from pipeline.vm.kernel import read_config
+from pipeline.vm.player import player
+from pipeline.vm.results import Transcript
+
+_UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child")
+
+
+def kernel() -> Kernel:
+    """Return what is known of this machine's kernel."""
+    version = os.uname().release
+    return Kernel(version=version, config=_config(version))
+
+
+def _config(version: str) -> frozenset[str] | None:
+    packed = read_config(Path("/proc/config.gz"))
+    return read_config(Path(f"/boot/config-{version}")) if packed is None else packed
+
+
+def _script() -> Path:
+    return data_path("templates", "guest", "netns.sh")
+
+
+def check() -> None:
+    """Raise SmokeImpossible unless namespaces for the test can be had here."""
+    try:
+        command.run([*_UNSHARE, "sh", _script(), "true"], error=SmokeImpossible)
+    except SmokeImpossible as e:
+        raise SmokeImpossible(
+            "this user may not make a network namespace and load BPF programs here",
+            details=e.details,
+            hint="Run it as root, or leave out --place netns: a guest needs no rights.",
+        ) from e
+
+
+def run(
+    rows: Sequence[Row],
+    debs: Mapping[str, Sequence[Path]],
+    home: Path,
+    *,
+    cache: Cache,
+    seconds: float,
+    log_dir: Path,
+) -> Transcript:
+    """Play the rows with each phase's packages and return what the player said.
+
+    ``home`` is where the rows expect their files. Raises SmokeImpossible if a package's
+    programs do not run here, TestbedLost if the player is lost.
+    """
+    said = log_dir / "netns-said.jsonl"
+    said.unlink(missing_ok=True)
+    for name, content in files(rows).items():
+        (home / name).parent.mkdir(exist_ok=True)
+        data = content if isinstance(content, bytes) else content.read_bytes()
+        (home / name).write_bytes(data)
+    text = "hello\n"
+    for phase, paths in debs.items():
+        path = _unpacked(paths, home / f"root-{phase}", log_dir / "netns.log")
+        text += f"path\t{path}\nrun\t{phase}:version\t20\ttc\t-V\n"
+        text += plan(rows, phase, home=str(home))
+    (home / "plan").write_text(text + "done\n", "latin-1")
+    command.run(
+        [*_UNSHARE, "sh", _script(), player(cache, log_dir / "netns.log"), home / "plan", said],
+        timeout=seconds,
+        log=log_dir / "netns.log",
+        error=TestbedLost,
+        brief="the namespaces of the smoke test were lost",
+        hint="Nothing is proven. Run it in a guest: leave out --place netns.",
+    )
+    expected = {*ids(rows, list(debs)), *(f"{phase}:version" for phase in debs)}
+    return results.parse(said.read_bytes(), expected)
+
+
+def _unpacked(debs: Sequence[Path], root: Path, log: Path) -> str:
+    """Unpack packages and return the PATH of their programs."""
+    for deb in debs:
+        command.run(["dpkg-deb", "--extract", deb, root], log=log, error=SmokeImpossible)
+    # bin before sbin: /sbin/ip is a link to /bin/ip, that is, to this machine's own.
+    folders = [root / name for name in ("usr/bin", "bin", "usr/sbin", "sbin")]
+    path = ":".join([*map(str, folders), os.environ.get("PATH", os.defpath), "/usr/sbin:/sbin"])
+    command.run(
+        ["env", f"PATH={path}", "tc", "-V"],
+        log=log,
+        error=SmokeImpossible,
+        brief=f"the tc of {debs[0].name} does not run on this machine",
+        hint="It may need libraries of another release: leave out --place netns.",
+    )
+    return path

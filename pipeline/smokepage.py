@@ -1,0 +1,100 @@
+"""The smoke matrix for others to read: one HTML page, JSON, JUnit XML. Pure.
+
+docs/smoke.md explains the JSON, templates/smoke.schema.json defines it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from pipeline import __version__
+from pipeline.cases import loaders, ways
+from pipeline.data import render
+from pipeline.model import CaseResult, Cell, Seen, SmokeReport
+
+SCHEMA = 1
+
+
+def html(reports: Sequence[SmokeReport]) -> str:
+    """Return one self-contained page, without scripts, with a matrix for each report."""
+    return render(
+        "smoke.html.j2",
+        reports=reports,
+        ways=ways(),
+        loaders={loader.name: loader.title for loader in loaders()},
+        count=count,
+        change=change,
+        version=__version__,
+    )
+
+
+def change(row: CaseResult) -> str:
+    """Return how a row changed from before to after: ``same``, ``better``, ``worse``, ``other``."""
+    if row.after is None or row.before.seen is row.after.seen:
+        return "same"
+    good = (Seen.LOADS, Seen.SURVIVES)
+    if row.after.seen in good:
+        return "better"
+    return "worse" if row.before.seen in good else "other"
+
+
+def count(report: SmokeReport) -> dict[str, int]:
+    """Return how many rows changed in which way, and how many cells are not as expected."""
+    found = dict.fromkeys(("same", "better", "worse", "other", "bad", "impossible"), 0)
+    for row in report.cases:
+        found[change(row)] += 1
+    found["bad"] = sum(not cell.ok for _, _, cell in report.cells)
+    found["impossible"] = sum(c.seen is Seen.NOT_POSSIBLE for _, _, c in report.cells)
+    return found
+
+
+def to_json(reports: Sequence[SmokeReport]) -> dict[str, Any]:
+    """Return reports as JSON values."""
+    return {
+        "schema": SCHEMA,
+        "tool": "iproute2-respin",
+        "tool_version": __version__,
+        "ok": all(report.ok for report in reports),
+        "reports": [dataclasses.asdict(report) for report in reports],
+    }
+
+
+def junit(reports: Sequence[SmokeReport]) -> str:
+    """Return reports as JUnit XML: a suite for each kernel and package, a case for each cell."""
+    root = ET.Element("testsuites", name="respin smoke")
+    for report in reports:
+        for when, package in zip(("before", "after"), report.packages, strict=False):
+            cells = [(row, cell) for row, phase, cell in report.cells if phase == when]
+            root.append(_suite(f"{package} on Linux {report.kernel}", when, cells))
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _suite(name: str, when: str, cells: Sequence[tuple[CaseResult, Cell]]) -> ET.Element:
+    suite = ET.Element(
+        "testsuite",
+        name=name,
+        tests=str(len(cells)),
+        failures=str(sum(not c.ok and c.seen is not Seen.LOST for _, c in cells)),
+        errors=str(sum(not c.ok and c.seen is Seen.LOST for _, c in cells)),
+        skipped=str(sum(c.seen is Seen.NOT_POSSIBLE for _, c in cells)),
+        time=f"{sum(c.seconds for _, c in cells):.3f}",
+    )
+    for row, cell in cells:
+        case = ET.SubElement(
+            suite,
+            "testcase",
+            classname=f"smoke.{when}",
+            name=f"{row.case} ({row.way})",
+            time=f"{cell.seconds:.3f}",
+        )
+        if cell.seen is Seen.NOT_POSSIBLE:
+            ET.SubElement(case, "skipped", message=cell.reason)
+        elif not cell.ok:
+            kind = "error" if cell.seen is Seen.LOST else "failure"
+            ET.SubElement(case, kind, message=cell.why).text = cell.output
+        ET.SubElement(case, "system-out").text = f"$ {cell.command}\n{cell.output}"
+    return suite

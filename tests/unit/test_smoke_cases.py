@@ -1,0 +1,203 @@
+"""The smoke cases as data, the plan that comes of them, and the broken objects."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline import corpus, matrix
+from pipeline.cases import (
+    all_cases,
+    loader_of,
+    loaders,
+    map_struct_size,
+    select,
+    ways,
+)
+from pipeline.data import data_path, render
+from pipeline.errors import UsageError
+from pipeline.matrix import Kernel, Row
+from pipeline.model import Expect
+
+
+def test_the_short_set() -> None:
+    assert {(c.name, c.way.name) for c in select(None)} == {
+        ("pinned-hash", "tc"),
+        ("pinned-hash", "xdp"),
+        ("several-maps", "tc"),
+        ("btf-maps", "tc"),
+        ("static-map", "tc"),
+        ("both-sections", "tc"),
+        ("program-name", "tc"),
+    }
+    assert [c.repeat for c in select(["batch"])] == [1000]
+
+
+def test_every_kind_of_object_of_the_issue_has_a_case() -> None:
+    names = {c.name for c in select(None, whole=True)}
+    assert names >= {
+        *("pinned-hash", "eight-maps", "object-pin", "shared-map", "tail-calls", "map-in-map"),
+        *("array", "per-cpu-array", "lru-hash", "lpm-trie", "notype", "debug", "btf-maps"),
+        *("both-sections", "global-data", "static-map", "struct-large", "struct-small"),
+        *("struct-between", "unnamed-offset", "maps-64", "maps-65", "no-map", "broken-objects"),
+    }
+    assert {c.way.name for c in select(None, whole=True)} == set(ways())
+    assert {c.verdict for c in all_cases()} == {"pass", "drop", "mark", "redirect", "match"}
+
+
+def test_every_case_expects_something_of_every_loader_for_a_reason() -> None:
+    for case in all_cases():
+        assert set(case.expect) == {loader.name for loader in loaders()}
+        for expected in case.expect.values():
+            assert expected.reason
+            assert re.compile(expected.says)
+        assert data_path("templates", "objects", case.template).is_file()
+        # Something must show that it ran: a map, what the receiver gets, or that tc lived.
+        assert case.pins or case.verdict in ("drop", "mark") or case.corpus, case.id
+
+
+def test_what_a_needed_fix_turns_is_tried_by_default() -> None:
+    text = data_path("patches", "libbpf-legacy-maps", "fix.toml").read_text()
+    assert 'turns = ["pinned-hash", "several-maps"]' in text
+    assert {"pinned-hash", "several-maps"} <= {c.name for c in select(None)}
+
+
+@pytest.mark.parametrize(
+    ("engine", "version", "ours", "lacks", "name"),
+    [
+        ("own", "4.15.0-2ubuntu1", False, None, "own-notype"),
+        ("own", "4.15.0-2ubuntu1bpf1", True, None, "own"),
+        ("own", "4.9.0-1+deb9u1", False, None, "own-notype"),
+        ("own", "4.20.0-2", False, None, "own"),
+        ("own", "4.3-1", False, None, "own"),
+        ("libbpf-0", "5.15.0-1ubuntu2", False, None, "libbpf-0"),
+        ("libbpf-1", "6.1.0-3", False, None, "libbpf-1"),
+        ("libbpf-1", "6.1.0-3+bpf1", True, None, "libbpf-1-fixed"),
+        # What is known of a package counts more than its version.
+        ("libbpf-1", "6.1.0-3", False, frozenset[str](), "libbpf-1-fixed"),
+        ("libbpf-1", "6.1.0-3+bpf1", True, frozenset({"libbpf-legacy-maps"}), "libbpf-1"),
+        ("own", "6.1.0-3", False, frozenset({"stt-object"}), "own-notype"),
+    ],
+)
+def test_the_loader_of_a_package(
+    engine: str, version: str, ours: bool, lacks: frozenset[str] | None, name: str
+) -> None:
+    assert loader_of(engine, version, ours=ours, lacks=lacks).name == name
+
+
+def test_names_that_are_none() -> None:
+    with pytest.raises(UsageError, match="no smoke case nonsense") as e:
+        select(["pinned-hash", "nonsense"])
+    assert "several-maps" in e.value.hint
+    with pytest.raises(UsageError, match="no way to load tape"):
+        select(None, ["tape"])
+    with pytest.raises(UsageError, match="no smoke case of these names"):
+        select(["several-maps"], ["xdp"])
+
+
+@pytest.mark.parametrize(
+    ("version", "size"),
+    [
+        ("4.5.0-1", 24),
+        ("4.6.0-1", 28),
+        ("4.9.0-1+deb9u1", 28),
+        ("4.12.0-1", 28),
+        ("4.13.0-1", 36),
+        ("4.15.0-2ubuntu1", 36),
+        ("6.1.0-3", 36),
+        ("1:6.1.0-3", 36),
+    ],
+)
+def test_the_struct_is_that_of_the_release(version: str, size: int) -> None:
+    assert map_struct_size(version) == size
+    assert struct_of(size) == size
+
+
+@pytest.mark.parametrize("size", [12, 24, 28, 36, 44])
+def test_the_struct_has_the_bytes_that_a_case_asks_for(size: int) -> None:
+    assert struct_of(size) == size
+
+
+def struct_of(size: int) -> int:
+    source = render(
+        "objects/pinned-hash.c.j2",
+        kind="tc",
+        section="classifier",
+        size=size,
+        verdict="pass",
+        pin="global",
+    )
+    body = source.partition("struct bpf_elf_map {")[2].partition("}")[0]
+    more = re.search(r"more\[(\d+)\]", body)
+    return body.count("__u32") * 4 + (int(more[1]) - 1 if more else 0) * 4
+
+
+KERNEL = Kernel(version="6.1.0-9-amd64", config=frozenset({"CONFIG_NET_ACT_BPF"}))
+
+
+def test_what_a_kernel_lacks() -> None:
+    assert KERNEL.lacks(["CONFIG_NET_ACT_BPF"], "") == ""
+    assert KERNEL.lacks(["CONFIG_LWTUNNEL_BPF", "CONFIG_X"], "") == "CONFIG_LWTUNNEL_BPF, CONFIG_X"
+    assert KERNEL.lacks([], "4.10") == ""
+    assert KERNEL.lacks([], "6.2") == "Linux 6.2"
+    assert Kernel(version="4.9").lacks(["CONFIG_X"], "4.10") == "Linux 4.10"
+    assert Kernel(version="odd").lacks(["CONFIG_X"], "4.10") == ""  # nothing is known
+
+
+def row(name: str, way: str, kernel: Kernel = KERNEL) -> Row:
+    (case,) = select([name], [way])
+    return matrix._case_row(case, Path("x.o"), kernel, "/home dir")
+
+
+def test_a_row_becomes_lines_of_a_plan() -> None:
+    text = matrix.plan([row("tail-calls", "exec")], "after", home="/home dir")
+    lines = [line.split("\t") for line in text.splitlines()]
+    assert [line[:2] for line in lines] == [
+        ["row", "after:0"],
+        ["run", "after:0"],
+        ["run", "after:0:1"],
+        ["send", "after:0"],
+        ["end", "after:0"],
+    ]
+    assert lines[1][3:7] == ["tc", "filter", "add", "dev"]
+    assert lines[1][-3:] == ["/home dir/tail-calls-exec.o", "section", "classifier"]
+    counts = "counts=35777=00000000=/sys/fs/bpf/tc/globals/counts"
+    assert lines[3][2:] == ["ingress", "7", "0", "7", counts, lines[3][-1]]
+
+
+def test_a_row_that_is_not_possible_or_was_played_is_left_out() -> None:
+    rows = [row("object-pin", "tc"), row("pinned-hash", "action"), row("drop", "tc")]
+    assert [r.missing for r in rows] == ["CONFIG_CRYPTO_USER_API_HASH", "", ""]
+    text = matrix.plan(rows, "x", home="/h", leave=frozenset({"x:2"}))
+    assert re.findall(r"(?m)^row\t(.*)$", text) == ["x:1"]
+    assert set(matrix.files(rows)) == {"pinned-hash-action.o", "drop-tc.o"}
+
+
+def test_what_the_receiver_is_to_get() -> None:
+    assert (row("drop", "egress").send, row("drop", "egress").received) == ("egress", 0)
+    assert (row("mark", "tc").mark, row("mark", "tc").received) == (matrix.MARK, 7)
+    assert row("redirect", "tc").send == "redirected"
+    assert row("global-data", "tc").received == 2
+    assert row("object-pin", "tc").paths == {"counts": "/sys/fs/bpf/tc/*/counts"}
+
+
+def test_no_word_of_a_users_can_break_a_plan() -> None:
+    assert matrix._quoted("a\tb\nc%d") == "a%09b%0ac%25d"
+
+
+SOUND = [b"\x7fELF\x02\x01\x01" + bytes(57)]
+
+
+def test_the_corpus_is_the_same_for_the_same_seed() -> None:
+    some = list(corpus.broken(SOUND, 12, seed="a"))
+    assert some == list(corpus.broken(SOUND, 12, seed="a"))
+    assert len(some) == 12
+    assert b"" in some
+
+
+def test_a_corpus_survives_or_it_does_not() -> None:
+    found = select(["broken-objects"])
+    assert found[0].corpus >= 300
+    assert found[0].expect["libbpf-1-fixed"].what is Expect.SURVIVES
