@@ -85,6 +85,10 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
+    def log_request(self, code: object = "-", size: object = "-") -> None:
+        """Note what is answered."""
+        self._archive.answers.append((int(str(code)), self.path))
+
     def do_GET(self) -> None:
         """Send a file, or where it is to be had."""
         elsewhere = self._archive.elsewhere.get(unquote(self.path))
@@ -117,6 +121,8 @@ class Archive:
         self.cut: set[str] = set()
         self.requests: list[str] = []
         """The paths of the files that were sent, oldest first."""
+        self.answers: list[tuple[int, str]] = []
+        """Status and path of every answer."""
         self.elsewhere: dict[str, str] = {}
         """Path -> address to which its request is redirected."""
         self.keyring = signer.keyring

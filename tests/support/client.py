@@ -1,0 +1,89 @@
+"""A client: Debian 12 in a container, with the distro's archive and our repository.
+
+Its root has apt and the distro's own iproute2 6.1.0-3, with all that it depends upon.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Self
+
+from pipeline.command import Completed
+from pipeline.containers import Share, User, roots
+from pipeline.containers.namespaces import own_folder
+from pipeline.containers.unshare import Unshare
+from support import real
+
+ENV = {"DEBIAN_FRONTEND": "noninteractive"}
+
+
+@functools.cache
+def root() -> Path:
+    """Return the client's root, from the cache of the tests."""
+    archive, names = real.archive(), ["apt", "iproute2", "ca-certificates"]
+    names = [*archive.essential(()), *names]
+    key = archive.closure(names)
+    return roots.root_tree(archive.sources, archive.release, names, real.cache(), key=key, log=None)
+
+
+class Client:
+    """A machine of the fleet."""
+
+    def __init__(self, distro: Path, keyring: Path, public: Path, target: str) -> None:
+        """Let it use the archive in the folder ``distro``, and ``target`` of the one ``public``."""
+        self._target, self._keyring = target, keyring.read_bytes()
+        self._public = public
+        shares = [Share(host=distro, inside="/distro"), Share(host=public, inside="/repository")]
+        self._container = Unshare(root(), own_folder(real.cache(), "work"), shares=shares)
+
+    def __enter__(self) -> Self:
+        self._container.__enter__()
+        self.call("rm", "-rf", "/etc/apt/sources.list.d", "/etc/apt/sources.list")
+        suites = " ".join(f"{self._target}{s}" for s in ("", "-updates", "-security"))
+        self.write("/etc/apt/keyrings/distro.gpg", self._keyring)
+        self.write(
+            "/etc/apt/sources.list.d/distro.sources",
+            f"Types: deb\nURIs: file:/distro\nSuites: {suites}\nComponents: main\n"
+            "Signed-By: /etc/apt/keyrings/distro.gpg\n".encode(),
+        )
+        self.write("/etc/apt/apt.conf.d/99user", b'APT::Sandbox::User "root";\n')
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.__exit__(None, None, None)
+
+    def call(self, *argv: str, check: bool = True, stdin: bytes = b"") -> Completed:
+        """Run a command as root in it."""
+        done = self._container.call(
+            argv, user=User.ROOT, env=ENV, check=False, stdin=stdin, timeout=300
+        )
+        assert done.status == 0 or not check, (argv, (done.stdout + done.stderr).decode())
+        return done
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file in it."""
+        self.call("install", "-D", "-m", "644", "/dev/stdin", path, stdin=data)
+
+    def subscribe(self, *, key: bool = True) -> None:
+        """Do what docs/publishing.md tells a user to do, over a shared folder."""
+        ours = self._public / self._target
+        sources = (ours / "iproute2-respin.sources").read_text()
+        served = next(line for line in sources.splitlines() if line.startswith("URIs: "))
+        local = sources.replace(served, f"URIs: file:/repository/{self._target}")
+        self.write("/etc/apt/sources.list.d/iproute2-respin.sources", local.encode())
+        pref = (ours / "iproute2-respin.pref").read_bytes()
+        self.write("/etc/apt/preferences.d/iproute2-respin.pref", pref)
+        if key:
+            asc = (ours / "iproute2-respin.asc").read_bytes()
+            self.write("/etc/apt/keyrings/iproute2-respin.asc", asc)
+
+    def upgrade(self) -> str:
+        """Update and upgrade, as a fleet does; return the version of iproute2 it has then."""
+        self.call("apt-get", "-q", "update", "--error-on=any")
+        self.call("apt-get", "-q", "-y", "upgrade")
+        return self.version()
+
+    def version(self) -> str:
+        """Return the version of iproute2 that is installed."""
+        return self.call("dpkg-query", "-W", "-f", "${Version}", "iproute2").text

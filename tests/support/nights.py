@@ -1,0 +1,144 @@
+"""Nights of `respin nightly` over archives of the tests' own; the clock is theirs, too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from debian import deb822
+
+from pipeline import config, keys, nightly, status
+from pipeline.cache import Cache
+from pipeline.distroinfo import Known, Support
+from pipeline.model import Release
+from pipeline.nightly import Runner, Summary, World
+from pipeline.state import RunRow, State
+from support.archive import Archive, Signer
+
+POCKETS = ("", "-updates", "-security")
+TOML = """
+[archives]
+snapshot = ""
+launchpad = ""
+
+[nightly]
+releases = {releases}
+state = "state"
+
+[publish]
+url = "http://apt.example.org/respin"
+
+[notify]
+command = ["sh", "-c", "cat >> {letters}; echo >> {letters}"]
+"""
+RELEASE = """
+[release.{name}]
+base = "{name}"
+uris = ["{url}"]
+keyring = "{keyring}"
+"""
+
+
+class Distro(Archive):
+    """The archive of one release, with its pockets, which stays valid for the nights to come."""
+
+    def __init__(self, folder: Path, signer: Signer, name: str) -> None:
+        super().__init__(folder / name, signer, suite=name)
+        self.name = name
+        self.trusted = folder / f"{name}.gpg"
+        self.trusted.write_bytes(signer.keyring.read_bytes())
+        for pocket in POCKETS:
+            self._pool(f"{name}{pocket}")
+
+    def now_has(self, *dscs: Path, pocket: str = "", signer: Signer | None = None) -> None:
+        """Let a pocket hold these sources and no others, and publish."""
+        pool = self._pool(f"{self.name}{pocket}")
+        for path in pool.iterdir():
+            if path.suffix != ".deb":
+                path.unlink()
+        for dsc in dscs:
+            self.add_source(dsc, suite=f"{self.name}{pocket}")
+        self.again(signer=signer)
+
+    def again(self, *, signer: Signer | None = None, until: datetime | None = None) -> None:
+        """Publish."""
+        now = datetime.now(UTC)
+        self.publish(signer=signer, valid_until=until or now + timedelta(days=90), date=now)
+
+
+def known(name: str, begin: datetime, end: datetime | None) -> Known:
+    """Return a release of Debian that is supported between two days."""
+    release = Release(distro="debian", codename=name, version="1")
+    ends = ((Support.SUPPORTED, end.date()),) if end else ()
+    return Known(release=release, released=begin.date(), ends=ends)
+
+
+@dataclass(kw_only=True)
+class Nights:
+    """A state folder, and one night after the other."""
+
+    world: World
+    letters: Path
+    now: datetime
+    heard: int = 0
+
+    def night(self, days: float = 1, **changes: object) -> Summary:
+        """Play the next night."""
+        self.now += timedelta(days=days)
+        self.world = replace(self.world, clock=lambda: self.now, **changes)  # type: ignore[arg-type]
+        return nightly.nightly(self.world)
+
+    def events(self) -> list[tuple[str, str]]:
+        """Return the notifications since the last call: event and target."""
+        lines = self.letters.read_text().splitlines() if self.letters.exists() else []
+        new, self.heard = lines[self.heard :], len(lines)
+        return [(each["event"], each["target"]) for each in map(json.loads, new)]
+
+    def rows(self) -> dict[str, status.Row]:
+        """Return how it stands with each target."""
+        with State(self.world.folder) as state:
+            found = status.rows(state, self.world.settings.publish.keep, self.world.now())
+        return {row.target: row for row in found}
+
+    def runs(self) -> tuple[RunRow, ...]:
+        """Return the history."""
+        with State(self.world.folder) as state:
+            return state.runs()
+
+    def offered(self, target: str) -> dict[str, str]:
+        """Return what a repository's index lists: version -> SHA-256 of its iproute2."""
+        index = self.world.public / target / "dists" / target / "main/binary-amd64/Packages"
+        found = deb822.Packages.iter_paragraphs(index.read_text(), use_apt_pkg=False)
+        return {p["Version"]: p["SHA256"] for p in found if p["Package"] == "iproute2"}
+
+    def page(self) -> str:
+        """Return the status page."""
+        return (self.world.public / "index.html").read_text("utf-8")
+
+
+def begin(
+    folder: Path,
+    distros: Sequence[Distro],
+    cache: Cache,
+    run: Runner,
+    *,
+    patch: Runner = nightly.World.patch,
+    releases: Sequence[str] = ("debian:supported",),
+    known: Sequence[Known] | None = None,
+    more: str = "",
+) -> Nights:
+    """Write a respin.toml, make a key, and return nights that have not begun."""
+    letters = folder / "letters"
+    text = TOML.format(releases=json.dumps(list(releases)), letters=letters) + more
+    for distro in distros:
+        text += RELEASE.format(name=distro.name, url=distro.url, keyring=distro.trusted)
+    path = folder / "respin.toml"
+    path.write_text(text)
+    found = config.load(path)
+    keys.init(found.nightly.state_folder(), "iproute2-respin")
+    start = datetime.now(UTC).replace(microsecond=0)
+    world = World(config=found, cache=cache, clock=lambda: start, run=run, patch=patch, known=known)
+    return Nights(world=world, letters=letters, now=start)
