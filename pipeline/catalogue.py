@@ -16,6 +16,7 @@ from pipeline.model import Release
 
 SCHEMA = 1
 HAS, LACKS, UNTOLD = "has", "lacks", "not known"
+INFERRED = "(inferred)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class Row:
     until: date | None
     """The last day of that support."""
     defects: Mapping[str, str]
-    """Fix -> ``has``, ``lacks`` or ``not known``."""
+    """Fix -> ``has``, ``lacks``, either with ``(inferred)``, or ``not known``."""
     described: bool = False
     """It is the user's own, in respin.toml."""
 
@@ -67,9 +68,15 @@ def listing(config: Config, on: date) -> tuple[Row, ...]:
 
 
 def told(facts: Mapping[str, Any], each: Known, known: Sequence[Known]) -> str:
-    """Return what the facts on a defect say of a release."""
+    """Return what the facts on a defect say of a release: as found, else as inferred."""
+    order = [k.release.codename for k in known if k.release.distro == each.release.distro]
+    found = _said(facts, each, order)
+    inferred = _said(facts.get("inferred", {}), each, order)
+    return found or (inferred and f"{inferred} {INFERRED}") or UNTOLD
+
+
+def _said(facts: Mapping[str, Any], each: Known, order: Sequence[str]) -> str:
     distro, codename = each.release.distro, each.release.codename
-    order = [k.release.codename for k in known if k.release.distro == distro]
     place = order.index(codename)
 
     def at(key: str) -> int | None:
@@ -87,7 +94,7 @@ def told(facts: Mapping[str, Any], each: Known, known: Sequence[Known]) -> str:
         return LACKS
     if lacks_until is not None and place <= lacks_until:
         return LACKS
-    return UNTOLD
+    return ""
 
 
 def to_json(rows: Sequence[Row]) -> dict[str, Any]:
