@@ -93,6 +93,23 @@ identifier cfg;
 +	return cfg->prog_fd;
 +}
 
+// libbpf refused a file whose symbols have no names; now such a file comes this way.
+@inside@
+typedef GElf_Sym;
+identifier ctx, sym;
+@@
+ static const char *bpf_str_tab_name(const struct bpf_elf_ctx *ctx,
+ const GElf_Sym *sym)
+ {
++	const char *names = ctx->str_tab->d_buf;
++	size_t size = ctx->str_tab->d_size;
++
++	if (sym->st_name >= size || names[size - 1])
++		return "";
++
+ return ctx->str_tab->d_buf + sym->st_name;
+ }
+
 // Which loader an object is for, from its sections alone: error codes do not tell.
 @choose@
 typedef bool;
