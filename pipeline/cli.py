@@ -28,6 +28,7 @@ from pipeline import (
     fixes,
     lock,
     lockreader,
+    parts,
     releases,
     report,
     terminal,
@@ -93,6 +94,42 @@ def _source_options(function: Command) -> Command:
                 default=1,
                 help="Which rebuild of one distro version: the N of +bpfN [default: 1].",
             ),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+def _container_options(function: Command) -> Command:
+    for option in reversed(
+        [
+            click.option(
+                "--container",
+                type=click.Choice([k.value for k in Kind]),
+                default=Kind.AUTO.value,
+                help="Where it is built [default: auto, the first that works here].",
+            ),
+            click.option(
+                "--image",
+                metavar="NAME",
+                help="For docker and podman [default: the official one].",
+            ),
+            click.option(
+                "--force-host", is_flag=True, help="--container host on what is no container."
+            ),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+def _again_options(function: Command) -> Command:
+    for option in reversed(
+        [
+            click.option("--config", type=_FILE, help="[default: ./respin.toml or the user's]"),
+            click.option("--mirror", metavar="URI", help="Archive [default: as apt uses here]."),
+            click.option("--keyring", type=_FILE, help="Keys that may sign its index."),
+            click.option("--out", type=_PATH, help="The new folder [default: respin-RELEASE]."),
         ]
     ):
         function = option(function)
@@ -166,6 +203,21 @@ def _order(options: dict[str, Any], **more: Any) -> Order:
     )
 
 
+def _order_again(earlier: Path, options: dict[str, Any], **more: Any) -> Order:
+    """Return the order to go on from an earlier run's folder."""
+    before = read(earlier)
+    configured = config.load(options["config"])
+    more.setdefault("fixes", fixes.choose(before.patched.fixes if before.patched else ()))
+    return Order(
+        release=releases.find(before.source.release.codename, config=configured),
+        cache=Cache(options["cache"]),
+        config=configured,
+        mirror=options["mirror"],
+        keyring=options["keyring"],
+        **more,
+    )
+
+
 def _repeat(options: dict[str, Any], locked: lock.Lock) -> None:
     """Put what a lock says in the place of options; raise UsageError for both at once."""
     own = ("release", "version", "dsc", "tree", "fix", "pockets")
@@ -211,14 +263,7 @@ def _cases(names: tuple[str, ...]) -> tuple[str, ...] | None:
     metavar="NAME",
     help="Only this smoke case [default: the short set].",
 )
-@click.option(
-    "--container",
-    type=click.Choice([k.value for k in Kind]),
-    default=Kind.AUTO.value,
-    help="Where it is built [default: auto, the first that works here].",
-)
-@click.option("--image", metavar="NAME", help="For docker and podman [default: the official one].")
-@click.option("--force-host", is_flag=True, help="--container host on what is no container.")
+@_container_options
 @click.option("--prove", is_flag=True, help="Smoke-test also where no fix is needed.")
 @click.option("--keep", is_flag=True, help="Keep the unfinished folder of a failed run.")
 @_common_options
@@ -240,39 +285,69 @@ def run(**options: Any) -> None:
     _go(pipeline_run.run, order, options)
 
 
-@cli.command()
+@cli.command(name="fetch")
 @_source_options
 @_common_options
-def patch(**options: Any) -> None:
-    """Fetch to patch: leave the patched source package in a folder, and build nothing."""
-    _go(pipeline_run.patch_only, _order(options), options)
+def fetch_command(**options: Any) -> None:
+    """Only fetch: leave the verified source package in a folder."""
+    _go(parts.fetch_only, _order(options), options)
+
+
+@cli.command()
+@click.argument("earlier", metavar="[RUN]", type=_FOLDER, required=False)
+@_source_options
+@_common_options
+def patch(earlier: Path | None, **options: Any) -> None:
+    """Fetch to patch: leave the patched source package in a folder, and build nothing.
+
+    With RUN, a folder of `fetch` or of a whole run, its source is taken.
+    """
+    if earlier is None:
+        _go(parts.patch_only, _order(options), options)
+        return
+    own = ("release", "version", "dsc", "tree", "locked", "pockets", "accepted")
+    both = [name.replace("accepted", "accept-unsigned-source") for name in own if options[name]]
+    if both:
+        raise UsageError(
+            f"{earlier} has a source: --{both[0].removesuffix('s')} cannot be given as well",
+            hint="leave out one of them",
+        )
+    order = _order_again(
+        earlier, options, fixes=fixes.choose(options["fix"]), number=options["number"]
+    )
+    _go(
+        lambda o, out, shown: parts.patch_only(o, out, shown, earlier=earlier),
+        order,
+        options,
+    )
+
+
+@cli.command(name="build")
+@click.argument("earlier", metavar="RUN", type=_FOLDER)
+@_container_options
+@_again_options
+@_common_options
+def build_command(earlier: Path, **options: Any) -> None:
+    """Only build: the patched source of RUN, a folder of `patch` or of a whole run."""
+    order = _order_again(
+        earlier,
+        options,
+        container=Kind(options["container"]),
+        image=options["image"],
+        force_host=options["force_host"],
+    )
+    _go(lambda o, out, shown: parts.build_only(o, earlier, out, shown), order, options)
 
 
 @cli.command()
 @click.argument("earlier", metavar="RUN", type=_FOLDER)
-@click.option(
-    "--debs", type=_FOLDER, help="What dpkg-buildpackage left [default: none was needed]."
-)
-@click.option("--config", type=_FILE, help="[default: ./respin.toml or the user's]")
-@click.option("--mirror", metavar="URI", help="Archive [default: as apt uses here].")
-@click.option("--keyring", type=_FILE, help="Keys that may sign its index.")
-@click.option("--out", type=_PATH, help="The run's folder [default: respin-RELEASE].")
+@click.option("--debs", type=_FOLDER, help="What dpkg-buildpackage left [default: RUN's own].")
+@_again_options
 @_common_options
 def prove(earlier: Path, debs: Path | None, **options: Any) -> None:
-    """Prove packages that were built elsewhere from the source of RUN, a folder of `patch`."""
-    before = read(earlier)
-    if before.patched and debs is None:
-        raise UsageError(f"{earlier} has a patched source: --debs says where it was built")
-    configured = config.load(options["config"])
-    order = Order(
-        release=releases.find(before.source.release.codename, config=configured),
-        fixes=fixes.choose(before.patched.fixes if before.patched else ()),
-        cache=Cache(options["cache"]),
-        config=configured,
-        mirror=options["mirror"],
-        keyring=options["keyring"],
-    )
-    _go(lambda o, out, shown: pipeline_run.prove_only(o, earlier, debs, out, shown), order, options)
+    """Only prove: the packages of RUN, or those that were built of its source elsewhere."""
+    order = _order_again(earlier, options)
+    _go(lambda o, out, shown: parts.prove_only(o, earlier, debs, out, shown), order, options)
 
 
 def _go(what: Callable[..., Report], order: Order, options: dict[str, Any]) -> None:
@@ -287,6 +362,8 @@ def _go(what: Callable[..., Report], order: Order, options: dict[str, Any]) -> N
             click.echo(deb.path)
     elif done.outcome is Outcome.PATCHED and done.patched:
         click.echo(done.patched.dsc)
+    elif done.outcome is Outcome.FETCHED:
+        click.echo(done.source.dsc)
 
 
 @cli.command(name="diagnose")
@@ -311,7 +388,7 @@ def diagnose_command(
         raise UsageError("diagnose wants one of --tree and --dsc")
     chosen = fixes.choose(fix)
     with terminal.Terminal(verbose=verbose) as shown:
-        found = pipeline_run.diagnose_only(tree, dsc, chosen, shown)
+        found = parts.diagnose_only(tree, dsc, chosen, shown)
     if as_json:
         click.echo(json.dumps(report.diagnosis_json(found), indent=2))
     else:

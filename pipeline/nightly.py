@@ -15,7 +15,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from pipeline import nightlock, notify, plan, proven, prune, publish, releases, status, toolchain
+from pipeline import (
+    nightlock,
+    notify,
+    parts,
+    plan,
+    proven,
+    prune,
+    publish,
+    releases,
+    status,
+    toolchain,
+)
 from pipeline import run as pipeline_run
 from pipeline import watch as watching
 from pipeline.archives import machine
@@ -61,7 +72,7 @@ class World:
     cache: Cache
     clock: Callable[[], datetime]
     run: Runner = pipeline_run.run
-    patch: Runner = pipeline_run.patch_only
+    patch: Runner = parts.patch_only
     known: Sequence[Known] | None = None
     """The releases that there are; None: distro-info-data's."""
     fixes: tuple[Fix, ...] = field(default_factory=all_fixes)

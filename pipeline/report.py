@@ -25,6 +25,10 @@ class Outcome(StrEnum):
 
     FIXED = "fixed"
     """Built, and proven on a real kernel against the package without the fix."""
+    FETCHED = "fetched"
+    """The verified source was fetched, and nothing else asked for."""
+    BUILT = "built"
+    """The patched source package was built, and nothing is proven."""
     PATCHED = "patched"
     """The patched source package was made, and nothing else asked for."""
     NOT_NEEDED = "not-needed"

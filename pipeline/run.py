@@ -3,23 +3,17 @@
 ``run`` is the whole of it: fetch, diagnose, patch, build, smoke, report, one verb a line.
 The stages do not know each other; what one hands to the next is a record of model.py.
 The roots of container and guest are prepared while other stages go on, and the guest tries
-the distro's package while ours is being built.
+the distro's package while ours is being built. Stages alone are in parts.py.
 """
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Sequence
-from concurrent.futures import Future
-from dataclasses import replace
 from pathlib import Path
 
-from pipeline import command, diagnose, fetch, releases, report
-from pipeline.adopt import ELSEWHERE, adopt
-from pipeline.earlier import read
+from pipeline import command, diagnose, report
 from pipeline.fixes import Fix
-from pipeline.model import Built, Finding, Source, Verdict, VerifiedFile
+from pipeline.model import Finding, Source, Verdict, VerifiedFile
 from pipeline.progress import Journal, Progress
 from pipeline.report import Outcome, Report
 from pipeline.runfolder import open_run
@@ -67,73 +61,6 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
     return report.moved(done, folder.path, out.absolute())
 
 
-def patch_only(order: Order, out: Path, journal: Journal | None = None) -> Report:
-    """Do the first half of ``run``: leave the patched source package at ``out``."""
-    with open_run(out, order.cache, keep=order.keep, logs=order.logs) as folder:
-        work = Work(order, folder, Progress(journal))
-        with work.scratch():
-            source = work.fetch()
-            findings = work.diagnose(work.tree(source))
-            needed = needed_fixes(order.fixes, findings)
-            patched = work.patch(source, needed) if needed else None
-            if patched:
-                work.check_patched(patched)
-            done = Report(
-                outcome=Outcome.PATCHED if patched else Outcome.NOT_NEEDED,
-                source=source,
-                findings=findings,
-                patched=patched,
-                archives=work.archive.trust(),
-                timings=work.progress.timings,
-            )
-        report.write(done, folder.path)
-        work.write_lock(done)
-    return report.moved(done, folder.path, out.absolute())
-
-
-def prove_only(
-    order: Order, earlier: Path, debs: Path | None, out: Path, journal: Journal | None = None
-) -> Report:
-    """Do the last part of ``run`` for packages that were built elsewhere.
-
-    ``earlier`` is the folder of ``patch_only``, ``debs`` what dpkg-buildpackage made of its
-    source; None where it found nothing to patch, and then it is the distro's own package
-    that is proven. ``order`` is of its release and fixes.
-    """
-    with open_run(out, order.cache, keep=order.keep, logs=order.logs) as folder:
-        for name in ("source", "patched"):
-            if (earlier / name).is_dir():
-                shutil.copytree(earlier / name, folder.path / name)
-        work = Work(order, folder, Progress(journal))
-        with work.scratch():
-            done = report.moved(read(earlier), earlier.absolute(), folder.path)
-            built = None
-            if done.patched:
-                built = adopt(done.patched, debs or earlier, folder.path / "debs", where=ELSEWHERE)
-            control = work.control(done.source)
-            ready = there(built) if built else None
-            fixes = order.fixes if built else ()
-            smoked = work.smoke(work.prepare_guest(), control, ready, fixes)
-            done = replace(
-                done,
-                outcome=Outcome.FIXED if built else Outcome.NOT_NEEDED,
-                built=built,
-                control=control,
-                smoke=smoked,
-                timings={**done.timings, **work.progress.timings},
-            )
-        report.write(done, folder.path)
-        work.write_lock(done)
-    return report.moved(done, folder.path, out.absolute())
-
-
-def there(built: Built) -> Future[Built]:
-    """Return packages in the form of those that are being built."""
-    future: Future[Built] = Future()
-    future.set_result(built)
-    return future
-
-
 def needed_fixes(fixes: Sequence[Fix], findings: Sequence[Finding]) -> tuple[Fix, ...]:
     """Return the fixes that a source needs. Raises DiagnosisRefused if any verdict is unknown."""
     diagnose.refuse_unknown(findings)
@@ -159,18 +86,3 @@ def not_needed(work: Work, source: Source, findings: tuple[Finding, ...]) -> Rep
         archives=work.archive.trust(),
         timings=work.progress.timings,
     )
-
-
-def diagnose_only(
-    tree: Path | None, dsc: Path | None, fixes: Sequence[Fix], journal: Journal | None = None
-) -> tuple[Finding, ...]:
-    """Diagnose an unpacked tree or a local .dsc, and do nothing else.
-
-    Raises FetchError if the .dsc cannot be read, DiagnosisRefused if there is no loader.
-    """
-    with Progress(journal).stage("diagnose") as stage, tempfile.TemporaryDirectory() as tmp:
-        if tree is None:
-            assert dsc is not None
-            source = fetch.local(dsc, Path(tmp) / "source", releases.find(None))
-            tree = fetch.unpack(source, Path(tmp) / "tree")
-        return diagnose.diagnose(tree, fixes, stage=stage)

@@ -196,9 +196,12 @@ class Work:
                 lock.check_source(order.locked, source)
             return source
 
-    def write_lock(self, done: Report) -> None:
-        """Leave respin.lock: what this run was made of."""
-        kind = "tree" if self.order.tree_dir else "dsc" if self.dsc else "archive"
+    def write_lock(self, done: Report, *, kind: str | None = None) -> None:
+        """Leave respin.lock: what this run was made of.
+
+        ``kind`` is where its source came from, if this run did not fetch it.
+        """
+        kind = kind or ("tree" if self.order.tree_dir else "dsc" if self.dsc else "archive")
         source, locked = done.source, self.order.locked
         written = Lock(
             distro=source.release.distro,

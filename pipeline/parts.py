@@ -1,0 +1,188 @@
+"""Parts of a run: a stage or a few alone, also from the folder that earlier ones left.
+
+``run`` (run.py) is the whole. Each part leaves a folder like that of a run, with what the
+folder before had in it; what is read back is held against the SHA-256 in its report.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline import diagnose, fetch, lock, lockreader, releases, report
+from pipeline.adopt import ELSEWHERE, adopt
+from pipeline.cache import file_sha256
+from pipeline.earlier import read
+from pipeline.errors import FetchError, UsageError
+from pipeline.fixes import Fix
+from pipeline.model import Built, Finding
+from pipeline.progress import Journal, Progress
+from pipeline.report import Outcome, Report
+from pipeline.run import needed_fixes
+from pipeline.runfolder import RunFolder, open_run
+from pipeline.work import Order, Work
+
+
+def fetch_only(order: Order, out: Path, journal: Journal | None = None) -> Report:
+    """Leave the verified source at ``out``."""
+    with _part(order, out, journal) as (work, folder):
+        source = work.fetch()
+        done = Report(
+            outcome=Outcome.FETCHED,
+            source=source,
+            findings=(),
+            archives=work.archive.trust(),
+            timings=work.progress.timings,
+        )
+        _finish(done, work, folder)
+    return report.moved(done, folder.path, out.absolute())
+
+
+def patch_only(
+    order: Order, out: Path, journal: Journal | None = None, *, earlier: Path | None = None
+) -> Report:
+    """Leave the patched source package at ``out``.
+
+    ``earlier`` is a folder with the source; None: it is fetched.
+    """
+    with _part(order, out, journal) as (work, folder):
+        source = _again(earlier, folder).source if earlier else work.fetch()
+        findings = work.diagnose(work.tree(source))
+        needed = needed_fixes(order.fixes, findings)
+        patched = work.patch(source, needed) if needed else None
+        if patched:
+            work.check_patched(patched)
+        done = Report(
+            outcome=Outcome.PATCHED if patched else Outcome.NOT_NEEDED,
+            source=source,
+            findings=findings,
+            patched=patched,
+            archives=work.archive.trust(),
+            timings=work.progress.timings,
+        )
+        _finish(done, work, folder, earlier)
+    return report.moved(done, folder.path, out.absolute())
+
+
+def build_only(order: Order, earlier: Path, out: Path, journal: Journal | None = None) -> Report:
+    """Build the patched source of ``earlier``, a folder of ``patch_only`` or of a whole run.
+
+    ``order`` is of its release. Raises UsageError if nothing was patched there.
+    """
+    with _part(order, out, journal) as (work, folder):
+        before = _again(earlier, folder)
+        if before.patched is None:
+            raise UsageError(
+                f"{earlier} has no patched source", hint=f"respin patch {earlier} makes one"
+            )
+        work.check_engine()
+        built = work.build(work.prepare_root(before.source), before.patched)
+        done = replace(
+            before,
+            outcome=Outcome.BUILT,
+            built=built,
+            control=(),
+            smoke=None,
+            archives=work.archive.trust(),
+            timings={**before.timings, **work.progress.timings},
+        )
+        _finish(done, work, folder, earlier)
+    return report.moved(done, folder.path, out.absolute())
+
+
+def prove_only(
+    order: Order, earlier: Path, debs: Path | None, out: Path, journal: Journal | None = None
+) -> Report:
+    """Do the last part of ``run``, also for packages that were built elsewhere.
+
+    ``earlier`` is the folder of ``patch_only``, ``build_only`` or a whole run; ``debs`` what
+    dpkg-buildpackage made of its source, None for those in ``earlier``. Where it found
+    nothing to patch, it is the distro's own package that is proven. ``order`` is of its
+    release and fixes.
+    """
+    with _part(order, out, journal) as (work, folder):
+        done = _again(earlier, folder)
+        if not done.findings:
+            raise UsageError(
+                f"{earlier} was not diagnosed", hint=f"respin patch {earlier} does that"
+            )
+        built = None
+        if done.patched and debs is None and done.built is None:
+            raise UsageError(f"{earlier} has a patched source: --debs says where it was built")
+        if done.patched:
+            here = debs or earlier / "debs"
+            where = done.built.container if done.built and debs is None else ELSEWHERE
+            built = adopt(done.patched, here, folder.path / "debs", where=where)
+        control = work.control(done.source)
+        fixes = order.fixes if built else ()
+        smoked = work.smoke(work.prepare_guest(), control, _there(built) if built else None, fixes)
+        done = replace(
+            done,
+            outcome=Outcome.FIXED if built else Outcome.NOT_NEEDED,
+            built=built,
+            control=control,
+            smoke=smoked,
+            timings={**done.timings, **work.progress.timings},
+        )
+        _finish(done, work, folder, earlier)
+    return report.moved(done, folder.path, out.absolute())
+
+
+def diagnose_only(
+    tree: Path | None, dsc: Path | None, fixes: Sequence[Fix], journal: Journal | None = None
+) -> tuple[Finding, ...]:
+    """Diagnose an unpacked tree or a local .dsc, and do nothing else.
+
+    Raises FetchError if the .dsc cannot be read, DiagnosisRefused if there is no loader.
+    """
+    with Progress(journal).stage("diagnose") as stage, tempfile.TemporaryDirectory() as tmp:
+        if tree is None:
+            assert dsc is not None
+            source = fetch.local(dsc, Path(tmp) / "source", releases.find(None))
+            tree = fetch.unpack(source, Path(tmp) / "tree")
+        return diagnose.diagnose(tree, fixes, stage=stage)
+
+
+@contextmanager
+def _part(order: Order, out: Path, journal: Journal | None) -> Iterator[tuple[Work, RunFolder]]:
+    """Yield what does the stages, and the folder that takes what they leave."""
+    with open_run(out, order.cache, keep=order.keep, logs=order.logs) as folder:
+        work = Work(order, folder, Progress(journal))
+        with work.scratch():
+            yield work, folder
+
+
+def _finish(done: Report, work: Work, folder: RunFolder, earlier: Path | None = None) -> None:
+    report.write(done, folder.path)
+    work.write_lock(done, kind=lockreader.read(earlier / lock.NAME).kind if earlier else None)
+
+
+def _again(earlier: Path, folder: RunFolder) -> Report:
+    """Take over the sources of an earlier run; raise FetchError if they are not what it had."""
+    before = read(earlier)
+    for name in ("source", "patched"):
+        if (earlier / name).is_dir():
+            shutil.copytree(earlier / name, folder.path / name)
+    here = report.moved(before, earlier.absolute(), folder.path)
+    had = {file.path: file.sha256 for file in here.source.files}
+    if here.patched:
+        had[here.patched.dsc] = here.patched.sha256
+    for path, sha256 in had.items():
+        if not path.is_file() or file_sha256(path) != sha256:
+            raise FetchError(
+                f"{earlier / path.relative_to(folder.path)} is not the file that its run had",
+                hint="run respin fetch or respin patch again",
+            )
+    return here
+
+
+def _there(built: Built) -> Future[Built]:
+    """Return packages in the form of those that are being built."""
+    future: Future[Built] = Future()
+    future.set_result(built)
+    return future
