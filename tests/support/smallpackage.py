@@ -20,6 +20,7 @@ from pipeline.run import needed_fixes
 from pipeline.runfolder import open_run
 from pipeline.work import Order, Work
 from support import packages, real
+from support.filled import filled
 
 TESTS = Path(__file__).parents[1]
 GOLDEN = TESTS / "golden/fixes"
@@ -126,19 +127,17 @@ def _smoke(before: str, after: str) -> SmokeReport:
     """Return the report on two programs: the first must find no map, the second all."""
 
     def cell(said: str, wanted: str, expected: Expect) -> Cell:
-        return Cell(
+        return filled(
+            Cell,
             expected=expected,
             seen=Seen.LOADS if said == LOADS else Seen.REFUSED,
             ok=said == wanted,
             command="tc",
-            status=0,
             output=said,
-            counted=-1,
-            sent=0,
-            seconds=0.0,
         )
 
-    row = CaseResult(
+    row = filled(
+        CaseResult,
         case="two-maps",
         title="two maps of type STT_OBJECT",
         way="tc",
@@ -146,12 +145,12 @@ def _smoke(before: str, after: str) -> SmokeReport:
         after=cell(after, LOADS, Expect.LOADS),
     )
     assert row.before.ok and row.after and row.after.ok, row
-    return SmokeReport(
+    return filled(
+        SmokeReport,
         kernel="none: run here",
         kernel_package=Package(name="none", version="0", architecture="all"),
         accelerator="none",
         before=before,
         after=after,
         cases=(row,),
-        seconds=0.0,
     )

@@ -1,0 +1,83 @@
+"""Play nights that are killed: killed.py CONFIG CACHE PREPARED SECONDS.
+
+Each line on standard input is a number N: a process is forked that plays a night, at SECONDS
+since 1970, and is killed by SIGKILL at the Nth of the moments at which something of it may be
+seen outside (a file opened for writing, renamed, removed, linked; a program started; a step of
+the database); 0: it is not. The answer is a line: its exit status, negative for a signal, and
+how many such moments it saw.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline import config, state
+from pipeline.cache import Cache
+from pipeline.nightly import World, nightly
+from support.standin import runner
+
+EVENTS = ("os.", "shutil.", "open", "subprocess.", "sqlite3.", "fcntl.", "tempfile.")
+NOISE = ("os.listdir", "os.scandir", "os.walk", "os.fwalk", "os.getxattr", "os.listxattr")
+
+counted = 0
+fatal = 0
+me = 0
+
+
+def moment() -> None:
+    """Count a moment, and die if it is the one."""
+    global counted
+    if me and os.getpid() == me:
+        counted += 1
+        if counted == fatal:
+            os.kill(me, signal.SIGKILL)
+
+
+def hook(event: str, args: tuple[object, ...]) -> None:
+    """Take the moments of Python's own audit (PEP 578)."""
+    if not event.startswith(EVENTS) or event in NOISE:
+        return
+    if event == "open" and not (isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)):
+        return
+    moment()
+
+
+class Traced(state.State):
+    """A state that counts every statement as a moment."""
+
+    def __init__(self, folder: Path, *, create: bool = False) -> None:
+        super().__init__(folder, create=create)
+        self._db.set_trace_callback(lambda statement: moment())
+
+
+def main() -> None:
+    """Read numbers, answer statuses."""
+    global fatal, me
+    path, cache, prepared, seconds = sys.argv[1:]
+    found = config.load(Path(path))
+    now = datetime.fromtimestamp(int(seconds), UTC)
+    run = runner(Path(prepared))
+    sys.modules["pipeline.nightly"].State = Traced  # type: ignore[attr-defined]
+    sys.addaudithook(hook)
+    for line in sys.stdin:
+        fatal = int(line)
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            me = os.getpid()
+            done = nightly(
+                World(config=found, cache=Cache(Path(cache)), clock=lambda: now, run=run)  # type: ignore[arg-type]
+            )
+            os.write(write, str(counted).encode())
+            os._exit(done.code)
+        os.close(write)
+        _, status = os.waitpid(child, 0)
+        with os.fdopen(read) as answer:
+            print(os.waitstatus_to_exitcode(status), answer.read() or 0, flush=True)
+
+
+main()

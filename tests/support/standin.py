@@ -1,0 +1,152 @@
+"""Run folders without a run: what a run leaves behind, made in a second.
+
+For tests of what comes after a run; the records are the real ones, the proof is made up.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline import report
+from pipeline.cache import file_sha256
+from pipeline.errors import DiagnosisRefused
+from pipeline.model import (
+    Artifact,
+    Built,
+    CaseResult,
+    Cell,
+    Expect,
+    Finding,
+    Package,
+    Patched,
+    Release,
+    Seen,
+    Site,
+    SmokeReport,
+    Source,
+    Verdict,
+    VerifiedFile,
+)
+from pipeline.report import Outcome, Report
+from pipeline.runfolder import open_run
+from pipeline.versions import rebuilt
+from pipeline.work import Order
+from support import packages
+from support.filled import filled
+
+ROOT = (Package(name="dpkg", version="1.21.22", architecture="amd64"),)
+
+
+def make(folder: Path, dsc: Path, release: Release, *, number: int = 1, good: bool = True) -> Path:
+    """Leave at ``folder`` what a run over a source leaves; if not ``good``, nothing was needed."""
+    version = dsc.stem.partition("_")[2]
+    (folder / "source").mkdir(parents=True)
+    shutil.copy(dsc, folder / "source")
+    own = folder / "source" / dsc.name
+    verdict = Verdict.NEEDED if good else Verdict.FIXED
+    source = Source(
+        name="iproute2",
+        version=version,
+        release=release,
+        files=(
+            VerifiedFile(
+                path=own, size=own.stat().st_size, sha256=file_sha256(own), verified="made up"
+            ),
+        ),
+        origin="made up",
+    )
+    site = Site(function="f", file="lib/bpf.c", line=1, verdict=verdict, reason="made up")
+    finding = Finding(fix="stt-object", verdict=verdict, sites=(site,))
+    done = Report(outcome=Outcome.NOT_NEEDED, source=source, findings=(finding,))
+    if good:
+        ours = rebuilt(version, release.distro, number)
+        done = _built(folder, source, finding, ours)
+    report.write(done, folder)
+    (folder / "respin.lock").write_text(json.dumps({"number": number}))
+    (folder / "logs").mkdir()
+    (folder / "logs/build.log").write_text("made up\n")
+    return folder
+
+
+def _built(folder: Path, source: Source, finding: Finding, ours: str) -> Report:
+    made = packages.make_source(folder / "patched", version=ours)
+    for path in made.parent.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+    patch = folder / "patched/patches/respin-stt-object.patch"
+    patch.parent.mkdir()
+    patch.write_text("--- a\n+++ b\n")
+    (folder / "debs").mkdir()
+    deb = packages.make_deb(folder / "debs", "iproute2", ours, architecture="amd64")
+    shutil.rmtree(folder / "debs" / f".iproute2-{ours}")
+    changes = folder / "debs" / f"{deb.stem}.changes"
+    changes.write_text("")
+
+    def artifact(path: Path) -> Artifact:
+        return Artifact(path=path, size=path.stat().st_size, sha256=file_sha256(path))
+
+    def cell(seen: Seen) -> Cell:
+        return filled(Cell, expected=Expect(seen.value), seen=seen, ok=True, command="tc")
+
+    row = filled(
+        CaseResult,
+        case="pinned-hash",
+        title="made up",
+        way="tc",
+        before=cell(Seen.REFUSED),
+        after=cell(Seen.LOADS),
+    )
+    return Report(
+        outcome=Outcome.FIXED,
+        source=source,
+        findings=(finding,),
+        patched=filled(
+            Patched,
+            source=source,
+            version=ours,
+            dsc=made,
+            sha256=file_sha256(made),
+            patches=(patch,),
+            fixes=("stt-object",),
+            epoch=0,
+        ),
+        built=filled(
+            Built,
+            version=ours,
+            debs=(artifact(deb),),
+            changes=artifact(changes),
+            buildinfo=artifact(changes),
+            container="none",
+            root=ROOT,
+        ),
+        smoke=filled(
+            SmokeReport,
+            kernel="6.1.0-0-made-up",
+            kernel_package=ROOT[0],
+            accelerator="none",
+            cases=(row,),
+        ),
+    )
+
+
+def runner(prepared: Path) -> Callable[[Order, Path], Report | None]:
+    """Return a run that copies what ``make`` left at ``prepared/CODENAME_VERSION``.
+
+    Where there is nothing the source counts as one that was not understood.
+    """
+
+    def run(order: Order, out: Path) -> Report | None:
+        folder = prepared / f"{order.release.codename}_{order.version}"
+        with open_run(out, order.cache, keep=order.keep, logs=order.logs) as part:
+            if not folder.exists():
+                raise DiagnosisRefused("made up: not understood")
+            shutil.rmtree(part.path)
+            shutil.copytree(folder, part.path)
+            shutil.rmtree(part.path / "logs")
+            (part.logs / "build.log").write_text("made up\n")
+        return None
+
+    return run
