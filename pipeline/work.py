@@ -259,8 +259,7 @@ class Work:
         """
         if not self.order.dsc:
             listed = [each.version for each in self.archive.versions(PACKAGE)]
-            binary = self.archive.candidate(PACKAGE)
-            listed += [binary.version] if binary else []
+            listed += self.archive.binary_versions(PACKAGE)
             versions.check_against(patched.version, listed, base=patched.source.version)
         made = fetch.local(patched.dsc, self._scratch / "patched", patched.source.release)
         tree = fetch.unpack(made, self._scratch / "patched-tree", log=self.folder.log("patch"))

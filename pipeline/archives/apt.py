@@ -161,6 +161,11 @@ class AptArchive:
         """Return the names of binary packages that a regular expression matches as a whole."""
         return tuple(sorted(set().union(*(i.matching(pattern) for i in self._indexes("Packages")))))
 
+    def binary_versions(self, package: str) -> tuple[str, ...]:
+        """Return the versions of a binary package in the pockets, newest first."""
+        found = newest_first(self._binaries((package,))[package])
+        return tuple(dict.fromkeys(each.version for each in found))
+
     def fetch_binary(self, name: str, version: str | None, dest: Path) -> VerifiedFile:
         """Fetch a .deb of this architecture into the folder ``dest``; without version the newest.
 

@@ -296,6 +296,10 @@ class TestBinaries:
         )
         assert apt.candidate("nowhere") is None
 
+    def test_versions(self, apt: AptArchive) -> None:
+        assert apt.binary_versions("libbase") == ("1:2.0+x-1",)
+        assert apt.binary_versions("nowhere") == ()
+
     def test_essential(self, apt: AptArchive) -> None:
         assert apt.essential() == ("base", "login")
         assert apt.essential(()) == ("base",)

@@ -91,6 +91,7 @@ def test_a_version_that_the_archive_has_gone_beyond(archive: Archive, tmp_path: 
     files = {str(p.relative_to(tree)): p.read_text() for p in tree.rglob("*.[ch]")}
     archive.add_source(make_source(tmp_path / "newer", version="6.1.0-4", files=files))
     archive.add_deb(make_deb(tmp_path, "iproute2", "6.1.0-4+bpf2"))
+    archive.add_deb(make_deb(tmp_path, "iproute2", "6.1.0-5"), suite="bookworm-updates")
     archive.publish()
     words = refused(tmp_path, "patch", *from_archive(archive), code=12)
     assert "6.1.0-4+bpf2" in words

@@ -173,6 +173,22 @@ def _tags(dsc: Path) -> set[str]:
     return {line for line in done.stdout.splitlines() if re.match(r"[A-Z]: ", line)}
 
 
+@pytest.mark.needs("lintian")
+@pytest.mark.parametrize(
+    ("form", "new"),
+    [
+        ("3.0 (quilt)", set()),
+        # What is asked for, by its name: the change is straight in the diff.
+        ("1.0", {"P: iproute2 source: direct-changes-in-diff-but-no-patch-system"}),
+    ],
+)
+def test_lintian(form: str, new: set[str], tmp_path: Path) -> None:
+    """It has nothing to say of the headers of both fixes, nor of what else was changed."""
+    dsc = made(tmp_path, form)
+    found = _tags(patched(dsc, tmp_path, BOTH).dsc) - _tags(dsc)
+    assert {" ".join(tag.split()[:4]) for tag in found} == new
+
+
 @pytest.mark.e2e
 @pytest.mark.needs("lintian")
 @pytest.mark.needs("quilt")

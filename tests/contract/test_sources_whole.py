@@ -31,6 +31,8 @@ from pipeline.data import data_path
 GOLDEN = Path(__file__).parents[1] / "golden/fixes"
 SUPERSEDED, RELEASED, UPDATED, SECURE = "6.1.0-1", "6.1.0-2", "6.1.0-3", "6.1.0-3+deb12u1"
 BACKPORTED, NEXT, UNKNOWN = "6.5.0-1~bpo12+1", "4.20.0-1", "4.20.0-2"
+WITH_OLDER = "6.1.0-3.1"
+"""What is affected elsewhere, in a release whose libbpf is below 1.0."""
 AFFECTED, MENDED = "v6.0-libbpf-program-names", "v4.20-fixed"
 DEPENDS = "debhelper-compat (= 13), libbpf-dev"
 
@@ -106,9 +108,9 @@ def world(tmp_path_factory: pytest.TempPathFactory, signer: Signer) -> Iterator[
         archive.add_source(source(folder, BACKPORTED, MENDED), suite="bookworm-backports")
         archive.add_source(source(folder, NEXT, MENDED), suite="trixie")
         archive.add_source(source(folder, UNKNOWN, "unknown-second-test"), suite="trixie-updates")
-        deb = make_deb(folder, "libbpf-dev", "1:1.1.0-1")
-        for suite in ("bookworm", "trixie"):
-            archive.add_deb(deb, suite=suite)
+        archive.add_source(source(folder, WITH_OLDER, AFFECTED), suite="trixie-security")
+        archive.add_deb(make_deb(folder, "libbpf-dev", "1:1.1.0-1"))
+        archive.add_deb(make_deb(folder, "libbpf-dev", "1:0.5.0-1"), suite="trixie")
         archive.publish()
         with Archive(folder / "then", signer, suite="sid") as then:
             old = source(folder, SUPERSEDED, AFFECTED)
@@ -133,6 +135,7 @@ def first(world: World) -> Any:
         (("--pocket", "backports"), "bookworm", BACKPORTED, None, "-backports at"),
         (("--version", UPDATED), "bookworm", UPDATED, None, "bookworm-updates at"),
         (("--pocket", "release"), "trixie", NEXT, None, "trixie at"),
+        (("--pocket", "security"), "trixie", WITH_OLDER, None, "trixie-security at"),
     ],
 )
 def test_each_has_the_right_outcome(

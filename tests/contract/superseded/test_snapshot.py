@@ -7,11 +7,22 @@ import json
 from pathlib import Path
 
 import pytest
-from support.archive import Signer
-from support.history import BOOKWORM, ORIG, VERSION, Time, accepted, refused, service_of, whole
+from support.archive import Archive, Signer
+from support.history import (
+    BOOKWORM,
+    LONG_AGO,
+    ORIG,
+    VERSION,
+    Time,
+    accepted,
+    refused,
+    service_of,
+    whole,
+)
 from support.packages import make_source
 from support.services import FOREVER, Fault, Service, snapshot
 
+from pipeline import releases
 from pipeline.archives.snapshot import Snapshot
 
 
@@ -34,6 +45,32 @@ def test_wrong_bytes_elsewhere(
         part = f"/file/{hashlib.sha1(made[VERSION].read_bytes()).hexdigest()}"
     server.fail(part, Fault(spoil=True, times=FOREVER))
     refused(debian, tmp_path, "is not the file that|nothing vouches for", VERSION)
+
+
+@pytest.mark.parametrize(
+    ("codename", "suite"), [("bookworm", "bookworm-security"), ("buster", "buster/updates")]
+)
+def test_a_security_update(
+    codename: str,
+    suite: str,
+    server: Service,
+    time: Time,
+    tmp_path: Path,
+    signer: Signer,
+) -> None:
+    """It is in an archive of its own, whose suite changed its name with Debian 11."""
+    version = "6.1.0-3+deb12u1"
+    dsc = make_source(tmp_path / "in", version=version)
+    with Archive(tmp_path / "security", signer, suite=suite) as then:
+        then.add_source(dsc)
+        then.publish(date=LONG_AGO)
+        snapshot(server, dsc, version, archive=then, kind="debian-security")
+    service = service_of(server, time, tmp_path / "cache", signer.keyring)
+    asked = Snapshot(releases.find(codename), service)
+    source = asked.fetch_source("iproute2", version, tmp_path / "out")
+    whole(source, dsc)
+    assert source.origin.startswith("debian-security of 20230103T000000Z")
+    assert f"Sources of {suite} at" in source.files[0].verified
 
 
 def test_never_published(debian: Snapshot, tmp_path: Path) -> None:
