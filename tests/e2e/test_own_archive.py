@@ -22,7 +22,7 @@ from support.archive import Archive, Signer
 from support.packages import make_source
 from support.services import Service, launchpad, snapshot
 
-from pipeline import config, releases
+from pipeline import config, releases, superseded
 from pipeline.archives.apt import AptArchive
 from pipeline.cache import Cache
 from pipeline.containers import roots
@@ -294,6 +294,44 @@ def test_a_root_is_made_of_a_frozen_archive_whose_key_has_expired(
         root(living)
     assert "EXPKEYSIG" in caught.value.details
     assert root(archive.sources).stat().st_size > 20 << 20
+
+
+def test_a_root_is_made_of_what_is_gone(made: World, tmp_path: Path) -> None:
+    """By mmdebstrap: one package from snapshot's archive of then, the rest from today's."""
+    time, gone = "20260101T000000Z", "dash"
+    release = releases.find("bookworm")
+    cache = Cache(tmp_path / "cache")
+    names = world.guest_names()
+    given = releases.sources(release, mirror=made.debian.url, keyring=made.debian.keyring)
+    key = AptArchive(release, given, cache).closure(names)
+    (package,) = (p for p in key if p.name == gone)
+    for path in (made.debian.root / "dists/bookworm").rglob("*"):
+        if path.is_file():
+            name = path.relative_to(made.debian.root)
+            made.snapshot.put(f"/archive/debian/{time}/{name}", path.read_bytes())
+    (deb,) = real.archive().download([package], tmp_path / "deb")
+    (where,) = (p for p in made.debian.elsewhere if f"/{gone}_" in p)
+    made.snapshot.put(f"/archive/debian/{time}{where}", deb.path.read_bytes())
+    with Archive(tmp_path / "later", made.today) as later:
+        world.stock(later, "bookworm", without={gone})
+        later.publish()
+        now = releases.sources(release, mirror=later.url, keyring=later.keyring)
+        archive = AptArchive(release, now, cache)
+        assert archive.lacking(key) == (package,)
+        then = superseded.then(
+            release,
+            time,
+            archive.sources,
+            cache,
+            config.load(made.config),
+            pockets=releases.USUAL,
+            keyring=later.keyring,
+        )
+        assert then and then.lacking(key) == ()
+        log = tmp_path / "log"
+        root = roots.root_tar(then.sources, release, names, cache, key=key, log=log)
+    assert root.stat().st_size > 20 << 20
+    assert made.snapshot.asked(f"{time}{where}")
 
 
 def test_it_is_refused_while_the_archive_lives(made: World, tmp_path: Path) -> None:
