@@ -84,6 +84,7 @@ def _listing(context: click.Context, _parameter: click.Parameter, value: bool) -
     help="A virtual machine, or namespaces on this kernel (root) [default: auto, the guest].",
 )
 @click.option("--html", type=_TO, metavar="FILE", help="The matrix as a page.")
+@click.option("--markdown", type=_TO, metavar="FILE", help="The matrix as a table for a text.")
 @click.option("--junit", type=_TO, metavar="FILE", help="The matrix for CI systems.")
 @click.option("--json", "as_json", is_flag=True, help="The matrix on standard output.")
 @click.option("--logs", type=click.Path(path_type=Path), help="[default: kept if it fails]")
@@ -135,7 +136,8 @@ def _leave(reports: Sequence[SmokeReport], options: dict[str, Any]) -> None:
     """Leave the matrix wherever it is asked for."""
     for report in reports:
         terminal.show_smoke(report)
-    for option, text in (("html", smokepage.html), ("junit", smokepage.junit)):
+    writers = (("html", smokepage.html), ("junit", smokepage.junit), ("markdown", _tables))
+    for option, text in writers:
         if options[option]:
             try:
                 options[option].write_text(text(reports), "utf-8")
@@ -143,6 +145,10 @@ def _leave(reports: Sequence[SmokeReport], options: dict[str, Any]) -> None:
                 raise UsageError(f"{options[option]} cannot be written: {e.strerror}") from e
     if options["as_json"]:
         click.echo(json.dumps(smokepage.to_json(reports), indent=2))
+
+
+def _tables(reports: Sequence[SmokeReport]) -> str:
+    return "\n".join(smokepage.markdown(report) for report in reports)
 
 
 def _judge(reports: Sequence[SmokeReport], logs: Path) -> None:
@@ -154,7 +160,9 @@ def _judge(reports: Sequence[SmokeReport], logs: Path) -> None:
         lost = all(cell.seen is Seen.LOST for _, _, cell in bad)
         raise (TestbedLost if lost else SmokeFailed)(
             f"{len(bad)} of {len(cells)} cells are not as they must be",
-            details="\n".join(f"{r.case} ({r.way}), {when}: {c.why}" for r, when, c in bad),
+            details="\n".join(
+                f"{r.case} ({r.way}){f', {when}' if r.after else ''}: {c.why}" for r, when, c in bad
+            ),
             hint=hint,
         )
     if all(cell.seen is Seen.NOT_POSSIBLE for _, _, cell in cells):

@@ -267,6 +267,8 @@ class CaseResult:
     """None where only one package was tested."""
     object: str = ""
     """The object's sections, maps and symbols, as text."""
+    yours: bool = False
+    """The object is the user's own."""
     limits: tuple[str, ...] = ()
     """For the user's own object: the loaders' limits that it runs into, and what to do."""
 

@@ -16,6 +16,7 @@ from pipeline.boot import Guest, play
 from pipeline.cache import Cache
 from pipeline.cases import Case
 from pipeline.describe import UserObject
+from pipeline.errors import SmokeImpossible
 from pipeline.guests import prepare
 from pipeline.matrix import Kernel
 from pipeline.model import SmokeReport
@@ -80,7 +81,14 @@ def smoke(
     phases = ("before", "after") if coming else ("before",)
     limit = seconds or SECONDS + sum(r.seconds for r in rows if r.batch) * len(phases)
     guest = Guest(image=image, rows=rows, accel=accel, seconds=limit, cache=cache, log_dir=log_dir)
-    played = play(guest, phases, [deb.path for deb in distro], coming)
+    try:
+        played = play(guest, phases, [deb.path for deb in distro], coming)
+    except OSError as e:
+        raise SmokeImpossible(
+            f"the guest cannot be given its files: {e.strerror}",
+            details=str(e),
+            hint=f"The cache {cache.root} and {log_dir} need some 100 MB of room.",
+        ) from e
     packages = {"before": distro[0]}
     if coming:
         packages["after"] = debs.with_programs(coming.result(), architecture)[0]

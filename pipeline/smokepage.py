@@ -51,6 +51,26 @@ def count(report: SmokeReport) -> dict[str, int]:
     return found
 
 
+def markdown(report: SmokeReport) -> str:
+    """Return a matrix as a table of Markdown, without what differs from one run to the next."""
+    both = bool(report.after)
+    lines = ["| case | way | " + ("before | after |" if both else "seen |")]
+    lines.append("|---" * (4 if both else 3) + "|")
+    for row in report.cases:
+        cells = " | ".join(_mark(cell) for _, cell in row.cells)
+        lines.append(f"| {row.case}: {row.title} | {row.way} | {cells} |")
+    return "\n".join(lines) + "\n"
+
+
+def _mark(cell: Cell) -> str:
+    text = cell.seen.value if cell.ok else f"**{cell.seen.value}**"
+    if cell.seen is Seen.LOADS and cell.received != cell.sent:
+        return f"{text}, {cell.received} of {cell.sent} received"
+    if cell.seen is Seen.NOT_POSSIBLE:
+        return f"{text}: {cell.reason.rpartition(': ')[2]}"
+    return text
+
+
 def to_json(reports: Sequence[SmokeReport]) -> dict[str, Any]:
     """Return reports as JSON values."""
     return {

@@ -83,6 +83,7 @@ def case_results(
                 before=cells[0],
                 after=cells[1] if len(cells) > 1 else None,
                 object=_described(row),
+                yours=row.expect is None,
                 limits=_limits(row),
             )
         )

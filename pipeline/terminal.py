@@ -191,8 +191,10 @@ def show_smoke(smoke: SmokeReport) -> None:
         last = row.case
     to = console()
     to.print(table)
+    for text in dict.fromkeys(row.object for row in smoke.cases if row.yours):
+        to.print(f"[bold]The object[/]\n{escape(text)}", soft_wrap=True)
     for limit in dict.fromkeys(limit for row in smoke.cases for limit in row.limits):
-        to.print(f"[yellow]limit[/] {escape(limit)}", soft_wrap=True)
+        to.print(f"[yellow]A limit:[/] {escape(limit)}", soft_wrap=True)
     if smoke.crashes:
         to.print(f"The guest crashed {smoke.crashes} times and was booted again.")
 

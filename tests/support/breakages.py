@@ -1,0 +1,120 @@
+"""Loaders that were broken on purpose, built from the fixed source of Debian's 6.1.0-3."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tarfile
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pipeline import command, fixes, patch
+from pipeline.cache import digest
+from pipeline.containers.base import Share, User, copy_in, copy_out
+from support import real
+
+FOLDER = Path(__file__).parent
+SCRIPT = FOLDER / "build-breakages.sh"
+SOURCES = ("lib/bpf_legacy.c", "lib/bpf_libbpf.c")
+SOUND = "sound"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Breakage:
+    """One of breakages.toml."""
+
+    name: str
+    function: str
+    old: str
+    new: str
+    red: tuple[str, ...]
+
+
+def all_breakages() -> tuple[Breakage, ...]:
+    """Return every breakage of breakages.toml."""
+    data = tomllib.loads((FOLDER / "breakages.toml").read_text())
+    return tuple(
+        Breakage(name=name, red=tuple(fields.pop("red")), **fields) for name, fields in data.items()
+    )
+
+
+def broken(text: str, breakage: Breakage) -> str | None:
+    """Return a source with one breakage; None if it does not define the function."""
+    pattern = rf"(?ms)^[^\n;{{}}]*\b{breakage.function}\([^;{{]*?\)\n\{{.*?^\}}$"
+    found = re.search(pattern, text)
+    if not found:
+        return None
+    assert breakage.old in found[0], breakage.name
+    changed = found[0].replace(breakage.old, breakage.new)
+    return text[: found.start()] + changed + text[found.end() :]
+
+
+def binaries() -> Path:
+    """Return a folder with sound.tc and NAME.tc of each breakage, built if need be."""
+    everything = all_breakages()
+    fix = fixes.choose(["libbpf-legacy-maps"])[0]
+    with TemporaryDirectory() as tmp:
+        tree = Path(tmp) / "tree"
+        command.run(["dpkg-source", "--no-check", "-x", real.dsc(), tree])
+        patch.mend_all([tree], fix)
+        texts = {name: (tree / name).read_text() for name in SOURCES}
+        changed = {
+            each.name: next((name, new) for name in SOURCES if (new := broken(texts[name], each)))
+            for each in everything
+        }
+        parts = [SCRIPT.read_text(), *texts.values(), *(text for _, text in changed.values())]
+
+        def make(part: Path) -> None:
+            part.mkdir()
+            files = [Path(tmp) / "tree.tar"]
+            with tarfile.open(files[0], "w") as tar:
+                tar.add(tree, arcname="tree")
+            for name, (file, text) in changed.items():
+                (Path(tmp) / f"{name}.c").write_text(text)
+                (Path(tmp) / f"{name}.file").write_text(Path(file).name)
+                files += [Path(tmp) / f"{name}.c", Path(tmp) / f"{name}.file"]
+            _build([*files, SCRIPT], list(changed), part)
+
+        return real.cache().entry("breakages", digest(*parts), make)
+
+
+def _build(files: list[Path], names: list[str], dest: Path) -> None:
+    ccache = real.cache().folder("breakage-ccache")
+    ccache.chmod(0o777)
+    root = real.root()
+    with root.root.start(real.cache(), [Share(host=ccache, inside="/ccache")]) as container:
+        copy_in(container, files, "/build")
+        container.call(["tar", "-xf", "tree.tar"], folder="/build")
+        container.call(["update-ccache-symlinks"], user=User.ROOT)
+        container.call(
+            ["sh", f"../{SCRIPT.name}", *names],
+            folder="/build/tree",
+            env={
+                "PATH": "/usr/lib/ccache:/usr/sbin:/usr/bin:/sbin:/bin",
+                "CCACHE_DIR": "/ccache",
+                "CCACHE_UMASK": "000",
+            },
+            timeout=900,
+        )
+        made = [f"{name}.tc" for name in (SOUND, *names)]
+        copy_out(container, "/build", [*made, f"{SOUND}.ip"], dest)
+
+
+def sound_deb(distro: Path, folder: Path) -> Path:
+    """Return the distro's package with the fixed tc and ip in it, and respin's version."""
+    tree = folder / "sound"
+    command.run(["dpkg-deb", "--raw-extract", distro, tree])
+    for name, path in (("tc", "sbin/tc"), ("ip", "bin/ip")):
+        shutil.copyfile(binaries() / f"{SOUND}.{name}", tree / path)
+    return repack(tree, f"{real.VERSION}+bpf1", folder / f"iproute2_{real.VERSION}+bpf1_test.deb")
+
+
+def repack(tree: Path, version: str, deb: Path) -> Path:
+    """Build an unpacked package again, with another version."""
+    control = tree / "DEBIAN" / "control"
+    text = re.sub(r"(?m)^Version: .*$", f"Version: {version}", control.read_text())
+    control.write_text(text)
+    command.run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", tree, deb])
+    return deb
