@@ -39,8 +39,8 @@ from pipeline.cases import select
 from pipeline.containers.engines import Kind
 from pipeline.earlier import read
 from pipeline.errors import RespinError, UsageError
+from pipeline.order import PACKAGE, Order
 from pipeline.report import Outcome, Report
-from pipeline.work import PACKAGE, Order
 
 CODES = """\b
 Exit codes:

@@ -39,6 +39,7 @@ from pipeline.keys import Key
 from pipeline.keys import find as find_key
 from pipeline.model import AptSource
 from pipeline.nightconfig import TOOLCHAIN, Nightly
+from pipeline.order import PACKAGE, Order
 from pipeline.plan import Kind, Step
 from pipeline.report import Outcome, Report
 from pipeline.runfolder import REPORT
@@ -54,7 +55,6 @@ from pipeline.state import (
     TargetState,
 )
 from pipeline.targets import Target, targets
-from pipeline.work import PACKAGE, Order
 
 PUBLIC = "public"
 RUNS = "runs"

@@ -21,11 +21,12 @@ from pipeline.earlier import read
 from pipeline.errors import FetchError, UsageError
 from pipeline.fixes import Fix
 from pipeline.model import Built, Finding
+from pipeline.order import Order
 from pipeline.progress import Journal, Progress
 from pipeline.report import Outcome, Report
 from pipeline.run import needed_fixes
 from pipeline.runfolder import RunFolder, open_run
-from pipeline.work import Order, Work
+from pipeline.work import Work
 
 
 def fetch_only(order: Order, out: Path, journal: Journal | None = None) -> Report:

@@ -14,10 +14,11 @@ from pathlib import Path
 from pipeline import command, diagnose, report
 from pipeline.fixes import Fix
 from pipeline.model import Finding, Source, Verdict, VerifiedFile
+from pipeline.order import Order
 from pipeline.progress import Journal, Progress
 from pipeline.report import Outcome, Report
 from pipeline.runfolder import open_run
-from pipeline.work import Order, Work
+from pipeline.work import Work
 
 
 def run(order: Order, out: Path, journal: Journal | None = None) -> Report:

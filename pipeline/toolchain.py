@@ -8,8 +8,8 @@ from pathlib import Path
 from pipeline import build, releases
 from pipeline.archives.apt import AptArchive
 from pipeline.cache import digest
+from pipeline.order import Order
 from pipeline.releases import USUAL
-from pipeline.work import Order
 
 
 def key(packages: Iterable[Mapping[str, str]]) -> str:

@@ -18,8 +18,8 @@ from support.nights import Distro, Nights
 from pipeline import byhand, config, fixes, plan
 from pipeline import run as pipeline_run
 from pipeline.nightly import Summary
+from pipeline.order import Order
 from pipeline.report import Report
-from pipeline.work import Order
 
 REAL = "6.1.0-3"
 OURS = f"{REAL}+bpf1"

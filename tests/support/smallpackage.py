@@ -14,11 +14,12 @@ from pathlib import Path
 
 from pipeline import build, report
 from pipeline.model import CaseResult, Cell, Expect, Package, Seen, SmokeReport
+from pipeline.order import Order
 from pipeline.progress import QUIET, Progress
 from pipeline.report import Outcome, Report
 from pipeline.run import needed_fixes
 from pipeline.runfolder import open_run
-from pipeline.work import Order, Work
+from pipeline.work import Work
 from support import packages, real
 from support.filled import filled
 

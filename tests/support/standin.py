@@ -30,10 +30,10 @@ from pipeline.model import (
     Verdict,
     VerifiedFile,
 )
+from pipeline.order import Order
 from pipeline.report import Outcome, Report
 from pipeline.runfolder import open_run
 from pipeline.versions import rebuilt
-from pipeline.work import Order
 from support import packages
 from support.filled import filled
 

@@ -1,0 +1,58 @@
+"""What the user asks of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.cache import Cache
+from pipeline.config import Config
+from pipeline.containers.engines import Kind
+from pipeline.describe import UserObject
+from pipeline.fixes import Fix
+from pipeline.lock import Lock
+from pipeline.model import Release
+from pipeline.releases import NO_CONFIG, Pocket
+
+PACKAGE = "iproute2"
+"""The source package, and the binary package that holds tc and ip."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What the user asks for."""
+
+    release: Release
+    fixes: tuple[Fix, ...]
+    cache: Cache
+    version: str | None = None
+    """None: the newest in the release's pockets."""
+    dsc: Path | None = None
+    """A local source package in place of the archive's."""
+    tree_dir: Path | None = None
+    """A source tree with debian/, in place of the archive's."""
+    locked: Lock | None = None
+    """The inputs of an earlier run, to be had again."""
+    accepted: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of .dsc files that no signature vouches for -> in words, who does."""
+    pockets: tuple[Pocket, ...] = ()
+    """Empty: release, updates, security."""
+    config: Config = NO_CONFIG
+    mirror: str | None = None
+    keyring: Path | None = None
+    number: int = 1
+    """Which rebuild of one distro version this is: the N of +bpfN."""
+    cases: tuple[str, ...] | None = None
+    objects: tuple[UserObject, ...] = ()
+    container: Kind = Kind.AUTO
+    """Where it is built."""
+    image: str | None = None
+    """The base image for docker and podman."""
+    force_host: bool = False
+    """Build in place even where this machine is no container."""
+    prove: bool = False
+    """Smoke-test the distro's own package where no fix is needed."""
+    keep: bool = False
+    logs: Path | None = None
+    """Where the logs are written while the run goes on; None: a folder under the cache."""
