@@ -165,7 +165,8 @@ def _run(
 
     limit = command.Limit(seconds, excused=waiting)
     with Feed(guest.pipe) as feed, command.threads(1) as pool:
-        running = pool.submit(qemu.run, guest, accel=accel, limit=limit, log=log)
+        aside = coming is not None and not coming.done()
+        running = pool.submit(qemu.run, guest, accel=accel, limit=limit, log=log, aside=aside)
         if coming is not None:
             either: tuple[Future[Any], ...] = (running, coming)
             wait(either, return_when=FIRST_COMPLETED)

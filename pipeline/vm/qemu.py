@@ -114,16 +114,25 @@ def _machine(machine: Machine, accel: str) -> list[str]:
     return [*argv, "-cpu", "host" if accel == "kvm" else machine.cpu]
 
 
-def run(guest: Guest, *, accel: str, limit: float | command.Limit, log: Path | None) -> None:
+def run(
+    guest: Guest,
+    *,
+    accel: str,
+    limit: float | command.Limit,
+    log: Path | None,
+    aside: bool = False,
+) -> None:
     """Run a guest until it ends itself.
 
-    ``limit`` is how long it may take (seconds), ``log`` takes QEMU's own words. Raises TestbedLost,
+    ``limit`` is how long it may take (seconds), ``log`` takes QEMU's own words. With
+    ``aside`` it leaves the processors to what is waited for meanwhile. Raises TestbedLost,
     with the end of the console, if QEMU fails or time runs out; a guest that crashed ends
     like any other, and is known by what it did not say.
     """
     machine = guest.machine
     options = [f"console={machine.console}", *KERNEL_OPTIONS]
-    argv = ["prlimit", f"--fsize={RESULTS_MAX}", *_machine(machine, accel)]
+    argv = ["nice"] if aside else []
+    argv += ["prlimit", f"--fsize={RESULTS_MAX}", *_machine(machine, accel)]
     argv += ["-kernel", str(guest.kernel), "-initrd", str(guest.initramfs)]
     argv += ["-append", " ".join(options)]
     argv += ["-chardev", f"file,id=console,path={guest.console}", "-serial", "chardev:console"]

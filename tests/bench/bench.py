@@ -9,6 +9,9 @@ a table with seconds, the ratios that the project has set itself, and what memor
           ``respin run``, its smoke test included.
     warm: tarball, roots and ccache are there. sbuild builds; respin rebuilds the distro's
           source as the next version, its smoke test included.
+
+In a run the guest tries the distro's package while ours is being built; how long the smoke
+stage takes by itself is measured by ``respin prove``.
 """
 
 from __future__ import annotations
@@ -167,8 +170,15 @@ def respin(b: Bench, program: Path, out: str, number: int) -> Measured:
     return b.run(*argv, "--json")
 
 
-def smoke_seconds(run: Measured) -> float:
-    return float(json.loads(run.output)["timings"]["smoke"])
+def timings(run: Measured) -> dict[str, float]:
+    seconds: dict[str, float] = json.loads(run.output)["timings"]
+    return seconds
+
+
+def smoke_alone(b: Bench, program: Path, out: str) -> Measured:
+    """Prove the packages of a run once more, with nothing beside it."""
+    argv = [program, "prove", b.home / out, "--out", b.home / f"{out}-proven"]
+    return b.run(*argv, "--cache", b.home / "cache", "--json")
 
 
 def main() -> int:
@@ -186,24 +196,25 @@ def main() -> int:
         for n in range(rounds):
             peer = sbuild(b, dsc, tarball)
             rows.append(("warm", peer.seconds, respin(b, program, f"out{n}", n + 2)))
-        return show(rows, theirs)
+        return show(rows, theirs, timings(smoke_alone(b, program, "out0"))["smoke"])
 
 
-def show(rows: Sequence[tuple[str, float, Measured]], theirs: int) -> int:
+def show(rows: Sequence[tuple[str, float, Measured]], theirs: int, smoke: float) -> int:
     """Print the table; return 1 if a limit is exceeded."""
-    failed = False
-    print(f"{'':6}{'sbuild':>9}{'respin':>9}{'ratio':>8}{'limit':>7}{'smoke':>8}{'memory':>10}")
+    failed = smoke > SMOKE_SECONDS
+    print(f"{'':6}{'sbuild':>9}{'respin':>9}{'ratio':>8}{'limit':>7}{'memory':>10}")
     for kind, peer, ours in rows:
-        ratio, smoke = ours.seconds / peer, smoke_seconds(ours)
-        failed |= ratio > LIMITS[kind] or smoke > SMOKE_SECONDS or ours.memory > MEMORY
+        ratio = ours.seconds / peer
+        failed |= ratio > LIMITS[kind] or ours.memory > MEMORY
         print(
             f"{kind:6}{peer:7.1f} s{ours.seconds:7.1f} s{ratio:8.2f}{LIMITS[kind]:7.2f}"
-            f"{smoke:6.1f} s{ours.memory / (1 << 20):6.0f} MiB"
+            f"{ours.memory / (1 << 20):6.0f} MiB"
         )
+    print(f"smoke stage alone: {smoke:.1f} s, limit {SMOKE_SECONDS:.1f} s")
     print(f"sbuild's memory: {theirs / (1 << 20):.0f} MiB")
     for kind, _, ours in rows:
-        timings = json.loads(ours.output)["timings"].items()
-        print(f"{kind}: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in timings))
+        stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in timings(ours).items())
+        print(f"{kind}: {stages}")
     print("a limit is exceeded" if failed else "all limits hold")
     return int(failed)
 
