@@ -107,7 +107,7 @@ def publish(
             _keep(store / before if before else None, part, before)
             _check(repository, offers, part)
             part.chmod(0o755)
-            os.sync()
+            _to_disk(part)
             part.rename(store / name)
         finally:
             shutil.rmtree(part, ignore_errors=True)
@@ -121,11 +121,25 @@ def _point(link: Path, to: Path) -> None:
     part.unlink(missing_ok=True)
     part.symlink_to(to)
     part.replace(link)
-    folder = os.open(link.parent, os.O_RDONLY)
+    _sync(link.parent)
+
+
+def _to_disk(part: Path) -> None:
+    """Wait until all of a generation is on the disk: a power cut must not leave it half there."""
+    done: set[int] = set()
+    for path in (*part.rglob("*"), part):
+        inode = path.stat().st_ino
+        if inode not in done:
+            _sync(path)
+        done.add(inode)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def _make(repository: Repository, offers: Sequence[Proven], part: Path, log: Path | None) -> None:

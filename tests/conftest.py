@@ -36,6 +36,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     noted = [each for report in reports for each in report.user_properties]
     lines = [line for name, line in noted if name == "figure"]
     if lines:
-        terminalreporter.section("diagnosis of variants")
+        terminalreporter.section("figures")
         for line in lines:
             terminalreporter.write_line(line)
