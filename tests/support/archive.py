@@ -55,7 +55,6 @@ class Signer:
         subprocess.run(["gpgconf", "--homedir", self._home, "--kill", "all"], check=True)
         # The agent removes its sockets as it ends, which may be while we do.
         shutil.rmtree(self._home, ignore_errors=True)
-        shutil.rmtree(self._home, ignore_errors=True)
 
     def _gpg(self, *argv: str, stdin: bytes = b"") -> bytes:
         base = ("gpg", "--homedir", str(self._home), "--batch", "--quiet", "--pinentry-mode")
