@@ -140,8 +140,9 @@ def _check_installed(said: Transcript, phases: Sequence[str]) -> None:
     for phase in phases:
         installed = said.ran.get(f"{phase}:install")
         if installed is not None and installed.status != 0:
+            when = f" within {smokeplan.INSTALL_SECONDS} s" if installed.late else ""
             raise SmokeFailed(
-                f"dpkg in the guest did not install the package ({phase})",
+                f"dpkg in the guest did not install the package{when} ({phase})",
                 details=installed.output,
                 hint="The guest has the dependencies of the distro's own iproute2.",
             )
