@@ -15,7 +15,7 @@ from pipeline.vm.initramfs import Initramfs
 HOME = "/respin"
 """Where our files are in the guest."""
 
-INSTALL_SECONDS = 60
+INSTALL_SECONDS = 120
 """How long dpkg may take in the guest."""
 
 
