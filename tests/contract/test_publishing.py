@@ -1,0 +1,331 @@
+"""Publishing: what is proven and nothing else, changed in one step, read by a real apt."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from debian import deb822
+from support import packages, standin
+from support.archive import Signer
+
+from pipeline import handover, keys, publish
+from pipeline.archives import openpgp
+from pipeline.errors import PublishError, UsageError
+from pipeline.keys import Key
+from pipeline.model import Release
+from pipeline.nightconfig import Publishing
+from pipeline.proven import Proven, proven
+from pipeline.publish import Repository
+
+RELEASE = Release(distro="debian", codename="bookworm", version="12")
+SETTINGS = Publishing()
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Key:
+    return keys.init(tmp_path_factory.mktemp("state"), SETTINGS.origin)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Run folders of 6.1.0-3, twice, and of 6.1.0-4, by our version."""
+    top, found = tmp_path_factory.mktemp("runs"), {}
+    for version, number in (("6.1.0-3", 1), ("6.1.0-3", 2), ("6.1.0-4", 1)):
+        ours = f"{version}+bpf{number}"
+        dsc = packages.make_source(top / f"made{ours}", version=version)
+        found[ours] = standin.make(top / ours, dsc, RELEASE, number=number)
+    return found
+
+
+@pytest.fixture
+def repository(tmp_path: Path, key: Key) -> Repository:
+    return Repository(
+        public=tmp_path / "public",
+        target="bookworm",
+        architecture="amd64",
+        key=key,
+        settings=SETTINGS,
+    )
+
+
+def listed(repository: Repository) -> list[str]:
+    path = repository.link / "dists/bookworm/main/binary-amd64/Packages"
+    found = deb822.Packages.iter_paragraphs(path.read_text(), use_apt_pkg=False)
+    return sorted(p["Version"] for p in found)
+
+
+def test_what_is_offered_is_what_was_asked_for(
+    repository: Repository, folders: dict[str, Path]
+) -> None:
+    offers = [proven(folder) for folder in folders.values()]
+    assert publish.publish(repository, [], [])
+    assert listed(repository) == []
+    assert publish.publish(repository, offers, ["6.1.0-3", "6.1.0-4"])
+    assert listed(repository) == sorted(folders)
+    before = repository.current()
+    assert not publish.publish(repository, offers, ["6.1.0-4"])
+    assert repository.current() == before
+    # Less than before is a new state, too: clients refuse an index with an older date.
+    assert publish.publish(repository, offers[:1], ["6.1.0-3"])
+    assert publish.publish(repository, offers, ["6.1.0-4"])
+    serials = [before.rpartition("-")[2], repository.current().rpartition("-")[2]]
+    assert int(serials[1]) == int(serials[0]) + 2
+
+
+def test_a_client_in_between_finds_what_it_was_promised(
+    repository: Repository, folders: dict[str, Path]
+) -> None:
+    """By hash and in the pool; and after one more change it is gone."""
+    one, two, three = (proven(folder) for folder in folders.values())
+
+    def promised() -> set[str]:
+        found = [*repository.link.rglob("by-hash/*/*"), *(repository.link / "pool").rglob("*.deb")]
+        return {str(p.relative_to(repository.link)) for p in found}
+
+    publish.publish(repository, [one], ["6.1.0-3"])
+    first = promised()
+    publish.publish(repository, [two], ["6.1.0-3"])
+    assert first < promised() and listed(repository) == ["6.1.0-3+bpf2"]
+    publish.publish(repository, [two, three], ["6.1.0-3", "6.1.0-4"])
+    assert not first <= promised()
+    left = {p.name for p in (repository.public / publish.GENERATIONS).iterdir()}
+    assert len(left) == 2 and repository.current() in left
+
+
+@pytest.mark.parametrize(
+    ("archive", "words"),
+    [
+        (["6.1.0-3", "6.1.0-3+b1"], ""),
+        (["6.1.0-3", "6.1.0-3+deb12u1"], ""),
+        (["6.1.0-3", "6.1.0-3+a1"], "would hide 6.1.0-3+a1"),
+        (["6.1.0-3", "6.1.0-3+bpf9"], "would not replace 6.1.0-3+bpf9"),
+    ],
+)
+def test_the_law_is_held_against_the_archive(
+    repository: Repository, folders: dict[str, Path], archive: list[str], words: str
+) -> None:
+    offers = [proven(folders["6.1.0-3+bpf1"])]
+    if not words:
+        assert publish.publish(repository, offers, archive)
+        return
+    with pytest.raises(PublishError, match=words.replace("+", r"\+")):
+        publish.publish(repository, offers, archive)
+    assert repository.current() == ""
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+FAULTS = {
+    "a package changed": lambda f: next(f.glob("debs/*.deb")).write_bytes(b"!"),
+    "a package gone": lambda f: next(f.glob("debs/*.deb")).unlink(),
+    "the source changed": lambda f: edit(next(f.glob("patched/*.dsc")), "Test", "Tost"),
+    "the tarball changed": lambda f: next(f.glob("patched/*.orig.tar.gz")).write_bytes(b"!"),
+    "nothing proven": lambda f: edit(f / "report.json", '"ok": true', '"ok": false'),
+    "nothing built": lambda f: edit(
+        f / "report.json", '"outcome": "fixed"', '"outcome": "patched"'
+    ),
+    "a path outside": lambda f: edit(f / "report.json", '"path": "debs/', '"path": "../debs/'),
+    "no report": lambda f: (f / "report.json").unlink(),
+    "another's report": lambda f: (f / "report.json").write_text("{}"),
+    "half a report": lambda f: (f / "report.json").write_text('{"tool": "iproute2-respin"}'),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_is_not_whole_is_not_published(fault: str, tmp_path: Path) -> None:
+    dsc = packages.make_source(tmp_path / "made")
+    folder = standin.make(tmp_path / "run", dsc, RELEASE)
+    assert proven(folder).version == "6.1.0-3+bpf1"
+    FAULTS[fault](folder)
+    with pytest.raises(PublishError):
+        proven(folder)
+
+
+def test_a_report_that_was_written_anew_is_not_the_one_of_the_run(
+    folders: dict[str, Path],
+) -> None:
+    with pytest.raises(PublishError, match="has changed since the run"):
+        proven(folders["6.1.0-3+bpf1"], "0" * 64)
+
+
+def test_a_failure_leaves_what_was_there(
+    repository: Repository, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    one, two, _ = (proven(folder) for folder in folders.values())
+    publish.publish(repository, [one], ["6.1.0-3"])
+    before = repository.current()
+    nobody = replace(repository.key, fingerprint="0" * 40)
+    with pytest.raises(PublishError, match="could not sign"):
+        publish.publish(replace(repository, key=nobody), [one, two], ["6.1.0-3"])
+    spoilt = tmp_path / two.files[0].path.name
+    spoilt.write_bytes(b"!")
+    bad: Proven = replace(two, files=(replace(two.files[0], path=spoilt), *two.files[1:]))
+    with pytest.raises(PublishError, match="has changed since it was made"):
+        publish.publish(repository, [one, bad], ["6.1.0-3"])
+    assert repository.current() == before and listed(repository) == ["6.1.0-3+bpf1"]
+    assert [p.name for p in (repository.public / publish.GENERATIONS).iterdir()] == [before]
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def served(repository: Repository) -> Iterator[str]:
+    handler = functools.partial(_Quiet, directory=str(repository.public))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/bookworm"
+        server.shutdown()
+        thread.join()
+
+
+def test_apt_over_http(
+    repository: Repository, folders: dict[str, Path], served: str, tmp_path: Path
+) -> None:
+    """In a private root: packages and source, verified by the published key, pinned."""
+    publish.publish(repository, [proven(f) for f in folders.values()], ["6.1.0-3", "6.1.0-4"])
+    root = tmp_path / "apt"
+    etc = ("etc/apt/sources.list.d", "etc/apt/preferences.d", "etc/apt/apt.conf.d")
+    for name in (
+        *etc,
+        "var/lib/dpkg",
+        "var/lib/apt/lists/partial",
+        "var/cache/apt/archives/partial",
+    ):
+        (root / name).mkdir(parents=True)
+    (root / "var/lib/dpkg/status").touch()
+    sources = (repository.link / "iproute2-respin.sources").read_text()
+    sources = sources.replace("http://localhost/respin/bookworm", served)
+    keyring = repository.link / "iproute2-respin.asc"
+    sources = sources.replace("/etc/apt/keyrings/iproute2-respin.asc", str(keyring))
+    (root / "etc/apt/sources.list.d/ours.sources").write_text(sources)
+    pref = (repository.link / "iproute2-respin.pref").read_text()
+    (root / "etc/apt/preferences.d/ours.pref").write_text(pref)
+    options = {
+        "Dir": root,
+        "Dir::Etc": "etc/apt",
+        "Dir::State": "var/lib/apt",
+        "Dir::State::status": root / "var/lib/dpkg/status",
+        "APT::Architecture": "amd64",
+        "APT::Sandbox::User": "root",
+        "Acquire::Languages": "none",
+    }
+    conf = tmp_path / "apt.conf"
+    conf.write_text("".join(f'{k} "{v}";\n' for k, v in options.items()))
+
+    def apt(*argv: str, ok: bool = True) -> str:
+        done = subprocess.run(
+            argv,
+            env={"APT_CONFIG": str(conf), "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode == 0) == ok, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    assert "by-hash" in apt("apt-get", "update", "-o", "Debug::Acquire::http=1")
+    assert "Candidate: 6.1.0-4+bpf1" in apt("apt-cache", "policy", "iproute2")
+    apt("apt-get", "download", "iproute2")
+    assert (tmp_path / "iproute2_6.1.0-4+bpf1_amd64.deb").exists()
+    apt("apt-get", "source", "--download-only", "iproute2=6.1.0-3+bpf2")
+    assert (tmp_path / "iproute2_6.1.0-3+bpf2.dsc").exists()
+    # Nothing but iproute2 is taken from here.
+    (root / "etc/apt/preferences.d/ours.pref").write_text(pref.replace("iproute2\n", "other\n"))
+    assert "Candidate: (none)" in apt("apt-cache", "policy", "iproute2")
+    with Signer("other") as other:
+        spoilt = sources.replace(str(keyring), str(other.keyring))
+        (root / "etc/apt/sources.list.d/ours.sources").write_text(spoilt)
+        assert "NO_PUBKEY" in apt("apt-get", "update", "--error-on=any", ok=False)
+
+
+def test_one_key_is_made_and_kept(tmp_path: Path) -> None:
+    """Also in a folder whose path is too long for a socket."""
+    state = tmp_path / ("x" * 60) / ("y" * 60)
+    made = keys.init(state, "ours")
+    assert keys.find(state, SETTINGS) == made
+    assert made.clearsign(b"text\n").startswith(b"-----BEGIN PGP SIGNED MESSAGE-----")
+    with pytest.raises(UsageError, match=r"a key .* already"):
+        keys.init(state, "ours")
+    with pytest.raises(UsageError, match="there is no key"):
+        keys.find(tmp_path / "elsewhere", SETTINGS)
+    assert (state / keys.HOME).stat().st_mode & 0o777 == 0o700
+
+
+def test_a_key_of_the_users_with_a_passphrase(tmp_path: Path) -> None:
+    home = Path(tempfile.mkdtemp(prefix="respin-home-"))
+    secret = tmp_path / "passphrase"
+    secret.write_text("a secret\n")
+    gpg = ("gpg", "--batch", "--quiet", "--homedir", home, "--pinentry-mode", "loopback")
+    new = ("--passphrase", "a secret", "--quick-generate-key", "me", "ed25519", "sign")
+    subprocess.run([*gpg, *new], check=True, capture_output=True)
+    said = subprocess.run([*gpg, "--with-colons", "-K"], check=True, capture_output=True, text=True)
+    fingerprint = next(li.split(":")[9] for li in said.stdout.splitlines() if li[:3] == "fpr")
+    settings = Publishing(key=fingerprint, gnupg_home=home, passphrase_file=secret)
+    try:
+        assert b"BEGIN PGP SIGNATURE" in keys.find(tmp_path, settings).detach(b"data")
+        subprocess.run(["gpgconf", "--homedir", home, "--kill", "gpg-agent"], check=True)
+        secret.write_text("another\n")
+        with pytest.raises(PublishError, match="could not sign") as caught:
+            keys.find(tmp_path, settings).detach(b"data")
+        assert "another" not in caught.value.details
+    finally:
+        subprocess.run(["gpgconf", "--homedir", home, "--kill", "gpg-agent"], check=True)
+        keys_left = sorted(p.name for p in home.iterdir())
+        assert "private-keys-v1.d" in keys_left
+        subprocess.run(["rm", "-rf", home], check=True)
+
+
+@pytest.mark.needs("dput")
+@pytest.mark.needs("debsign")
+def test_a_source_upload_to_a_farm(
+    folders: dict[str, Path], tmp_path: Path, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    incoming = tmp_path / "incoming"
+    incoming.mkdir()
+    (tmp_path / ".dput.cf").write_text(
+        f"[farm]\nmethod = local\nincoming = {incoming}\nallow_unsigned_uploads = 0\n"
+        "run_dinstall = 0\n"
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GNUPGHOME", str(key.home))
+    folder = folders["6.1.0-3+bpf1"]
+    before = sorted((p, p.stat().st_mtime_ns) for p in folder.rglob("*"))
+    sent = handover.dput(folder, "farm", key=key.fingerprint, distribution="bookworm")
+    assert sent == "6.1.0-3+bpf1"
+    names = {p.name for p in incoming.iterdir()}
+    assert names == {
+        "iproute2_6.1.0-3+bpf1.dsc",
+        "iproute2_6.1.0-3+bpf1.debian.tar.xz",
+        "iproute2_6.1.0.orig.tar.gz",
+        "iproute2_6.1.0-3+bpf1_source.buildinfo",
+        "iproute2_6.1.0-3+bpf1_source.changes",
+    }
+    changes = incoming / "iproute2_6.1.0-3+bpf1_source.changes"
+    ring = tmp_path / "ring.asc"
+    ring.write_bytes(key.public())
+    signed = openpgp.check(changes.read_bytes(), ring)
+    assert signed.signers == (key.fingerprint,)
+    fields = deb822.Changes(signed.content)
+    assert (fields["Distribution"], fields["Architecture"]) == ("bookworm", "source")
+    assert {each["name"] for each in fields["Checksums-Sha256"]} == names - {changes.name}
+    assert before == sorted((p, p.stat().st_mtime_ns) for p in folder.rglob("*"))
+    with pytest.raises(PublishError, match="dput"):
+        handover.dput(folder, "nowhere", key=key.fingerprint)
+    subprocess.run(["gpgconf", "--homedir", str(key.home), "--kill", "gpg-agent"], check=True)

@@ -1,0 +1,236 @@
+"""What a night decides: pure, from state, inputs and clock."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import date
+from pathlib import Path
+
+import pytest
+from debian.debian_support import Version
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import plan, targets
+from pipeline.config import Config
+from pipeline.distroinfo import Known, Support
+from pipeline.errors import UsageError
+from pipeline.model import Release
+from pipeline.plan import BACKOFF, Kind, Step
+from pipeline.state import RunRow, TargetState
+
+INPUTS = {"builds": "1", "fix a": "x", "fix b": "y"}
+TARGET = TargetState(
+    name="bookworm",
+    distro="debian",
+    codename="bookworm",
+    version="6.1.0-3",
+    dsc="d",
+    pocket="release",
+    versions=("6.1.0-3",),
+    since=0,
+)
+RUN = RunRow(
+    id=1,
+    target="bookworm",
+    version="6.1.0-3",
+    dsc="d",
+    number=1,
+    reason="new version",
+    inputs=INPUTS,
+    folder=Path("/nowhere"),
+    started=0,
+    ended=1,
+    outcome="fixed",
+    ours="6.1.0-3+bpf1",
+)
+
+
+def decide(
+    *runs: RunRow,
+    target: TargetState = TARGET,
+    inputs: dict[str, str] = INPUTS,
+    now: int = 10,
+    rebuild_on: tuple[str, ...] = (),
+) -> Step:
+    highest = max((r.number for r in runs if r.outcome == "fixed"), default=0)
+    return plan.decide(target, runs, inputs, highest=highest, now=now, rebuild_on=rebuild_on)
+
+
+def a_run(**changes: object) -> RunRow:
+    return dataclasses.replace(RUN, **changes)  # type: ignore[arg-type]
+
+
+def test_a_version_not_seen_before_is_run_once() -> None:
+    assert decide() == Step(target="bookworm", kind=Kind.RUN, reason="new version", number=1)
+    assert decide(RUN).kind is Kind.NOTHING
+    assert decide(a_run(outcome="not-needed", ours=None)).kind is Kind.NOTHING
+    other = decide(RUN, target=dataclasses.replace(TARGET, version="6.1.0-4"))
+    assert (other.kind, other.reason) == (Kind.RUN, "new version")
+
+
+def test_the_same_version_with_other_contents_is_another() -> None:
+    step = decide(RUN, target=dataclasses.replace(TARGET, dsc="e"))
+    assert (step.reason, step.number) == ("the same version with other contents", 2)
+
+
+def test_no_version_or_no_longer_watched_is_nothing() -> None:
+    assert decide(target=dataclasses.replace(TARGET, version=None)).kind is Kind.NOTHING
+    assert decide(target=dataclasses.replace(TARGET, ended=5)).kind is Kind.NOTHING
+
+
+def test_what_is_asked_for_is_done_with_the_next_number() -> None:
+    step = decide(RUN, target=dataclasses.replace(TARGET, asked=True))
+    assert (step.kind, step.reason, step.number) == (Kind.RUN, "asked for", 2)
+
+
+def test_a_change_of_ours_rebuilds_with_the_next_number() -> None:
+    step = decide(RUN, inputs={**INPUTS, "builds": "2"})
+    assert (step.kind, step.number) == (Kind.RUN, 2)
+    for inputs in (
+        {**INPUTS, "fix b": "z"},
+        {**INPUTS, "fix c": "n"},
+        {"builds": "1", "fix a": "x"},
+    ):
+        step = decide(RUN, inputs=inputs)
+        assert (step.kind, step.number) == (Kind.PROBE, 2)
+        assert decide(a_run(outcome="failed"), inputs=inputs).kind is Kind.RUN
+    same = a_run(id=2, outcome="same", inputs={**INPUTS, "fix b": "z"}, ours=None)
+    assert decide(RUN, same, inputs={**INPUTS, "fix b": "z"}).kind is Kind.NOTHING
+
+
+def test_the_toolchain_counts_only_where_asked() -> None:
+    built = a_run(inputs={**INPUTS, "toolchain": "old"})
+    new = {**INPUTS, "toolchain": "new"}
+    assert decide(built, inputs=new).kind is Kind.NOTHING
+    assert decide(built, inputs=new, rebuild_on=("toolchain",)).kind is Kind.RUN
+    same = {**INPUTS, "toolchain": "old"}
+    assert decide(built, inputs=same, rebuild_on=("toolchain",)).kind is Kind.NOTHING
+    assert decide(built, rebuild_on=("toolchain",)).kind is Kind.NOTHING
+
+
+def test_what_was_withdrawn_is_not_made_again() -> None:
+    assert decide(a_run(withdrawn=5)).kind is Kind.NOTHING
+
+
+def test_a_failure_waits_and_is_left_in_the_end() -> None:
+    runs: list[RunRow] = []
+    now = 1000
+    for wait in BACKOFF:
+        at = plan.retry_at(TARGET, runs, now)
+        assert at == now + wait
+        runs.append(a_run(id=len(runs) + 1, outcome="failed", retry_at=at))
+        assert decide(*runs, now=at - 1).kind is Kind.NOTHING
+        assert decide(*runs, now=at) == Step(
+            target="bookworm", kind=Kind.RUN, reason="retry", number=1
+        )
+        now = at
+    assert plan.retry_at(TARGET, runs, now) is None
+    left = a_run(id=9, outcome="unknown", retry_at=None)
+    assert decide(*runs, left, now=10**10).kind is Kind.NOTHING
+    # Another version begins anew.
+    other = dataclasses.replace(TARGET, version="6.1.0-4")
+    assert plan.retry_at(other, runs, now) == now + BACKOFF[0]
+
+
+def test_a_killed_run_is_made_again_at_once() -> None:
+    killed = a_run(outcome="interrupted", ours=None)
+    step = decide(killed)
+    assert (step.kind, step.reason, step.number) == (Kind.RUN, "killed while it ran", 1)
+
+
+def test_what_is_offered() -> None:
+    one, two = RUN, a_run(id=2, number=2, ours="6.1.0-3+bpf2")
+    new = a_run(id=3, version="6.1.0-4", ours="6.1.0-4+bpf1")
+    target = dataclasses.replace(TARGET, version="6.1.0-4")
+    assert plan.offered(target, [one, two, new], 3) == (new, two, one)
+    assert plan.offered(target, [one, two, new], 2) == (new, two)
+    assert plan.offered(target, [one, two, a_run(id=3, version="6.1.0-4", withdrawn=1)], 3) == (
+        two,
+        one,
+    )
+    # The distro has withdrawn 6.1.0-4 itself.
+    assert plan.offered(TARGET, [one, two, new], 3) == (two, one)
+    assert plan.offered(dataclasses.replace(TARGET, version=None), [one, two, new], 3) == ()
+    failed = a_run(id=4, outcome="failed", ours=None)
+    assert plan.offered(TARGET, [one, failed], 3) == (one,)
+
+
+VERSIONS = [f"6.1.0-{n}{s}" for n in (1, 2, 10) for s in ("", "+deb12u1", "+deb12u2")]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(VERSIONS), st.sampled_from(["fixed", "failed"]), st.booleans())
+    ),
+    st.sampled_from(VERSIONS),
+    st.integers(1, 5),
+)
+def test_nothing_above_the_distro_is_ever_offered(
+    made: list[tuple[str, str, bool]], best: str, keep: int
+) -> None:
+    runs = [
+        a_run(
+            id=n,
+            version=version,
+            number=n,
+            ours=f"{version}+bpf{n}",
+            outcome=outcome,
+            withdrawn=1 if withdrawn else None,
+        )
+        for n, (version, outcome, withdrawn) in enumerate(made, 1)
+    ]
+    found = plan.offered(dataclasses.replace(TARGET, version=best), runs, keep)
+    assert len(found) <= keep
+    assert all(r.outcome == "fixed" and r.withdrawn is None for r in found)
+    assert all(Version(r.version) <= Version(best) for r in found)
+    ours = [Version(str(r.ours)) for r in found]
+    assert ours == sorted(ours, reverse=True)
+
+
+def known(name: str, distro: str, end: date, *, long_term: bool = False) -> Known:
+    return Known(
+        release=Release(distro=distro, codename=name, version="1"),
+        released=date(2020, 1, 1),
+        ends=((Support.SUPPORTED, end),),
+        long_term=long_term,
+    )
+
+
+KNOWN = (
+    known("old", "debian", date(2024, 1, 1)),
+    known("new", "debian", date(2028, 1, 1)),
+    known("short", "ubuntu", date(2028, 1, 1)),
+    known("long", "ubuntu", date(2028, 1, 1), long_term=True),
+)
+
+
+@pytest.mark.parametrize(
+    ("names", "on", "found"),
+    [
+        (["debian:supported"], date(2023, 1, 1), ["old", "new"]),
+        (["debian:supported"], date(2024, 1, 1), ["old", "new"]),
+        (["debian:supported"], date(2024, 1, 2), ["new"]),
+        (["ubuntu:lts"], date(2024, 1, 2), ["long"]),
+        (["ubuntu:supported", "ubuntu:lts"], date(2024, 1, 2), ["short", "long"]),
+        (["bookworm", "debian:supported", "12"], date(2024, 1, 2), ["bookworm", "new"]),
+    ],
+)
+def test_groups_of_releases(names: list[str], on: date, found: list[str]) -> None:
+    made = targets.targets(names, ("release", "security"), Config(), on, KNOWN)
+    assert [t.name for t in made] == found
+
+
+def test_backports_are_a_target_of_their_own() -> None:
+    made = targets.targets(["bookworm"], (*targets.USUAL, "backports"), Config(), date.today())
+    assert [t.name for t in made] == ["bookworm", "bookworm-backports"]
+    assert made[0].asked() == () and made[1].asked() == (targets.Pocket.BACKPORTS,)
+    assert made[0].follows("bookworm-security") and not made[0].follows("bookworm-backports")
+    assert made[1].follows("bookworm-backports") and not made[1].follows("bookworm")
+
+
+def test_no_release_is_an_error() -> None:
+    with pytest.raises(UsageError, match="no release is watched"):
+        targets.targets(["debian:supported"], ("release",), Config(), date(2040, 1, 1), KNOWN)
+    with pytest.raises(UsageError, match="no release is called"):
+        targets.targets(["debian:stabel"], ("release",), Config(), date(2040, 1, 1), KNOWN)
