@@ -5,7 +5,7 @@
 # The image holds only the .debs, the patch and the report; docs/docker.md says what takes
 # them from it, and what each argument does. Works with BuildKit and the classic builder.
 #
-# Which layer depends on what: TOOLS on packages.txt alone; BUILD-DEPENDS on the base image and
+# Which layer depends on what: TOOLS on the lists of packages alone; BUILD-DEPENDS on the base image and
 # the list of build dependencies alone. So neither a new version of the distro nor a new
 # commit of ours installs anything again.
 
@@ -18,16 +18,10 @@ ARG TOOLS_BASE=docker.io/library/debian:bookworm
 # -- the programs that the pipeline needs, from Debian's signed archive ----------------
 FROM ${TOOLS_BASE} AS tools
 ARG TOOLS_MIRROR=
-COPY templates/docker/mirror.sh tools/install-packages packages.txt /respin/
-RUN sh /respin/mirror.sh "$TOOLS_MIRROR" \
- && apt-get update -q \
- && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
-      python3 python3-click python3-debian python3-jinja2 python3-platformdirs \
-      python3-pyelftools python3-requests python3-rich python3-sh debian-keyring \
-      $(apt-cache search --names-only '^ubuntu-keyring$' | cut -d' ' -f1) \
- && sed -i -E '/ (nightly|setup)$/d' /respin/packages.txt \
- && sh /respin/install-packages /respin/packages.txt \
- && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
+COPY templates/docker/mirror.sh templates/docker/tools.sh templates/docker/packages.txt \
+     tools/install-packages /respin/tools/
+COPY packages.txt /respin/
+RUN sh /respin/tools/mirror.sh "$TOOLS_MIRROR" && sh /respin/tools/tools.sh /respin
 # "container" is how programs are told that they run in one (systemd's CONTAINER_INTERFACE).
 ENV container=docker PYTHONPATH=/respin PYTHONDONTWRITEBYTECODE=1 RESPIN_CACHE=/cache
 

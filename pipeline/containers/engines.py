@@ -13,7 +13,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from pipeline import command
 from pipeline.cache import Cache
 from pipeline.containers import images, inplace, namespaces, ociengine, roots
 from pipeline.containers.base import Container, Share
@@ -22,7 +21,7 @@ from pipeline.containers.namespaces import own_folder
 from pipeline.containers.oci import Oci
 from pipeline.containers.ociengine import OciEngine
 from pipeline.containers.unshare import Unshare
-from pipeline.errors import UsageError
+from pipeline.errors import BuildError, UsageError
 from pipeline.model import AptSource, Package, Release
 from pipeline.progress import Stage
 
@@ -122,12 +121,11 @@ def _automatic() -> Engine:
             refused.append(e.brief)
             continue
         return OciRoots(engine=engine, why="no namespaces can be entered here, and it answers")
-    try:
-        namespaces.check()
-    except Exception as e:
-        e.add_note("\n".join(refused))
-        raise
-    raise AssertionError("namespaces are possible now")
+    trouble = namespaces.trouble()
+    assert trouble is not None
+    raise BuildError(
+        trouble.brief, details="\n".join([trouble.details, *refused]), hint=trouble.hint
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +182,8 @@ class OciRoots:
             base = images.base(engine, wanted.release, self.image, wanted.log)
             own = base is None
         if base is None:
-            stage.note("no official image: a root made by mmdebstrap is imported")
+            why = "as was asked for" if self.image else "no official image can be pulled"
+            stage.note(f"{why}: a root made by mmdebstrap is imported")
             image = images.imported(engine, _tree(wanted), wanted.release)
         else:
             stage.note(f"from {base.name}")
@@ -209,8 +208,3 @@ def _tree(wanted: Wanted) -> Path:
         key=wanted.key,
         log=wanted.log,
     )
-
-
-def working() -> list[str]:
-    """Return the names of the kinds whose program is here, for ``respin doctor``."""
-    return [k.value for k in (Kind.DOCKER, Kind.PODMAN) if command.which(k.value)]

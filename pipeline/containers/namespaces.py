@@ -46,7 +46,7 @@ def in_container() -> bool:
 
 
 @functools.cache
-def _trouble() -> BuildError | None:
+def trouble() -> BuildError | None:
     """Try whether namespaces can be entered and mounts made in them; return what went wrong."""
     try:
         command.run(
@@ -67,14 +67,14 @@ def _trouble() -> BuildError | None:
 
 def possible() -> bool:
     """Whether namespaces can be entered here, and mounts made in them."""
-    return _trouble() is None
+    return trouble() is None
 
 
 def check() -> None:
     """Raise BuildError, with what to do, if namespaces cannot be entered here."""
-    trouble = _trouble()
-    if trouble is not None:
-        raise trouble
+    found = trouble()
+    if found is not None:
+        raise found
 
 
 def own() -> list[str]:

@@ -20,8 +20,9 @@ for dsc in "$run"/patched/*.dsc; do
 	mkdir "$folder/build-depends/debian"
 	{
 		echo "Source: iproute2"
-		# dpkg-source writes each on a line of its own.
-		grep -E '^Build-(Depends|Conflicts)(-Arch|-Indep)?:' "$dsc"
+		# dpkg-source writes each on a line of its own. apt sees to build-essential itself.
+		grep -E '^Build-(Depends|Conflicts)(-Arch|-Indep)?:' "$dsc" |
+			sed 's/^Build-Depends: /&fakeroot, /'
 		printf '\nPackage: iproute2\nArchitecture: any\n'
 	} >"$folder/build-depends/debian/control"
 done

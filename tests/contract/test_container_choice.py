@@ -1,0 +1,198 @@
+"""Which container is chosen, and what is said of one that cannot be used."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pipeline.containers import engines, namespaces, ociengine
+from pipeline.containers.aptinside import check_release
+from pipeline.containers.engines import Kind
+from pipeline.errors import UsageError
+from pipeline.model import Release
+
+BOOKWORM = Release(distro="debian", codename="bookworm", version="12")
+NEEDS_DOCKER = pytest.mark.needs("docker")
+
+
+def program(folder: Path, name: str, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a program of that name before all others."""
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def test_auto_takes_namespaces_where_they_can_be_had_and_says_so() -> None:
+    assert namespaces.possible()
+    chosen = engines.choose(Kind.AUTO)
+    assert chosen.name == "unshare" and "namespaces" in chosen.why
+
+
+@pytest.mark.parametrize(
+    ("in_container", "answers", "name"),
+    [(True, True, "host"), (False, True, "docker"), (False, False, None)],
+)
+def test_auto_without_namespaces(
+    in_container: bool,
+    answers: bool,
+    name: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if os.geteuid() != 0 and in_container:
+        pytest.skip("in place is for root")
+    script = "echo 24.0.7" if answers else "echo Cannot connect >&2; exit 1"
+    for each in ("docker", "podman"):
+        program(tmp_path, each, script, monkeypatch)
+    program(tmp_path, "unshare", "echo not permitted >&2; exit 1", monkeypatch)
+    monkeypatch.setattr(namespaces, "in_container", lambda: in_container)
+    namespaces.trouble.cache_clear()
+    try:
+        if name:
+            chosen = engines.choose(Kind.AUTO)
+            assert chosen.name == name and "namespaces" in chosen.why
+        else:
+            with pytest.raises(Exception, match="cannot enter namespaces") as caught:
+                engines.choose(Kind.AUTO)
+            assert "docker does not answer" in str(caught.value.details)
+    finally:
+        namespaces.trouble.cache_clear()
+
+
+def test_host_refuses_a_machine_that_is_no_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(namespaces, "in_container", lambda: False)
+    with pytest.raises(UsageError, match="no container") as caught:
+        engines.choose(Kind.HOST)
+    assert "--force-host" in caught.value.hint
+    assert engines.choose(Kind.HOST, force=True).name == "host"
+
+
+def test_an_image_is_for_engines_that_have_images() -> None:
+    with pytest.raises(UsageError, match="--image is for"):
+        engines.choose(Kind.UNSHARE, image="debian:bookworm")
+
+
+@NEEDS_DOCKER
+def test_no_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
+    with pytest.raises(UsageError, match="no daemon is running") as caught:
+        ociengine.find("docker")
+    assert "DOCKER_HOST" in caught.value.hint
+
+
+@NEEDS_DOCKER
+def test_no_permission_on_its_socket(tmp_path: Path) -> None:
+    """The words are the docker command's own, said to a user who may not connect."""
+    place = f"{tmp_path}/s"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(place)
+        server.listen()
+        Path(place).chmod(0)
+        drop = ["setpriv", "--reuid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+        for folder in (tmp_path, *tmp_path.parents[:2]):
+            folder.chmod(0o755)
+        said = subprocess.run(
+            [*drop, "docker", "version"],
+            env={**os.environ, "DOCKER_HOST": f"unix://{place}", "HOME": "/"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert said.returncode != 0
+    error = ociengine.explain("docker", said.stderr)
+    assert "may not use docker" in error.brief and "adduser" in error.hint
+
+
+VERSIONS = {
+    "1.13.1": False,
+    "18.09.7": False,
+    "19.03.8": True,
+    "20.10.24+dfsg1": True,
+    "27.1": True,
+}
+
+
+@pytest.mark.parametrize(("version", "fine"), VERSIONS.items())
+def test_an_engine_that_is_too_old(
+    version: str, fine: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path, "docker", f"echo {version}", monkeypatch)
+    if fine:
+        assert ociengine.find("docker").version == version
+        return
+    with pytest.raises(UsageError, match=r"19\.03 is the oldest") as caught:
+        ociengine.find("docker")
+    assert version in caught.value.brief
+
+
+def test_an_engine_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.command.which", lambda program: None)
+    with pytest.raises(UsageError, match="podman is not installed") as caught:
+        ociengine.find("podman")
+    assert "apt-get install podman" in caught.value.hint
+
+
+OS_RELEASE = 'PRETTY_NAME="{pretty}"\nID={id}\n{more}\n'
+
+
+@pytest.mark.parametrize(
+    ("release", "text", "fine"),
+    [
+        (
+            BOOKWORM,
+            (
+                "Debian GNU/Linux 12 (bookworm)",
+                "debian",
+                "VERSION_ID=12\nVERSION_CODENAME=bookworm",
+            ),
+            True,
+        ),
+        (
+            BOOKWORM,
+            ("Debian GNU/Linux 13 (trixie)", "debian", "VERSION_ID=13\nVERSION_CODENAME=trixie"),
+            False,
+        ),
+        (BOOKWORM, ("Linux 12", "devuan", "VERSION_ID=12\nVERSION_CODENAME=bookworm"), False),
+        (BOOKWORM, ("bookworm", "ubuntu", "VERSION_CODENAME=bookworm"), False),
+        (BOOKWORM, ("Alpine Linux v3.20", "alpine", "VERSION_ID=3.20.1"), False),
+        (
+            Release(distro="debian", codename="jessie", version="8"),
+            ("Debian GNU/Linux 8 (jessie)", "debian", "VERSION_ID=8"),
+            True,
+        ),
+        (
+            Release(distro="debian", codename="sid", version=""),
+            ("Debian GNU/Linux forky/sid", "debian", "VERSION_CODENAME=forky"),
+            True,
+        ),
+        (
+            Release(distro="debian", codename="forky", version="14"),
+            ("Debian GNU/Linux forky/sid", "debian", "VERSION_CODENAME=forky"),
+            True,
+        ),
+        (
+            Release(distro="debian", codename="sid", version=""),
+            ("Debian GNU/Linux 13 (trixie)", "debian", "VERSION_ID=13\nVERSION_CODENAME=trixie"),
+            False,
+        ),
+        (
+            Release(distro="ubuntu", codename="trusty", version="14.04"),
+            ("Ubuntu 14.04.6 LTS", "ubuntu", "VERSION_ID=14.04"),
+            True,
+        ),
+    ],
+)
+def test_an_image_of_another_release(
+    release: Release, text: tuple[str, str, str], fine: bool
+) -> None:
+    said = OS_RELEASE.format(pretty=text[0], id=text[1], more=text[2])
+    if fine:
+        check_release(said, release, "the image")
+    else:
+        with pytest.raises(UsageError, match=f"not {release.distro} {release.codename}"):
+            check_release(said, release, "the image")
