@@ -122,7 +122,9 @@ def make_build_user(container: Container) -> None:
         ("/etc/passwd", f"build:x:{number}:{number}:build:/nonexistent:/usr/sbin/nologin\n"),
         ("/etc/group", f"build:x:{number}:\n"),
     ):
-        container.call(["tee", "-a", file], user=User.ROOT, stdin=line.encode())
+        # An image that one of our containers was made into has the line already.
+        if line not in container.call(["cat", file]).text:
+            container.call(["tee", "-a", file], user=User.ROOT, stdin=line.encode())
     owner = [f"--owner={number}", f"--group={number}"]
     container.call(["install", "-d", *owner, "/build"], user=User.ROOT)
 

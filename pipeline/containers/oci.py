@@ -71,9 +71,11 @@ class Oci:
         self._id = done.text.strip()
         try:
             enter = data_path("templates", "container", "oci-enter.sh")
+            # runc gives the file system the mode of a folder that the image has there already.
+            put = f"umask 022; chmod 1777 {_OURS}; cat > {_OURS}/enter"
             self.engine.call(
                 *("exec", "--interactive", self._id),
-                *("/bin/sh", "-c", f"umask 022; cat > {_OURS}/enter"),
+                *("/bin/sh", "-c", put),
                 stdin=enter,
             )
             make_build_user(self)

@@ -10,9 +10,11 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,8 +46,8 @@ def docker() -> Iterator[OciEngine]:
     folder = Path(tempfile.mkdtemp(prefix="respin-dockerd-"))
     before = os.environ.get("DOCKER_HOST")
     try:
-        with daemon(folder) as socket:
-            os.environ["DOCKER_HOST"] = f"unix://{socket}"
+        with daemon(folder) as place:
+            os.environ["DOCKER_HOST"] = f"unix://{place}"
             yield ociengine.find("docker")
     finally:
         os.environ.pop("DOCKER_HOST", None)
@@ -66,10 +68,10 @@ def podman() -> Iterator[OciEngine]:
 @contextlib.contextmanager
 def daemon(folder: Path) -> Iterator[Path]:
     """Start a daemon with all that it keeps in ``folder``; yield its socket; stop it."""
-    socket, log = folder / "socket", folder / "log"
+    place, log = folder / "socket", folder / "log"
     argv = [command.which("dockerd") or "dockerd", "--iptables=false", "--bridge=none"]
     argv += [f"--data-root={folder}/data", f"--exec-root={folder}/exec"]
-    argv += [f"--pidfile={folder}/pid", f"--host=unix://{socket}"]
+    argv += [f"--pidfile={folder}/pid", f"--host=unix://{place}"]
     with log.open("wb") as out:
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
@@ -78,14 +80,14 @@ def daemon(folder: Path) -> Iterator[Path]:
         deadline = time.monotonic() + 60
         while True:
             answer = subprocess.run(
-                ["docker", f"--host=unix://{socket}", "version"], capture_output=True, check=False
+                ["docker", f"--host=unix://{place}", "version"], capture_output=True, check=False
             )
             if answer.returncode == 0:
                 break
             assert process.poll() is None, f"dockerd ended:\n{log.read_text()[-2000:]}"
             assert time.monotonic() < deadline, f"dockerd is silent:\n{log.read_text()[-2000:]}"
             time.sleep(0.2)
-        yield socket
+        yield place
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -97,3 +99,33 @@ def daemon(folder: Path) -> Iterator[Path]:
         for line in Path("/proc/self/mounts").read_text().splitlines():
             if line.split()[1].startswith(f"{folder}/"):
                 subprocess.run(["umount", "--lazy", line.split()[1]], check=True)
+
+
+@contextlib.contextmanager
+def registry(folder: Path) -> Iterator[str]:
+    """Start a registry on loopback that keeps its images in ``folder``; yield HOST:PORT."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        place = f"127.0.0.1:{found.getsockname()[1]}"
+    config = folder / "config.yml"
+    config.write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/images}}}}\n"
+        f"http: {{addr: '{place}'}}\n"
+    )
+    with (folder / "log").open("wb") as out:
+        process = subprocess.Popen(
+            ["docker-registry", "serve", config],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{place}/v2/"):
+                break
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        yield place
+    finally:
+        process.terminate()
+        process.wait(30)
