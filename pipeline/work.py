@@ -84,10 +84,9 @@ class Work(Inputs):
         Nothing may be needed any more, and its version has to keep the law among those that
         the archive really has.
         """
-        if not self.order.dsc:
-            listed = [each.version for each in self.archive.versions(PACKAGE)]
-            listed += self.archive.binary_versions(PACKAGE)
-            versions.check_against(patched.version, listed, base=patched.source.version)
+        listed = [each.version for each in self.archive.versions(PACKAGE)]
+        listed += self.archive.binary_versions(PACKAGE)
+        versions.check_against(patched.version, listed, base=patched.source.version)
         made = fetch.local(patched.dsc, self._scratch / "patched", patched.source.release)
         tree = fetch.unpack(made, self._scratch / "patched-tree", log=self.folder.log("patch"))
         findings = diagnose.diagnose(tree, self.order.fixes, libraries=self._libraries())
