@@ -34,6 +34,7 @@ class Inputs:
         self.progress = progress
         self._scratch = folder.path / ".work"
         self._begun = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        self._root: tuple[Package, ...] = ()
         self._guest: GuestPackages | None = None
         self._control: Package | None = None
 
@@ -130,7 +131,7 @@ class Inputs:
             # What was locked is what there was then.
             time=locked.time if locked else self._begun,
             pockets=self.order.pockets,
-            root=_known(done.built.root if done.built else ()),
+            root=_known(self._root or (done.built.root if done.built else ())),
             guest=self._guest if done.smoke else None,
             control=self._control if done.smoke else None,
         )

@@ -24,7 +24,7 @@ from pipeline.build import BuildRoot
 from pipeline.cases import select
 from pipeline.containers import engines
 from pipeline.containers.engines import Engine, Kind
-from pipeline.errors import PatchError, SmokeFailed, SmokeImpossible, TestbedLost
+from pipeline.errors import BuildError, PatchError, SmokeFailed, SmokeImpossible, TestbedLost
 from pipeline.fixes import Fix
 from pipeline.inputs import Inputs
 from pipeline.model import (
@@ -101,6 +101,12 @@ class Work(Inputs):
         """The container's root, with the build dependencies."""
         locked = self.order.locked
         exact = locked.root if locked else ()
+        if locked and locked.guest and not exact:
+            raise BuildError(
+                f"{locked.path} does not say what the build's root held",
+                details="An image, or a machine, holds packages that no index was asked about.",
+                hint="run without --locked",
+            )
         with self.progress.stage("build root") as stage:
             root = build.prepare(
                 self._having(exact) if exact else self.archive,
@@ -113,6 +119,7 @@ class Work(Inputs):
             )
         if locked and exact:
             lock.check_root(locked, root.packages)
+        self._root = root.packages
         return root
 
     def prepare_guest(self) -> GuestImage:

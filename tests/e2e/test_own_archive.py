@@ -205,6 +205,19 @@ def _moved(lock: dict[str, Any], url: str) -> dict[str, str]:
     return {"origin": lock["source"]["origin"]}
 
 
+def test_a_lock_without_a_root_is_not_repeated(
+    made: World, fixed: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    """As one is that was written by a build in an image, or on this very machine."""
+    locked = json.loads((fixed[0] / "respin.lock").read_text())
+    edited = tmp_path / "respin.lock"
+    edited.write_text(json.dumps({**locked, "root": []}))
+    said = made.respin("--locked", edited, out=tmp_path / "out")
+    assert said.status == 13
+    assert f"{edited} does not say what the build's root held" in " ".join(said.err.split())
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_the_release_had(made: World, tmp_path: Path) -> None:
     """Superseded: from snapshot, by the index of then; what it is held against is built here."""
     args = ("--release", "bookworm", "--version", SUPERSEDED, *ONE)
