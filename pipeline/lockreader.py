@@ -82,8 +82,14 @@ class _Reader:
         """Read the whole."""
         if not isinstance(value, dict) or value.get("tool") != "iproute2-respin":
             raise self._wrong("tool", "not iproute2-respin")
-        if value.get("schema") != SCHEMA or isinstance(value.get("schema"), bool):
-            raise self._wrong("schema", f"not {SCHEMA}")
+        schema = value.get("schema")
+        if not isinstance(schema, int) or isinstance(schema, bool):
+            raise self._wrong("schema", "not a number")
+        if schema != SCHEMA:
+            raise UsageError(
+                f"{self._path} is a lock of schema {schema}; this respin reads schema {SCHEMA}",
+                hint="repeat the run with the version of respin that wrote it",
+            )
         top = self._table(value, "top", TOP)
         release = self._table(top["release"], "release", ("distro", "codename"))
         keys = ("name", "version", "kind", "origin", "files")
