@@ -218,11 +218,18 @@ def test_symbols_stand_in_another_order_than_maps(image: GuestImage, tmp_path: P
     assert symbols != sorted(symbols)
 
 
-def test_dpkg_refuses_the_package(image: GuestImage, distro: Path, tmp_path: Path) -> None:
-    deb = package(tmp_path, depends="libnonsense7 (>= 3)")
+@pytest.mark.parametrize(
+    ("depends", "postinst", "words"),
+    [("libnonsense7 (>= 3)", "", "libnonsense7"), ("", "echo I fail; exit 3", "I fail")],
+    ids=["depends", "postinst"],
+)
+def test_dpkg_refuses_the_package(
+    image: GuestImage, distro: Path, tmp_path: Path, depends: str, postinst: str, words: str
+) -> None:
+    deb = package(tmp_path, postinst, depends=depends)
     with pytest.raises(SmokeFailed, match=r"did not install the package \(before\)") as e:
         run(image, tmp_path, [distro, deb])
-    assert "libnonsense7" in e.value.details
+    assert words in e.value.details
 
 
 @pytest.mark.parametrize(

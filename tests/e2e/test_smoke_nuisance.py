@@ -1,0 +1,139 @@
+"""A tc that crashes, hangs, prints without end, eats memory or takes the guest with it.
+
+Each costs its own row and no other.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support import breakages, cli, packages, real
+
+from pipeline import clismoke, command, matrix, smoke
+from pipeline.cases import select
+from pipeline.errors import SmokeFailed, SmokeImpossible, TestbedLost
+from pipeline.model import CaseResult, Seen, SmokeReport
+from pipeline.vm import qemu
+
+SCRIPT = Path(__file__).parents[1] / "support" / "nuisance-tc.sh"
+TIRED = 6
+"""Seconds that a command may take here."""
+
+SMALL = 352
+"""MiB of the guest's memory: soon used up."""
+
+
+@pytest.fixture(scope="module")
+def distro(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return Debian's own .deb."""
+    return real.archive().fetch_binary("iproute2", None, tmp_path_factory.mktemp("deb")).path
+
+
+@pytest.fixture(scope="module")
+def report(distro: Path, tmp_path_factory: pytest.TempPathFactory) -> SmokeReport:
+    """Measure the nuisance."""
+    folder = tmp_path_factory.mktemp("nuisance")
+    tree = folder / "tree"
+    command.run(["dpkg-deb", "--raw-extract", distro, tree])
+    (tree / "sbin/tc").rename(tree / "sbin/tc.sound")
+    (tree / "sbin/tc").write_bytes(SCRIPT.read_bytes())
+    (tree / "sbin/tc").chmod(0o755)
+    deb = breakages.repack(tree, f"{real.VERSION}+nuisance1", folder / "nuisance.deb")
+    names = ["btf-maps", "array", "no-map", "mark", "drop", "redirect", "global-data"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matrix, "LOAD_SECONDS", TIRED)
+        patch.setattr(qemu, "MEMORY", SMALL)
+        return smoke.smoke(
+            smoke.prepare(real.archive(), real.cache(), log_dir=folder),
+            before=[deb],
+            after=(),
+            turned={},
+            lacks=None,
+            cases=select(names, ["tc"]),
+            cache=real.cache(),
+            log_dir=folder,
+        )
+
+
+def row(report: SmokeReport, name: str) -> CaseResult:
+    return next(row for row in report.cases if row.case == name)
+
+
+def test_a_guest_that_crashes_costs_one_row(report: SmokeReport) -> None:
+    lost = row(report, "array").before
+    assert (lost.seen, lost.ok) == (Seen.LOST, False)
+    assert "sysrq triggered crash" in lost.output
+    assert report.crashes == 1
+    # Those before it and those after it were played.
+    assert row(report, "btf-maps").before.ok
+    assert row(report, "global-data").before.seen is Seen.LOADS
+
+
+def test_a_tc_that_crashes(report: SmokeReport) -> None:
+    cell = row(report, "no-map").before
+    assert (cell.seen, cell.status, cell.ok) == (Seen.CRASHED, -11, False)
+    assert "killed by signal 11" in cell.why
+
+
+def test_a_tc_that_prints_a_hundred_megabytes(report: SmokeReport) -> None:
+    cell = row(report, "mark").before
+    assert 0 < len(cell.output) <= 16 * 1024
+    assert cell.seen in (Seen.REFUSED, Seen.CRASHED)  # it came to its end, or to that of its time
+    assert not cell.ok
+
+
+def test_a_tc_that_ignores_sigterm(report: SmokeReport) -> None:
+    cell = row(report, "drop").before
+    assert (cell.seen, cell.status, cell.ok) == (Seen.CRASHED, -9, False)
+    assert f"did not end within {TIRED} s" in cell.why
+    assert TIRED <= cell.seconds < 3 * TIRED
+
+
+def test_a_tc_that_takes_all_memory(report: SmokeReport) -> None:
+    cell = row(report, "redirect").before
+    assert (cell.seen, cell.ok) == (Seen.CRASHED, False)
+    assert cell.status == -9
+    assert "Out of memory" in cell.kernel_log or "oom" in cell.kernel_log.lower()
+
+
+def test_the_exit_code_says_what_kind_of_red(report: SmokeReport, tmp_path: Path) -> None:
+    with pytest.raises(SmokeFailed) as failed:
+        clismoke._judge([report], tmp_path)
+    assert failed.value.exit_code == 14
+    only = _with(report, row(report, "array"), row(report, "btf-maps"))
+    with pytest.raises(TestbedLost) as lost:
+        clismoke._judge([only], tmp_path)
+    assert lost.value.exit_code == 16
+    clismoke._judge([_with(report, row(report, "btf-maps"))], tmp_path)
+
+
+def _with(report: SmokeReport, *rows: CaseResult) -> SmokeReport:
+    fields = {name: getattr(report, name) for name in report.__dataclass_fields__}
+    return SmokeReport(**(fields | {"cases": rows}))
+
+
+def test_a_package_for_another_architecture(tmp_path: Path) -> None:
+    other = packages.make_deb(
+        tmp_path, "iproute2", "6.1.0-3", architecture="s390x", files={"sbin/tc": "tc\n"}
+    )
+    said = cli.respin("smoke", "--deb", other, cache=real.cache().root)
+    assert said.status == SmokeImpossible.exit_code
+    assert "is for s390x, and this machine is" in said.err
+
+
+def test_a_package_that_is_not_iproute2(tmp_path: Path) -> None:
+    arch = command.run(["dpkg", "--print-architecture"]).text.strip()
+    other = packages.make_deb(tmp_path, "nettools", architecture=arch)
+    said = cli.respin("smoke", "--deb", other, cache=real.cache().root)
+    assert said.status == SmokeFailed.exit_code
+    assert "is not iproute2: there is no tc in it" in said.err
+
+
+def test_a_full_disk(distro: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    script = Path(__file__).parents[1] / "support" / "smoke-on.py"
+    done = real.on_small_disk(small, "4m", script, distro, small)
+    assert done.status == SmokeImpossible.exit_code, done.stderr
+    assert b"the guest cannot be given its files: No space left on device" in done.stderr

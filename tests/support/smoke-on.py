@@ -1,0 +1,29 @@
+"""Smoke-test a package with a cache on this disk; the guest's image is in the tests' own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pipeline import smoke
+from pipeline.cache import Cache
+from pipeline.cases import select
+from pipeline.errors import RespinError
+from support import real
+
+deb, folder = Path(sys.argv[1]), Path(sys.argv[2])
+image = smoke.prepare(real.archive(), real.cache(), log_dir=folder / "logs")
+try:
+    smoke.smoke(
+        image,
+        before=[deb],
+        after=(),
+        turned={},
+        lacks=None,
+        cases=select(["no-map"]),
+        cache=Cache(folder),
+        log_dir=folder / "logs",
+    )
+except RespinError as e:
+    print(e.brief, e.hint, file=sys.stderr)
+    sys.exit(e.exit_code)

@@ -1,0 +1,111 @@
+"""A guest that crashes is booted again: what is played then, and when that ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from pipeline import boot
+from pipeline.boot import Guest, Played, play
+from pipeline.errors import TestbedLost
+from pipeline.vm.results import Transcript
+
+ROWS = ("a", "b", "c")
+FIRST, SECOND = [Path("distro.deb")], [Path("ours.deb")]
+
+
+class FakeGuest:
+    """Plays three rows in each phase, and crashes in those that are named."""
+
+    def __init__(self, crashes: Sequence[str]) -> None:
+        self.crashes = list(crashes)
+        self.boots: list[tuple[tuple[str, ...], list[Path], bool]] = []
+
+    def boot(
+        self,
+        _guest: Guest,
+        phases: Sequence[str],
+        first: Sequence[Path],
+        coming: Future[Sequence[Path]] | None,
+        leave: frozenset[str],
+        _number: int,
+    ) -> boot._Boot:
+        self.boots.append((tuple(phases), list(first), coming is not None))
+        ended: dict[str, str] = {}
+        begun, done = "", True
+        for step in self._steps(phases):
+            if step in self.crashes and step not in leave:
+                begun, done = (begun if "install" in step else step), False
+                break
+            if "install" not in step and step not in leave:
+                begun, ended[step] = step, ""
+        said = Transcript(
+            kernel="6.1",
+            ran=MappingProxyType({}),
+            counted={},
+            tried={},
+            logs=ended,
+            begun=begun,
+            done=done,
+        )
+        return boot._Boot(said=said, error=TestbedLost("lost", details="panic"), waited=0.0)
+
+    @staticmethod
+    def _steps(phases: Sequence[str]) -> Iterator[str]:
+        for phase in phases:
+            yield f"{phase}:install"
+            yield from (f"{phase}:{row}" for row in ROWS)
+
+
+def played(monkeypatch: pytest.MonkeyPatch, *crashes: str) -> tuple[Played, FakeGuest]:
+    fake = FakeGuest(crashes)
+    monkeypatch.setattr(boot, "_boot", fake.boot)
+    coming: Future[Sequence[Path]] = Future()
+    coming.set_result(SECOND)
+    guest = Guest.__new__(Guest)  # nothing of it is looked at here
+    return play(guest, ("before", "after"), FIRST, coming), fake
+
+
+EVERY = {f"{phase}:{row}" for phase in ("before", "after") for row in ROWS}
+WHOLE = (("before", "after"), FIRST, True)
+
+
+def test_one_boot_where_nothing_crashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, fake = played(monkeypatch)
+    assert (set(seen.said.logs), seen.lost, seen.crashes) == (EVERY, {}, 0)
+    assert fake.boots == [WHOLE]
+
+
+def test_a_crash_before_costs_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, fake = played(monkeypatch, "before:b")
+    assert set(seen.said.logs) == EVERY - {"before:b"}
+    assert (seen.lost, seen.crashes) == ({"before:b": "panic"}, 1)
+    assert fake.boots == [WHOLE, WHOLE]
+
+
+def test_a_crash_after_does_not_try_the_first_package_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen, fake = played(monkeypatch, "before:a", "after:b", "after:c")
+    assert set(seen.lost) == {"before:a", "after:b", "after:c"}
+    assert set(seen.said.logs) == EVERY - set(seen.lost)
+    alone = (("after",), SECOND, False)
+    assert fake.boots == [WHOLE, WHOLE, alone, alone]
+
+
+@pytest.mark.parametrize("where", ["before:install", "after:install"])
+def test_a_crash_at_another_time_ends_it(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    with pytest.raises(TestbedLost):
+        played(monkeypatch, where)
+
+
+def test_too_many_crashes_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boot, "CRASHES_MAX", 2)
+    seen, _ = played(monkeypatch, "before:a", "after:c")
+    assert seen.crashes == 2
+    with pytest.raises(TestbedLost):
+        played(monkeypatch, "before:a", "after:b", "after:c")
