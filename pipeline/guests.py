@@ -140,7 +140,7 @@ def _given(path: Path, architecture: str) -> tuple[tuple[Package, ...], Fetch]:
 
 def _names(archive: AptArchive, settings: Mapping[str, Any]) -> list[str]:
     """Return what the guest's root is asked to hold: the release's own iproute2 among it."""
-    if archive.release.codename in settings["split-usr"]:
+    if archive.release.codename in settings["few"]:
         return [*settings["packages"], "iproute2"]
     return [*archive.essential(()), "iproute2"]
 
