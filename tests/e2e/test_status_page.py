@@ -1,0 +1,188 @@
+"""The status page in a browser: on a phone and on a desk, without scripts, without colour."""
+
+from __future__ import annotations
+
+import html.parser
+import os
+import re
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from support import packages, standin
+
+from pipeline import status
+from pipeline.model import Release
+from pipeline.state import RunRow
+from pipeline.status import Row
+
+NOW = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
+SECONDS = int(NOW.timestamp())
+ROW = Row(
+    target="bookworm",
+    distro="debian",
+    release="bookworm",
+    pocket="security",
+    version="6.1.0-3",
+    ours="6.1.0-3+bpf2",
+    offered=("6.1.0-3+bpf2", "6.1.0-3+bpf1"),
+    outcome="fixed",
+    since=SECONDS - 90000,
+    next_retry=None,
+    why="",
+    code=0,
+    needs_person=False,
+    run=1,
+    ours_run=1,
+)
+OUTCOMES = ("failed", "problem", "withdrawn", "pending", "absent", "ended", "not-needed")
+HARNESS = """<!DOCTYPE html><iframe id="f" src="index.html" style="width:{width}px;height:3000px">
+</iframe><script>onload = () => {{
+  const d = document.getElementById("f").contentDocument;
+  const wide = [...d.querySelectorAll("body *")].filter(e => !e.closest(".scroll")
+    && e.getBoundingClientRect().right > {width} + 1).map(e => e.tagName);
+  document.title = "width " + d.documentElement.scrollWidth + " wide " + wide.join(" ")
+    + " font " + getComputedStyle(d.querySelector("dd")).fontSize
+    + " scripts " + d.scripts.length + " outside "
+    + d.querySelectorAll("link, [src], iframe, object, embed").length;
+}}</script>"""
+
+
+def browser(*argv: str | Path, cwd: Path) -> str:
+    # As root, Chromium has no sandbox of its own; the page is ours.
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    options += [f"--user-data-dir={cwd / 'profile'}", "--allow-file-access-from-files"]
+    done = subprocess.run(
+        ["chromium", *options, *argv],
+        cwd=cwd,
+        env={**os.environ, "HOME": str(cwd)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return done.stdout
+
+
+class Parser(html.parser.HTMLParser):
+    """Collects links and ids, and holds that what is opened is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self._open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.links += [values["href"] or ""] if "href" in values else []
+        self.ids += [values["id"] or ""] if "id" in values else []
+        if tag not in ("meta", "br"):
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a page with all that can be on it; return its folder."""
+    top = tmp_path_factory.mktemp("page")
+    release = Release(distro="debian", codename="bookworm", version="12")
+    dsc = packages.make_source(top / "made")
+    folder = standin.make(top / "runs/000001", dsc, release, number=2)
+    good = RunRow(
+        id=1,
+        target="bookworm",
+        version="6.1.0-3",
+        dsc="d",
+        number=2,
+        reason="new version",
+        folder=folder,
+        started=SECONDS - 90100,
+        ended=SECONDS - 90000,
+        outcome="fixed",
+        ours="6.1.0-3+bpf2",
+    )
+    logs = top / "runs/000002.logs"
+    logs.mkdir()
+    (logs / "build.log").write_text("it broke\n")
+    bad = replace(
+        good,
+        id=2,
+        target="trixie",
+        outcome="failed",
+        ours=None,
+        folder=top / "runs/000002",
+        brief="iproute2 <6.15> does not build & ends",
+        details="x" * 300 + "\n<script>alert(1)</script>",
+    )
+    rows = [ROW]
+    rows += [
+        replace(
+            ROW,
+            target=f"release-{outcome}",
+            outcome=outcome,
+            version=None if outcome == "absent" else "1:6.15.0~rc1+dfsg-1ubuntu0.24.04.1",
+            ours=None,
+            offered=(),
+            why="<b>it</b> broke" if outcome in ("failed", "problem") else "",
+            needs_person=outcome == "failed",
+            next_retry=SECONDS + 3600 if outcome == "failed" else None,
+            run=2 if outcome == "failed" else None,
+            ours_run=None,
+        )
+        for outcome in OUTCOMES
+    ]
+    status.write(top / "public", rows, [good, bad], NOW)
+    return top / "public"
+
+
+def test_words_and_links(page: Path) -> None:
+    text = (page / "index.html").read_text("utf-8")
+    parser = Parser()
+    parser.feed(text)
+    assert len(parser.ids) == len(set(parser.ids))
+    local = [link for link in parser.links if not link.startswith("#")]
+    assert any(link.endswith("respin-stt-object.patch") for link in local)
+    assert "runs/000002/build.log" in local and "runs/000001/report.json" in local
+    for link in local:
+        assert (page / link).exists() or link == "bookworm/", link
+    assert {link[1:] for link in parser.links if link.startswith("#")} <= set(parser.ids)
+    people = text.partition('id="people"')[2].partition("</ul>")[0]
+    assert "release-failed" in people and "release-problem" not in people
+    assert text.index("Needs a person") < text.index("Releases") < text.index("History")
+    # What a source or a tool said is text, never markup.
+    assert "<script" not in text and "<b>it" not in text and "&lt;script&gt;" in text
+    assert "http:" not in text and "https:" not in text
+    # Without colour: every state has a word and a mark of its own.
+    states = re.findall(r'<span class="mark" aria-hidden="true">(.)</span>([^<]+)</span>', text)
+    words = {word for _, word in states}
+    assert {"fixed", "failed", "withdrawn", "not needed", "no longer watched"} <= words
+    assert not re.search(r"(?<!-)color:|background:(?! var)", text.replace("color-scheme:", ""))
+
+
+def test_nothing_watched_yet(tmp_path: Path) -> None:
+    status.write(tmp_path, [], [], NOW)
+    text = (tmp_path / "index.html").read_text("utf-8")
+    Parser().feed(text)
+    assert "Nothing." in text and "None is watched yet." in text
+
+
+@pytest.mark.needs("chromium")
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_in_a_browser(page: Path, width: int) -> None:
+    """Nothing is wider than the screen, nothing too small to read, nothing fetched or run."""
+    (page / f"harness{width}.html").write_text(HARNESS.format(width=width))
+    url = f"file://{page}/harness{width}.html"
+    seen = browser("--dump-dom", "--virtual-time-budget=5000", url, cwd=page)
+    title = re.search(r"<title>(.*?)</title>", seen)
+    assert title, seen[:500]
+    match = re.fullmatch(
+        r"width (\d+) wide (.*) font (\d+)px scripts (\d+) outside (\d+)", title[1]
+    )
+    assert match, title[1]
+    assert int(match[1]) <= width and match[2] == "" and int(match[3]) >= 16, title[1]
+    assert (match[4], match[5]) == ("0", "0")
