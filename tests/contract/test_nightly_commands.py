@@ -1,0 +1,310 @@
+"""The commands around the night, as a user calls them, and what it tells the world."""
+
+from __future__ import annotations
+
+import fcntl
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import cli, nights, packages, standin
+from support.archive import Signer
+from support.nights import Distro, Nights
+
+from pipeline import prune, releases
+from pipeline.cache import Cache
+from pipeline.config import load
+from pipeline.errors import FetchError
+from pipeline.state import State
+
+
+@dataclass(kw_only=True)
+class Here:
+    """One release, its archive, and what has been prepared of it."""
+
+    folder: Path
+    distro: Distro
+    nights: Nights
+
+    def has(self, version: str, good: bool | None = True) -> None:
+        dsc = packages.make_source(self.folder / "made" / version, version=version)
+        self.distro.now_has(dsc)
+        if good is not None:
+            self.prepare(version, good=good)
+
+    def prepare(self, version: str, *, good: bool = True, number: int = 1) -> Path:
+        dsc = self.folder / f"made/{version}/iproute2_{version}.dsc"
+        release = releases.find("bookworm", config=self.nights.world.config)
+        name = f"bookworm_{version}" + (f"-{number}" if number > 1 else "")
+        return standin.make(self.folder / "prepared" / name, dsc, release, good=good, number=number)
+
+    def respin(self, *args: str | Path) -> cli.Said:
+        config = self.folder / "respin.toml"
+        return cli.respin(*args, cache=self.nights.world.cache.root, config=config)
+
+    def json(self, *args: str | Path) -> Any:
+        said = self.respin(*args, "--json")
+        assert said.status == 0, said.err
+        return json.loads(said.out)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Here]:
+    with Signer("distro") as signer, Distro(tmp_path, signer, "bookworm") as distro:
+        run = standin.runner(tmp_path / "prepared")
+        cache = Cache(tmp_path / "cache")
+        played = nights.begin(tmp_path, [distro], cache, run, releases=["bookworm"])  # type: ignore[arg-type]
+        yield Here(folder=tmp_path, distro=distro, nights=played)
+
+
+def test_before_the_first_night(tmp_path: Path) -> None:
+    """Each step that is missing is named with the command that makes up for it."""
+    config = tmp_path / "respin.toml"
+    config.write_text('[nightly]\nreleases = ["bookworm"]\nstate = "state"\n')
+
+    def call(*args: str) -> cli.Said:
+        return cli.respin(*args, cache=tmp_path / "cache", config=config)
+
+    said = call("status")
+    assert said.status == 2 and "respin nightly first" in said.err
+    said = call("nightly")
+    assert said.status == 2 and "respin key init" in said.err
+    said = call("key", "init")
+    assert said.status == 0 and len(said.out.strip()) == 40
+    assert call("key", "init").status == 2
+    config.write_text('[nightly]\nstate = "state"\n')
+    said = call("nightly")
+    assert said.status == 2 and "debian:supported" in said.err
+    config.write_text('[nightly]\nreleses = ["bookworm"]\n')
+    said = call("nightly")
+    assert said.status == 2 and "did you mean 'releases'" in said.err
+
+
+def test_from_a_failure_to_a_withdrawal(here: Here) -> None:
+    here.has("6.1.0-1", good=None)
+    assert here.nights.night(0).code == 11
+    said = here.respin("status")
+    assert said.status == 0 and "unknown !" in said.out and "needs a person" in said.out
+    (row,) = here.json("status")["targets"]
+    assert (row["outcome"], row["ours"], row["code"]) == ("unknown", None, 11)
+    assert row["next_retry"] and row["since"]
+    # The night of the command line sees that nothing is due.
+    said = here.respin("nightly")
+    assert (said.status, said.err) == (0, "")
+    assert said.out == (
+        "respin nightly: 1 watched; wrong: bookworm (unknown); needs a person: bookworm\n"
+    )
+    assert here.respin("nightly", "--quiet").out == ""
+    # It is understood now, and asked for.
+    here.prepare("6.1.0-1")
+    assert here.json("retry")["asked"] == ["bookworm"]
+    done = here.nights.night(0)
+    assert [(r.reason, r.outcome) for r in done.runs] == [("asked for", "fixed")]
+    assert list(here.nights.offered("bookworm")) == ["6.1.0-1+bpf1"]
+    runs = here.json("history")["runs"]
+    assert [(r["reason"], r["outcome"]) for r in runs] == [
+        ("new version", "unknown"),
+        ("asked for", "fixed"),
+    ]
+    assert here.json("history", "trixie")["runs"] == []
+    assert "asked for" in here.respin("history").out
+    # What is offered is not forgotten; the failure is.
+    assert here.json("forget", "bookworm")["forgotten"] == 1
+    said = here.respin("forget", "bookworm")
+    assert said.status == 2 and "respin withdraw" in said.err
+    said = here.respin("withdraw", "bookworm", "6.1.0-1+bpf9", "--why", "bad")
+    assert said.status == 2 and "it offers 6.1.0-1+bpf1" in said.err
+    assert list(here.nights.offered("bookworm")) == ["6.1.0-1+bpf1"]
+    said = here.respin("withdraw", "bookworm", "6.1.0-1+bpf1", "--why", "bad")
+    assert said.status == 0 and "the package of the distro" in said.out
+    assert here.nights.offered("bookworm") == {}
+    # Forgotten, it counts as new, and its number is not used again.
+    assert here.json("forget", "bookworm")["forgotten"] == 1
+    (here.folder / "prepared/bookworm_6.1.0-1").rename(here.folder / "prepared/old")
+    made = here.prepare("6.1.0-1", number=2)
+    made.rename(here.folder / "prepared/bookworm_6.1.0-1")
+    (run,) = here.nights.night(0).runs
+    assert (run.number, run.ours) == (2, "6.1.0-1+bpf2")
+    for wrong in ("retry", "forget"):
+        said = here.respin(wrong, "bokworm")
+        assert said.status == 2 and "there is bookworm" in said.err
+
+
+def test_publishing_by_hand(here: Here) -> None:
+    here.has("6.1.0-1", good=False)
+    assert here.nights.night(0).code == 0
+    folder = here.prepare("6.1.0-1", number=2)
+    assert here.json("publish", folder)["published"] == "6.1.0-1+bpf2"
+    assert list(here.nights.offered("bookworm")) == ["6.1.0-1+bpf2"]
+    said = here.respin("publish", folder)
+    assert said.status == 17 and "--number 3" in said.err
+    # A night leaves it, and does not run it again.
+    assert here.nights.night(0).runs == ()
+    # Of a version that the archive's own would not sort above.
+    three = here.prepare("6.1.0-1", number=3)
+    here.distro.now_has(
+        here.folder / "made/6.1.0-1/iproute2_6.1.0-1.dsc",
+        packages.make_source(here.folder / "made/x", version="6.1.0-1+b0"),
+    )
+    said = here.respin("publish", three)
+    assert said.status == 0, said.err
+    (three / "debs").rename(three / "other")
+    said = here.respin("publish", three)
+    assert said.status == 17
+    for wrong in (["--to", "ftp:x"], ["--to", "dput:"], ["--key", "x"]):
+        assert here.respin("publish", *wrong, folder).status == 2
+
+
+def test_one_at_a_time(here: Here) -> None:
+    here.has("6.1.0-1", good=False)
+    assert here.nights.night(0).code == 0
+    lock = here.nights.world.folder / "lock"
+    lock.write_text('{"pid": 4711, "host": "here", "doing": "nightly", "since": "noon"}')
+    with lock.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for command in (["nightly"], ["retry"], ["withdraw", "bookworm", "1", "--why", "x"]):
+            said = here.respin(*command)
+            assert said.status == 18 and "process 4711 on here (nightly), since noon" in said.err
+        assert here.respin("status").status == 0
+    assert here.respin("nightly").status == 0
+
+
+class Hook:
+    """A webhook: what was posted, and what it answers."""
+
+    def __init__(self) -> None:
+        hook = self
+        self.got: list[tuple[str, str | None, dict[str, Any]]] = []
+        self.answer = 204
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                hook.got.append((self.path, self.headers["Authorization"], json.loads(body)))
+                self.send_response(hook.answer)
+                self.end_headers()
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
+        self.thread.start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+@dataclass(kw_only=True)
+class Notes:
+    """What a night says."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def __call__(self, target: str, text: str) -> None:
+        self.lines.append(f"{target}: {text}")
+
+
+def test_a_webhook_is_told_of_changes_and_its_secrets_stay_so(here: Here) -> None:
+    hook = Hook()
+    try:
+        secret = f"http://127.0.0.1:{hook.server.server_port}/SECRET-path"
+        (here.folder / "address").write_text(secret + "\n")
+        (here.folder / "token").write_text("SECRET-token\n")
+        path = here.folder / "respin.toml"
+        text = path.read_text().partition("[notify]")
+        rest = text[2].partition("\n[release")
+        path.write_text(
+            f'{text[0]}[notify]\nwebhook-file = "address"\ntoken-file = "token"\n[release{rest[2]}'
+        )
+        notes = Notes()
+        here.nights.world = replace(here.nights.world, config=load(path), note=notes)
+        here.has("6.1.0-1", good=None)
+        hook.answer = 500
+        assert here.nights.night(0).code == 11
+        assert "notify: the webhook answered with status 500" in notes.lines
+        hook.answer = 204
+        here.nights.night(0)
+        here.nights.night(0)
+        assert [(p, a) for p, a, _ in hook.got] == [("/SECRET-path", "Bearer SECRET-token")] * 2
+        body = hook.got[-1][2]
+        assert hook.got[0][2] == body
+        assert (body["event"], body["target"], body["code"]) == ("failure", "bookworm", 11)
+        here.has("6.1.0-2")
+        here.nights.night(0)
+        assert [b["event"] for _, _, b in hook.got[2:]] == ["recovery", "new-package"]
+        assert hook.got[-1][2]["our_version"] == "6.1.0-2+bpf1"
+    finally:
+        hook.close()
+    # Now nobody listens; what is to be said stays, and no secret is in any word of it.
+    here.has("6.1.0-3")
+    here.nights.night(0)
+    assert "notify: the webhook could not be reached: ConnectionError" in notes.lines
+    with State(here.nights.world.folder) as state:
+        assert [each.body["our_version"] for each in state.outbox()] == ["6.1.0-3+bpf1"]
+    said = here.respin("nightly", "--verbose")
+    for words in (*notes.lines, said.out, said.err):
+        assert "SECRET" not in words
+    for file in here.nights.world.folder.rglob("*"):
+        assert not file.is_file() or b"SECRET" not in file.read_bytes(), file
+
+
+def test_one_release_that_fails_holds_up_no_other(here: Here) -> None:
+    """Also if it is a bug of ours, which is recorded as such."""
+
+    def broken(order: object, out: Path) -> Any:
+        raise ZeroDivisionError("a bug")
+
+    here.has("6.1.0-1")
+    good = here.nights.world.run
+    done = here.nights.night(0, run=broken)
+    assert done.code == 1 and "ZeroDivisionError" in done.runs[0].details
+    assert (here.nights.world.public / "bookworm/dists").exists()
+
+    def unreachable(order: object, out: Path) -> Any:
+        raise FetchError("not there")
+
+    assert here.nights.night(1, run=unreachable).code == 10
+    assert here.nights.night(1, run=good).code == 0
+
+
+def test_the_disk_is_bounded(here: Here) -> None:
+    """Old runs go; never what is offered, nor the newest; the history stays."""
+    world = here.nights.world
+    settings = replace(world.settings, keep_runs=timedelta(days=50))
+    here.nights.world = replace(world, config=replace(world.config, nightly=settings))
+    for number in range(1, 6):
+        here.has(f"6.1.0-{number}")
+        assert here.nights.night(15).code == 0
+    folders = {run.ours: run.folder.exists() for run in here.nights.runs()}
+    assert folders == {
+        "6.1.0-1+bpf1": False,
+        "6.1.0-2+bpf1": True,  # not old enough
+        "6.1.0-3+bpf1": True,
+        "6.1.0-4+bpf1": True,
+        "6.1.0-5+bpf1": True,
+    }
+    settings = replace(settings, runs_size=0)
+    with State(here.nights.world.folder) as state:
+        prune.runs(state, here.nights.world.folder, settings, 3, here.nights.world.now())
+    left = [run.ours for run in here.nights.runs() if run.folder.exists()]
+    assert left == ["6.1.0-3+bpf1", "6.1.0-4+bpf1", "6.1.0-5+bpf1"]
+    assert sorted(here.nights.offered("bookworm")) == left
+    assert here.nights.night(1).code == 0  # what is offered can be made again from them
+    cache = here.nights.world.cache
+    for name, size in (("old", 10), ("large", 1 << 20), ("new", 10)):
+        (cache.folder("downloads") / name).write_bytes(b"x" * size)
+    now = (cache.root / "downloads/new").stat().st_mtime + 2 * 24 * 3600
+    prune.cache(cache, replace(settings, cache_size=1 << 30), now)
+    assert (cache.root / "downloads/large").exists()
+    prune.cache(cache, replace(settings, cache_size=1 << 19), now)
+    assert not (cache.root / "downloads/large").exists()
+    assert prune.size_of(cache.root) < 1 << 20
