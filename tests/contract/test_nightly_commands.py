@@ -23,6 +23,8 @@ from pipeline.config import load
 from pipeline.errors import FetchError
 from pipeline.state import State
 
+pytestmark = pytest.mark.needs("aptly")
+
 
 @dataclass(kw_only=True)
 class Here:

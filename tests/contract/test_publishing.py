@@ -25,6 +25,8 @@ from pipeline.nightconfig import Publishing
 from pipeline.proven import Proven, proven
 from pipeline.publish import Repository
 
+pytestmark = pytest.mark.needs("aptly")
+
 RELEASE = Release(distro="debian", codename="bookworm", version="12")
 SETTINGS = Publishing()
 

@@ -225,6 +225,7 @@ def test_an_archive_on_the_disk(watcher: Watcher) -> None:
 NAMES = [f"release{n}" for n in range(12)]
 
 
+@pytest.mark.needs("aptly")
 def test_twelve_releases_with_nothing_new(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

@@ -21,6 +21,8 @@ from pipeline.nightly import Summary
 from pipeline.order import Order
 from pipeline.report import Report
 
+pytestmark = pytest.mark.needs("aptly")
+
 REAL = "6.1.0-3"
 OURS = f"{REAL}+bpf1"
 SECURITY = "6.1.0-3+deb12u1"

@@ -24,6 +24,8 @@ from pipeline import releases, status
 from pipeline.cache import Cache, file_sha256
 from pipeline.state import State
 
+pytestmark = pytest.mark.needs("aptly")
+
 POINTS = 50
 SEED = 6
 SCRIPT = Path(nights.__file__).with_name("killed.py")
