@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import click
 from pipeline import cases, config, measure, smokepage, terminal
 from pipeline.cache import Cache
 from pipeline.describe import UserObject, user_section
-from pipeline.errors import SmokeFailed, SmokeImpossible, TestbedLost, UsageError
+from pipeline.errors import RespinError, SmokeFailed, SmokeImpossible, TestbedLost, UsageError
 from pipeline.model import Seen, SmokeReport
 from pipeline.progress import Progress
 
@@ -62,7 +63,7 @@ def _listing(context: click.Context, _parameter: click.Parameter, value: bool) -
     "--kernel",
     multiple=True,
     metavar="PACKAGE|FILE|all",
-    help="A kernel of the release by its package, a kernel's .deb, or every one of the release.",
+    help="A kernel of the release by its package, a kernel's .deb, or all that are current.",
 )
 @click.option(
     "--case", "names", multiple=True, metavar="NAME", help="Only this case [default: every one]."
@@ -108,9 +109,37 @@ def smoke(**options: Any) -> None:
     """
     by = options["by"]
     wanted = objects(options["objects_"], by or ("tc",))
-    only = wanted and not options["names"]
+    only = bool(wanted) and not options["names"]
     packages = (options["against"], options["deb"]) if options["against"] else (options["deb"],)
-    logs = options["logs"] or Path(tempfile.mkdtemp(prefix="respin-smoke-"))
+    if options["place"] == "netns" and (options["kernel"] or options["release"]):
+        raise UsageError("--place netns has this machine's kernel: no --kernel, no --release")
+    with _logs(options["logs"]) as logs:
+        _measure(options, packages, wanted, only, logs)
+
+
+@contextmanager
+def _logs(named: Path | None) -> Iterator[Path]:
+    """Yield the folder of the logs; one that nobody named is kept only if an error says so."""
+    logs = named or Path(tempfile.mkdtemp(prefix="respin-smoke-"))
+    kept = False
+    try:
+        yield logs
+    except RespinError:
+        kept = any(logs.iterdir())
+        raise
+    finally:
+        if not named and not kept:
+            shutil.rmtree(logs)
+
+
+def _measure(
+    options: dict[str, Any],
+    packages: tuple[Path, ...],
+    wanted: tuple[UserObject, ...],
+    only: bool,
+    logs: Path,
+) -> None:
+    by = options["by"]
     order = measure.Order(
         packages=packages,
         cases=() if only else cases.select(options["names"] or None, by, whole=True),
@@ -125,11 +154,15 @@ def smoke(**options: Any) -> None:
         log_dir=logs,
     )
     with terminal.Terminal(verbose=options["verbose"]) as shown:
-        reports = measure.measure(order, Progress(shown))
-    _leave(reports, options)
-    _judge(reports, logs)
-    if not options["logs"]:
-        shutil.rmtree(logs)
+        measured = measure.measure(order, Progress(shown))
+    _leave(measured.reports, options)
+    _judge(measured.reports, logs)
+    if measured.refused:
+        raise SmokeImpossible(
+            f"{len(measured.refused)} of the kernels cannot be tested on",
+            details="\n".join(f"{kernel}: {e.brief}" for kernel, e in measured.refused),
+            hint="What is said of the others stands.",
+        )
 
 
 def _leave(reports: Sequence[SmokeReport], options: dict[str, Any]) -> None:

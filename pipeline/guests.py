@@ -23,7 +23,7 @@ from pipeline.vm.image import GuestImage
 from pipeline.vm.machine import Machine, machine_for
 
 ALL = "all"
-"""In place of a kernel's name: every one that the release has."""
+"""In place of a kernel's name: the newest of every series and flavour of the release."""
 
 Fetch = Callable[[Path], Sequence[Path]]
 
@@ -92,7 +92,10 @@ def prepare(
 
 
 def every_kernel(archive: AptArchive) -> tuple[str, ...]:
-    """Return the names of all kernel packages of the release. Raises SmokeImpossible if none."""
+    """Return the packages of the newest kernel of each series and flavour of the release.
+
+    Raises SmokeImpossible if there is none.
+    """
     machine = machine_for(archive.architecture)
     pattern = _settings()["every"].get(archive.release.distro, "")
     names = archive.matching(pattern.format(kernel=machine.kernel)) if pattern else ()

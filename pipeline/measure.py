@@ -20,6 +20,7 @@ from pipeline.cases import Case
 from pipeline.config import Config
 from pipeline.debs import Deb
 from pipeline.describe import UserObject
+from pipeline.errors import SmokeImpossible
 from pipeline.model import SmokeReport
 from pipeline.progress import Progress, Stage
 from pipeline.releases import NO_CONFIG
@@ -50,7 +51,16 @@ class Order:
     keyring: Path | None = None
 
 
-def measure(order: Order, progress: Progress) -> tuple[SmokeReport, ...]:
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What came of it."""
+
+    reports: tuple[SmokeReport, ...]
+    refused: tuple[tuple[str, SmokeImpossible], ...] = ()
+    """Of several kernels, those that cannot be tested on, and why."""
+
+
+def measure(order: Order, progress: Progress) -> Measured:
     """Return the matrix of each kernel.
 
     Raises SmokeFailed for a package that is not iproute2 or cannot be installed,
@@ -60,16 +70,25 @@ def measure(order: Order, progress: Progress) -> tuple[SmokeReport, ...]:
     packages = _packages(order)
     if order.place == "netns":
         with progress.stage("smoke") as stage:
-            return (_in_namespaces(order, packages, stage),)
+            return Measured(reports=(_in_namespaces(order, packages, stage),))
     release = releases.find(order.release, config=order.config)
     sources = releases.sources(
         release, mirror=order.mirror, keyring=order.keyring, config=order.config
     )
     archive = AptArchive(release, sources, order.cache)
-    return tuple(
-        _in_guest(order, packages, archive, kernel, progress)
-        for kernel in _kernels(archive, order.kernels)
-    )
+    kernels = _kernels(archive, order.kernels)
+    reports: list[SmokeReport] = []
+    refused: list[tuple[str, SmokeImpossible]] = []
+    for kernel in kernels:
+        try:
+            reports.append(_in_guest(order, packages, archive, kernel, progress))
+        except SmokeImpossible as e:
+            if len(kernels) == 1:
+                raise
+            refused.append((str(kernel), e))
+    if not reports:
+        raise refused[0][1]
+    return Measured(reports=tuple(reports), refused=tuple(refused))
 
 
 def _packages(order: Order) -> dict[str, Deb]:

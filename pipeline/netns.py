@@ -14,7 +14,8 @@ from pipeline import command
 from pipeline.cache import Cache
 from pipeline.data import data_path
 from pipeline.errors import SmokeImpossible, TestbedLost
-from pipeline.matrix import Kernel, Row, files, ids, plan
+from pipeline.matrix import Kernel, Row
+from pipeline.playbook import files, ids, plan
 from pipeline.vm import results
 from pipeline.vm.kernel import read_config
 from pipeline.vm.player import player

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from pipeline import matrix
+from pipeline import playbook
 from pipeline.data import render
 from pipeline.matrix import Row
 from pipeline.vm.image import GuestImage
@@ -22,7 +22,7 @@ INSTALL_SECONDS = 120
 def ids(rows: Sequence[Row], phases: Sequence[str]) -> set[str]:
     """Return every id that the guest may use."""
     more = {f"{phase}:{word}" for phase in phases for word in ("install", "version")}
-    return matrix.ids(rows, phases) | more
+    return playbook.ids(rows, phases) | more
 
 
 def init(image: GuestImage, phases: Sequence[str]) -> str:
@@ -62,11 +62,11 @@ def archive(
         for name, path in packages(debs).items():
             guest.file(f"{HOME[1:]}/{phases[0]}/{name}", path.read_bytes())
         for phase in phases:
-            plan = matrix.plan(rows, phase, home=HOME, leave=leave)
+            plan = playbook.plan(rows, phase, home=HOME, leave=leave)
             guest.file(f"{HOME[1:]}/plan-{phase}", plan.encode("latin-1"))
         for row in rows:
             if row.corpus:
                 guest.folder(f"{HOME[1:]}/{row.name}")
-        for name, content in matrix.files(rows).items():
+        for name, content in playbook.files(rows).items():
             data = content if isinstance(content, bytes) else content.read_bytes()
             guest.file(f"{HOME[1:]}/{name}", data)

@@ -9,8 +9,9 @@ from pipeline import describe
 from pipeline.cases import loader_of
 from pipeline.errors import TestbedLost, UsageError
 from pipeline.judge import Said, Tc, engine, judge, said_of
-from pipeline.matrix import Row, step_id
+from pipeline.matrix import Row
 from pipeline.model import CaseResult, Cell
+from pipeline.playbook import step_id
 from pipeline.vm.results import Transcript
 
 TITLES = 400

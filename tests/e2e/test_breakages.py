@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support import breakages, real
 
-from pipeline import judge, matrix, smoke, smokeplan
+from pipeline import judge, matrix, playbook, smoke, smokeplan
 from pipeline.cases import loaders, select
 from pipeline.judge import Said, Tc
 from pipeline.matrix import Kernel, Row
@@ -54,7 +54,7 @@ def red(tmp_path_factory: pytest.TempPathFactory) -> Red:
             row.case: judge.judge(
                 row,
                 tc,
-                judge.said_of(row, matrix.step_id(name, i), said) or Said(),
+                judge.said_of(row, playbook.step_id(name, i), said) or Said(),
                 after=True,
             )
             for i, row in enumerate(rows)
@@ -69,7 +69,7 @@ def _played(image: GuestImage, rows: list[Row], folder: Path) -> results.Transcr
     plan = ""
     for name in NAMES:
         plan += f"path\t/respin/{name}:/usr/sbin:/usr/bin:/sbin:/bin\n"
-        plan += matrix.plan(rows, name, home=smokeplan.HOME)
+        plan += playbook.plan(rows, name, home=smokeplan.HOME)
     initramfs, said = folder / "initramfs", folder / "said"
     shutil.copyfile(image.initramfs, initramfs)
     deb = real.archive().fetch_binary("iproute2", None, folder / "deb").path
@@ -91,7 +91,7 @@ def _played(image: GuestImage, rows: list[Row], folder: Path) -> results.Transcr
     )
     accel = qemu.accelerator(image.machine, image.vmlinuz, real.cache())
     qemu.run(machine, accel=accel, limit=SECONDS, log=folder / "qemu.log")
-    ids = matrix.ids(rows, NAMES) | {"before:install", "before:version"}
+    ids = playbook.ids(rows, NAMES) | {"before:install", "before:version"}
     transcript = results.parse(said.read_bytes(), ids)
     assert transcript.done, (folder / "console").read_text()[-2000:]
     return transcript

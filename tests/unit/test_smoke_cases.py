@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import corpus, matrix
+from pipeline import corpus, matrix, playbook
 from pipeline.cases import (
     all_cases,
     loader_of,
@@ -152,7 +152,7 @@ def row(name: str, way: str, kernel: Kernel = KERNEL) -> Row:
 
 
 def test_a_row_becomes_lines_of_a_plan() -> None:
-    text = matrix.plan([row("tail-calls", "exec")], "after", home="/home dir")
+    text = playbook.plan([row("tail-calls", "exec")], "after", home="/home dir")
     lines = [line.split("\t") for line in text.splitlines()]
     assert [line[:2] for line in lines] == [
         ["row", "after:0"],
@@ -170,9 +170,9 @@ def test_a_row_becomes_lines_of_a_plan() -> None:
 def test_a_row_that_is_not_possible_or_was_played_is_left_out() -> None:
     rows = [row("object-pin", "tc"), row("pinned-hash", "action"), row("drop", "tc")]
     assert [r.missing for r in rows] == ["CONFIG_CRYPTO_USER_API_HASH", "", ""]
-    text = matrix.plan(rows, "x", home="/h", leave=frozenset({"x:2"}))
+    text = playbook.plan(rows, "x", home="/h", leave=frozenset({"x:2"}))
     assert re.findall(r"(?m)^row\t(.*)$", text) == ["x:1"]
-    assert set(matrix.files(rows)) == {"pinned-hash-action.o", "drop-tc.o"}
+    assert set(playbook.files(rows)) == {"pinned-hash-action.o", "drop-tc.o"}
 
 
 def test_what_the_receiver_is_to_get() -> None:
@@ -184,7 +184,7 @@ def test_what_the_receiver_is_to_get() -> None:
 
 
 def test_no_word_of_a_users_can_break_a_plan() -> None:
-    assert matrix._quoted("a\tb\nc%d") == "a%09b%0ac%25d"
+    assert playbook._quoted("a\tb\nc%d") == "a%09b%0ac%25d"
 
 
 SOUND = [b"\x7fELF\x02\x01\x01" + bytes(57)]

@@ -1,0 +1,77 @@
+"""What the player plays (templates/guest/play.c): the plan of a phase, and its files. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from pipeline.cases import FIRST_KEY
+from pipeline.matrix import FRAMES, Row
+
+CHUNK = 25
+"""Broken objects for one tc -batch: few enough to try each alone if one ends it."""
+
+_SAFE = re.compile(r"[^\t\n\r%]*")
+
+
+def step_id(phase: str, row: int) -> str:
+    """Return the id under which the player reports on a row."""
+    return f"{phase}:{row}"
+
+
+def ids(rows: Sequence[Row], phases: Sequence[str]) -> set[str]:
+    """Return every id that the player may use."""
+    steps = {step_id(phase, i) for phase in phases for i in range(len(rows))}
+    more = max((len(row.commands) for row in rows), default=1)
+    return steps | {f"{step}:{n}" for step in steps for n in range(1, more)}
+
+
+def plan(rows: Sequence[Row], phase: str, *, home: str, leave: frozenset[str] = frozenset()) -> str:
+    """Return the plan of a phase: what the player does. ``leave`` are ids of rows not to try."""
+    lines: list[Sequence[str]] = []
+    for i, row in enumerate(rows):
+        step = step_id(phase, i)
+        if not row.missing and step not in leave:
+            lines += [["row", step], *_steps(row, step, home), ["end", step]]
+    return "".join("\t".join(map(_quoted, line)) + "\n" for line in lines)
+
+
+def _quoted(text: str) -> str:
+    if _SAFE.fullmatch(text):
+        return text
+    return "".join(f"%{b:02x}" if b in b"\t\n\r%" else chr(b) for b in text.encode("latin-1"))
+
+
+def _steps(row: Row, step: str, home: str) -> Iterator[Sequence[str]]:
+    seconds = str(row.seconds)
+    if row.corpus:
+        folder = f"{home}/{row.name}"
+        yield ["try", step, seconds, str(row.corpus), str(CHUNK), folder, row.section]
+        return
+    if row.files:
+        yield ["files", str(row.files)]
+    for n, each in enumerate(row.commands):
+        yield ["run", step if n == 0 else f"{step}:{n}", seconds, *each.argv]
+    if row.send:
+        maps = [
+            f"{name}={FRAMES * by}={row.keys.get(name, FIRST_KEY)}={row.paths[name]}"
+            for name, by in row.pins.items()
+        ]
+        yield ["send", step, row.send, str(FRAMES), str(row.mark), str(row.received), *maps]
+
+
+def files(rows: Sequence[Row]) -> Mapping[str, bytes | Path]:
+    """Return what the commands read, by its name under the home: bytes or a file."""
+    found: dict[str, bytes | Path] = {}
+    for row in rows:
+        if row.missing:
+            continue
+        if row.corpus:
+            found |= {f"{row.name}/{i}.o": row.object / f"{i}.o" for i in range(row.corpus)}
+        else:
+            found[f"{row.name}.o"] = row.object
+        if row.batch:
+            found[f"{row.name}.batch"] = row.batch.encode()
+    return MappingProxyType(found)
