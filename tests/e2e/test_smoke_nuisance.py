@@ -130,6 +130,20 @@ def test_a_package_that_is_not_iproute2(tmp_path: Path) -> None:
     assert "is not iproute2: there is no tc in it" in said.err
 
 
+def test_a_kernel_without_bpf(tmp_path: Path) -> None:
+    archive = real.archive()
+    name = "9.9.9-without"
+    files = {f"boot/vmlinuz-{name}": "x", f"boot/config-{name}": "CONFIG_NET=y\n"}
+    architecture = archive.architecture
+    for package, words in (
+        (f"linux-image-{name}", "is built without CONFIG_BPF_SYSCALL"),
+        ("linux-headers", "is no kernel package"),
+    ):
+        deb = packages.make_deb(tmp_path, package, architecture=architecture, files=files)
+        with pytest.raises(SmokeImpossible, match=words):
+            smoke.prepare(archive, real.cache(), log_dir=tmp_path, kernel=deb)
+
+
 def test_a_full_disk(distro: Path, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
