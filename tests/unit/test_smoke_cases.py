@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import corpus, matrix, playbook
+from pipeline import corpus, fixes, matrix, playbook
 from pipeline.cases import (
     all_cases,
     loader_of,
@@ -59,9 +59,16 @@ def test_every_case_expects_something_of_every_loader_for_a_reason() -> None:
 
 
 def test_what_a_needed_fix_turns_is_tried_by_default() -> None:
-    text = data_path("patches", "libbpf-legacy-maps", "fix.toml").read_text()
-    assert 'turns = ["pinned-hash", "several-maps"]' in text
-    assert {"pinned-hash", "several-maps"} <= {c.name for c in select(None)}
+    turned = {case for fix in fixes.all_fixes() for case in fix.turns}
+    assert turned
+    assert turned <= {c.name for c in select(None)}
+    # The loader that lacks a fix refuses them, the one that has it does not.
+    defects = {loader.defect: loader.name for loader in loaders() if loader.defect}
+    assert set(defects) == {fix.name for fix in fixes.all_fixes()}
+    for case in select(sorted(turned)):
+        assert {case.expect[name].what for name in defects.values()} == {Expect.REFUSED}
+        sound = [loader.name for loader in loaders() if not loader.defect]
+        assert {case.expect[name].what for name in sound} == {Expect.LOADS}
 
 
 @pytest.mark.parametrize(
