@@ -45,12 +45,12 @@ def make(request: pytest.FixtureRequest, shared: Path) -> Iterator[Make]:
     match request.param:
         case "docker":
             with engine.docker() as docker:
-                image = images.imported(docker, real.root().tree, real.archive().release)
+                image = images.imported(docker, real.small(), real.archive().release)
                 yield partial(Oci, docker, image, shares=[share])
                 assert docker.ids("container", "--all") == []
         case "podman":
             with engine.podman() as podman:
-                image = images.imported(podman, real.root().tree, real.archive().release)
+                image = images.imported(podman, real.small(), real.archive().release)
                 yield partial(Oci, podman, image, shares=[share])
                 assert podman.ids("container", "--all") == []
         case "host":

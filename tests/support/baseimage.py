@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.containers import roots
+from pipeline.containers import images
 from pipeline.containers.ociengine import LABEL, OciEngine
 from support import real
 
@@ -17,13 +17,7 @@ FROM = (
 
 def bookworm(docker: OciEngine, name: str) -> str:
     """Make the image ``name``: apt, Essential packages, the machine's mirror; return its id."""
-    archive = real.archive()
-    names = [*archive.essential(()), "apt", "debian-archive-keyring"]
-    key = archive.closure(names)
-    tar = roots.root_tar(archive.sources, archive.release, names, real.cache(), key=key, log=None)
-    plain = f"{name}-plain"
-    change = f"--change=LABEL {LABEL}=test"
-    docker.call("image", "import", change, "-", plain, stdin=tar)
+    plain = images.imported(docker, real.small(), real.archive().release)
     text = FROM.format(image=plain, label=LABEL).encode()
     docker.call("image", "build", "--network=host", f"--tag={name}", "-", stdin=text)
     return docker.call("image", "inspect", "--format={{.Id}}", name).text.strip()

@@ -16,7 +16,7 @@ import platformdirs
 from pipeline import build, command, releases
 from pipeline.archives.apt import AptArchive
 from pipeline.cache import Cache
-from pipeline.containers import namespaces
+from pipeline.containers import namespaces, roots
 from pipeline.progress import QUIET
 
 VERSION = "6.1.0-3"
@@ -52,6 +52,15 @@ def root() -> build.BuildRoot:
     """Return the root in which it is built."""
     folder = cache().root / "logs"
     return build.prepare(archive(), dsc(), cache(), log_dir=folder, stage=QUIET)
+
+
+@functools.cache
+def small() -> Path:
+    """Return the tree of a small root: Essential packages and apt, with the machine's mirror."""
+    names = [*archive().essential(()), "apt", "debian-archive-keyring"]
+    key = archive().closure(names)
+    release = archive().release
+    return roots.root_tree(archive().sources, release, names, cache(), key=key, log=None)
 
 
 def tiny(folder: Path, *, version: str = "1.0", depends: str = "", **files: str) -> Path:
