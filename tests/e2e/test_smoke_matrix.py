@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,6 +147,24 @@ def test_the_same_in_namespaces(distro: Path, fixed: Path, made: Made) -> None:
                 assert here[when]["seen"] == there[when]["seen"], (here["case"], here["way"])
                 seen += 1
     assert seen > 80
+
+
+def test_namespaces_are_refused_to_who_has_no_rights(
+    distro: Path, ordinary_user: str | None
+) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="respin-test-"))  # where that user can read
+    try:
+        deb = folder / distro.name
+        deb.write_bytes(distro.read_bytes())
+        folder.chmod(0o755)
+        deb.chmod(0o644)
+        args = ("smoke", "--deb", deb, "--place", "netns", "--case", "no-map", "--way", "tc")
+        said = cli.respin(*args, user=ordinary_user)
+    finally:
+        shutil.rmtree(folder)
+    assert said.status == 15, said.err
+    assert "may not make a network namespace" in said.err
+    assert "a guest needs no rights" in said.err
 
 
 def test_one_case_alone_against_a_breakage(fixed: Path, tmp_path: Path) -> None:
