@@ -15,7 +15,7 @@ from support.archive import Signer
 from support.client import Client
 from support.nights import Distro, Nights
 
-from pipeline import byhand, config, fixes, plan
+from pipeline import byhand, config, fixes, plan, releases, toolchain
 from pipeline import run as pipeline_run
 from pipeline.nightly import Summary
 from pipeline.order import Order
@@ -249,3 +249,12 @@ def test_fourteen_nights(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
         ("trixie", "respin builds it otherwise"),
     }
     assert n.events() == [("new-package", "trixie")]
+
+
+def test_the_toolchain_is_known_again() -> None:
+    """What a root holds, and what it would hold now, have one digest: nothing is rebuilt."""
+    release = releases.find("bookworm")
+    order = Order(release=release, fixes=(), cache=real.cache())
+    root = [dataclasses.asdict(package) for package in real.root().packages]
+    assert toolchain.now(order, real.dsc()) == toolchain.key(root)
+    assert toolchain.key(root) != toolchain.key(root[1:])
