@@ -30,6 +30,8 @@ from pipeline.data import data_path
 from pipeline.errors import BuildError
 from pipeline.model import AptSource
 
+pytestmark = pytest.mark.e2e
+
 GOLDEN = Path(__file__).parents[1] / "golden/fixes"
 SCHEMA = json.loads(data_path("templates", "report.schema.json").read_text())
 LONG_AGO = datetime(2020, 6, 1, tzinfo=UTC)
