@@ -27,8 +27,12 @@ _TO = click.Path(path_type=Path, dir_okay=False)
 def objects(names: Sequence[str], by: Sequence[str]) -> tuple[UserObject, ...]:
     """Return the user's objects, FILE or FILE:SECTION, one for each way.
 
-    Raises UsageError for one that is none.
+    Raises UsageError for one that is none, and for what is no way, also without any object.
     """
+    for way in by:
+        if way not in cases.ways():
+            known = ", ".join(cases.ways())
+            raise UsageError(f"{way} is no way to load an object", hint=f"There are: {known}")
     found = []
     for name in names:
         path, section = Path(name), None

@@ -173,6 +173,11 @@ def test_a_case_that_is_none_is_told_before_anything_is_fetched(tmp_path: Path) 
     assert "pinned-hash" in words
 
 
+def test_a_way_that_is_none_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
+    words = refused(tmp_path, "run", "--way", "tcp", code=2)
+    assert "tcp is no way to load an object" in words
+
+
 def test_an_object_that_is_none_is_told_before_anything_is_built(tmp_path: Path) -> None:
     (tmp_path / "text.o").write_text("no object")
     words = refused(tmp_path, "run", "--object", tmp_path / "text.o", code=2)
@@ -181,7 +186,7 @@ def test_an_object_that_is_none_is_told_before_anything_is_built(tmp_path: Path)
 
 @pytest.mark.parametrize(
     "args",
-    [["run", "--nonsense"], ["nonsense"], ["run", "--way", "tcp"], ["run", "--number", "0"]],
+    [["run", "--nonsense"], ["nonsense"], ["run", "--number", "0"]],
     ids=" ".join,
 )
 def test_a_command_line_that_is_wrong(tmp_path: Path, args: list[str]) -> None:
