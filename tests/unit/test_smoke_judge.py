@@ -10,9 +10,10 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 
-from pipeline import smokepage
+from pipeline import smokepage, work
 from pipeline.cases import Expected, loaders, ways
 from pipeline.data import data_path
+from pipeline.errors import SmokeImpossible
 from pipeline.judge import Said, Tc, engine, judge
 from pipeline.matrix import Command, Row
 from pipeline.model import CaseResult, Cell, Expect, Package, Seen, SmokeReport
@@ -240,6 +241,15 @@ def a_report() -> SmokeReport:
         crashes=1,
         seconds=1.5,
     )
+
+
+def test_a_fix_is_not_proven_by_what_is_not_possible() -> None:
+    report = a_report()  # case-3 was possible neither before nor after
+    work._check_possible(report, ["case-0"])
+    work._check_possible(report, ["of-no-row"])
+    with pytest.raises(SmokeImpossible, match="case-3, which proves the fix") as e:
+        work._check_possible(report, ["case-0", "case-3"])
+    assert "CONFIG_X" in e.value.details
 
 
 def test_the_page_escapes_what_programs_said() -> None:
