@@ -272,6 +272,7 @@ def _index(value: dict[str, Any]) -> SuiteIndex:
         site=value["site"],
         suite=value["suite"],
         validators=Validators(**value["validators"]),
+        codename=value["codename"],
         keys=value["keys"],
         date=datetime.fromisoformat(value["date"]).astimezone(UTC),
         valid_until=datetime.fromisoformat(until).astimezone(UTC) if until else None,

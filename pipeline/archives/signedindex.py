@@ -49,6 +49,8 @@ class SuiteIndex:
     site: str
     suite: str
     validators: Validators
+    codename: str
+    """As its Release says; empty if it does not."""
     keys: str
     """A digest of the keyrings that it was verified with."""
     date: datetime
@@ -102,6 +104,12 @@ class Reader:
             return known
         text = self._signed_text(answer.body, suite)
         fresh = self._index(text, suite, keys, answer.validators)
+        if known and fresh.codename != known.codename:
+            raise FetchError(
+                f"the index of {suite} at {source.uri} is that of another release",
+                details=f"its Codename is {fresh.codename!r}, and was {known.codename!r} before",
+                hint="somebody replays another index, or the archive was made anew",
+            )
         if known and fresh.date < known.date:
             raise FetchError(
                 f"the index of {suite} at {source.uri} went back in time",
@@ -134,10 +142,12 @@ class Reader:
         return signed.content.decode("utf-8", "replace")
 
     def _index(self, text: str, suite: str, keys: str, validators: Validators) -> SuiteIndex:
+        codename = re.search(r"^Codename: (\S+)$", text, re.MULTILINE)
         return SuiteIndex(
             site=self._source.uri,
             suite=suite,
             validators=validators,
+            codename=codename[1] if codename else "",
             keys=keys,
             date=_date(text, "Date", suite) or datetime.fromtimestamp(0, UTC),
             valid_until=_date(text, "Valid-Until", suite),

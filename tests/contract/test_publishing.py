@@ -9,7 +9,9 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from debian import deb822
@@ -20,10 +22,13 @@ from pipeline import handover, keys, publish
 from pipeline.archives import openpgp
 from pipeline.errors import PublishError, UsageError
 from pipeline.keys import Key
-from pipeline.model import Release
+from pipeline.model import AptSource, Release
 from pipeline.nightconfig import Publishing
 from pipeline.proven import Proven, proven
 from pipeline.publish import Repository
+from pipeline.releases import USUAL
+from pipeline.targets import Target
+from pipeline.watch import watch
 
 pytestmark = pytest.mark.needs("aptly")
 
@@ -181,8 +186,11 @@ def test_a_failure_leaves_what_was_there(
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
+    asked: ClassVar[list[str]] = []
+
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Note what is asked for, and say nothing."""
+        self.asked.append(self.path)
 
 
 @pytest.fixture
@@ -255,6 +263,28 @@ def test_apt_over_http(
         spoilt = sources.replace(str(keyring), str(other.keyring))
         (root / "etc/apt/sources.list.d/ours.sources").write_text(spoilt)
         assert "NO_PUBKEY" in apt("apt-get", "update", "--error-on=any", ok=False)
+
+
+def test_our_own_watch_reads_it_by_hash(
+    repository: Repository, folders: dict[str, Path], served: str
+) -> None:
+    """As it reads any archive that offers its lists by hash; and nothing else is asked for."""
+    publish.publish(repository, [proven(f) for f in folders.values()], ["6.1.0-3", "6.1.0-4"])
+    source = AptSource(
+        uri=served,
+        suites=("bookworm",),
+        components=("main",),
+        keyring=repository.link / "iproute2-respin.asc",
+    )
+    target = Target(name="bookworm", release=RELEASE, pockets=USUAL)
+    _Quiet.asked.clear()
+    (view,) = watch([target], lambda _: [source], {}, package="iproute2", now=datetime.now(UTC))
+    assert sorted(s.version for s in view.sightings) == sorted(folders), view.error
+    dscs = {file.sha256 for f in folders.values() for file in proven(f).files}
+    assert {s.dsc for s in view.sightings} <= dscs
+    first, second = _Quiet.asked
+    assert first == "/bookworm/dists/bookworm/InRelease"
+    assert second.startswith("/bookworm/dists/bookworm/main/source/by-hash/SHA256/")
 
 
 def test_one_key_is_made_and_kept(tmp_path: Path) -> None:

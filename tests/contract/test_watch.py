@@ -149,6 +149,17 @@ FAULTS: dict[str, tuple[Callable[[Watcher], object], str]] = {
         lambda w: w.archive.publish(date=NOW - timedelta(days=3)),
         "went back in time",
     ),
+    "that of another release": (
+        lambda w: (
+            w.has("6.1.0-4", "trixie"),
+            shutil.copytree(
+                w.archive.root / "dists/trixie",
+                w.archive.root / "dists/bookworm",
+                dirs_exist_ok=True,
+            ),
+        ),
+        "is that of another release",
+    ),
     "half of an update": (
         lambda w: (w.has("6.1.0-4"), w.archive.corrupt("Sources.gz")),
         "is not the file that its InRelease lists",
