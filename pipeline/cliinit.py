@@ -38,8 +38,13 @@ def _schedule_options(function: Command) -> Command:
 
 
 def _schedule(program: Path | None, cache: Path, **options: Any) -> Schedule:
-    found = program or Path(sys.argv[0]).absolute()
-    return Schedule(program=found, cache=cache, **options)
+    this = Path(sys.argv[0]).absolute()
+    if program is None and this.name != "respin":  # such as python -m pipeline
+        installed = command.which("respin")
+        if installed is None:
+            raise UsageError("respin is not in the PATH", hint="name it with --program PATH")
+        this = Path(installed)
+    return Schedule(program=program or this, cache=cache, **options)
 
 
 @init.command()

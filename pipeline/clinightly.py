@@ -16,7 +16,9 @@ from pipeline.nightly import Summary, World
 from pipeline.state import RunRow, State
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-_config = click.option("--config", "path", type=_FILE, help="[default: ./respin.toml …]")
+_config = click.option(
+    "--config", "path", type=_FILE, help="[default: ./respin.toml or the user's]"
+)
 _json = click.option("--json", "as_json", is_flag=True, help="On standard output, as JSON.")
 _cache = click.option(
     "--cache",
