@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pipeline import ciworkflow, config, releases, schedule
+from pipeline import ciworkflow, command, config, releases, schedule
 from pipeline.errors import UsageError
 from pipeline.schedule import Schedule
 
