@@ -9,8 +9,10 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 import yaml
+from click.testing import CliRunner, Result
 
 from pipeline import schedule
+from pipeline.cliinit import init
 from pipeline.errors import UsageError
 from pipeline.schedule import Schedule
 
@@ -98,3 +100,23 @@ def test_what_would_be_two_words_is_refused(values: dict[str, Path]) -> None:
 def test_an_image_is_one_word() -> None:
     with pytest.raises(UsageError):
         schedule.kubernetes('x"\nprivileged: true')
+
+
+def test_the_commands(tmp_path: Path) -> None:
+    """Files are written once, and what somebody has edited is left alone."""
+    argv = ["--program", "/usr/bin/respin"]
+
+    def call(*more: str) -> Result:
+        return CliRunner().invoke(init, more, catch_exceptions=True)
+
+    for _ in range(2):
+        done = call("systemd", *argv, "--out", str(tmp_path / "units"))
+        assert done.exit_code == 0
+        written = [Path(line) for line in done.stdout.splitlines()]
+        assert [path.name for path in written] == [schedule.SERVICE, schedule.TIMER]
+    written[0].write_text("edited")
+    done = call("systemd", *argv, "--out", str(tmp_path / "units"))
+    assert isinstance(done.exception, UsageError) and written[0].read_text() == "edited"
+    assert "/usr/bin/respin nightly" in call("cron", *argv).stdout
+    assert "kind: CronJob" in call("kubernetes", "--image", "x/y:1").stdout
+    assert call("kubernetes").exit_code == 2
