@@ -18,7 +18,7 @@ from pipeline.data import data_path
 from pipeline.errors import BuildError, FetchError, RespinError, UsageError
 from pipeline.model import AptSource, Package, Release
 
-FORMAT = "1"
+FORMAT = "2"
 """Part of every name: to be raised when images are made in another way."""
 
 PULL_SECONDS = 900.0
@@ -123,11 +123,13 @@ def imported(engine: OciEngine, tree: Path, release: Release) -> str:
     there = _inspect(engine, name, "{{.Id}}")
     if there:
         return there
+    # Not ".": another run that finds the tree in the cache touches it, and tar would complain.
+    parts = sorted(f"./{path.name}" for path in tree.iterdir())
     with tempfile.TemporaryFile() as tar:
         command.run(
             [
                 *(*namespaces.own(), "tar", "--create", "--file=-", f"--directory={tree}"),
-                *("--numeric-owner", "--xattrs", "--xattrs-include=*", "."),
+                *("--numeric-owner", "--xattrs", "--xattrs-include=*", "--", *parts),
             ],
             env={"PATH": namespaces.PATH},
             stdout=tar,
