@@ -53,34 +53,36 @@ def install(
                 f"{source.uri} cannot be seen from inside an image",
                 hint="--image scratch makes a root from it in its place",
             )
-    box.call(["mkdir", "-p", FOLDER], user=User.ROOT)
-    inside = [_with_key(box, i, source) for i, source in enumerate(sources)]
-    stanzas = "\n".join(source.stanza(types="deb") for source in inside)
-    box.call(["tee", f"{FOLDER}/release.sources"], user=User.ROOT, stdin=stanzas.encode())
-    options = [
-        f"-oDir::Etc::SourceList={FOLDER}/release.sources",
-        "-oDir::Etc::SourceParts=/dev/null",
-        "-oAcquire::Languages=none",
-        "-oAcquire::Retries=3",
-        "-oDpkg::Options::=--force-unsafe-io",
-        "-oDpkg::Options::=--force-confdef",
-    ]
-    argv = ["apt-get", "-q", "-y", *options]
-    env = {"DEBIAN_FRONTEND": "noninteractive"}
-    hint = "the archive may have changed in between: run it again"
-    box.call([*argv, "update"], user=User.ROOT, env=env, log=log, brief="apt-get update failed")
-    box.call(
-        [
-            *(*argv, "install", "--no-install-recommends", "--allow-downgrades", "--"),
-            *(f"{p.name}={p.version}" for p in key),
-        ],
-        user=User.ROOT,
-        env=env,
-        log=log,
-        brief="the build dependencies could not be installed in the image",
-        hint=hint,
-    )
-    box.call(["sh", "-c", f"rm -rf {FOLDER} /var/lib/apt/lists/* /var/cache/apt/*"], user=User.ROOT)
+    try:
+        box.call(["mkdir", "-p", FOLDER], user=User.ROOT)
+        inside = [_with_key(box, i, source) for i, source in enumerate(sources)]
+        stanzas = "\n".join(source.stanza(types="deb") for source in inside)
+        box.call(["tee", f"{FOLDER}/release.sources"], user=User.ROOT, stdin=stanzas.encode())
+        options = [
+            f"-oDir::Etc::SourceList={FOLDER}/release.sources",
+            "-oDir::Etc::SourceParts=/dev/null",
+            "-oAcquire::Languages=none",
+            "-oAcquire::Retries=3",
+            "-oDpkg::Options::=--force-unsafe-io",
+            "-oDpkg::Options::=--force-confdef",
+        ]
+        argv = ["apt-get", "-q", "-y", *options]
+        env = {"DEBIAN_FRONTEND": "noninteractive"}
+        hint = "the archive may have changed in between: run it again"
+        box.call([*argv, "update"], user=User.ROOT, env=env, log=log, brief="apt-get update failed")
+        box.call(
+            [
+                *(*argv, "install", "--no-install-recommends", "--allow-downgrades", "--"),
+                *(f"{p.name}={p.version}" for p in key),
+            ],
+            user=User.ROOT,
+            env=env,
+            log=log,
+            brief="the build dependencies could not be installed in the image",
+            hint=hint,
+        )
+    finally:
+        box.call(["rm", "-rf", FOLDER], user=User.ROOT, check=False)
 
 
 def _with_key(box: Container, number: int, source: AptSource) -> AptSource:

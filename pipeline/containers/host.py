@@ -49,7 +49,13 @@ class Host:
         return "; ".join(said)
 
     def __enter__(self) -> Self:
-        """Start it. Raises UsageError if this is not root, or /build is somebody's."""
+        """Start it. Raises UsageError if this is not root, or /build is somebody's.
+
+        And where it could not tell its own processes from others': on a machine that is no
+        container and allows no namespaces.
+        """
+        if not namespaces.possible() and not namespaces.in_container():
+            raise UsageError("this machine is no container, and allows no namespaces either")
         if os.geteuid() != 0:
             raise UsageError(
                 "--container host is for root: the build gets a user of its own",
@@ -99,14 +105,16 @@ class Host:
         """Run a command; see the protocol."""
         if not self._started:
             raise BuildError("the container was not started, or is stopped")
-        cut = ["unshare", "--net"] if not self._network and namespaces.possible() else []
+        own = namespaces.possible()
+        begin = namespaces.unshare(network=self._network) if own else []
         with self._lock:
             try:
                 done = command.run(
                     [
-                        *cut,
+                        *begin,
                         "sh",
                         data_path("templates", "container", "host-enter.sh"),
+                        "own" if own else "shared",
                         *(folder, str(int(user))),
                         *(f"{k}={v}" for k, v in ({**BASE_ENVIRONMENT, **(env or {})}).items()),
                         *argv,
@@ -132,7 +140,13 @@ class Host:
         return done
 
     def _clear(self) -> None:
-        """Kill what a command left behind whose end was not seen."""
+        """Kill what a command left behind whose end was not seen.
+
+        By the number of its user, and so only where a container keeps others' processes out of
+        reach; namespaces of its own have killed it already.
+        """
+        if namespaces.possible() or not namespaces.in_container():
+            return
         number = int(User.BUILD)
         with contextlib.suppress(RespinError):  # the reason why it was not seen is raised
             command.run(

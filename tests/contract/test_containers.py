@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -217,6 +218,22 @@ def test_nothing_outlives_its_command(box: Container) -> None:
     word = f"97{os.getpid()}.5"
     box.call(["sh", "-c", f"setsid sleep {word} > /dev/null 2>&1 &"], timeout=60)
     wait_until(lambda: not running(word))
+
+
+def test_nobody_else_s_processes_are_killed(box: Container) -> None:
+    """One that has the number of the build's user, say in the container of another build."""
+    if os.geteuid() != 0:
+        pytest.skip("an ordinary user cannot take the number of another")
+    number = int(User.BUILD)
+    argv = ["setpriv", f"--reuid={number}", f"--regid={number}", "--clear-groups", "sleep", "300"]
+    with subprocess.Popen(argv) as bystander:
+        try:
+            box.call(["true"])
+            with pytest.raises(BuildError):
+                box.call(["sleep", "99"], timeout=1)
+            assert bystander.poll() is None
+        finally:
+            bystander.kill()
 
 
 def test_a_killed_container_is_a_failure_not_a_hang(box: Container) -> None:
