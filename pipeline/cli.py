@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
-import re
 import signal
 import sys
 import traceback
@@ -26,20 +25,25 @@ from pipeline import (
     diagnose,
     doctor,
     fixes,
-    lock,
-    lockreader,
     parts,
-    releases,
     report,
     terminal,
 )
 from pipeline import run as pipeline_run
-from pipeline.cache import Cache
 from pipeline.cases import select
+from pipeline.clioptions import (
+    FILE,
+    FOLDER,
+    again_options,
+    common_options,
+    container_options,
+    order_again,
+    order_of,
+    source_options,
+)
 from pipeline.containers.engines import Kind
-from pipeline.earlier import read
 from pipeline.errors import RespinError, UsageError
-from pipeline.order import PACKAGE, Order
+from pipeline.order import Order
 from pipeline.report import Outcome, Report
 
 CODES = """\b
@@ -51,101 +55,6 @@ Exit codes:
   11 diagnosis refused              17 publishing failed
   12 patch or package edit refused  18 another run holds the lock
 """
-
-_PATH = click.Path(path_type=Path)
-_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
-
-Command = Callable[..., Any]
-
-
-def _source_options(function: Command) -> Command:
-    for option in reversed(
-        [
-            click.option("--release", help="Codename or number [default: this machine's]."),
-            click.option("--version", help="Version [default: the newest in the pockets]."),
-            click.option("--dsc", type=_FILE, help="A local source package instead."),
-            click.option("--tree", type=_FOLDER, help="A source tree with debian/ instead."),
-            click.option(
-                "--locked", type=_FILE, help="Exactly what an older run had: its respin.lock."
-            ),
-            click.option(
-                "--accept-unsigned-source",
-                "accepted",
-                multiple=True,
-                metavar="SHA256",
-                help="Take this very .dsc although nobody vouches for it.",
-            ),
-            click.option(
-                "--pocket",
-                "pockets",
-                multiple=True,
-                type=click.Choice([p.value for p in releases.Pocket]),
-                help="Look here [default: release, updates, security].",
-            ),
-            click.option("--config", type=_FILE, help="[default: ./respin.toml or the user's]"),
-            click.option("--mirror", metavar="URI", help="Archive [default: as apt uses here]."),
-            click.option("--keyring", type=_FILE, help="Keys that may sign its index."),
-            click.option("--fix", "fix", multiple=True, metavar="NAME", help="Only this fix."),
-            click.option("--out", type=_PATH, help="The run's folder [default: respin-RELEASE]."),
-            click.option(
-                "--number",
-                type=click.IntRange(1, 999),
-                default=1,
-                help="Which rebuild of one distro version: the N of +bpfN [default: 1].",
-            ),
-        ]
-    ):
-        function = option(function)
-    return function
-
-
-def _container_options(function: Command) -> Command:
-    for option in reversed(
-        [
-            click.option(
-                "--container",
-                type=click.Choice([k.value for k in Kind]),
-                default=Kind.AUTO.value,
-                help="Where it is built [default: auto, the first that works here].",
-            ),
-            click.option(
-                "--image",
-                metavar="NAME",
-                help="For docker and podman [default: the official one].",
-            ),
-            click.option(
-                "--force-host", is_flag=True, help="--container host on what is no container."
-            ),
-        ]
-    ):
-        function = option(function)
-    return function
-
-
-def _again_options(function: Command) -> Command:
-    for option in reversed(
-        [
-            click.option("--config", type=_FILE, help="[default: ./respin.toml or the user's]"),
-            click.option("--mirror", metavar="URI", help="Archive [default: as apt uses here]."),
-            click.option("--keyring", type=_FILE, help="Keys that may sign its index."),
-            click.option("--out", type=_PATH, help="The new folder [default: respin-RELEASE]."),
-        ]
-    ):
-        function = option(function)
-    return function
-
-
-def _common_options(function: Command) -> Command:
-    for option in reversed(
-        [
-            click.option("--cache", type=_PATH, help="[default: $RESPIN_CACHE or ~/.cache/respin]"),
-            click.option("--json", "as_json", is_flag=True, help="The report on standard output."),
-            click.option("--verbose", "-v", is_flag=True, help="Say what each stage does."),
-        ]
-    ):
-        function = option(function)
-    return function
 
 
 @click.group(
@@ -168,73 +77,6 @@ def cli() -> None:
     """
 
 
-def _order(options: dict[str, Any], **more: Any) -> Order:
-    configured = config.load(options["config"])
-    options = dict(options)
-    locked = lockreader.read(options["locked"]) if options["locked"] else None
-    if locked:
-        _repeat(options, locked)
-    if sum(options[k] is not None for k in ("dsc", "tree", "version")) > 1:
-        raise UsageError("--dsc, --tree and --version exclude each other")
-    accepted = [a.lower() for a in options["accepted"]]
-    if not all(re.fullmatch(r"[0-9a-f]{64}", a) for a in accepted):
-        raise UsageError(
-            "--accept-unsigned-source wants a SHA-256, 64 hexadecimal digits",
-            hint="it is that of the .dsc: sha256sum FILE.dsc",
-        )
-    return Order(
-        release=releases.find(options["release"], config=configured),
-        version=options["version"],
-        dsc=options["dsc"],
-        tree_dir=options["tree"],
-        locked=locked,
-        accepted=(
-            ({locked.files[0].sha256: f"the one that {locked.path} names"} if locked else {})
-            | dict.fromkeys(accepted, "accepted by the user")
-        ),
-        pockets=tuple(releases.Pocket(p) for p in options["pockets"]),
-        config=configured,
-        mirror=options["mirror"],
-        keyring=options["keyring"],
-        fixes=fixes.choose(options["fix"]),
-        number=options["number"],
-        cache=Cache(options["cache"]),
-        **more,
-    )
-
-
-def _order_again(earlier: Path, options: dict[str, Any], **more: Any) -> Order:
-    """Return the order to go on from an earlier run's folder."""
-    before = read(earlier)
-    configured = config.load(options["config"])
-    more.setdefault("fixes", fixes.choose(before.patched.fixes if before.patched else ()))
-    return Order(
-        release=releases.find(before.source.release.codename, config=configured),
-        cache=Cache(options["cache"]),
-        config=configured,
-        mirror=options["mirror"],
-        keyring=options["keyring"],
-        **more,
-    )
-
-
-def _repeat(options: dict[str, Any], locked: lock.Lock) -> None:
-    """Put what a lock says in the place of options; raise UsageError for both at once."""
-    own = ("release", "version", "dsc", "tree", "fix", "pockets")
-    both = [f"--{name.removesuffix('s')}" for name in own if options[name]]
-    if both:
-        raise UsageError(
-            f"--locked says what is used; {', '.join(both)} cannot be given as well",
-            hint="leave out one of them",
-        )
-    if locked.name != PACKAGE:
-        raise UsageError(f"{locked.path} is of {locked.name}, not of {PACKAGE}")
-    options["release"] = locked.codename
-    options["version"] = locked.version if locked.kind == "archive" else None
-    options["fix"], options["number"] = locked.fixes, locked.number
-    options["pockets"] = locked.pockets
-
-
 def _cases(names: tuple[str, ...]) -> tuple[str, ...] | None:
     if names:
         select(names)  # refuses a name that is none, before anything is built
@@ -242,7 +84,7 @@ def _cases(names: tuple[str, ...]) -> tuple[str, ...] | None:
 
 
 @cli.command()
-@_source_options
+@source_options
 @click.option(
     "--object",
     "objects",
@@ -263,16 +105,16 @@ def _cases(names: tuple[str, ...]) -> tuple[str, ...] | None:
     metavar="NAME",
     help="Only this smoke case [default: the short set].",
 )
-@_container_options
+@container_options
 @click.option("--prove", is_flag=True, help="Smoke-test also where no fix is needed.")
 @click.option("--keep", is_flag=True, help="Keep the unfinished folder of a failed run.")
-@_common_options
+@common_options
 def run(**options: Any) -> None:
     """From fetch to proof: leave the fixed .deb, the patch and the report in a folder.
 
     The paths of the new .debs go to standard output.
     """
-    order = _order(
+    order = order_of(
         options,
         cases=_cases(options["cases"]),
         objects=clismoke.objects(options["objects"], (options["way"],)),
@@ -286,24 +128,24 @@ def run(**options: Any) -> None:
 
 
 @cli.command(name="fetch")
-@_source_options
-@_common_options
+@source_options
+@common_options
 def fetch_command(**options: Any) -> None:
     """Only fetch: leave the verified source package in a folder."""
-    _go(parts.fetch_only, _order(options), options)
+    _go(parts.fetch_only, order_of(options), options)
 
 
 @cli.command()
-@click.argument("earlier", metavar="[RUN]", type=_FOLDER, required=False)
-@_source_options
-@_common_options
+@click.argument("earlier", metavar="[RUN]", type=FOLDER, required=False)
+@source_options
+@common_options
 def patch(earlier: Path | None, **options: Any) -> None:
     """Fetch to patch: leave the patched source package in a folder, and build nothing.
 
     With RUN, a folder of `fetch` or of a whole run, its source is taken.
     """
     if earlier is None:
-        _go(parts.patch_only, _order(options), options)
+        _go(parts.patch_only, order_of(options), options)
         return
     own = ("release", "version", "dsc", "tree", "locked", "pockets", "accepted")
     both = [name.replace("accepted", "accept-unsigned-source") for name in own if options[name]]
@@ -312,7 +154,7 @@ def patch(earlier: Path | None, **options: Any) -> None:
             f"{earlier} has a source: --{both[0].removesuffix('s')} cannot be given as well",
             hint="leave out one of them",
         )
-    order = _order_again(
+    order = order_again(
         earlier, options, fixes=fixes.choose(options["fix"]), number=options["number"]
     )
     _go(
@@ -323,13 +165,13 @@ def patch(earlier: Path | None, **options: Any) -> None:
 
 
 @cli.command(name="build")
-@click.argument("earlier", metavar="RUN", type=_FOLDER)
-@_container_options
-@_again_options
-@_common_options
+@click.argument("earlier", metavar="RUN", type=FOLDER)
+@container_options
+@again_options
+@common_options
 def build_command(earlier: Path, **options: Any) -> None:
     """Only build: the patched source of RUN, a folder of `patch` or of a whole run."""
-    order = _order_again(
+    order = order_again(
         earlier,
         options,
         container=Kind(options["container"]),
@@ -340,13 +182,13 @@ def build_command(earlier: Path, **options: Any) -> None:
 
 
 @cli.command()
-@click.argument("earlier", metavar="RUN", type=_FOLDER)
-@click.option("--debs", type=_FOLDER, help="What dpkg-buildpackage left [default: RUN's own].")
-@_again_options
-@_common_options
+@click.argument("earlier", metavar="RUN", type=FOLDER)
+@click.option("--debs", type=FOLDER, help="What dpkg-buildpackage left [default: RUN's own].")
+@again_options
+@common_options
 def prove(earlier: Path, debs: Path | None, **options: Any) -> None:
     """Only prove: the packages of RUN, or those that were built of its source elsewhere."""
-    order = _order_again(earlier, options)
+    order = order_again(earlier, options)
     _go(lambda o, out, shown: parts.prove_only(o, earlier, debs, out, shown), order, options)
 
 
@@ -372,9 +214,9 @@ def _go(what: Callable[..., Report], order: Order, options: dict[str, Any]) -> N
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="An unpacked source.",
 )
-@click.option("--dsc", type=_FILE, help="A source package.")
+@click.option("--dsc", type=FILE, help="A source package.")
 @click.option("--fix", "fix", multiple=True, metavar="NAME", help="Only this fix.")
-@_common_options
+@common_options
 def diagnose_command(
     tree: Path | None,
     dsc: Path | None,
@@ -397,7 +239,7 @@ def diagnose_command(
 
 
 @cli.command(name="releases")
-@click.option("--config", "path", type=_FILE, help="[default: ./respin.toml or the user's]")
+@click.option("--config", "path", type=FILE, help="[default: ./respin.toml or the user's]")
 @click.option("--json", "as_json", is_flag=True, help="On standard output, as JSON.")
 def releases_command(path: Path | None, as_json: bool) -> None:
     """List every release that is known, its support, and which defects its iproute2 has."""
@@ -410,7 +252,7 @@ def releases_command(path: Path | None, as_json: bool) -> None:
 
 
 @cli.command(name="doctor")
-@_common_options
+@common_options
 def doctor_command(cache: Path | None, as_json: bool, verbose: bool) -> None:
     """Say what this machine has and lacks for each stage, with the command that mends it."""
     checks = doctor.examine(cache)
