@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 import tarfile
@@ -51,6 +52,7 @@ def broken(text: str, breakage: Breakage) -> str | None:
     return text[: found.start()] + changed + text[found.end() :]
 
 
+@functools.cache
 def binaries() -> Path:
     """Return a folder with sound.tc and NAME.tc of each breakage, built if need be."""
     everything = all_breakages()
