@@ -15,13 +15,14 @@ from pathlib import Path
 from pipeline import nightlock, plan, proven, status
 from pipeline.cache import file_sha256
 from pipeline.errors import PublishError, UsageError
-from pipeline.nightly import RUNS, Night, World
+from pipeline.nightly import Night
 from pipeline.proven import Proven
 from pipeline.publish import check_law
 from pipeline.runfolder import REPORT
 from pipeline.state import FIXED, RunRow, State, TargetState
 from pipeline.targets import targets
 from pipeline.toolchain import key
+from pipeline.world import RUNS, World
 
 
 @contextmanager

@@ -12,8 +12,9 @@ import click
 from pipeline import byhand, config, handover, keys, nightly, status, terminal
 from pipeline.cache import Cache
 from pipeline.errors import UsageError
-from pipeline.nightly import Summary, World
+from pipeline.nightly import Summary
 from pipeline.state import RunRow, State
+from pipeline.world import World
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _config = click.option(

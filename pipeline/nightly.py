@@ -10,15 +10,13 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import (
     nightlock,
     notify,
-    parts,
     plan,
     proven,
     prune,
@@ -27,22 +25,19 @@ from pipeline import (
     status,
     toolchain,
 )
-from pipeline import run as pipeline_run
 from pipeline import watch as watching
 from pipeline.archives import machine
-from pipeline.cache import Cache, digest, file_sha256
-from pipeline.config import Config
-from pipeline.distroinfo import Known
+from pipeline.cache import digest, file_sha256
 from pipeline.errors import DiagnosisRefused, PublishError, RespinError
-from pipeline.fixes import Fix, all_fixes
 from pipeline.keys import Key
 from pipeline.keys import find as find_key
 from pipeline.model import AptSource
-from pipeline.nightconfig import TOOLCHAIN, Nightly
+from pipeline.nightconfig import TOOLCHAIN
 from pipeline.order import PACKAGE, Order
 from pipeline.plan import Kind, Step
-from pipeline.report import Outcome, Report
+from pipeline.report import Outcome
 from pipeline.runfolder import REPORT
+from pipeline.sighted import PUBLISHING, seen, with_problem, without_problem
 from pipeline.state import (
     FAILED,
     FIXED,
@@ -55,48 +50,10 @@ from pipeline.state import (
     TargetState,
 )
 from pipeline.targets import Target, targets
+from pipeline.world import RUNS, World
 
-PUBLIC = "public"
-RUNS = "runs"
 DETAILS = 4000
 """Characters of an error's details that are kept."""
-
-Runner = Callable[[Order, Path], Report]
-
-
-@dataclass(frozen=True, kw_only=True)
-class World:
-    """What a night works with."""
-
-    config: Config
-    cache: Cache
-    clock: Callable[[], datetime]
-    run: Runner = pipeline_run.run
-    patch: Runner = parts.patch_only
-    known: Sequence[Known] | None = None
-    """The releases that there are; None: distro-info-data's."""
-    fixes: tuple[Fix, ...] = field(default_factory=all_fixes)
-    note: Callable[[str, str], None] = lambda target, text: None
-    """Is told what is going on."""
-
-    @property
-    def settings(self) -> Nightly:
-        """What [nightly] says."""
-        return self.config.nightly
-
-    @property
-    def folder(self) -> Path:
-        """The state folder."""
-        return self.settings.state_folder()
-
-    @property
-    def public(self) -> Path:
-        """What a web server serves."""
-        return self.folder / PUBLIC
-
-    def now(self) -> int:
-        """The time, in seconds since 1970."""
-        return int(self.clock().timestamp())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,7 +168,7 @@ class Night:
         for name, old in before.items():
             if end_others and name not in self.targets and old.ended is None:
                 ended = dataclasses.replace(old, ended=world.now())
-                self.state.save_target(_without_problem(ended))
+                self.state.save_target(without_problem(ended))
 
     def _sources(self, target: Target) -> tuple[AptSource, ...]:
         return releases.sources(
@@ -419,66 +376,6 @@ class Night:
             published=tuple(self._published),
             code=self._codes[0] if self._codes else 0,
         )
-
-
-PUBLISHING = PublishError.exit_code
-
-
-def seen(view: watching.View, old: TargetState | None, now: int) -> TargetState:
-    """Return what is known of a target after a look at its archive."""
-    target = view.target
-    if view.error is not None:
-        base = old or TargetState(
-            name=target.name,
-            distro=target.release.distro,
-            codename=target.release.codename,
-            version=None,
-            dsc=None,
-            pocket=None,
-            versions=(),
-            since=now,
-        )
-        return with_problem(dataclasses.replace(base, ended=None), view.error, now)
-    versions = tuple(dict.fromkeys(s.version for s in view.sightings))
-    best = plan.newest(versions)
-    top = next((s for s in view.sightings if s.version == best), None)
-    same = old is not None and top is not None and (old.version, old.dsc) == (best, top.dsc)
-    new = TargetState(
-        name=target.name,
-        distro=target.release.distro,
-        codename=target.release.codename,
-        version=best,
-        dsc=top.dsc if top else None,
-        pocket=target.pocket(top.suite) if top else None,
-        versions=versions,
-        since=old.since if old and (same or (old.version is None and best is None)) else now,
-        asked=old.asked if old else False,
-    )
-    if old and old.problem_code == PUBLISHING:  # that is for publish() to settle
-        return dataclasses.replace(
-            new,
-            problem=old.problem,
-            problem_code=old.problem_code,
-            problem_since=old.problem_since,
-        )
-    return new
-
-
-def with_problem(target: TargetState, error: RespinError | None, now: int) -> TargetState:
-    """Return a target with a problem, which began now unless it is the one it had; or without."""
-    if error is None:
-        return _without_problem(target)
-    same = target.problem_code == error.exit_code
-    return dataclasses.replace(
-        target,
-        problem=error.brief,
-        problem_code=error.exit_code,
-        problem_since=target.problem_since if same else now,
-    )
-
-
-def _without_problem(target: TargetState) -> TargetState:
-    return dataclasses.replace(target, problem=None, problem_code=None, problem_since=None)
 
 
 def repository_of(

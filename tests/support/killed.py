@@ -17,7 +17,8 @@ from pathlib import Path
 
 from pipeline import config, state
 from pipeline.cache import Cache
-from pipeline.nightly import World, nightly
+from pipeline.nightly import nightly
+from pipeline.world import World
 from support.standin import runner
 
 EVENTS = ("os.", "shutil.", "open", "subprocess.", "sqlite3.", "fcntl.", "tempfile.")

@@ -14,8 +14,9 @@ from pipeline import config, keys, nightly, status
 from pipeline.cache import Cache
 from pipeline.distroinfo import Known, Support
 from pipeline.model import Release
-from pipeline.nightly import Runner, Summary, World
+from pipeline.nightly import Summary
 from pipeline.state import RunRow, State
+from pipeline.world import Runner, World
 from support.archive import Archive, Signer
 
 POCKETS = ("", "-updates", "-security")
@@ -125,7 +126,7 @@ def begin(
     cache: Cache,
     run: Runner,
     *,
-    patch: Runner = nightly.World.patch,
+    patch: Runner = World.patch,
     releases: Sequence[str] = ("debian:supported",),
     known: Sequence[Known] | None = None,
     more: str = "",

@@ -1,0 +1,70 @@
+"""What is known of a target after a look at its archive, or a try to publish."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pipeline import plan
+from pipeline.errors import PublishError, RespinError
+from pipeline.state import TargetState
+from pipeline.watch import View
+
+PUBLISHING = PublishError.exit_code
+
+
+def seen(view: View, old: TargetState | None, now: int) -> TargetState:
+    """Return what is known of a target after a look at its archive."""
+    target = view.target
+    if view.error is not None:
+        base = old or TargetState(
+            name=target.name,
+            distro=target.release.distro,
+            codename=target.release.codename,
+            version=None,
+            dsc=None,
+            pocket=None,
+            versions=(),
+            since=now,
+        )
+        return with_problem(dataclasses.replace(base, ended=None), view.error, now)
+    versions = tuple(dict.fromkeys(s.version for s in view.sightings))
+    best = plan.newest(versions)
+    top = next((s for s in view.sightings if s.version == best), None)
+    same = old is not None and top is not None and (old.version, old.dsc) == (best, top.dsc)
+    new = TargetState(
+        name=target.name,
+        distro=target.release.distro,
+        codename=target.release.codename,
+        version=best,
+        dsc=top.dsc if top else None,
+        pocket=target.pocket(top.suite) if top else None,
+        versions=versions,
+        since=old.since if old and (same or (old.version is None and best is None)) else now,
+        asked=old.asked if old else False,
+    )
+    if old and old.problem_code == PUBLISHING:  # that is for publish() to settle
+        return dataclasses.replace(
+            new,
+            problem=old.problem,
+            problem_code=old.problem_code,
+            problem_since=old.problem_since,
+        )
+    return new
+
+
+def with_problem(target: TargetState, error: RespinError | None, now: int) -> TargetState:
+    """Return a target with a problem, which began now unless it is the one it had; or without."""
+    if error is None:
+        return without_problem(target)
+    same = target.problem_code == error.exit_code
+    return dataclasses.replace(
+        target,
+        problem=error.brief,
+        problem_code=error.exit_code,
+        problem_since=target.problem_since if same else now,
+    )
+
+
+def without_problem(target: TargetState) -> TargetState:
+    """Return a target that is well."""
+    return dataclasses.replace(target, problem=None, problem_code=None, problem_since=None)

@@ -1,0 +1,58 @@
+"""What a night works with: configuration, cache, the clock, and how a source is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from pipeline import parts
+from pipeline import run as pipeline_run
+from pipeline.cache import Cache
+from pipeline.config import Config
+from pipeline.distroinfo import Known
+from pipeline.fixes import Fix, all_fixes
+from pipeline.nightconfig import Nightly
+from pipeline.report import Report
+from pipeline.work import Order
+
+PUBLIC = "public"
+RUNS = "runs"
+
+Runner = Callable[[Order, Path], Report]
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What a night works with."""
+
+    config: Config
+    cache: Cache
+    clock: Callable[[], datetime]
+    run: Runner = pipeline_run.run
+    patch: Runner = parts.patch_only
+    known: Sequence[Known] | None = None
+    """The releases that there are; None: distro-info-data's."""
+    fixes: tuple[Fix, ...] = field(default_factory=all_fixes)
+    note: Callable[[str, str], None] = lambda target, text: None
+    """Is told what is going on."""
+
+    @property
+    def settings(self) -> Nightly:
+        """What [nightly] says."""
+        return self.config.nightly
+
+    @property
+    def folder(self) -> Path:
+        """The state folder."""
+        return self.settings.state_folder()
+
+    @property
+    def public(self) -> Path:
+        """What a web server serves."""
+        return self.folder / PUBLIC
+
+    def now(self) -> int:
+        """The time, in seconds since 1970."""
+        return int(self.clock().timestamp())
