@@ -111,8 +111,6 @@ def choose(kind: Kind, *, image: str | None = None, force: bool = False) -> Engi
 def _automatic() -> Engine:
     if namespaces.possible():
         return UnshareEngine(why="this user can enter namespaces of its own")
-    if namespaces.in_container() and os.geteuid() == 0:
-        return HostEngine(why="this is root in a container that allows no namespaces")
     refused = []
     for name in ("docker", "podman"):
         try:
@@ -123,9 +121,11 @@ def _automatic() -> Engine:
         return OciRoots(engine=engine, why="no namespaces can be entered here, and it answers")
     trouble = namespaces.trouble()
     assert trouble is not None
-    raise BuildError(
-        trouble.brief, details="\n".join([trouble.details, *refused]), hint=trouble.hint
-    )
+    # In place is never chosen for the user: it upgrades and installs packages here.
+    hint = trouble.hint
+    if namespaces.in_container() and os.geteuid() == 0:
+        hint += " --container host builds in place, if this container may be used up."
+    raise BuildError(trouble.brief, details="\n".join([trouble.details, *refused]), hint=hint)
 
 
 @dataclass(frozen=True, kw_only=True)
