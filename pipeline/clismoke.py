@@ -66,8 +66,9 @@ def _listing(context: click.Context, _parameter: click.Parameter, value: bool) -
 @click.option(
     "--kernel",
     multiple=True,
-    metavar="PACKAGE|FILE|all",
-    help="A kernel of the release by its package, a kernel's .deb, or all that are current.",
+    metavar="PACKAGE|FILE|newest|all",
+    help="A kernel of the release by its package, a kernel's .deb, the newest of each series and"
+    " flavour, or all.",
 )
 @click.option(
     "--case", "names", multiple=True, metavar="NAME", help="Only this case [default: every one]."

@@ -22,8 +22,9 @@ from pipeline.vm import qemu
 from pipeline.vm.image import GuestImage
 from pipeline.vm.machine import Machine, machine_for
 
-ALL = "all"
-"""In place of a kernel's name: the newest of every series and flavour of the release."""
+SETS = ("all", "newest")
+"""In place of a kernel's name: every one of the release, or the newest of each series and
+flavour."""
 
 Fetch = Callable[[Path], Sequence[Path]]
 
@@ -87,18 +88,23 @@ def prepare(
         f" {kernel or 'to test on'}",
         hint="Its archive must have one of those in templates/guest/guest.toml."
         if kernel is None
-        else "Give the name of a package of the release, or a kernel's .deb, or all.",
+        else "Give the name of a package of the release, or a kernel's .deb, newest or all.",
     )
 
 
-def every_kernel(archive: AptArchive) -> tuple[str, ...]:
-    """Return the packages of the newest kernel of each series and flavour of the release.
+def kernel_pattern(distro: str, kernels: str, machine: Machine) -> str:
+    """Return the pattern of the package names that a word of SETS stands for; empty: unknown."""
+    pattern: str = _settings()[kernels].get(distro, "")
+    return pattern.format(kernel=machine.kernel)
+
+
+def kernel_names(archive: AptArchive, kernels: str) -> tuple[str, ...]:
+    """Return the kernel packages of the release that a word of SETS stands for.
 
     Raises SmokeImpossible if there is none.
     """
-    machine = machine_for(archive.architecture)
-    pattern = _settings()["every"].get(archive.release.distro, "")
-    names = archive.matching(pattern.format(kernel=machine.kernel)) if pattern else ()
+    pattern = kernel_pattern(archive.release.distro, kernels, machine_for(archive.architecture))
+    names = archive.matching(pattern) if pattern else ()
     if not names:
         raise SmokeImpossible(f"no kernel of {archive.release.codename} is known")
     return names

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from pipeline.cases import Case
 from pipeline.config import Config
 from pipeline.debs import Deb
 from pipeline.describe import UserObject
-from pipeline.errors import SmokeImpossible
+from pipeline.errors import FetchError, SmokeImpossible
 from pipeline.model import SmokeReport
 from pipeline.progress import Progress, Stage
 from pipeline.releases import NO_CONFIG
@@ -45,7 +45,7 @@ class Order:
     release: str | None = None
     """Whose guest; None: this machine's."""
     kernels: tuple[str, ...] = ()
-    """Names of kernel packages, .debs, or ``all``; empty: the release's usual one."""
+    """Names of kernel packages, .debs, or words of guests.SETS; empty: the release's usual one."""
     config: Config = NO_CONFIG
     mirror: str | None = None
     keyring: Path | None = None
@@ -56,15 +56,16 @@ class Measured:
     """What came of it."""
 
     reports: tuple[SmokeReport, ...]
-    refused: tuple[tuple[str, SmokeImpossible], ...] = ()
-    """Of several kernels, those that cannot be tested on, and why."""
+    refused: tuple[tuple[str, SmokeImpossible | FetchError], ...] = ()
+    """Of several kernels, those that cannot be tested on or had, and why."""
 
 
 def measure(order: Order, progress: Progress) -> Measured:
     """Return the matrix of each kernel.
 
     Raises SmokeFailed for a package that is not iproute2 or cannot be installed,
-    SmokeImpossible if the test cannot be made here, TestbedLost if the guest is lost.
+    SmokeImpossible if the test cannot be made here, FetchError if what it needs cannot be had,
+    TestbedLost if the guest is lost.
     """
     order.log_dir.mkdir(parents=True, exist_ok=True)
     packages = _packages(order)
@@ -77,14 +78,22 @@ def measure(order: Order, progress: Progress) -> Measured:
     )
     archive = AptArchive(release, sources, order.cache)
     kernels = _kernels(archive, order.kernels)
+    return on_each(kernels, lambda kernel: _in_guest(order, packages, archive, kernel, progress))
+
+
+def on_each(
+    kernels: Sequence[str | Path | None], measure_on: Callable[[str | Path | None], SmokeReport]
+) -> Measured:
+    """Return the matrix of each kernel; of several, one that cannot be tested on costs itself.
+
+    Raises SmokeImpossible or FetchError if that leaves none.
+    """
     reports: list[SmokeReport] = []
-    refused: list[tuple[str, SmokeImpossible]] = []
+    refused: list[tuple[str, SmokeImpossible | FetchError]] = []
     for kernel in kernels:
         try:
-            reports.append(_in_guest(order, packages, archive, kernel, progress))
-        except SmokeImpossible as e:
-            if len(kernels) == 1:
-                raise
+            reports.append(measure_on(kernel))
+        except (SmokeImpossible, FetchError) as e:
             refused.append((str(kernel), e))
     if not reports:
         raise refused[0][1]
@@ -100,8 +109,8 @@ def _packages(order: Order) -> dict[str, Deb]:
 def _kernels(archive: AptArchive, names: Sequence[str]) -> list[str | Path | None]:
     found: list[str | Path | None] = []
     for name in names:
-        if name == guests.ALL:
-            found += guests.every_kernel(archive)
+        if name in guests.SETS:
+            found += guests.kernel_names(archive, name)
         else:
             found.append(Path(name) if name.endswith(".deb") else name)
     return found or [None]

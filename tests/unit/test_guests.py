@@ -3,33 +3,53 @@
 from __future__ import annotations
 
 import re
-import tomllib
 
 import pytest
 
-from pipeline.data import data_path
+from pipeline import guests
+from pipeline.vm.machine import machine_for
 
-EVERY = tomllib.loads(data_path("templates", "guest", "guest.toml").read_text())["every"]
+DEBIAN = {
+    "linux-image-amd64": "newest",
+    "linux-image-cloud-amd64": "newest",
+    "linux-image-rt-amd64": "newest",
+    "linux-image-6.12-cloud-amd64": "newest",
+    "linux-image-4.9.0-19-amd64": "all",
+    "linux-image-6.1.0-0.deb11.25-cloud-amd64": "all",
+    "linux-image-6.1.0-56-amd64": "all",
+    "linux-image-6.1.0-56-rt-amd64": "all",
+    "linux-image-6.12.117+deb12-cloud-amd64": "all",
+    "linux-image-6.16~rc7-amd64": "all",
+    "linux-image-6.1.0-56-amd64-dbg": "",
+    "linux-image-6.1.0-56-cloud-amd64-unsigned": "",
+    "linux-image-6.1.0-56-arm64": "",
+    "linux-image-amd64-dbg": "",
+    "linux-image-amd64-signed-template": "",
+    "linux-image-arm64": "",
+}
+UBUNTU = {
+    "linux-image-generic": "newest",
+    "linux-image-generic-hwe-22.04": "newest",
+    "linux-image-virtual": "newest",
+    "linux-image-4.15.0-20-lowlatency": "all",
+    "linux-image-6.8.0-31-generic": "all",
+    "linux-image-6.8.0-31-generic-64k": "all",
+    "linux-image-6.8.0-1009-aws": "all",
+    "linux-image-6.8.0-31-generic-dbgsym": "",
+    "linux-image-unsigned-6.8.0-31-generic": "",
+    "linux-image-extra-4.4.0-21-generic": "",
+    "linux-image-extra-virtual": "",
+}
 
 
-@pytest.mark.parametrize(
-    ("distro", "name", "meant"),
-    [
-        ("debian", "linux-image-amd64", True),
-        ("debian", "linux-image-cloud-amd64", True),
-        ("debian", "linux-image-rt-amd64", True),
-        ("debian", "linux-image-6.12-cloud-amd64", True),
-        ("debian", "linux-image-6.1.0-56-amd64", False),  # the first of these stands for it
-        ("debian", "linux-image-amd64-dbg", False),
-        ("debian", "linux-image-amd64-signed-template", False),
-        ("debian", "linux-image-arm64", False),
-        ("ubuntu", "linux-image-generic", True),
-        ("ubuntu", "linux-image-generic-hwe-22.04", True),
-        ("ubuntu", "linux-image-virtual", True),
-        ("ubuntu", "linux-image-6.8.0-31-generic", False),
-        ("ubuntu", "linux-image-unsigned-6.8.0-31-generic", False),
-    ],
-)
-def test_every_kernel_is_the_newest_of_each_flavour(distro: str, name: str, meant: bool) -> None:
-    pattern = EVERY[distro].format(kernel="amd64")
-    assert bool(re.fullmatch(pattern, name)) is meant
+@pytest.mark.parametrize(("distro", "index"), [("debian", DEBIAN), ("ubuntu", UBUNTU)])
+@pytest.mark.parametrize("word", guests.SETS)
+def test_which_kernels_of_an_index_are_taken(distro: str, index: dict[str, str], word: str) -> None:
+    """A package is in one set at most: what is in ``newest`` only depends on one of ``all``."""
+    pattern = guests.kernel_pattern(distro, word, machine_for("amd64"))
+    taken = {name for name in index if re.fullmatch(pattern, name)}
+    assert taken == {name for name, meant in index.items() if meant == word}
+
+
+def test_of_another_distro_none_is_known() -> None:
+    assert guests.kernel_pattern("plan9", "all", machine_for("amd64")) == ""
