@@ -70,6 +70,8 @@ class Way:
     verdict: str = "pass"
     since: str = ""
     needs: tuple[str, ...] = ()
+    says: str = ""
+    script: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from debian.debian_support import Version
 
 from pipeline.cache import Cache
 from pipeline.cases import Case, Expected, Then, Way, map_struct_size, ways
+from pipeline.data import data_path
 from pipeline.describe import UserObject, user_section
 from pipeline.objects import compile_cases, section_of
 from pipeline.vm.machine import Machine
@@ -70,6 +71,8 @@ class Row:
     """How many of them."""
     batch: str = ""
     """The content of the file that the command reads."""
+    script: Path | None = None
+    """A script that the command runs."""
     files: int = 0
     """Its limit of open files; 0: none of its own."""
     corpus: int = 0
@@ -154,6 +157,7 @@ def _row(
     repeat: int = 1,
 ) -> Row:
     here = {"object": f"{home}/{name}.o", "batch": f"{home}/{name}.batch"}
+    here["script"] = f"{home}/{name}.sh"
 
     def words(line: str) -> tuple[str, ...]:
         parts = shlex.split(line)
@@ -168,8 +172,9 @@ def _row(
         way=way,
         name=name,
         object=path,
-        commands=(Command(argv=words(way.load)), *then),
+        commands=(Command(argv=words(way.load), says=way.says), *then),
         batch=(shlex.join(words(way.line)) + "\n") * repeat if way.line else "",
+        script=data_path("templates", "guest", way.script) if way.script else None,
         section=which[1],
         expect=None,
     )
@@ -183,7 +188,7 @@ def object_rows(
     for i, item in enumerate(items):
         section = user_section(item)
         way = ways()[item.way]
-        way = dataclasses.replace(way, then=(Then(run=way.show, says=_LOADED),))
+        way = dataclasses.replace(way, says="", then=(Then(run=way.show, says=_LOADED),))
         title = f"{item.path}, section {section}"
         which = ["section", section]
         row = _row(item.path.name, title, way, f"object-{i}", item.path, which, home)

@@ -74,4 +74,6 @@ def files(rows: Sequence[Row]) -> Mapping[str, bytes | Path]:
             found[f"{row.name}.o"] = row.object
         if row.batch:
             found[f"{row.name}.batch"] = row.batch.encode()
+        if row.script:
+            found[f"{row.name}.sh"] = row.script
     return MappingProxyType(found)

@@ -194,7 +194,7 @@ void net_make(void)
 	net_reset();
 }
 
-static void drop_route(void)
+static void drop_route(int table, const char *address)
 {
 	struct message m;
 	struct rtmsg *route = begin(&m, RTM_DELROUTE, 0, sizeof(*route));
@@ -202,9 +202,9 @@ static void drop_route(void)
 
 	route->rtm_family = AF_INET;
 	route->rtm_dst_len = 32;
-	route->rtm_table = RT_TABLE_MAIN;
+	route->rtm_table = table;
 	route->rtm_scope = RT_SCOPE_NOWHERE;
-	inet_pton(AF_INET, "10.88.0.9", &to);
+	inet_pton(AF_INET, address, &to);
 	attribute(&m, RTA_DST, &to, sizeof(to));
 	talk(&m);
 }
@@ -258,7 +258,8 @@ void net_reset(void)
 {
 	enter(near_ns);
 	drop_xdp(NEAR_INDEX);
-	drop_route();
+	drop_route(RT_TABLE_MAIN, "10.88.0.9");
+	drop_route(RT_TABLE_LOCAL, "10.88.0.10");
 	clsact(RTM_DELQDISC, 0);
 	drop_actions();
 	errno = clsact(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL);

@@ -18,7 +18,7 @@
  *                                  that failed, the rest of the row is left out.
  *   send ID WHERE N MARK HOPE [NAME=HOPE=KEY=PATTERN]...
  *                                  send N frames (WHERE: ingress, egress, routed,
- *                                  redirected), wait until what is hoped for is there, and
+ *                                  redirected, local), wait until what is hoped for is there, and
  *                                  at most a second: {"kind":"counted","id":…,"sent":…,
  *                                  "received":…,"maps":{NAME:…}}. KEY is hexadecimal,
  *                                  PATTERN (glob) names the pinned map; -1: cannot be read
@@ -335,9 +335,10 @@ static struct wanted parse_wanted(char *text)
 
 static enum direction where(const char *word)
 {
-	static const char *const words[] = { "ingress", "egress", "routed", "redirected" };
+	static const char *const words[] = { "ingress", "egress", "routed", "redirected",
+					     "local" };
 
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 5; i++)
 		if (!strcmp(word, words[i]))
 			return i;
 	errno = EINVAL;

@@ -32,7 +32,7 @@ void net_reset(void);
 long long map_read(const char *pattern, const char *key);
 
 /* traffic.c */
-enum direction { INGRESS, EGRESS, ROUTED, REDIRECTED };
+enum direction { INGRESS, EGRESS, ROUTED, REDIRECTED, LOCAL };
 
 struct traffic {
 	int sent;

@@ -147,6 +147,9 @@ struct traffic traffic_send(enum direction direction, int count, unsigned int ma
 	fill(&in, FAR_INDEX, NEAR_INDEX, "10.77.0.2", "10.77.0.1");
 	fill(&out, NEAR_INDEX, FAR_INDEX, "10.77.0.1", "10.77.0.2");
 	switch (direction) {
+	case LOCAL:
+		fill(&in, FAR_INDEX, NEAR_INDEX, "10.77.0.2", "10.88.0.10");
+		/* fall through */
 	case INGRESS:
 		t.receiver = udp_receiver(near_ns, mark);
 		t.sent = send_frames(far_ns, FAR_INDEX, &in, count);

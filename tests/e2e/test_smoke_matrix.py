@@ -79,9 +79,14 @@ def test_every_cell_is_as_expected(made: Made) -> None:
 
 def test_legacy_maps_load_after_and_not_before(made: Made) -> None:
     by = {(c["case"], c["way"]): c for c in made.report["cases"]}
-    for key in (("pinned-hash", "lwt-out"), ("pinned-hash", "action"), ("tail-calls", "exec")):
+    for key in (
+        *(("pinned-hash", way) for way in ("lwt-in", "lwt-out", "action")),
+        *(("tail-calls", "exec"), ("handover", "export")),
+    ):
         assert (by[key]["before"]["seen"], by[key]["after"]["seen"]) == ("refused", "loads")
     assert by["drop", "egress"]["after"]["received"] == 0
+    assert by["drop", "lwt-in"]["after"]["received"] == 0
+    assert "map_type:" in by["handover", "export"]["after"]["output"]
     assert by["redirect", "tc"]["after"]["received"] == 7
     assert by["tail-calls", "tc"]["after"]["maps"] == {"counts": 7777, "missed": 7}
     assert "map map8: section maps" in by["eight-maps", "tc"]["object"]

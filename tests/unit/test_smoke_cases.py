@@ -174,6 +174,16 @@ def test_a_row_becomes_lines_of_a_plan() -> None:
     assert lines[3][2:] == ["ingress", "7", "0", "7", counts, lines[3][-1]]
 
 
+def test_a_way_by_a_script_brings_it() -> None:
+    found = row("handover", "export")
+    script = data_path("templates", "guest", "handover.sh")
+    assert playbook.files([found])["handover-export.sh"] == script
+    load, home = found.commands[0], "/home dir/handover-export"
+    assert load.argv[:3] == ("sh", f"{home}.sh", f"{home}.o")
+    assert load.says == ways()["export"].says
+    assert "tail-calls-exec.sh" not in playbook.files([row("tail-calls", "exec")])
+
+
 def test_a_row_that_is_not_possible_or_was_played_is_left_out() -> None:
     rows = [row("object-pin", "tc"), row("pinned-hash", "action"), row("drop", "tc")]
     assert [r.missing for r in rows] == ["CONFIG_CRYPTO_USER_API_HASH", "", ""]

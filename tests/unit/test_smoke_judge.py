@@ -178,6 +178,15 @@ def test_the_guest_crashed_in_it() -> None:
     assert (seen.seen, seen.ok, seen.output) == (Seen.LOST, False, "Kernel panic")
 
 
+def test_what_the_loading_command_itself_must_say() -> None:
+    way = ways()["export"]
+    case = row(way=way, commands=(Command(argv=("sh", "x.sh"), says=way.says),))
+    map_info = "map_type:\t{}\nkey_size:\t4\nvalue_size:\t8\nmax_entries:\t8\nmap_flags:\t0x0\n"
+    assert cell(case, output=map_info.format(1)).ok
+    for other in (map_info.format(2), map_info.format(11), "pos:\t0\n", ""):
+        assert cell(case, output=other).seen is Seen.LOADED_WRONG
+
+
 def test_commands_after_the_first() -> None:
     then = Command(argv=("tc", "show"), says="bpf", silent=False)
     gone = Command(argv=("tc", "show"), silent=True)
