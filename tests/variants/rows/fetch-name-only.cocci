@@ -1,11 +1,18 @@
-// Back to before v4.10: maps are not counted by symbols.
+// Back to before v4.10: maps are not counted by symbols, but their size is.
 @@
 identifier f =~ "^bpf_map_(num_sym|verify_all_offs)$";
 @@
 -int f(...) { ... }
 
 @@
-identifier f =~ "^bpf_map_(num_sym|verify_all_offs)$";
+identifier ctx;
 @@
--f(...)
-+0
+-bpf_map_num_sym(ctx)
++ctx->map_num / sizeof(struct bpf_elf_map)
+
+@@
+identifier ctx;
+expression end;
+@@
+-bpf_map_verify_all_offs(ctx, end)
++end % sizeof(struct bpf_elf_map)

@@ -1,0 +1,49 @@
+"""What the report of a whole run has to say."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema
+
+from pipeline.data import data_path
+from support import cli
+
+SCHEMA = json.loads(data_path("templates", "report.schema.json").read_text())
+
+
+def told(said: cli.Said) -> dict[str, Any]:
+    """Return the report of a run that came to an end."""
+    assert said.status == 0, said.err
+    report: dict[str, Any] = json.loads(said.out)
+    jsonschema.validate(report, SCHEMA)
+    return report
+
+
+def proven(report: dict[str, Any], version: str) -> None:
+    """Hold that a run built ``version``, and that the guest saw what it is for."""
+    assert report["outcome"] == "fixed"
+    assert report["patched"]["version"] == report["built"]["version"] == version
+    for case, seen in cells(report).items():
+        turned = case[0] in ("pinned-hash", "several-maps")
+        assert seen == ("refused", "loads" if turned else "refused")
+    assert cells(report)["pinned-hash", "tc"] == ("refused", "loads")
+
+
+def cells(report: dict[str, Any]) -> dict[tuple[str, str], tuple[str, str]]:
+    """Return what the guest saw of the cases of legacy maps: before and after."""
+    return {
+        (c["case"], c["way"]): (c["before"]["seen"], c["after"]["seen"])
+        for c in report["smoke"]["cases"]
+        if c["case"] in ("pinned-hash", "several-maps", "static-map")
+    }
+
+
+def sites(report: dict[str, Any]) -> dict[str, tuple[str, str, str]]:
+    """Return of each function the verdict, the file, and why."""
+    return {
+        site["function"]: (site["verdict"], site["file"], site["reason"])
+        for finding in report["findings"]
+        for site in finding["sites"]
+    }

@@ -1,0 +1,108 @@
+"""Debian's verified 6.1.0-3, turned back to each row of FACTS by semantic patches.
+
+The distros that released those rows cannot be reached from everywhere. A source made here
+has the original tarball, byte for byte, and carries what it was turned back by as a patch of
+its own; what is judged, and built, is the patched tree.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import coccinelle, command
+from pipeline.errors import DiagnosisRefused
+from support.defect import renumbered
+
+PATCHES = Path(__file__).parents[1] / "variants/rows"
+NEW, OLD, OLDEST = "lib/bpf_legacy.c", "lib/bpf.c", "tc/tc_bpf.c"
+FUNCTIONS = ("bpf_map_num_sym", "bpf_map_verify_all_offs", "bpf_map_fetch_name")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """Where the loader was, and the semantic patches that make of it what it was."""
+
+    file: str = NEW
+    back: tuple[str, ...] = ()
+
+
+_ONE, _SMALL = "one-loader", "no-inner-maps"
+ROWS = {
+    "v4.0": Row(file=OLDEST, back=(_ONE, "fetch-name-only", "no-symbols", _SMALL)),
+    "v4.5": Row(file=OLDEST, back=(_ONE, "skips-object", "fetch-name-only", _SMALL)),
+    "v4.10": Row(file=OLD, back=(_ONE, "skips-object")),
+    "7a04dd84": Row(file=OLD, back=(_ONE, "judges-previous")),
+    "v4.20": Row(file=OLD, back=(_ONE,)),
+    "v5.11": Row(),
+    "v5.11-regressed": Row(back=("skips-object",)),
+    "v5.11-7a04dd84": Row(back=("judges-previous",)),
+}
+
+
+def turn_back(tree: Path, row: Row) -> None:
+    """Make the loader of an unpacked source that of a row, and let it be built where it is."""
+    for name in row.back:
+        cocci = PATCHES / f"{name}.cocci"
+        before = (tree / NEW).read_text()
+        coccinelle.apply([tree], cocci, [NEW], error=DiagnosisRefused, brief=name)
+        assert (tree / NEW).read_text() != before, name
+    if row.file == NEW:
+        return
+    (tree / NEW).rename(tree / row.file)
+    (tree / "lib/bpf_libbpf.c").unlink()
+    # One library serves ip and tc today, so tc's file of then is compiled into it.
+    built = {OLD: "bpf.o", OLDEST: "../tc/tc_bpf.o"}[row.file]
+    makefile = tree / "lib/Makefile"
+    makefile.write_text(_replaced(makefile.read_text(), r"\bbpf_legacy\.o\b", built))
+    if row.file == OLDEST:  # the function of this name is younger
+        text = (tree / OLDEST).read_text()
+        (tree / OLDEST).write_text(text.replace("bpf_do_load", "bpf_load"))
+        header = tree / "include/bpf_elf.h"  # what no-inner-maps leaves without a use
+        header.write_text(
+            _replaced(header.read_text(), r"\t__u32 inner_id;\n\t__u32 inner_idx;\n", "")
+        )
+
+
+def source(folder: Path, version: str, *names: str, libbpf: bool = False) -> Path:
+    """Make ``version`` of iproute2 in ``folder``, a new one, and return its .dsc.
+
+    It has one patch for each of the rows named, each of which makes of the tree before it
+    what that row is; without ``libbpf`` it is not among the build dependencies.
+    """
+
+    def change(tree: Path) -> None:
+        a, b = folder / "a", folder / "b"
+        _loader(tree, a)
+        for name in names:
+            _loader(tree, b)
+            turn_back(b, ROWS[name])
+            # Status 1: there are differences.
+            done = command.run(["diff", "-Nurp", "a", "b"], cwd=folder, check=False)
+            assert done.status == 1, done.text
+            patch = tree / f"debian/patches/row-{name}.patch"
+            patch.write_bytes(b"Description: a row of FACTS\n" + done.stdout)
+            with (tree / "debian/patches/series").open("a") as series:
+                series.write(f"{patch.name}\n")
+            shutil.rmtree(a)
+            b.rename(a)
+        shutil.rmtree(a)
+        if not libbpf:
+            control = tree / "debian/control"
+            control.write_text(_replaced(control.read_text(), r" *libbpf-dev[^,]*,\n", ""))
+
+    return renumbered(folder, version, change)
+
+
+def _loader(tree: Path, dest: Path) -> None:
+    """Copy what the rows change."""
+    for name in ("lib", "tc", "include"):
+        shutil.copytree(tree / name, dest / name, symlinks=True)
+
+
+def _replaced(text: str, pattern: str, new: str) -> str:
+    text, count = re.subn(pattern, new, text)
+    assert count == 1, pattern
+    return text
