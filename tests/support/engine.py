@@ -16,6 +16,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -26,23 +27,62 @@ from pipeline.containers.ociengine import OciEngine
 from pipeline.errors import UsageError
 
 
+@dataclass(frozen=True, kw_only=True)
+class Lack:
+    """Why a test cannot have its engine."""
+
+    fails: bool
+    why: str
+
+
+def lack(why: str, *, root: bool, ci: bool, program: bool, given: bool) -> Lack | None:
+    """Return what becomes of a test whose engine does not answer; None: start one for it.
+
+    ``why`` is what the engine said, ``program`` whether what starts it is installed, ``given``
+    whether the caller has named one that should answer. On a developer's machine a test
+    without an engine is skipped; in CI it fails. Only an ordinary user in CI whom nobody has
+    given an engine skips it: none of their own can be started, and root's run of the same
+    tests holds it.
+    """
+    if root and program:
+        return None
+    if root:
+        return Lack(fails=ci, why=f"{why}, and its package is not installed")
+    if given:
+        return Lack(fails=ci, why=f"{why}, although DOCKER_HOST names it")
+    return Lack(
+        fails=False,
+        why=f"{why}, and an ordinary user cannot start it: run these tests as root, or name a "
+        "socket that this user may use in DOCKER_HOST",
+    )
+
+
+def stop(found: Lack | None) -> None:
+    """Skip the test or let it fail, if it lacks its engine."""
+    if found is not None:
+        (pytest.fail if found.fails else pytest.skip)(found.why)
+
+
 @contextlib.contextmanager
 def docker() -> Iterator[OciEngine]:
     """Yield Docker; what it made is gone afterwards, and so is a daemon that was started.
 
-    Skips where there is none to be had; in CI that fails, but for a user who is not root.
+    Skips or fails, as ``lack`` says, where there is none to be had.
     """
     try:
         yield ociengine.find("docker")
         return
     except UsageError as e:
         why = e.brief
-    if os.geteuid() != 0:
-        pytest.skip(f"{why}, and an ordinary user cannot start it")
-    if command.which("dockerd") is None:
-        if os.environ.get("CI"):
-            pytest.fail("dockerd is not installed")
-        pytest.skip("dockerd is not installed")
+    stop(
+        lack(
+            why,
+            root=os.geteuid() == 0,
+            ci=bool(os.environ.get("CI")),
+            program=command.which("dockerd") is not None,
+            given=bool(os.environ.get("DOCKER_HOST")),
+        )
+    )
     folder = Path(tempfile.mkdtemp(prefix="respin-dockerd-"))
     before = os.environ.get("DOCKER_HOST")
     try:
@@ -72,12 +112,13 @@ versions, and there is no systemd: in a container, say."""
 def podman() -> Iterator[OciEngine]:
     """Yield podman with a configuration and a storage of the tests' own.
 
-    Skips where there is none; in CI that fails, but for a user who is not root.
+    Skips or fails, as ``lack`` says, where there is none; as an ordinary user it is not tried.
     """
     if os.geteuid() != 0:
-        pytest.skip("podman is tried as root")
-    if command.which("podman") is None and not os.environ.get("CI"):
-        pytest.skip("podman is not installed")
+        pytest.skip("podman is tried as root only: run these tests as root")
+    installed = command.which("podman") is not None
+    ci = bool(os.environ.get("CI"))
+    stop(lack("podman is missing", root=True, ci=ci, program=installed, given=False))
     folder = Path(tempfile.mkdtemp(prefix="respin-podman-"))
     (folder / "containers.conf").write_text(PODMAN)
     (folder / "storage.conf").write_text(
