@@ -253,37 +253,6 @@ def test_an_image_that_will_not_do(
     assert images.base(docker, release, BASE, tmp_path / "log"), "the right one is taken"
 
 
-@pytest.mark.needs("docker-registry")
-def test_a_pulled_image_by_digest_builds_the_same(docker: OciEngine, tmp_path: Path) -> None:
-    (tmp_path / "registry").mkdir()
-    dsc = real.tiny(tmp_path / "source")
-    sums_of = {}
-    with engine.registry(tmp_path / "registry") as place:
-        name = f"{place}/debian:bookworm"
-        docker.call("image", "tag", BASE, name)
-        docker.call("image", "push", name)
-        docker.call("image", "rm", name)
-        pulled = OciRoots(engine=docker, image=name, why="a test")
-        for kind, chosen in {"unshare": None, "docker": pulled}.items():
-            root = build.prepare(
-                real.archive(), dsc, real.cache(), log_dir=tmp_path, stage=QUIET, engine=chosen
-            )
-            made = build.build(
-                root,
-                dsc,
-                "1.0",
-                1420070400,
-                tmp_path / kind,
-                cache=real.cache(),
-                log_dir=tmp_path,
-                stage=QUIET,
-            )
-            sums_of[kind] = sums(tmp_path / kind)
-    assert re.fullmatch(rf"{place}/debian@sha256:[0-9a-f]{{64}}", made.image)
-    assert {p.name for p in made.root} >= {"debhelper", "gcc", "ccache"}
-    assert sums_of["docker"] == sums_of["unshare"] != {}
-
-
 def test_the_readme_s_image_has_a_tc_that_is_fixed(
     docker: OciEngine, built: tuple[str, Path], tmp_path: Path
 ) -> None:

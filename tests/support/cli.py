@@ -49,21 +49,31 @@ class Said:
     err: str
 
 
-def _argv(
-    user: str | None, args: Sequence[str | Path], cache: Path | None, config: Path | None = None
+def environment(config: Path | None = None, cache: Path | None = None) -> list[str]:
+    """Return the environment in which Python finds what was installed, as NAME=VALUE."""
+    words = ["LANG=C.UTF-8", "PATH=/usr/local/bin:/usr/bin:/bin"]
+    words += [f"PYTHONPATH={installed()}", f"RESPIN_CONFIG={config or installed() / 'respin.toml'}"]
+    words += [f"{k}={v}" for k, v in os.environ.items() if k.endswith("_proxy")]
+    return [*words, f"RESPIN_CACHE={cache}"] if cache else words
+
+
+def python(
+    user: str | None, cache: Path | None = None, config: Path | None = None, *more: str
 ) -> list[str]:
+    """Return the beginning of a call of Python as a user, and ``more`` of NAME=VALUE."""
     # The interpreter of this venv may lie where an ordinary user cannot go.
-    python = SYSTEM_PYTHON if SYSTEM_PYTHON.exists() else Path(sys.executable)
+    program = SYSTEM_PYTHON if SYSTEM_PYTHON.exists() else Path(sys.executable)
     home = pwd.getpwnam(user).pw_dir if user else os.environ.get("HOME", "/")
     words = [] if user is None else ["runuser", "-u", user, "--"]
     # A shell that starts the tests in the background makes them ignore SIGINT.
-    words += ["env", "-i", "--default-signal=INT", f"HOME={home}", "LANG=C.UTF-8"]
-    words += ["PATH=/usr/local/bin:/usr/bin:/bin", f"PYTHONPATH={installed()}"]
-    words += [f"{k}={v}" for k, v in os.environ.items() if k.endswith("_proxy")]
-    words.append(f"RESPIN_CONFIG={config or installed() / 'respin.toml'}")
-    if cache:
-        words.append(f"RESPIN_CACHE={cache}")
-    return [*words, str(python), "-W", "error", "-m", "pipeline", *map(str, args)]
+    words += ["env", "-i", "--default-signal=INT", f"HOME={home}"]
+    return [*words, *environment(config, cache), *more, str(program), "-W", "error"]
+
+
+def _argv(
+    user: str | None, args: Sequence[str | Path], cache: Path | None, config: Path | None = None
+) -> list[str]:
+    return [*python(user, cache, config), "-m", "pipeline", *map(str, args)]
 
 
 def respin(

@@ -59,8 +59,11 @@ def lack(why: str, *, root: bool, ci: bool, program: bool, given: bool) -> Lack 
 
 def stop(found: Lack | None) -> None:
     """Skip the test or let it fail, if it lacks its engine."""
-    if found is not None:
-        (pytest.fail if found.fails else pytest.skip)(found.why)
+    if found is None:
+        return
+    if found.fails:
+        pytest.fail(found.why, pytrace=False)
+    pytest.skip(found.why)
 
 
 @contextlib.contextmanager
