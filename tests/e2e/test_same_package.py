@@ -85,11 +85,11 @@ def as_user(
     """Build as an ordinary user with a cache of their own; ``more`` is of the environment."""
     home = Path(tempfile.mkdtemp(prefix="respin-same-user-"))
     home.chmod(0o777)
-    argv = [*cli.python(user, None, None, *more), "-", kind, image, *sources]
+    argv: list[str | Path] = [*cli.python(user, None, None, *more), "-", kind, image, *sources]
     try:
         return program([*argv, home / "out", home / "cache"])
     finally:
-        remove = ["rm", "-rf", home]
+        remove: list[str | Path] = ["rm", "-rf", home]
         if os.geteuid() != 0:
             remove = ["unshare", "--user", "--map-auto", "--map-root-user", *remove]
         subprocess.run(remove, check=True)
