@@ -28,7 +28,8 @@ RESULTS_MAX = 32 * 1024 * 1024
 CONSOLE_TAIL = 20
 """Lines of the console's log that an error shows."""
 
-_WHY = re.compile(r"Kernel panic|BUG:|Oops:|agent: ")
+_WHY = re.compile(r"Kernel panic|BUG:|Oops:|\[#\d+\] |agent: ")
+"""What says why a guest crashed; every oops is counted: ``invalid opcode: 0000 [#1] PREEMPT``."""
 
 KERNEL_OPTIONS = (
     # A crash ends the guest at once, and is seen by the line that is missing.

@@ -5,9 +5,11 @@ Each costs its own row and no other.
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
 from support import breakages, cli, packages, real
 
 from pipeline import clismoke, command, matrix, smoke
@@ -15,10 +17,14 @@ from pipeline.cases import select
 from pipeline.errors import SmokeFailed, SmokeImpossible, TestbedLost
 from pipeline.model import CaseResult, Seen, SmokeReport
 from pipeline.vm import qemu
+from pipeline.vm.image import GuestImage
 
 SCRIPT = Path(__file__).parents[1] / "support" / "nuisance-tc.sh"
 TIRED = 6
 """Seconds that a command may take here."""
+
+CALL, INVALID = b"\xe8????", b"\x0f\x0b"
+"""Of x86: the call that each function begins with, and ud2."""
 
 SMALL = 352
 """MiB of the guest's memory: soon used up."""
@@ -39,13 +45,15 @@ def report(distro: Path, tmp_path_factory: pytest.TempPathFactory) -> SmokeRepor
     (tree / "sbin/tc").rename(tree / "sbin/tc.sound")
     (tree / "sbin/tc").write_bytes(SCRIPT.read_bytes())
     (tree / "sbin/tc").chmod(0o755)
+    image = smoke.prepare(real.archive(), real.cache(), log_dir=folder)
+    (tree / "sbin/oops.ko").write_bytes(_oops(image, folder))
     deb = breakages.repack(tree, f"{real.VERSION}+nuisance1", folder / "nuisance.deb")
     names = ["btf-maps", "array", "no-map", "mark", "drop", "redirect", "global-data"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(matrix, "LOAD_SECONDS", TIRED)
         patch.setattr(qemu, "MEMORY", SMALL)
         return smoke.smoke(
-            smoke.prepare(real.archive(), real.cache(), log_dir=folder),
+            image,
             before=[deb],
             after=(),
             turned={},
@@ -56,14 +64,35 @@ def report(distro: Path, tmp_path_factory: pytest.TempPathFactory) -> SmokeRepor
         )
 
 
+def _oops(image: GuestImage, folder: Path) -> bytes:
+    """Return a module of the guest's own kernel whose first instruction is an invalid one.
+
+    Debian's kernels have nothing else that makes them oops on demand (no lkdtm).
+    """
+    (deb,) = real.archive().download([image.package], folder / "kernel")
+    command.run(["dpkg-deb", "--extract", deb.path, folder / "kernel/tree"])
+    (path,) = (folder / "kernel/tree").glob("**/net/sched/act_simple.ko")
+    data = bytearray(path.read_bytes())
+    elf = ELFFile(io.BytesIO(data))
+    moved = {r["r_offset"] for r in elf.get_section_by_name(".rela.init.text").iter_relocations()}
+    at = len(CALL)  # of ftrace, which the kernel overwrites itself
+    assert not moved & set(range(at - 2, at + len(INVALID)))
+    begin = elf.get_section_by_name(".init.text")["sh_offset"] + at
+    data[begin : begin + len(INVALID)] = INVALID
+    # With this at its end it would count as signed, and wrongly.
+    mark = b"~Module signature appended~\n"
+    return bytes(data).removesuffix(mark)
+
+
 def row(report: SmokeReport, name: str) -> CaseResult:
     return next(row for row in report.cases if row.case == name)
 
 
-def test_a_guest_that_crashes_costs_one_row(report: SmokeReport) -> None:
+def test_a_kernel_oops_costs_one_row(report: SmokeReport) -> None:
     lost = row(report, "array").before
     assert (lost.seen, lost.ok) == (Seen.LOST, False)
-    assert "sysrq triggered crash" in lost.output
+    assert "invalid opcode" in lost.output
+    assert "Kernel panic - not syncing: Fatal exception" in lost.output
     assert report.crashes == 1
     # Those before it and those after it were played.
     assert row(report, "btf-maps").before.ok
