@@ -62,7 +62,7 @@ NOT_NEEDED = {
 ALONE = "4.9.0-1"
 """v4.5-4.9, with one function."""
 THEN = ("tc", "classid", "egress", "action", "batch")
-LATER = ("xdp", "lwt-xmit", "lwt-out")
+LATER = ("xdp", "lwt-xmit", "lwt-in", "lwt-out")
 
 
 @dataclass(frozen=True, kw_only=True)
