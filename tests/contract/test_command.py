@@ -25,11 +25,16 @@ def test_time_that_is_excused_does_not_count() -> None:
     assert command.run(["sleep", "0.5"], timeout=command.Limit(0.1, excused=lambda: True))
 
 
-def test_a_limit_begins_anew() -> None:
+def test_a_limit_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(command.time, "monotonic", lambda: now[0])
     limit = command.Limit(60.0)
-    before = limit.left()
+    now[0] += 45.0
+    assert limit.left() == 15.0
     limit.renew()
-    assert 59.0 < before <= limit.left() <= 60.0
+    assert limit.left() == 60.0
+    now[0] += 60.0
+    assert limit.left() == 0.0
 
 
 def test_a_command_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ from pipeline.vm.image import GuestImage
 from pipeline.vm.initramfs import Initramfs
 
 SYMPTOMS = [r"legacy map definitions in 'maps' section are not supported by libbpf v1\.0\+"]
-SHORT = 20.0
+SHORT = 30.0
 """Seconds that suffice for one package and the case btf-maps, even on a busy machine."""
 BEFORE = ("before:version", "before:0")
 TURNED = {"pinned-hash": SYMPTOMS, "several-maps": SYMPTOMS}
