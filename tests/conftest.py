@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from pathlib import Path
 
@@ -24,6 +25,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mark in item.iter_markers("needs"):
             if command.which(mark.args[0]) is None:
                 item.add_marker(pytest.mark.skip(reason=f"{mark.args[0]} is not installed"))
+
+
+CLONE_NEWNS = 0x00020000
+MS_PRIVATE_ALL = 0x4000 | 0x40000  # MS_REC | MS_PRIVATE
+
+
+def pytest_configure() -> None:
+    """Give this process mounts of its own, where it may (unshare(2), by root).
+
+    Of two processes that test at once neither sees what the other mounts, so a test can hold
+    that nothing was left mounted; and what a test leaves mounted ends with the process.
+    """
+    libc = ctypes.CDLL(None)
+    if os.geteuid() == 0 and libc.unshare(CLONE_NEWNS) == 0:
+        libc.mount(None, b"/", None, ctypes.c_ulong(MS_PRIVATE_ALL), None)
 
 
 # The tests' own configuration: no archive but the machine's mirror is asked.

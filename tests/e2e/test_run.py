@@ -35,7 +35,7 @@ def cells(report: dict[str, Any]) -> dict[tuple[str, str], tuple[str, str]]:
 
 @pytest.fixture
 def nothing_left() -> Iterator[None]:
-    """Hold that no process outlives what started it, and so no mount: those are in namespaces.
+    """Hold that no process outlives what started it, and no mount: ours are in namespaces.
 
     As a subreaper (prctl(2)) this process inherits every orphan among its descendants.
     """
