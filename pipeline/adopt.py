@@ -21,12 +21,11 @@ ELSEWHERE = "elsewhere"
 _INSTALLED = re.compile(r"^\s*(\S+?)(?::(\S+))? \(= (\S+)\)", re.MULTILINE)
 
 
-def adopt(patched: Patched, debs: Path, dest: Path, *, where: str) -> Built:
+def adopt(patched: Patched, debs: Path, dest: Path) -> Built:
     """Copy what a build of ``patched`` left in ``debs`` to ``dest``, a new folder.
 
-    ``where`` says what built it, for the report. Raises BuildError if there is no .changes
-    of this version, if a file is not the one that it lists, or if the .buildinfo does not
-    say that it was built from the .dsc that was patched.
+    Raises BuildError if there is no .changes of this version, if a file is not the one that
+    it lists, or if the .buildinfo does not say that it was built from the .dsc that was patched.
     """
     changes = _changes(patched, debs)
     fields = Changes(changes.read_bytes())
@@ -48,7 +47,7 @@ def adopt(patched: Patched, debs: Path, dest: Path, *, where: str) -> Built:
         debs=tuple(a for n, a in artifacts.items() if n.endswith((".deb", ".ddeb"))),
         changes=artifacts[changes.name],
         buildinfo=artifacts[info.name],
-        container=where,
+        container=ELSEWHERE,
         root=root,
         seconds=0.0,
     )

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from pipeline import diagnose, fetch, lock, lockreader, releases, report
-from pipeline.adopt import ELSEWHERE, adopt
+from pipeline.adopt import adopt
 from pipeline.cache import file_sha256
 from pipeline.earlier import read
 from pipeline.errors import FetchError, UsageError
@@ -52,7 +52,8 @@ def patch_only(
     ``earlier`` is a folder with the source; None: it is fetched.
     """
     with _part(order, out, journal) as (work, folder):
-        source = _again(earlier, folder).source if earlier else work.fetch()
+        before = _again(earlier, folder) if earlier else None
+        source = before.source if before else work.fetch()
         findings = work.diagnose(work.tree(source))
         needed = needed_fixes(order.fixes, findings)
         patched = work.patch(source, needed) if needed else None
@@ -63,7 +64,7 @@ def patch_only(
             source=source,
             findings=findings,
             patched=patched,
-            archives=work.archive.trust(),
+            archives=_archives(work, before),
             timings=work.progress.timings,
         )
         _finish(done, work, folder, earlier)
@@ -89,7 +90,7 @@ def build_only(order: Order, earlier: Path, out: Path, journal: Journal | None =
             built=built,
             control=(),
             smoke=None,
-            archives=work.archive.trust(),
+            archives=_archives(work, before),
             timings={**before.timings, **work.progress.timings},
         )
         _finish(done, work, folder, earlier)
@@ -107,28 +108,29 @@ def prove_only(
     release and fixes.
     """
     with _part(order, out, journal) as (work, folder):
-        done = _again(earlier, folder)
-        if not done.findings:
+        before = _again(earlier, folder)
+        if not before.findings:
             raise UsageError(
                 f"{earlier} was not diagnosed", hint=f"respin patch {earlier} does that"
             )
         built = None
-        if done.patched and debs is None and done.built is None:
+        if before.patched and debs:
+            built = adopt(before.patched, debs, folder.path / "debs")
+        elif before.patched and before.built:
+            built = _built_again(before.built, earlier, folder)
+        elif before.patched:
             raise UsageError(f"{earlier} has a patched source: --debs says where it was built")
-        if done.patched:
-            here = debs or earlier / "debs"
-            where = done.built.container if done.built and debs is None else ELSEWHERE
-            built = adopt(done.patched, here, folder.path / "debs", where=where)
-        control = work.control(done.source)
+        control = work.control(before.source)
         fixes = order.fixes if built else ()
         smoked = work.smoke(work.prepare_guest(), control, _there(built) if built else None, fixes)
         done = replace(
-            done,
+            before,
             outcome=Outcome.FIXED if built else Outcome.NOT_NEEDED,
             built=built,
             control=control,
             smoke=smoked,
-            timings={**done.timings, **work.progress.timings},
+            archives=_archives(work, before),
+            timings={**before.timings, **work.progress.timings},
         )
         _finish(done, work, folder, earlier)
     return report.moved(done, folder.path, out.absolute())
@@ -163,23 +165,46 @@ def _finish(done: Report, work: Work, folder: RunFolder, earlier: Path | None = 
     work.write_lock(done, kind=lockreader.read(earlier / lock.NAME).kind if earlier else None)
 
 
+def _archives(work: Work, before: Report | None) -> tuple[str, ...]:
+    """Return why the archives of this part are trusted, after those of the parts before it."""
+    earlier = before.archives if before else ()
+    return tuple(dict.fromkeys((*earlier, *work.archive.trust())))
+
+
 def _again(earlier: Path, folder: RunFolder) -> Report:
     """Take over the sources of an earlier run; raise FetchError if they are not what it had."""
     before = read(earlier)
-    for name in ("source", "patched"):
-        if (earlier / name).is_dir():
-            shutil.copytree(earlier / name, folder.path / name)
     here = report.moved(before, earlier.absolute(), folder.path)
     had = {file.path: file.sha256 for file in here.source.files}
     if here.patched:
         had[here.patched.dsc] = here.patched.sha256
+    _take_over(("source", "patched"), had, earlier, folder, "respin fetch or respin patch")
+    return here
+
+
+def _built_again(built: Built, earlier: Path, folder: RunFolder) -> Built:
+    """Take over the packages of an earlier run; raise FetchError if they are not what it had."""
+    had = {file.path: file.sha256 for file in (*built.debs, built.changes, built.buildinfo)}
+    _take_over(("debs",), had, earlier, folder, "respin build")
+    return built
+
+
+def _take_over(
+    names: Sequence[str], had: Mapping[Path, str], earlier: Path, folder: RunFolder, maker: str
+) -> None:
+    """Copy folders of an earlier run, and hold what it ``had`` there against its SHA-256.
+
+    ``maker`` is what makes them anew, for the error.
+    """
+    for name in names:
+        if (earlier / name).is_dir():
+            shutil.copytree(earlier / name, folder.path / name)
     for path, sha256 in had.items():
         if not path.is_file() or file_sha256(path) != sha256:
             raise FetchError(
                 f"{earlier / path.relative_to(folder.path)} is not the file that its run had",
-                hint="run respin fetch or respin patch again",
+                hint=f"run {maker} again",
             )
-    return here
 
 
 def _there(built: Built) -> Future[Built]:

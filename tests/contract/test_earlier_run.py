@@ -1,0 +1,96 @@
+"""Going on from the folder of an earlier run: what is taken from it, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from support import packages, standin
+from support.filled import filled
+
+from pipeline import earlier, lock, parts, report
+from pipeline.cache import Cache
+from pipeline.errors import FetchError
+from pipeline.lock import Lock
+from pipeline.model import Built, Package, Release, SmokeReport
+from pipeline.order import Order
+from pipeline.work import Work
+
+RELEASE = Release(distro="debian", codename="bookworm", version="12")
+ROOT = (Package(name="dpkg", version="1.21.22", architecture="amd64", sha256="0" * 64),)
+SMOKED = filled(SmokeReport, kernel="made up")
+MADE = filled(Built, version="6.1.0-3+bpf1", container="docker")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """Return the folder of a run in a container of Docker, by two indexes."""
+    dsc = packages.make_source(tmp_path / "made", version="6.1.0-3")
+    folder = standin.make(tmp_path / "run", dsc, RELEASE)
+    done = earlier.read(folder)
+    assert done.built
+    built = replace(
+        done.built, container="docker", root=ROOT, seconds=41.5, ccache={"cache_miss": 7}
+    )
+    report.write(replace(done, built=built, archives=("source's", "root's")), folder)
+    locked = filled(
+        Lock,
+        distro=RELEASE.distro,
+        codename=RELEASE.codename,
+        name="iproute2",
+        version="6.1.0-3",
+        kind="archive",
+        files=lock.files(done.source),
+        number=1,
+        time="20260101T000000Z",
+    )
+    lock.write(locked, folder)
+    return folder
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> Order:
+    return Order(release=RELEASE, fixes=(), cache=Cache(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do the stages of the archive, the container and the guest without any."""
+    archive = SimpleNamespace(trust=lambda: ("root's", "guest's"))
+    monkeypatch.setattr(Work, "archive", archive)
+    monkeypatch.setattr(Work, "prepare_root", lambda work, source: None)
+    monkeypatch.setattr(Work, "build", lambda work, root, patched: MADE)
+    monkeypatch.setattr(Work, "control", lambda work, source: ())
+    monkeypatch.setattr(Work, "prepare_guest", lambda work: None)
+    monkeypatch.setattr(Work, "smoke", lambda work, image, before, built, needed: SMOKED)
+
+
+def test_the_run_s_own_packages_are_proven_as_its_report_has_them(
+    run: Path, order: Order, tmp_path: Path
+) -> None:
+    before = earlier.read(run)
+    parts.prove_only(order, run, None, tmp_path / "proven")
+    after = earlier.read(tmp_path / "proven")
+    assert after.built == report.moved(before, run, tmp_path / "proven").built
+    assert after.built and after.built.debs[0].path.read_bytes()
+    assert after.smoke == SMOKED
+
+
+def test_the_archives_of_both_parts_are_reported(run: Path, order: Order, tmp_path: Path) -> None:
+    proven = parts.prove_only(order, run, None, tmp_path / "proven")
+    built = parts.build_only(order, run, tmp_path / "built")
+    for done in (proven, built):
+        assert done.archives == ("source's", "root's", "guest's")
+
+
+def test_a_package_that_was_changed_meanwhile_is_refused(
+    run: Path, order: Order, tmp_path: Path
+) -> None:
+    (deb,) = (run / "debs").glob("*.deb")
+    deb.write_bytes(deb.read_bytes() + b"\n")
+    with pytest.raises(FetchError, match="is not the file that its run had") as caught:
+        parts.prove_only(order, run, None, tmp_path / "proven")
+    assert str(deb) in caught.value.brief and "respin build" in caught.value.hint
+    assert not (tmp_path / "proven").exists()
