@@ -54,8 +54,11 @@ class Work(Inputs):
         return engines.choose(order.container, image=order.image, force=order.force_host)
 
     def check_engine(self) -> None:
-        """Raise UsageError now, not after minutes, if the container asked for cannot be had."""
-        if self.order.container is not Kind.AUTO:
+        """Raise UsageError now, not after minutes, if the container asked for cannot be had.
+
+        Where nothing is asked for, it is not looked for before it is needed.
+        """
+        if self.order.container is not Kind.AUTO or self.order.image is not None:
             _ = self.engine
 
     def diagnose(self, tree: Path) -> tuple[Finding, ...]:

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cache import Cache
 from pipeline.containers import engines, namespaces, ociengine
 from pipeline.containers.aptinside import check_release
 from pipeline.containers.engines import Kind
 from pipeline.errors import BuildError, UsageError
 from pipeline.model import Release
+from pipeline.order import Order
+from pipeline.run import run
 
 BOOKWORM = Release(distro="debian", codename="bookworm", version="12")
 NEEDS_DOCKER = pytest.mark.needs("docker")
@@ -78,6 +81,20 @@ def test_an_image_is_for_engines_that_have_images() -> None:
         engines.choose(Kind.UNSHARE, image="debian:bookworm")
 
 
+@pytest.mark.parametrize("kind", [Kind.AUTO, Kind.UNSHARE])
+def test_a_run_says_so_before_it_asks_any_archive(kind: Kind, tmp_path: Path) -> None:
+    order = Order(
+        release=BOOKWORM,
+        fixes=(),
+        cache=Cache(tmp_path / "cache"),
+        mirror="http://127.0.0.1:1/nobody-listens",
+        container=kind,
+        image="debian:bookworm",
+    )
+    with pytest.raises(UsageError, match="--image is for"):
+        run(order, tmp_path / "out")
+
+
 @NEEDS_DOCKER
 def test_no_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
@@ -138,62 +155,52 @@ def test_an_engine_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "apt-get install podman" in caught.value.hint
 
 
-OS_RELEASE = 'PRETTY_NAME="{pretty}"\nID={id}\n{more}\n'
+def debian(codename: str, version: str = "") -> Release:
+    return Release(distro="debian", codename=codename, version=version)
+
+
+IMAGES = {
+    "Debian 8": ("Debian GNU/Linux 8 (jessie)", "debian", "8", ""),
+    "Debian 12": ("Debian GNU/Linux 12 (bookworm)", "debian", "12", "bookworm"),
+    "Debian 13": ("Debian GNU/Linux 13 (trixie)", "debian", "13", "trixie"),
+    "Debian testing": ("Debian GNU/Linux forky/sid", "debian", "", "forky"),
+    "Devuan": ("Linux 12", "devuan", "12", "bookworm"),
+    "Ubuntu 14.04": ("Ubuntu 14.04.6 LTS", "ubuntu", "14.04", ""),
+    "Ubuntu bookworm": ("bookworm", "ubuntu", "", "bookworm"),
+    "Alpine": ("Alpine Linux v3.20", "alpine", "3.20.1", ""),
+}
+"""What images say of themselves: PRETTY_NAME, ID, and where there is one VERSION_ID and
+VERSION_CODENAME."""
+
+
+def os_release(image: str) -> str:
+    """Return an image's /etc/os-release."""
+    names = ("PRETTY_NAME", "ID", "VERSION_ID", "VERSION_CODENAME")
+    said = zip(names, IMAGES[image], strict=True)
+    return "".join(f'{name}="{value}"\n' for name, value in said if value)
 
 
 @pytest.mark.parametrize(
-    ("release", "text", "fine"),
+    ("release", "image"),
     [
-        (
-            BOOKWORM,
-            (
-                "Debian GNU/Linux 12 (bookworm)",
-                "debian",
-                "VERSION_ID=12\nVERSION_CODENAME=bookworm",
-            ),
-            True,
-        ),
-        (
-            BOOKWORM,
-            ("Debian GNU/Linux 13 (trixie)", "debian", "VERSION_ID=13\nVERSION_CODENAME=trixie"),
-            False,
-        ),
-        (BOOKWORM, ("Linux 12", "devuan", "VERSION_ID=12\nVERSION_CODENAME=bookworm"), False),
-        (BOOKWORM, ("bookworm", "ubuntu", "VERSION_CODENAME=bookworm"), False),
-        (BOOKWORM, ("Alpine Linux v3.20", "alpine", "VERSION_ID=3.20.1"), False),
-        (
-            Release(distro="debian", codename="jessie", version="8"),
-            ("Debian GNU/Linux 8 (jessie)", "debian", "VERSION_ID=8"),
-            True,
-        ),
-        (
-            Release(distro="debian", codename="sid", version=""),
-            ("Debian GNU/Linux forky/sid", "debian", "VERSION_CODENAME=forky"),
-            True,
-        ),
-        (
-            Release(distro="debian", codename="forky", version="14"),
-            ("Debian GNU/Linux forky/sid", "debian", "VERSION_CODENAME=forky"),
-            True,
-        ),
-        (
-            Release(distro="debian", codename="sid", version=""),
-            ("Debian GNU/Linux 13 (trixie)", "debian", "VERSION_ID=13\nVERSION_CODENAME=trixie"),
-            False,
-        ),
-        (
-            Release(distro="ubuntu", codename="trusty", version="14.04"),
-            ("Ubuntu 14.04.6 LTS", "ubuntu", "VERSION_ID=14.04"),
-            True,
-        ),
+        (debian("jessie", "8"), "Debian 8"),
+        (BOOKWORM, "Debian 12"),
+        (debian("forky", "14"), "Debian testing"),
+        (debian("sid"), "Debian testing"),
+        (Release(distro="ubuntu", codename="trusty", version="14.04"), "Ubuntu 14.04"),
     ],
 )
-def test_an_image_of_another_release(
-    release: Release, text: tuple[str, str, str], fine: bool
-) -> None:
-    said = OS_RELEASE.format(pretty=text[0], id=text[1], more=text[2])
-    if fine:
-        check_release(said, release, "the image")
-    else:
-        with pytest.raises(UsageError, match=f"not {release.distro} {release.codename}"):
-            check_release(said, release, "the image")
+def test_an_image_of_the_release(release: Release, image: str) -> None:
+    check_release(os_release(image), release, "the image")
+
+
+@pytest.mark.parametrize(
+    ("release", "image"),
+    [
+        *((BOOKWORM, image) for image in ("Debian 13", "Devuan", "Ubuntu bookworm", "Alpine")),
+        (debian("sid"), "Debian 13"),
+    ],
+)
+def test_an_image_of_another_release(release: Release, image: str) -> None:
+    with pytest.raises(UsageError, match=f"not {release.distro} {release.codename}"):
+        check_release(os_release(image), release, "the image")
