@@ -73,10 +73,15 @@ def sources(folder: Path) -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def expected(folder: Path, sources: tuple[Path, Path]) -> dict[str, str]:
     """Return the hashes of what comes out of namespaces, as the user who runs the tests."""
-    made = buildin.build("unshare", "", *sources, folder / "unshare", real.cache().root)
+    made = here("unshare", "", sources, folder)
     assert made.container == "unshare"
     assert sorted(made.debs) == ["tiny-dbgsym_1.0_amd64.deb", "tiny_1.0_amd64.deb"]
     return made.debs
+
+
+def here(kind: str, image: str, sources: tuple[Path, Path], folder: Path) -> Made:
+    """Build as the user who runs the tests, with their cache."""
+    return buildin.build(kind, image, *sources, folder / kind, real.cache().root)
 
 
 def as_user(
@@ -126,7 +131,7 @@ def test_of_docker_over_an_image_pulled_by_digest(
         docker.call("image", "tag", workshop, name)
         docker.call("image", "push", name)
         docker.call("image", "rm", name)
-        made = buildin.build("docker", name, *sources, folder / "docker", real.cache().root)
+        made = here("docker", name, sources, folder)
     assert (made.container, made.debs) == ("docker", expected)
     assert re.fullmatch(rf"{place}/debian@sha256:[0-9a-f]{{64}}", made.image)
     assert set(made.root) >= {"debhelper", "gcc", *MISSING}
@@ -153,7 +158,7 @@ def test_of_docker_as_an_ordinary_user(
 
 def test_of_podman(folder: Path, sources: tuple[Path, Path], expected: dict[str, str]) -> None:
     with engine.podman():
-        made = buildin.build("podman", "scratch", *sources, folder / "podman", real.cache().root)
+        made = here("podman", "scratch", sources, folder)
     assert (made.container, made.debs) == ("podman", expected)
 
 
