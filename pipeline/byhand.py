@@ -120,7 +120,7 @@ def publish(world: World, folder: Path) -> tuple[str, str]:
                 [name], ("release", "updates", "security"), world.config, world.clock().date()
             )
         night.targets = {name: night.targets[name]}
-        night.resume()
+        night.runs.resume()
         night.watch(end_others=False)
         target = state.targets()[name]
         if target.problem:

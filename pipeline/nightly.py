@@ -8,11 +8,8 @@ runs a source, and what time it is, are parameters.
 from __future__ import annotations
 
 import dataclasses
-import shutil
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipeline import (
     nightlock,
@@ -27,33 +24,19 @@ from pipeline import (
 )
 from pipeline import watch as watching
 from pipeline.archives import machine
-from pipeline.cache import digest, file_sha256
-from pipeline.errors import DiagnosisRefused, PublishError, RespinError
+from pipeline.errors import PublishError, RespinError
 from pipeline.keys import Key
 from pipeline.keys import find as find_key
 from pipeline.model import AptSource
 from pipeline.nightconfig import TOOLCHAIN
-from pipeline.order import PACKAGE, Order
+from pipeline.nightruns import Runs
+from pipeline.order import PACKAGE
 from pipeline.plan import Kind, Step
-from pipeline.report import Outcome
 from pipeline.runfolder import REPORT
 from pipeline.sighted import PUBLISHING, seen, with_problem, without_problem
-from pipeline.state import (
-    FAILED,
-    FIXED,
-    INTERRUPTED,
-    NOT_NEEDED,
-    SAME,
-    UNKNOWN,
-    RunRow,
-    State,
-    TargetState,
-)
+from pipeline.state import FIXED, RunRow, State, TargetState
 from pipeline.targets import Target, targets
-from pipeline.world import RUNS, World
-
-DETAILS = 4000
-"""Characters of an error's details that are kept."""
+from pipeline.world import World
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +63,10 @@ def nightly(world: World) -> Summary:
         State(world.folder, create=True) as state,
     ):
         night = Night(world, state)
-        night.resume()
+        night.runs.resume()
         night.watch()
         for step in night.plan():
-            night.do(step)
+            night.runs.do(step, night.targets[step.target])
         night.publish()
         night.show()
         night.tell()
@@ -110,33 +93,9 @@ class Night:
         }
         self.inputs = plan.inputs_of(world.fixes)
         self._codes: list[int] = []
-        self._made: list[int] = []
+        self.runs = Runs(world, state, self.inputs, self._codes)
         self._published: list[str] = []
         self._changed: set[str] = set()
-
-    def resume(self) -> None:
-        """Settle what was going on when the last night was killed."""
-        for run in self.state.runs():
-            if run.ended is not None:
-                continue
-            if (run.folder / REPORT).exists():
-                self._finished(run)
-                continue
-            shutil.rmtree(_logs(run), ignore_errors=True)
-            for part in run.folder.parent.glob(f".{run.folder.name}.*"):
-                shutil.rmtree(part, ignore_errors=True)
-            killed = [
-                r
-                for r in self.state.runs(run.target)
-                if (r.version, r.dsc, r.outcome) == (run.version, run.dsc, INTERRUPTED)
-            ]
-            if len(killed) + 1 < plan.KILLED:
-                self._end(run, outcome=INTERRUPTED, brief="killed while it ran")
-            else:
-                error = RespinError(
-                    f"killed {plan.KILLED} times while it ran", hint="is there memory enough?"
-                )
-                self._failed(run, error)
 
     # -- watch --------------------------------------------------------------------------
 
@@ -207,115 +166,12 @@ class Night:
             return {}
         source = proven.load(last.folder)["source"]["files"][0]["path"]
         try:
-            order = self._order(self.targets[target.name], target, last.number, None)
+            order = self.world.order(self.targets[target.name], target.version, last.number)
             return {TOOLCHAIN: toolchain.now(order, last.folder / source)}
         except RespinError as e:
             self.world.note(target.name, e.brief)
             self._codes.append(e.exit_code)
             return {}
-
-    def _order(self, target: Target, seen: TargetState, number: int, logs: Path | None) -> Order:
-        return Order(
-            release=target.release,
-            version=seen.version,
-            pockets=target.asked(),
-            config=self.world.config,
-            fixes=self.world.fixes,
-            cache=self.world.cache,
-            number=number,
-            logs=logs,
-        )
-
-    def do(self, step: Step) -> None:
-        """Do one step of the plan, and remember what came of it."""
-        seen = self.state.targets()[step.target]
-        assert seen.version and seen.dsc
-        self.world.note(step.target, f"{seen.version}: {step.reason}")
-        run = self.state.begin_run(
-            RunRow(
-                id=0,
-                target=step.target,
-                version=seen.version,
-                dsc=seen.dsc,
-                number=step.number,
-                reason=step.reason,
-                inputs=self.inputs,
-                folder=self.world.folder / RUNS,
-                started=self.world.now(),
-            )
-        )
-        self._made.append(run.id)
-        order = self._order(self.targets[step.target], seen, step.number, _logs(run))
-        try:
-            if step.kind is Kind.PROBE and self._untouched(order, run):
-                self._end(run, outcome=SAME, brief="the change does not touch this source")
-                return
-            self.world.run(order, run.folder)
-            self._finished(run)
-        except RespinError as e:
-            self._failed(run, e)
-        except Exception as e:  # one release must not hold up the others
-            self._failed(run, RespinError(f"a bug: {e!r}", details=traceback.format_exc()))
-
-    def _untouched(self, order: Order, run: RunRow) -> bool:
-        """Tell whether our patches for a source are what they were when it was last run."""
-        good = [r for r in self.state.runs(run.target) if r.outcome in (FIXED, NOT_NEEDED)]
-        last = next((r for r in reversed(good) if r.dsc == run.dsc), None)
-        if last is None or not (last.folder / REPORT).exists():
-            return False
-        part = run.folder.with_name(f"{run.folder.name}.probe")
-        try:
-            self.world.patch(order, part)
-            return _patches(part) == _patches(last.folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-
-    def _finished(self, run: RunRow) -> None:
-        """Remember a run whose folder is whole."""
-        report = proven.load(run.folder)
-        if report["source"]["files"][0]["sha256"] != run.dsc:
-            shutil.rmtree(run.folder)
-            self._failed(
-                run,
-                RespinError("the archive changed while it was fetched", hint="it is tried again"),
-            )
-            return
-        built = report["outcome"] == Outcome.FIXED
-        inputs = dict(run.inputs)
-        if built:
-            inputs[TOOLCHAIN] = toolchain.key(report["built"]["root"])
-        self._end(
-            run,
-            outcome=FIXED if built else NOT_NEEDED,
-            ours=report["patched"]["version"] if built else None,
-            inputs=inputs,
-            report=file_sha256(run.folder / REPORT),
-        )
-        shutil.rmtree(_logs(run), ignore_errors=True)
-
-    def _failed(self, run: RunRow, error: RespinError) -> None:
-        """Remember why a run failed, and when it is tried again."""
-        target = self.state.targets()[run.target]
-        others = [r for r in self.state.runs(run.target) if r.id != run.id]
-        self._codes.append(error.exit_code)
-        self._end(
-            run,
-            outcome=UNKNOWN if isinstance(error, DiagnosisRefused) else FAILED,
-            code=error.exit_code,
-            brief=error.brief,
-            details=f"{error.details}\n{error.hint}".strip()[-DETAILS:],
-            retry_at=plan.retry_at(target, others, self.world.now()),
-        )
-
-    def _end(self, run: RunRow, **changes: object) -> None:
-        ended = dataclasses.replace(run, ended=self.world.now(), **changes)  # type: ignore[arg-type]
-        with self.state.together():
-            self.state.update_run(ended)
-            target = self.state.targets()[run.target]
-            if target.asked and ended.outcome != INTERRUPTED:
-                self.state.save_target(dataclasses.replace(target, asked=False))
-        if ended.outcome != SAME:
-            self.world.note(run.target, ended.brief or ended.outcome)
 
     # -- publish ------------------------------------------------------------------------
 
@@ -363,7 +219,7 @@ class Night:
 
     def prune(self) -> None:
         """Keep the disk bounded."""
-        if self._made:
+        if self.runs.made:
             keep = self.world.settings.publish.keep
             prune.runs(self.state, self.world.folder, self.world.settings, keep, self.world.now())
             prune.cache(self.world.cache, self.world.settings)
@@ -372,7 +228,7 @@ class Night:
         """Return what came of it."""
         return Summary(
             rows=self.rows(),
-            runs=tuple(self.state.run(number) for number in self._made),
+            runs=tuple(self.state.run(number) for number in self.runs.made),
             published=tuple(self._published),
             code=self._codes[0] if self._codes else 0,
         )
@@ -392,22 +248,3 @@ def repository_of(
         settings=world.settings.publish,
         packages=tuple(sorted(packages)),
     )
-
-
-def _logs(run: RunRow) -> Path:
-    """Return where the logs of a run are until it has ended well."""
-    return run.folder.with_name(f"{run.folder.name}.logs")
-
-
-def _patches(folder: Path) -> dict[str, str]:
-    """Return the patches of a run; without the date, which follows the number of the rebuild."""
-    return {
-        path.name: digest(
-            *(
-                line
-                for line in path.read_bytes().splitlines()
-                if not line.startswith(b"Last-Update:")
-            )
-        )
-        for path in (folder / "patched/patches").glob("*.patch")
-    }

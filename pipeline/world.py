@@ -14,8 +14,9 @@ from pipeline.config import Config
 from pipeline.distroinfo import Known
 from pipeline.fixes import Fix, all_fixes
 from pipeline.nightconfig import Nightly
+from pipeline.order import Order
 from pipeline.report import Report
-from pipeline.work import Order
+from pipeline.targets import Target
 
 PUBLIC = "public"
 RUNS = "runs"
@@ -56,3 +57,18 @@ class World:
     def now(self) -> int:
         """The time, in seconds since 1970."""
         return int(self.clock().timestamp())
+
+    def order(
+        self, target: Target, version: str | None, number: int, *, logs: Path | None = None
+    ) -> Order:
+        """Return what a run of a version is asked for; ``number`` is the N of +bpfN."""
+        return Order(
+            release=target.release,
+            version=version,
+            pockets=target.asked(),
+            config=self.config,
+            fixes=self.fixes,
+            cache=self.cache,
+            number=number,
+            logs=logs,
+        )

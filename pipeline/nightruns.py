@@ -1,0 +1,183 @@
+"""The runs of a night: each is noted before it begins, made, and what came of it remembered.
+
+A run's row is in the state before its folder is begun, and has its end only when the folder is
+whole: what a kill left without an end is settled by ``resume``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline import plan, proven, toolchain
+from pipeline.cache import digest, file_sha256
+from pipeline.errors import DiagnosisRefused, RespinError
+from pipeline.nightconfig import TOOLCHAIN
+from pipeline.order import Order
+from pipeline.plan import Kind, Step
+from pipeline.report import Outcome
+from pipeline.runfolder import REPORT
+from pipeline.state import (
+    FAILED,
+    FIXED,
+    INTERRUPTED,
+    NOT_NEEDED,
+    SAME,
+    UNKNOWN,
+    RunRow,
+    State,
+)
+from pipeline.targets import Target
+from pipeline.world import RUNS, World
+
+DETAILS = 4000
+"""Characters of an error's details that are kept."""
+
+
+class Runs:
+    """The runs of one night."""
+
+    def __init__(
+        self, world: World, state: State, inputs: Mapping[str, str], codes: list[int]
+    ) -> None:
+        """``inputs`` are what of ours a package depends on; ``codes`` takes the exit codes."""
+        self._world, self._state, self._inputs, self._codes = world, state, inputs, codes
+        self.made: list[int] = []
+        """The ids of those that were begun."""
+
+    def resume(self) -> None:
+        """Settle what was going on when the last night was killed."""
+        for run in self._state.runs():
+            if run.ended is not None:
+                continue
+            if (run.folder / REPORT).exists():
+                self._finished(run)
+                continue
+            shutil.rmtree(_logs(run), ignore_errors=True)
+            for part in run.folder.parent.glob(f".{run.folder.name}.*"):
+                shutil.rmtree(part, ignore_errors=True)
+            killed = [
+                r
+                for r in self._state.runs(run.target)
+                if (r.version, r.dsc, r.outcome) == (run.version, run.dsc, INTERRUPTED)
+            ]
+            if len(killed) + 1 < plan.KILLED:
+                self._end(run, outcome=INTERRUPTED, brief="killed while it ran")
+            else:
+                error = RespinError(
+                    f"killed {plan.KILLED} times while it ran", hint="is there memory enough?"
+                )
+                self._failed(run, error)
+
+    def do(self, step: Step, target: Target) -> None:
+        """Do one step of the plan, and remember what came of it."""
+        seen = self._state.targets()[step.target]
+        assert seen.version and seen.dsc
+        self._world.note(step.target, f"{seen.version}: {step.reason}")
+        run = self._state.begin_run(
+            RunRow(
+                id=0,
+                target=step.target,
+                version=seen.version,
+                dsc=seen.dsc,
+                number=step.number,
+                reason=step.reason,
+                inputs=self._inputs,
+                folder=self._world.folder / RUNS,
+                started=self._world.now(),
+            )
+        )
+        self.made.append(run.id)
+        order = self._world.order(target, seen.version, step.number, logs=_logs(run))
+        try:
+            if step.kind is Kind.PROBE and self._untouched(order, run):
+                self._end(run, outcome=SAME, brief="the change does not touch this source")
+                return
+            self._world.run(order, run.folder)
+            self._finished(run)
+        except RespinError as e:
+            self._failed(run, e)
+        except Exception as e:  # one release must not hold up the others
+            self._failed(run, RespinError(f"a bug: {e!r}", details=traceback.format_exc()))
+
+    def _untouched(self, order: Order, run: RunRow) -> bool:
+        """Tell whether our patches for a source are what they were when it was last run."""
+        good = [r for r in self._state.runs(run.target) if r.outcome in (FIXED, NOT_NEEDED)]
+        last = next((r for r in reversed(good) if r.dsc == run.dsc), None)
+        if last is None or not (last.folder / REPORT).exists():
+            return False
+        part = run.folder.with_name(f"{run.folder.name}.probe")
+        try:
+            self._world.patch(order, part)
+            return _patches(part) == _patches(last.folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+    def _finished(self, run: RunRow) -> None:
+        """Remember a run whose folder is whole."""
+        report = proven.load(run.folder)
+        if report["source"]["files"][0]["sha256"] != run.dsc:
+            shutil.rmtree(run.folder)
+            self._failed(
+                run,
+                RespinError("the archive changed while it was fetched", hint="it is tried again"),
+            )
+            return
+        built = report["outcome"] == Outcome.FIXED
+        inputs = dict(run.inputs)
+        if built:
+            inputs[TOOLCHAIN] = toolchain.key(report["built"]["root"])
+        self._end(
+            run,
+            outcome=FIXED if built else NOT_NEEDED,
+            ours=report["patched"]["version"] if built else None,
+            inputs=inputs,
+            report=file_sha256(run.folder / REPORT),
+        )
+        shutil.rmtree(_logs(run), ignore_errors=True)
+
+    def _failed(self, run: RunRow, error: RespinError) -> None:
+        """Remember why a run failed, and when it is tried again."""
+        target = self._state.targets()[run.target]
+        others = [r for r in self._state.runs(run.target) if r.id != run.id]
+        self._codes.append(error.exit_code)
+        self._end(
+            run,
+            outcome=UNKNOWN if isinstance(error, DiagnosisRefused) else FAILED,
+            code=error.exit_code,
+            brief=error.brief,
+            details=f"{error.details}\n{error.hint}".strip()[-DETAILS:],
+            retry_at=plan.retry_at(target, others, self._world.now()),
+        )
+
+    def _end(self, run: RunRow, **changes: object) -> None:
+        ended = dataclasses.replace(run, ended=self._world.now(), **changes)  # type: ignore[arg-type]
+        with self._state.together():
+            self._state.update_run(ended)
+            target = self._state.targets()[run.target]
+            if target.asked and ended.outcome != INTERRUPTED:
+                self._state.save_target(dataclasses.replace(target, asked=False))
+        if ended.outcome != SAME:
+            self._world.note(run.target, ended.brief or ended.outcome)
+
+
+def _logs(run: RunRow) -> Path:
+    """Return where the logs of a run are until it has ended well."""
+    return run.folder.with_name(f"{run.folder.name}.logs")
+
+
+def _patches(folder: Path) -> dict[str, str]:
+    """Return the patches of a run; without the date, which follows the number of the rebuild."""
+    return {
+        path.name: digest(
+            *(
+                line
+                for line in path.read_bytes().splitlines()
+                if not line.startswith(b"Last-Update:")
+            )
+        )
+        for path in (folder / "patched/patches").glob("*.patch")
+    }
