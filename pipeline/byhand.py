@@ -47,18 +47,25 @@ def _target(state: State, name: str) -> TargetState:
 def retry(world: World, names: Sequence[str]) -> tuple[str, ...]:
     """Let the next night run these targets whatever the state says; without names, all that fail.
 
-    Return their names. Raises UsageError for a name that is none.
+    That is their newest version, and of the others what failed. Return their names. Raises
+    UsageError for a name that is none.
     """
     with _opened(world, "retry") as state:
         chosen = [_target(state, name) for name in names]
+        rows = status.rows(state, world.settings.publish.keep, world.now())
+        newest = {row.target for row in rows if row.outcome in plan.BAD}.union(names)
         if not names:
-            rows = status.rows(state, world.settings.publish.keep, world.now())
-            failing = {row.target for row in rows if row.outcome in plan.BAD}
+            failing = newest.union(row.target for row in rows if row.older)
             chosen = [t for name, t in state.targets().items() if name in failing]
         for target in chosen:
             if target.ended is not None:
                 raise UsageError(f"{target.name} is no longer watched", hint="see respin.toml")
-            state.save_target(dataclasses.replace(target, asked=True))
+        with state.together():
+            for target in chosen:
+                if target.name in newest:
+                    state.save_target(dataclasses.replace(target, asked=True))
+                for run in plan.older_failures(target, state.runs(target.name)):
+                    state.update_run(dataclasses.replace(run, retry_at=world.now()))
         return tuple(target.name for target in chosen)
 
 

@@ -90,9 +90,11 @@ def summary(done: Summary) -> str:
     clear = [name for name in done.published if name not in new]
     if clear:
         parts.append(f"nothing to offer: {', '.join(clear)}")
-    bad = [row for row in done.rows if row.outcome in ("failed", "unknown", status.PROBLEM)]
+    wrong = [r for r in done.rows if r.outcome in ("failed", "unknown", status.PROBLEM)]
+    bad = [f"{r.target} ({r.outcome})" for r in wrong]
+    bad += [f"{r.target} {f.version} ({f.outcome})" for r in done.rows for f in r.older]
     if bad:
-        parts.append("wrong: " + ", ".join(f"{r.target} ({r.outcome})" for r in bad))
+        parts.append("wrong: " + ", ".join(bad))
     people = [row.target for row in done.rows if row.needs_person]
     if people:
         parts.append(f"needs a person: {', '.join(people)}")
@@ -105,12 +107,15 @@ def _troubles(done: Summary) -> list[str]:
     """Return a line for each release that is not well, where something went wrong tonight."""
     if not done.code:
         return []
-    return [
-        f"{r.target} {r.version or ''}: {r.why} (exit code {r.code}"
-        + (f", next try {status.iso(r.next_retry)})" if r.next_retry else ")")
-        for r in done.rows
-        if r.code
-    ]
+    lines = []
+    for row in done.rows:
+        found: tuple[status.Row | status.Failure, ...] = (row, *row.older)
+        for each in found:
+            then = f", next try {status.iso(each.next_retry)}" if each.next_retry else ""
+            if each.code:
+                code = f"(exit code {each.code}{then})"
+                lines.append(f"{row.target} {each.version or ''}: {each.why} {code}")
+    return lines
 
 
 @click.command(name="status")
@@ -142,6 +147,8 @@ def status_command(path: Path | None, as_json: bool) -> None:
     for row in found:
         if row.needs_person:
             click.echo(f"! {row.target} needs a person: {row.why}")
+        for each in row.older:
+            click.echo(f"{row.target} {each.version}, an older one: {each.outcome}: {each.why}")
 
 
 @click.command(name="history")
@@ -168,7 +175,7 @@ def _line(run: RunRow) -> tuple[str, ...]:
     started = status.iso(run.started) or "-"
     return (
         *(str(run.id), started, run.target, run.version, outcome, run.ours or "-"),
-        run.reason + (f": {run.brief}" if run.brief else ""),
+        ": ".join(filter(None, (run.reason, run.brief, run.why))),
     )
 
 

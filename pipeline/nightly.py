@@ -24,6 +24,7 @@ from pipeline import (
 )
 from pipeline import watch as watching
 from pipeline.archives import machine
+from pipeline.archives.signedindex import Sighting
 from pipeline.errors import PublishError, RespinError
 from pipeline.keys import Key
 from pipeline.keys import find as find_key
@@ -96,6 +97,8 @@ class Night:
         self.runs = Runs(world, state, self.inputs, self._codes)
         self._published: list[str] = []
         self._changed: set[str] = set()
+        self._seen: dict[str, tuple[Sighting, ...]] = {}
+        """Target -> the versions that its archive has tonight, the oldest first."""
 
     # -- watch --------------------------------------------------------------------------
 
@@ -121,6 +124,9 @@ class Night:
                 new = seen(view, old, world.now())
                 if new != old:
                     self.state.save_target(new)
+                if view.error is None:
+                    self._seen[new.name] = plan.each(view.sightings)
+                    self.runs.gone(new.name, new.versions)
             if view.error:
                 self._codes.append(view.error.exit_code)
                 world.note(view.target.name, view.error.brief)
@@ -140,33 +146,40 @@ class Night:
     # -- run ----------------------------------------------------------------------------
 
     def plan(self) -> tuple[Step, ...]:
-        """Return what is to be done tonight."""
-        steps = []
+        """Return what is to be done tonight; of each release the oldest version first."""
+        steps: list[Step] = []
         for name, target in self.state.targets().items():
             if name not in self.targets or (target.problem and target.problem_code != PUBLISHING):
                 continue
             runs = self.state.runs(name)
-            step = plan.decide(
-                target,
-                runs,
-                {**self.inputs, **self._toolchain(target, runs)},
-                highest=self.state.highest_number(name, target.version or ""),
-                now=self.world.now(),
-                rebuild_on=self.world.settings.rebuild_on,
-            )
-            if step.kind is not Kind.NOTHING:
-                steps.append(step)
+            decided = [
+                plan.decide(
+                    target,
+                    each,
+                    runs,
+                    {**self.inputs, **self._toolchain(target, each, runs)},
+                    highest=self.state.highest_number(name, each.version),
+                    now=self.world.now(),
+                    rebuild_on=self.world.settings.rebuild_on,
+                )
+                for each in self._seen.get(name, ())
+            ]
+            due = [step for step in decided if step.kind is not Kind.NOTHING]
+            steps += due[-plan.A_NIGHT :]
         return tuple(steps)
 
-    def _toolchain(self, target: TargetState, runs: Sequence[RunRow]) -> dict[str, str]:
+    def _toolchain(
+        self, target: TargetState, seen: Sighting, runs: Sequence[RunRow]
+    ) -> dict[str, str]:
         """Return what the build dependencies are now, where that is asked for and may differ."""
         asked = TOOLCHAIN in self.world.settings.rebuild_on and target.name in self._changed
-        last = next((r for r in reversed(runs) if r.outcome == FIXED), None)
+        fixed = [r for r in runs if r.outcome == FIXED and (r.version, r.dsc) == seen.key]
+        last = fixed[-1] if fixed else None
         if not asked or last is None or not (last.folder / REPORT).exists():
             return {}
         source = proven.load(last.folder)["source"]["files"][0]["path"]
         try:
-            order = self.world.order(self.targets[target.name], target.version, last.number)
+            order = self.world.order(self.targets[target.name], seen.version, last.number)
             return {TOOLCHAIN: toolchain.now(order, last.folder / source)}
         except RespinError as e:
             self.world.note(target.name, e.brief)

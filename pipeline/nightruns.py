@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import traceback
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from pipeline import plan, proven, toolchain
@@ -74,15 +74,13 @@ class Runs:
 
     def do(self, step: Step, target: Target) -> None:
         """Do one step of the plan, and remember what came of it."""
-        seen = self._state.targets()[step.target]
-        assert seen.version and seen.dsc
-        self._world.note(step.target, f"{seen.version}: {step.reason}")
+        self._world.note(step.target, f"{step.version}: {step.reason}")
         run = self._state.begin_run(
             RunRow(
                 id=0,
                 target=step.target,
-                version=seen.version,
-                dsc=seen.dsc,
+                version=step.version,
+                dsc=step.dsc,
                 number=step.number,
                 reason=step.reason,
                 inputs=self._inputs,
@@ -91,7 +89,7 @@ class Runs:
             )
         )
         self.made.append(run.id)
-        order = self._world.order(target, seen.version, step.number, logs=_logs(run))
+        order = self._world.order(target, step.version, step.number, logs=_logs(run))
         try:
             if step.kind is Kind.PROBE and self._untouched(order, run):
                 self._end(run, outcome=SAME, brief="the change does not touch this source")
@@ -102,6 +100,14 @@ class Runs:
             self._failed(run, e)
         except Exception as e:  # one release must not hold up the others
             self._failed(run, RespinError(f"a bug: {e!r}", details=traceback.format_exc()))
+
+    def gone(self, target: str, listed: Collection[str]) -> None:
+        """Say of what failed, and would be tried again, that the archive does not list it."""
+        last = {run.version: run for run in self._state.runs(target)}
+        for version, run in last.items():
+            waits = run.retry_at is not None or run.outcome == INTERRUPTED
+            if waits and run.why != plan.GONE and version not in listed:
+                self._state.update_run(dataclasses.replace(run, retry_at=None, why=plan.GONE))
 
     def _untouched(self, order: Order, run: RunRow) -> bool:
         """Tell whether our patches for a source are what they were when it was last run."""
@@ -141,7 +147,6 @@ class Runs:
 
     def _failed(self, run: RunRow, error: RespinError) -> None:
         """Remember why a run failed, and when it is tried again."""
-        target = self._state.targets()[run.target]
         others = [r for r in self._state.runs(run.target) if r.id != run.id]
         self._codes.append(error.exit_code)
         self._end(
@@ -150,7 +155,7 @@ class Runs:
             code=error.exit_code,
             brief=error.brief,
             details=f"{error.details}\n{error.hint}".strip()[-DETAILS:],
-            retry_at=plan.retry_at(target, others, self._world.now()),
+            retry_at=plan.retry_at(run, others, self._world.now()),
         )
 
     def _end(self, run: RunRow, **changes: object) -> None:
@@ -158,10 +163,11 @@ class Runs:
         with self._state.together():
             self._state.update_run(ended)
             target = self._state.targets()[run.target]
-            if target.asked and ended.outcome != INTERRUPTED:
+            asked = target.asked and run.version == target.version
+            if asked and ended.outcome != INTERRUPTED:
                 self._state.save_target(dataclasses.replace(target, asked=False))
         if ended.outcome != SAME:
-            self._world.note(run.target, ended.brief or ended.outcome)
+            self._world.note(run.target, f"{run.version}: {ended.brief or ended.outcome}")
 
 
 def _logs(run: RunRow) -> Path:

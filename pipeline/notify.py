@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from pipeline.archives.web import AGENT
 from pipeline.errors import RespinError, UsageError
 from pipeline.nightconfig import Notifying
 from pipeline.state import Letter, State
-from pipeline.status import Row
+from pipeline.status import Failure, Row
 
 SCHEMA = 1
 TIMEOUT = 30.0
@@ -36,12 +37,22 @@ def note_changes(state: State, rows: Sequence[Row], now: int, url: str) -> None:
     told = state.told()
     for row in rows:
         before = json.loads(told[row.target]) if row.target in told else {}
-        standing = {"bad": _bad(row), "ours": row.ours, "ended": row.outcome == status.ENDED}
+        standing = {
+            "bad": _bad(row),
+            "ours": row.ours,
+            "ended": row.outcome == status.ENDED,
+            "older": [f.version for f in row.older],
+        }
         if standing == before:
             continue
         events = list(_events(row, before, standing))
         value = json.dumps(standing)
         bodies = [_body(row, event, now, url) for event in events]
+        bodies += [
+            _body(_older(row, failure), FAILURE, now, url)
+            for failure in row.older
+            if failure.version not in before.get("older", [])
+        ]
         state.tell(row.target, value, now, bodies)
 
 
@@ -63,6 +74,20 @@ def _events(row: Row, before: dict[str, Any], standing: dict[str, Any]) -> Itera
         yield GONE if withdrawn else NEW
     if standing["ended"] and not before.get("ended"):
         yield END
+
+
+def _older(row: Row, failure: Failure) -> Row:
+    """Return the row that an older version would have."""
+    return replace(
+        row,
+        version=failure.version,
+        pocket=None,
+        outcome=failure.outcome,
+        why=failure.why,
+        code=failure.code,
+        next_retry=failure.next_retry,
+        needs_person=False,
+    )
 
 
 def _body(row: Row, event: str, now: int, url: str) -> dict[str, Any]:

@@ -1,16 +1,17 @@
-"""What a night has to do: a decision for each target, from what is known and the clock.
+"""What a night has to do: a decision for each version, from what is known and the clock.
 
 Pure: the same state, inputs and time give the same plan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from debian.debian_support import Version
 
+from pipeline.archives.signedindex import Sighting
 from pipeline.cache import digest
 from pipeline.fixes import Fix
 from pipeline.nightconfig import TOOLCHAIN
@@ -34,12 +35,18 @@ BACKOFF = (HOUR, 6 * HOUR, 24 * HOUR, 72 * HOUR, 168 * HOUR)
 
 BAD = (FAILED, UNKNOWN)
 
+GONE = "the archive has this version no more: it is not tried again"
+
 KILLED = 3
 """Runs of one version that may be killed before that counts as a failure."""
 
 
+A_NIGHT = 5
+"""Versions of one release that are run in one night, the newest; others wait for the next one."""
+
+
 class Kind(StrEnum):
-    """What is to be done for a target."""
+    """What is to be done for a version."""
 
     RUN = "run"
     PROBE = "probe"
@@ -52,6 +59,10 @@ class Step:
     """A decision."""
 
     target: str
+    version: str
+    """The distro's."""
+    dsc: str
+    """The SHA-256 of its .dsc."""
     kind: Kind
     reason: str = ""
     number: int = 1
@@ -68,8 +79,17 @@ def inputs_of(fixes: Sequence[Fix]) -> dict[str, str]:
     return found
 
 
+def each(sightings: Iterable[Sighting]) -> tuple[Sighting, ...]:
+    """Return the versions that were seen, each once, the oldest first in dpkg's order."""
+    once: dict[str, Sighting] = {}
+    for sighting in sightings:
+        once.setdefault(sighting.version, sighting)
+    return tuple(sorted(once.values(), key=lambda s: Version(s.version)))
+
+
 def decide(
     target: TargetState,
+    seen: Sighting,
     runs: Sequence[RunRow],
     inputs: Mapping[str, str],
     *,
@@ -77,76 +97,85 @@ def decide(
     now: int,
     rebuild_on: Collection[str] = (),
 ) -> Step:
-    """Decide for one target.
+    """Decide for one version that a target has.
 
-    ``runs`` are its runs, oldest first; ``highest`` is the highest number that our rebuilds of
-    the distro's version ever had; ``now`` in seconds since 1970.
+    ``runs`` are the target's, oldest first; ``highest`` is the highest number that our rebuilds
+    of the version ever had; ``now`` in seconds since 1970. What is asked for is the newest.
     """
-    nothing = Step(target=target.name, kind=Kind.NOTHING)
-    if target.version is None or (target.ended and not target.asked):
-        return nothing
-    number = highest + 1
-    mine = [r for r in runs if (r.version, r.dsc) == (target.version, target.dsc)]
+    kind, reason = Kind.NOTHING, ""
+    mine = [r for r in runs if (r.version, r.dsc) == seen.key]
     ended = [r for r in mine if r.outcome != INTERRUPTED]
-    if target.asked:
-        return Step(target=target.name, kind=Kind.RUN, reason="asked for", number=number)
-    if not ended:
-        reason = "new version" if not mine else "killed while it ran"
-        if any(r.version == target.version for r in runs if r.dsc != target.dsc):
+    if target.asked and seen.version == target.version:
+        kind, reason = Kind.RUN, "asked for"
+    elif target.ended:
+        pass
+    elif ended:
+        kind, reason = _again(ended[-1], inputs, now, rebuild_on)
+    else:
+        kind, reason = Kind.RUN, "killed while it ran" if mine else "new version"
+        if any(r.version == seen.version for r in runs if r.dsc != seen.dsc):
             reason = "the same version with other contents"
-        return Step(target=target.name, kind=Kind.RUN, reason=reason, number=number)
-    return _again(target, ended[-1], inputs, number, now, rebuild_on)
+    return Step(
+        target=target.name,
+        version=seen.version,
+        dsc=seen.dsc,
+        kind=kind,
+        reason=reason,
+        number=highest + 1,
+    )
 
 
 def _again(
-    target: TargetState,
-    last: RunRow,
-    inputs: Mapping[str, str],
-    number: int,
-    now: int,
-    rebuild_on: Collection[str],
-) -> Step:
-    """Decide for a version that was run before."""
+    last: RunRow, inputs: Mapping[str, str], now: int, rebuild_on: Collection[str]
+) -> tuple[Kind, str]:
+    """Decide for a version that was run before: what is done, and why."""
     changed = [k for k, v in inputs.items() if k != TOOLCHAIN and last.inputs.get(k) != v]
     changed += [k for k in last.inputs if k.startswith("fix ") and k not in inputs]
     if "builds" in changed:
-        return Step(
-            target=target.name, kind=Kind.RUN, reason="respin builds it otherwise", number=number
-        )
+        return Kind.RUN, "respin builds it otherwise"
     if changed:
-        kind = Kind.RUN if last.bad else Kind.PROBE
-        return Step(
-            target=target.name, kind=kind, reason=f"changed: {', '.join(changed)}", number=number
-        )
+        return Kind.RUN if last.bad else Kind.PROBE, f"changed: {', '.join(changed)}"
     if last.bad:
-        if last.retry_at is None or now < last.retry_at:
-            return Step(target=target.name, kind=Kind.NOTHING)
-        return Step(target=target.name, kind=Kind.RUN, reason="retry", number=number)
+        if last.why == GONE:
+            return Kind.RUN, "in the archive again"
+        due = last.retry_at is not None and now >= last.retry_at
+        return (Kind.RUN, "retry") if due else (Kind.NOTHING, "")
     old, new = last.inputs.get(TOOLCHAIN), inputs.get(TOOLCHAIN)
     if TOOLCHAIN in rebuild_on and old and new and old != new and last.withdrawn is None:
-        reason = "the build dependencies have changed"
-        return Step(target=target.name, kind=Kind.RUN, reason=reason, number=number)
-    return Step(target=target.name, kind=Kind.NOTHING)
+        return Kind.RUN, "the build dependencies have changed"
+    return Kind.NOTHING, ""
 
 
-def retry_at(target: TargetState, runs: Sequence[RunRow], now: int) -> int | None:
-    """Return when a version that has just failed is tried again; None: when it is asked for.
+def retry_at(failed: RunRow, runs: Sequence[RunRow], now: int) -> int | None:
+    """Return when a version whose run has just failed is tried again; None: when it is asked for.
 
-    ``runs`` are those of the target, the failed one not among them or without an outcome.
+    ``runs`` are those of the target, the failed one not among them.
     """
     failures = 0
     for run in reversed(runs):
-        if (run.version, run.dsc) != (target.version, target.dsc) or run.outcome in (
-            FIXED,
-            NOT_NEEDED,
-            SAME,
-        ):
+        if (run.version, run.dsc) != (failed.version, failed.dsc):
+            continue
+        if run.outcome in (FIXED, NOT_NEEDED, SAME):
             break
         if run.outcome in BAD:
             failures += 1
             if run.reason == "asked for":
                 break
     return now + BACKOFF[failures] if failures < len(BACKOFF) else None
+
+
+def settled(runs: Iterable[RunRow]) -> dict[str, RunRow]:
+    """Return, for each version, the last of its runs that had an outcome."""
+    return {r.version: r for r in runs if r.outcome not in (SAME, INTERRUPTED, "")}
+
+
+def older_failures(target: TargetState, runs: Iterable[RunRow]) -> tuple[RunRow, ...]:
+    """Return the failed last runs of those versions that the archive has beside the newest."""
+    return tuple(
+        run
+        for version, run in settled(runs).items()
+        if run.bad and version in target.versions and version != target.version
+    )
 
 
 def newest(versions: Sequence[str]) -> str | None:

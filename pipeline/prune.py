@@ -48,7 +48,7 @@ def runs(state: State, folder: Path, settings: Nightly, keep: int, now: int) -> 
         mine = state.runs(name)
         kept |= {run.folder for run in plan.offered(target, mine, keep)}
         kept |= {run.folder for run in mine if run.ended is None}
-        kept |= {run.folder for run in mine[-1:]}
+        kept |= {run.folder for run in [r for r in mine if r.version == target.version][-1:]}
     for run in state.runs():
         for path in (run.folder, run.folder.with_name(f"{run.folder.name}.logs")):
             if path.exists() and run.folder not in kept:

@@ -75,6 +75,7 @@ class RunRow:
     published: int | None = None
     withdrawn: int | None = None
     why: str = ""
+    """Why it was withdrawn, or is not tried again."""
 
     @property
     def bad(self) -> bool:

@@ -25,6 +25,17 @@ PENDING, ABSENT, ENDED, WITHDRAWN, PROBLEM = "pending", "absent", "ended", "with
 
 
 @dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A version below the newest that failed."""
+
+    version: str
+    outcome: str
+    next_retry: int | None
+    why: str
+    code: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """How it stands with one target."""
 
@@ -49,6 +60,8 @@ class Row:
     """The run whose outcome this is."""
     ours_run: int | None
     """The run that made what is offered."""
+    older: tuple[Failure, ...] = ()
+    """What failed beside the newest version."""
 
 
 def rows(state: State, keep: int, now: int) -> tuple[Row, ...]:
@@ -99,17 +112,28 @@ def row(target: TargetState, runs: Sequence[RunRow], keep: int, now: int) -> Row
         needs_person=person,
         run=last.id if last else None,
         ours_run=offers[0].id if offers else None,
+        older=tuple(map(_failure, plan.older_failures(target, runs))) if not target.ended else (),
+    )
+
+
+def _failure(run: RunRow) -> Failure:
+    return Failure(
+        version=run.version,
+        outcome=run.outcome,
+        next_retry=run.retry_at,
+        why=run.brief,
+        code=run.code,
     )
 
 
 def to_json(found: Sequence[Row]) -> dict[str, Any]:
     """Return the JSON of ``respin status --json``; times as in RFC 3339."""
-    return {
-        "schema": SCHEMA,
-        "targets": [
-            {**asdict(r), "since": iso(r.since), "next_retry": iso(r.next_retry)} for r in found
-        ],
-    }
+
+    def plain(values: dict[str, Any]) -> dict[str, Any]:
+        return {k: iso(v) if k in ("since", "next_retry") else v for k, v in values.items()}
+
+    rows = [{**plain(asdict(r)), "older": [plain(asdict(f)) for f in r.older]} for r in found]
+    return {"schema": SCHEMA, "targets": rows}
 
 
 def history_json(runs: Sequence[RunRow]) -> dict[str, Any]:

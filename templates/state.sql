@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS runs (
     retry_at INTEGER,
     published INTEGER,
     withdrawn INTEGER,
-    why TEXT NOT NULL DEFAULT ''    -- why it was withdrawn
+    why TEXT NOT NULL DEFAULT ''    -- why it was withdrawn, or is not tried again
 ) STRICT;
 CREATE INDEX IF NOT EXISTS runs_of ON runs (target, version);
 

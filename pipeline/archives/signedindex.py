@@ -41,6 +41,11 @@ class Sighting:
     """The SHA-256 of its .dsc: one version may have been there twice with other contents."""
     suite: str
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes it another one: its version, and its contents."""
+        return self.version, self.dsc
+
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteIndex:

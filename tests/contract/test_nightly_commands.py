@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import http.server
-import io
 import json
-import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -16,13 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import cli, nights, packages, standin
-from support.archive import Signer
-from support.nights import Distro, Nights
+from support import cli, onerelease, packages
+from support.onerelease import Here, respin
 
-from pipeline import prune, releases
-from pipeline.cache import Cache
-from pipeline.cli import main
+from pipeline import prune
 from pipeline.config import load
 from pipeline.errors import FetchError
 from pipeline.state import State
@@ -30,61 +24,10 @@ from pipeline.state import State
 pytestmark = pytest.mark.needs("aptly")
 
 
-@dataclass(kw_only=True)
-class Here:
-    """One release, its archive, and what has been prepared of it."""
-
-    folder: Path
-    distro: Distro
-    nights: Nights
-
-    def has(self, version: str, good: bool | None = True) -> None:
-        dsc = packages.make_source(self.folder / "made" / version, version=version)
-        self.distro.now_has(dsc)
-        if good is not None:
-            self.prepare(version, good=good)
-
-    def prepare(self, version: str, *, good: bool = True, number: int = 1) -> Path:
-        dsc = self.folder / f"made/{version}/iproute2_{version}.dsc"
-        release = releases.find("bookworm", config=self.nights.world.config)
-        name = f"bookworm_{version}" + (f"-{number}" if number > 1 else "")
-        return standin.make(self.folder / "prepared" / name, dsc, release, good=good, number=number)
-
-    def respin(self, *args: str | Path) -> cli.Said:
-        return respin(self.folder / "respin.toml", self.nights.world.cache.root, *args)
-
-    def json(self, *args: str | Path) -> Any:
-        said = self.respin(*args, "--json")
-        assert said.status == 0, said.err
-        return json.loads(said.out)
-
-
-def respin(config: Path, cache: Path, *args: str | Path) -> cli.Said:
-    """Call respin in this process, as its entry point does: thirty starts of it cost a minute."""
-    out, err, status = io.StringIO(), io.StringIO(), 0
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    kept[signal.SIGHUP] = signal.getsignal(signal.SIGHUP)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RESPIN_CONFIG", str(config))
-        patch.setenv("RESPIN_CACHE", str(cache))
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                main(list(map(str, args)))
-            except SystemExit as e:
-                status = int(e.code or 0)
-            finally:
-                for number, handler in kept.items():
-                    signal.signal(number, handler)
-    return cli.Said(status=status, out=out.getvalue(), err=err.getvalue())
-
-
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Here]:
-    with Signer("distro") as signer, Distro(tmp_path, signer, "bookworm") as distro:
-        run = standin.runner(tmp_path / "prepared")
-        cache = Cache(tmp_path / "cache")
-        played = nights.begin(tmp_path, [distro], cache, run, releases=["bookworm"])  # type: ignore[arg-type]
-        yield Here(folder=tmp_path, distro=distro, nights=played)
+    with onerelease.begin(tmp_path) as begun:
+        yield begun
 
 
 def test_before_the_first_night(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def test_fourteen_nights(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     play.check(done, 0, bullseye=old, trixie=young, **both)
     assert n.events() == [("recovery", "bullseye"), ("new-package", "bullseye")]
 
-    # 7: a mirror in the middle of its update, while another release moves on.
+    # 7: a mirror in the middle of its update, while another release moves on, by two versions.
     after = play.source("6.1.0-3+deb12u2", smallpackage.FIXED)
     sources = bookworm.root / "dists/bookworm-security/main/source"
     before = {p: p.read_bytes() for p in sources.iterdir()}
@@ -179,11 +179,12 @@ def test_fourteen_nights(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     late = {p: p.read_bytes() for p in sources.iterdir()}
     for path, data in before.items():
         path.write_bytes(data)
-    trixie.now_has(play.source("6.15.0-2"))
+    trixie.now_has(play.source("6.15.0-2"), play.source("6.15.0-1.1"))
     done = n.night()
     halfway = {"bookworm": ("problem", SECURITY, newer)}
-    second = ("fixed", "6.15.0-2", ["6.15.0-2+bpf1", "6.15.0-1+bpf1"])
+    second = ("fixed", "6.15.0-2", [f"6.15.0-{v}+bpf1" for v in ("2", "1.1", "1")])
     play.check(done, 10, bullseye=old, trixie=second, **halfway)
+    assert [r.version for r in done.runs] == ["6.15.0-1.1", "6.15.0-2"]
     assert n.events() == [("failure", "bookworm"), ("new-package", "trixie")]
 
     # 8: the mirror is whole; what it has needs no fix, and the client moves to it.
@@ -220,7 +221,8 @@ def test_fourteen_nights(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     assert n.events() == [("recovery", "bookworm"), ("failure", "trixie")]
     assert "not signed by a key" in n.page()
 
-    # 12: the new key is installed.
+    # 12: the new key is installed; and a point release takes up the security update.
+    bookworm.now_has(after)
     trixie.trusted.write_bytes(play.other.keyring.read_bytes())
     done = n.night()
     play.check(done, 0, bullseye=ended, trixie=young, **both)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import plan, targets
+from pipeline.archives.signedindex import Sighting
 from pipeline.config import Config
 from pipeline.distroinfo import Known, Support
 from pipeline.errors import UsageError
@@ -44,6 +45,7 @@ RUN = RunRow(
     outcome="fixed",
     ours="6.1.0-3+bpf1",
 )
+STEP = Step(target="bookworm", version="6.1.0-3", dsc="d", kind=Kind.RUN, number=1)
 
 
 def decide(
@@ -52,9 +54,12 @@ def decide(
     inputs: dict[str, str] = INPUTS,
     now: int = 10,
     rebuild_on: tuple[str, ...] = (),
+    version: str | None = None,
 ) -> Step:
+    """Decide for a target's newest version, or for another one."""
     highest = max((r.number for r in runs if r.outcome == "fixed"), default=0)
-    return plan.decide(target, runs, inputs, highest=highest, now=now, rebuild_on=rebuild_on)
+    seen = Sighting(version=version or str(target.version), dsc=str(target.dsc), suite="bookworm")
+    return plan.decide(target, seen, runs, inputs, highest=highest, now=now, rebuild_on=rebuild_on)
 
 
 def a_run(**changes: object) -> RunRow:
@@ -62,7 +67,7 @@ def a_run(**changes: object) -> RunRow:
 
 
 def test_a_version_not_seen_before_is_run_once() -> None:
-    assert decide() == Step(target="bookworm", kind=Kind.RUN, reason="new version", number=1)
+    assert decide() == dataclasses.replace(STEP, reason="new version")
     assert decide(RUN).kind is Kind.NOTHING
     assert decide(a_run(outcome="not-needed", ours=None)).kind is Kind.NOTHING
     other = decide(RUN, target=dataclasses.replace(TARGET, version="6.1.0-4"))
@@ -74,8 +79,7 @@ def test_the_same_version_with_other_contents_is_another() -> None:
     assert (step.reason, step.number) == ("the same version with other contents", 2)
 
 
-def test_no_version_or_no_longer_watched_is_nothing() -> None:
-    assert decide(target=dataclasses.replace(TARGET, version=None)).kind is Kind.NOTHING
+def test_what_is_no_longer_watched_is_nothing() -> None:
     assert decide(target=dataclasses.replace(TARGET, ended=5)).kind is Kind.NOTHING
 
 
@@ -114,23 +118,69 @@ def test_what_was_withdrawn_is_not_made_again() -> None:
 
 
 def test_a_failure_waits_and_is_left_in_the_end() -> None:
+    # What became of another version meanwhile is not of account.
+    other = a_run(id=99, version="6.1.0-2")
     runs: list[RunRow] = []
     now = 1000
     for wait in BACKOFF:
-        at = plan.retry_at(TARGET, runs, now)
+        at = plan.retry_at(RUN, [*runs, other], now)
         assert at == now + wait
         runs.append(a_run(id=len(runs) + 1, outcome="failed", retry_at=at))
         assert decide(*runs, now=at - 1).kind is Kind.NOTHING
-        assert decide(*runs, now=at) == Step(
-            target="bookworm", kind=Kind.RUN, reason="retry", number=1
-        )
+        assert decide(*runs, now=at) == dataclasses.replace(STEP, reason="retry")
         now = at
-    assert plan.retry_at(TARGET, runs, now) is None
+    assert plan.retry_at(RUN, runs, now) is None
     left = a_run(id=9, outcome="unknown", retry_at=None)
     assert decide(*runs, left, now=10**10).kind is Kind.NOTHING
     # Another version begins anew.
-    other = dataclasses.replace(TARGET, version="6.1.0-4")
+    other = a_run(version="6.1.0-4")
     assert plan.retry_at(other, runs, now) == now + BACKOFF[0]
+
+
+def test_each_version_that_was_seen_is_decided_apart() -> None:
+    listed = [
+        Sighting(version=version, dsc=dsc, suite=suite)
+        for version, dsc, suite in (
+            ("6.1.0-10", "a", "bookworm"),
+            ("6.1.0-9", "b", "bookworm"),
+            ("6.1.0-10+deb12u1", "c", "bookworm-security"),
+            ("6.1.0-10", "d", "bookworm-updates"),
+        )
+    ]
+    assert [s.key for s in plan.each(listed)] == [
+        ("6.1.0-9", "b"),
+        ("6.1.0-10", "a"),
+        ("6.1.0-10+deb12u1", "c"),
+    ]
+    # The newest is done; an older one is new, or waits for its own next try.
+    older = decide(RUN, version="6.1.0-2")
+    assert (older.version, older.reason, older.kind) == ("6.1.0-2", "new version", Kind.RUN)
+    failed = a_run(id=2, version="6.1.0-2", outcome="failed", ours=None, retry_at=20)
+    assert decide(RUN, failed, version="6.1.0-2", now=19).kind is Kind.NOTHING
+    assert decide(RUN, failed, version="6.1.0-2", now=20).reason == "retry"
+    assert decide(RUN, failed, now=20).kind is Kind.NOTHING
+    # What is asked for is the newest.
+    asked = dataclasses.replace(TARGET, asked=True)
+    assert decide(RUN, target=asked).reason == "asked for"
+    assert decide(RUN, failed, target=asked, version="6.1.0-2").kind is Kind.NOTHING
+
+
+def test_what_the_archive_has_again_is_tried_again() -> None:
+    gone = a_run(outcome="failed", ours=None, why=plan.GONE)
+    assert decide(gone).reason == "in the archive again"
+    left = a_run(outcome="failed", ours=None)
+    assert decide(left).kind is Kind.NOTHING
+
+
+def test_what_failed_beside_the_newest() -> None:
+    target = dataclasses.replace(TARGET, versions=("6.1.0-2", "6.1.0-3"))
+    bad = a_run(id=1, version="6.1.0-2", outcome="failed")
+    newest = a_run(id=2, outcome="unknown")
+    past = a_run(id=3, version="6.1.0-1", outcome="failed")
+    killed = a_run(id=4, version="6.1.0-2", outcome="interrupted")
+    assert plan.older_failures(target, [bad, newest, past, killed]) == (bad,)
+    good = a_run(id=5, version="6.1.0-2")
+    assert plan.older_failures(target, [bad, newest, past, good]) == ()
 
 
 def test_a_killed_run_is_made_again_at_once() -> None:

@@ -1,0 +1,94 @@
+"""One release that is watched, its archive, and the commands over its state."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import releases
+from pipeline.cache import Cache
+from pipeline.cli import main
+from support import cli, nights, packages, standin
+from support.archive import Signer
+from support.nights import Distro, Nights
+
+
+@dataclass(kw_only=True)
+class Here:
+    """One release, its archive, and what has been prepared of it."""
+
+    folder: Path
+    distro: Distro
+    nights: Nights
+
+    def prepare_source(self, version: str) -> None:
+        """Make the source package of a version."""
+        packages.make_source(self.folder / "made" / version, version=version)
+
+    def dsc(self, version: str) -> Path:
+        """Return where the source package of a version is."""
+        return self.folder / f"made/{version}/iproute2_{version}.dsc"
+
+    def has(self, version: str, good: bool | None = True) -> None:
+        """Let the release have a version, and a run of it end well: built, or nothing needed.
+
+        None: its source is not understood.
+        """
+        self.prepare_source(version)
+        self.distro.now_has(self.dsc(version))
+        if good is not None:
+            self.prepare(version, good=good)
+
+    def prepare(self, version: str, *, good: bool = True, number: int = 1) -> Path:
+        """Make the folder that a run of a version will leave."""
+        dsc = self.dsc(version)
+        release = releases.find("bookworm", config=self.nights.world.config)
+        name = f"bookworm_{version}" + (f"-{number}" if number > 1 else "")
+        return standin.make(self.folder / "prepared" / name, dsc, release, good=good, number=number)
+
+    def respin(self, *args: str | Path) -> cli.Said:
+        """Call respin with this state."""
+        return respin(self.folder / "respin.toml", self.nights.world.cache.root, *args)
+
+    def json(self, *args: str | Path) -> Any:
+        """Call respin with this state; return its JSON."""
+        said = self.respin(*args, "--json")
+        assert said.status == 0, said.err
+        return json.loads(said.out)
+
+
+def respin(config: Path, cache: Path, *args: str | Path) -> cli.Said:
+    """Call respin in this process, as its entry point does: thirty starts of it cost a minute."""
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    kept[signal.SIGHUP] = signal.getsignal(signal.SIGHUP)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RESPIN_CONFIG", str(config))
+        patch.setenv("RESPIN_CACHE", str(cache))
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main(list(map(str, args)))
+            except SystemExit as e:
+                status = int(e.code or 0)
+            finally:
+                for number, handler in kept.items():
+                    signal.signal(number, handler)
+    return cli.Said(status=status, out=out.getvalue(), err=err.getvalue())
+
+
+@contextlib.contextmanager
+def begin(folder: Path) -> Iterator[Here]:
+    """Yield a release whose first night has not been."""
+    with Signer("distro") as signer, Distro(folder, signer, "bookworm") as distro:
+        run = standin.runner(folder / "prepared")
+        cache = Cache(folder / "cache")
+        played = nights.begin(folder, [distro], cache, run, releases=["bookworm"])  # type: ignore[arg-type]
+        yield Here(folder=folder, distro=distro, nights=played)
