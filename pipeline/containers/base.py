@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import tarfile
 import tempfile
+import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Protocol, Self
+from typing import IO, Self
 
 from pipeline import command
 from pipeline.command import Arg, Completed
@@ -46,21 +48,80 @@ class Share:
     inside: str
 
 
-class Container(Protocol):
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A command to be run in a container, as ``Container.call`` was asked for it."""
+
+    argv: tuple[Arg, ...]
+    user: User = User.BUILD
+    folder: str = "/"
+    env: Mapping[str, str]
+    """All of its environment."""
+    stdin: bytes | Path = b""
+    stdout: IO[bytes] | None = None
+    timeout: float | None = None
+    log: Path | None = None
+    error: type[RespinError] = BuildError
+    brief: str = ""
+    hint: str = ""
+
+    def through(self, begin: Sequence[Arg], env: Mapping[str, str]) -> Completed:
+        """Run it by a command line of the host's that begins so, whatever its status.
+
+        After ``begin`` come its environment, as NAME=VALUE, and the command; ``env`` is the
+        environment of the command line itself.
+        """
+        return command.run(
+            [*begin, *(f"{name}={value}" for name, value in self.env.items()), *self.argv],
+            env=env,
+            stdin=self.stdin,
+            stdout=self.stdout,
+            timeout=self.timeout,
+            log=self.log,
+            check=False,
+            error=self.error,
+            brief=self.brief,
+            hint=self.hint,
+        )
+
+    def failed(self, done: Completed) -> RespinError:
+        """Return the error of its end with another status than 0."""
+        where = f"in the container: {command.printable(self.argv, cwd=Path(self.folder))}"
+        parts = [f"{where}\nexit status {done.status}", command.tail(done.stdout + done.stderr)]
+        if self.log is not None:
+            parts.append(f"The whole log: {self.log}")
+        return self.error(self.brief, details="\n".join(p for p in parts if p), hint=self.hint)
+
+
+class Container(ABC):
     """A container: entered with ``with``, gone after it.
 
-    It is made with or without the host's network, and has none but loopback by default.
+    An engine says how one is started, runs a command and is removed.
     """
 
     name: str
     """The engine: ``unshare`` …"""
 
+    def __init__(self, *, shares: Sequence[Share] = (), network: bool = False) -> None:
+        """Prepare one with the host's network, or with none but loopback."""
+        self.shares = tuple(shares)
+        """The folders of the host that commands see."""
+        self._network = network
+        self._lock = threading.Lock()
+
     @property
     def limits(self) -> str:
         """In words, what it does less well here than it might; empty where there is nothing."""
+        return ""
 
     def __enter__(self) -> Self:
-        """Start it. Raises BuildError if this engine does not work here."""
+        """Start it. Raises BuildError or UsageError if this engine does not work here."""
+        try:
+            self._start()
+        except BaseException:
+            self._remove()
+            raise
+        return self
 
     def __exit__(
         self,
@@ -69,6 +130,7 @@ class Container(Protocol):
         trace: TracebackType | None,
     ) -> None:
         """Stop it and remove all that was written to it."""
+        self._remove()
 
     def call(
         self,
@@ -95,24 +157,41 @@ class Container(Protocol):
         command is killed and ``error`` raised. The rest is as in ``command.run``. Raises
         BuildError, whatever ``check`` says, if the container itself failed.
         """
+        call = Call(
+            argv=tuple(argv),
+            user=user,
+            folder=folder,
+            env={**BASE_ENVIRONMENT, **(env or {})},
+            stdin=stdin if stdin is not None else b"",
+            stdout=stdout,
+            timeout=timeout,
+            log=log,
+            error=error,
+            brief=brief or f"{argv[0]} failed",
+            hint=hint,
+        )
+        with self._lock:
+            done = self._run(call)
+        if check and done.status != 0:
+            raise call.failed(done)
+        return done
+
+    @abstractmethod
+    def _start(self) -> None:
+        """Make it ready to run commands."""
+
+    @abstractmethod
+    def _run(self, call: Call) -> Completed:
+        """Run a command, alone; raise ``not_started()`` before the start and after the end."""
+
+    @abstractmethod
+    def _remove(self) -> None:
+        """Remove what is there of it; it may have been started, in part or not at all."""
 
 
-def failed(
-    argv: Sequence[Arg],
-    done: Completed,
-    *,
-    folder: str,
-    log: Path | None,
-    error: type[RespinError],
-    brief: str,
-    hint: str,
-) -> RespinError:
-    """Return the error of a command that ended in a container with another status than 0."""
-    where = f"in the container: {command.printable(argv, cwd=Path(folder))}"
-    parts = [f"{where}\nexit status {done.status}", command.tail(done.stdout + done.stderr)]
-    if log is not None:
-        parts.append(f"The whole log: {log}")
-    return error(brief or f"{argv[0]} failed", details="\n".join(p for p in parts if p), hint=hint)
+def not_started() -> BuildError:
+    """Return the error of a container that is used outside its ``with``."""
+    return BuildError("the container was not started, or is stopped")
 
 
 def make_build_user(container: Container) -> None:

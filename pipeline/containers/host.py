@@ -9,16 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
 
 from pipeline import command
-from pipeline.command import Arg, Completed
+from pipeline.command import Completed
 from pipeline.containers import namespaces
-from pipeline.containers.base import BASE_ENVIRONMENT, Share, User, failed
+from pipeline.containers.base import Call, Container, Share, User, not_started
 from pipeline.data import data_path
 from pipeline.errors import BuildError, RespinError, UsageError
 
@@ -26,18 +23,16 @@ BUILD = Path("/build")
 """Where a build is done, in every container."""
 
 
-class Host:
-    """This machine as a container; see the protocol in base.py."""
+class Host(Container):
+    """This machine as a container. In place of a folder that is shared it makes one of its own."""
 
     name = "host"
 
     def __init__(self, *, shares: Sequence[Share] = (), network: bool = False) -> None:
-        """Prepare it. In place of a folder that is shared it makes one of its own."""
-        self.shares = tuple(shares)
+        """Prepare it."""
+        super().__init__(shares=shares, network=network)
         self._folders: list[Path] = []
-        self._network = network
         self._started = False
-        self._lock = threading.Lock()
 
     @property
     def limits(self) -> str:
@@ -48,8 +43,8 @@ class Host:
         said += ["ccache begins anew"] if self.shares else []
         return "; ".join(said)
 
-    def __enter__(self) -> Self:
-        """Start it. Raises UsageError if this is not root, or /build is somebody's.
+    def _start(self) -> None:
+        """Raises UsageError if this is not root, or /build is somebody's.
 
         And where it could not tell its own processes from others': on a machine that is no
         container and allows no namespaces.
@@ -73,70 +68,27 @@ class Host:
                 os.chown(folder, User.BUILD, User.BUILD)
             self._started = True
         except OSError as e:
-            self._remove()
             raise BuildError(f"the build's folders cannot be made: {e}") from e
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Remove what was written to /build."""
-        self._remove()
-
-    def call(
-        self,
-        argv: Sequence[Arg],
-        *,
-        user: User = User.BUILD,
-        folder: str = "/",
-        env: Mapping[str, str] | None = None,
-        stdin: bytes | Path | None = None,
-        stdout: IO[bytes] | None = None,
-        timeout: float | None = None,
-        log: Path | None = None,
-        check: bool = True,
-        error: type[RespinError] = BuildError,
-        brief: str = "",
-        hint: str = "",
-    ) -> Completed:
-        """Run a command; see the protocol."""
+    def _run(self, call: Call) -> Completed:
         if not self._started:
-            raise BuildError("the container was not started, or is stopped")
+            raise not_started()
         own = namespaces.possible()
-        begin = namespaces.unshare(network=self._network) if own else []
-        with self._lock:
-            try:
-                done = command.run(
-                    [
-                        *begin,
-                        "sh",
-                        data_path("templates", "container", "host-enter.sh"),
-                        "own" if own else "shared",
-                        *(folder, str(int(user))),
-                        *(f"{k}={v}" for k, v in ({**BASE_ENVIRONMENT, **(env or {})}).items()),
-                        *argv,
-                    ],
-                    env={"PATH": namespaces.PATH, "LC_ALL": "C.UTF-8"},
-                    stdin=stdin if stdin is not None else b"",
-                    stdout=stdout,
-                    timeout=timeout,
-                    log=log,
-                    check=False,
-                    error=error,
-                    brief=brief,
-                    hint=hint,
-                )
-            except BaseException:
-                self._clear()
-                raise
-            if done.status < 0:
-                self._clear()
-                raise BuildError(f"a command was killed from outside: {argv[0]}")
-        if check and done.status != 0:
-            raise failed(argv, done, folder=folder, log=log, error=error, brief=brief, hint=hint)
+        try:
+            done = call.through(
+                [
+                    *(namespaces.unshare(network=self._network) if own else ()),
+                    *("sh", data_path("templates", "container", "host-enter.sh")),
+                    *("own" if own else "shared", call.folder, str(int(call.user))),
+                ],
+                namespaces.ENVIRONMENT,
+            )
+        except BaseException:
+            self._clear()
+            raise
+        if done.status < 0:
+            self._clear()
+            raise BuildError(f"a command was killed from outside: {call.argv[0]}")
         return done
 
     def _clear(self) -> None:

@@ -19,6 +19,9 @@ from pipeline.errors import BuildError, UsageError
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs are looked for, inside and outside: a user's own PATH may lack sbin."""
 
+ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C.UTF-8"}
+"""Of what enters them, on this side."""
+
 
 def unshare(*, network: bool = True) -> list[str]:
     """Return the beginning of a command line that runs the rest in fresh namespaces.

@@ -8,22 +8,27 @@ until the container is stopped. templates/container/enter.sh does the mounts.
 from __future__ import annotations
 
 import tempfile
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
 
 from pipeline import command
-from pipeline.command import Arg, Completed
+from pipeline.command import Completed
 from pipeline.containers import namespaces
-from pipeline.containers.base import BASE_ENVIRONMENT, Share, User, failed, make_build_user
+from pipeline.containers.base import (
+    BASE_ENVIRONMENT,
+    Call,
+    Container,
+    Share,
+    User,
+    make_build_user,
+    not_started,
+)
 from pipeline.data import data_path
-from pipeline.errors import BuildError, RespinError
+from pipeline.errors import BuildError
 
 
-class Unshare:
-    """A container over a tree; see the protocol in base.py."""
+class Unshare(Container):
+    """A container over a tree."""
 
     name = "unshare"
 
@@ -41,13 +46,10 @@ class Unshare:
         Without ``overlay``, or where none can be mounted (over another overlay, on a file
         system without extended attributes), it works on a copy of the tree.
         """
+        super().__init__(shares=shares, network=network)
         self._tree = tree.resolve()
         self._parent = scratch.resolve()
-        self.shares = tuple(shares)
-        """The folders of the host that commands see."""
-        self._network = network
         self._scratch: Path | None = None
-        self._lock = threading.Lock()
         self._trouble = ""
         self.overlay = overlay
         """Whether an overlay is used, once it is started."""
@@ -57,65 +59,22 @@ class Unshare:
         """In words, what it does less well here."""
         return "" if self.overlay else "no overlay can be mounted here: it works on a copy"
 
-    def __enter__(self) -> Self:
-        """Start it."""
+    def _start(self) -> None:
         namespaces.check()
         self._scratch = Path(tempfile.mkdtemp(prefix="unshare-", dir=self._parent))
-        try:
-            for name in ("lower", "upper", "work", "root"):
-                (self._scratch / name).mkdir()
-                # The root of an overlay has the mode of its upper folder.
-                (self._scratch / name).chmod(0o755)
-            if self.overlay:
-                self.overlay = self._enter(["true"]) is not None
-            if not self.overlay:
-                self._copy()
-            make_build_user(self)
-        except BaseException:
-            self._remove()
-            raise
-        return self
+        for name in ("lower", "upper", "work", "root"):
+            (self._scratch / name).mkdir()
+            # The root of an overlay has the mode of its upper folder.
+            (self._scratch / name).chmod(0o755)
+        if self.overlay:
+            nothing = Call(argv=("true",), user=User.ROOT, env=BASE_ENVIRONMENT)
+            self.overlay = self._enter(nothing) is not None
+        if not self.overlay:
+            self._copy()
+        make_build_user(self)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop it and remove all that was written to it."""
-        self._remove()
-
-    def call(
-        self,
-        argv: Sequence[Arg],
-        *,
-        user: User = User.BUILD,
-        folder: str = "/",
-        env: Mapping[str, str] | None = None,
-        stdin: bytes | Path | None = None,
-        stdout: IO[bytes] | None = None,
-        timeout: float | None = None,
-        log: Path | None = None,
-        check: bool = True,
-        error: type[RespinError] = BuildError,
-        brief: str = "",
-        hint: str = "",
-    ) -> Completed:
-        """Run a command in it; see the protocol."""
-        with self._lock:
-            done = self._enter(
-                [str(a) for a in argv],
-                user=user,
-                folder=folder,
-                env=env or {},
-                stdin=stdin,
-                stdout=stdout,
-                timeout=timeout,
-                log=log,
-                error=error,
-                brief=brief,
-                hint=hint,
-            )
+    def _run(self, call: Call) -> Completed:
+        done = self._enter(call)
         if done is None:
             raise BuildError(
                 "the container cannot be entered",
@@ -123,48 +82,22 @@ class Unshare:
                 hint="respin doctor says what is missing; a full disk or a cache that was "
                 "removed while it was in use can be the reason too",
             )
-        if check and done.status != 0:
-            raise failed(argv, done, folder=folder, log=log, error=error, brief=brief, hint=hint)
         return done
 
-    def _enter(
-        self,
-        argv: Sequence[str],
-        *,
-        user: User = User.ROOT,
-        folder: str = "/",
-        env: Mapping[str, str] | None = None,
-        stdin: bytes | Path | None = None,
-        stdout: IO[bytes] | None = None,
-        timeout: float | None = None,
-        log: Path | None = None,
-        error: type[RespinError] = BuildError,
-        brief: str = "",
-        hint: str = "",
-    ) -> Completed | None:
+    def _enter(self, call: Call) -> Completed | None:
         """Run a command; return None, and keep what was said, if it never came to run."""
         scratch = self._running
         entered = scratch / "entered"
         entered.unlink(missing_ok=True)
         shares = [word for s in self.shares for word in (str(s.host.resolve()), s.inside)]
-        done = command.run(
+        done = call.through(
             [
                 *namespaces.unshare(network=self._network),
                 *("sh", data_path("templates", "container", "enter.sh"), self._tree, scratch),
                 *("overlay" if self.overlay else "copy", "net" if self._network else "nonet"),
-                *(str(int(user)), folder, *shares, "--"),
-                *(f"{k}={v}" for k, v in ({**BASE_ENVIRONMENT, **(env or {})}).items()),
-                *argv,
+                *(str(int(call.user)), call.folder, *shares, "--"),
             ],
-            env={"PATH": namespaces.PATH, "LC_ALL": "C.UTF-8"},
-            stdin=stdin if stdin is not None else b"",
-            stdout=stdout,
-            timeout=timeout,
-            log=log,
-            check=False,
-            error=error,
-            brief=brief,
-            hint=hint,
+            namespaces.ENVIRONMENT,
         )
         if entered.exists():
             return done
@@ -174,7 +107,7 @@ class Unshare:
     @property
     def _running(self) -> Path:
         if self._scratch is None:
-            raise BuildError("the container was not started, or is stopped")
+            raise not_started()
         return self._scratch
 
     def _copy(self) -> None:
