@@ -18,7 +18,7 @@ from pipeline.matrix import Kernel, Row
 from pipeline.playbook import files, ids, plan
 from pipeline.vm import results
 from pipeline.vm.kernel import read_config
-from pipeline.vm.player import player
+from pipeline.vm.programs import player
 from pipeline.vm.results import Transcript
 
 _UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child")

@@ -14,15 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import command
 from pipeline.cache import Cache, digest
-from pipeline.data import data_path
-from pipeline.errors import SmokeImpossible
 from pipeline.model import GuestPackages, Package
 from pipeline.vm import kernel as kernels
 from pipeline.vm.initramfs import Initramfs
 from pipeline.vm.machine import Machine, machine_for
-from pipeline.vm.player import player
+from pipeline.vm.programs import agent, player
 
 FORMAT = "1"
 """Part of every key: to be raised when images are made in another way."""
@@ -70,17 +67,16 @@ def build(
 
     ``fetch`` puts the kernel's .debs into a folder, if the cache has no such image yet;
     ``settings`` is templates/guest/guest.toml. Raises SmokeImpossible if the kernel lacks
-    what the test needs, or the agent cannot be compiled.
+    what the test needs, or our programs cannot be compiled.
     """
-    agent = data_path("templates", "guest", "agent.c")
+    programs = {"agent": agent(cache, log), "player": player(cache, log)}
     kernel = packages.kernel
     machine = machine_for(kernel[0].architecture)
     package = kernels.image_package(kernel)
     key = digest(
         FORMAT,
         root.name,  # the name of a cache entry: it says what the root contains
-        agent.read_bytes(),
-        player(cache, log).name,
+        *(program.name for program in programs.values()),  # cache entries, too
         json.dumps(settings, sort_keys=True),
         *(f"{p.name} {p.version} {p.architecture} {p.sha256}" for p in kernel),
     )
@@ -101,9 +97,7 @@ def build(
             shutil.copyfile(found.image, part / "vmlinuz")
         with (part / "initramfs").open("wb") as out, Initramfs(out) as archive:
             archive.tarball(root, without=settings["root"]["without"])
-            _fill(archive, found.modules, _agent(agent, part / "agent", log))
-            archive.file("respin/player", player(cache, log).read_bytes(), 0o755)
-        (part / "agent").unlink()
+            _fill(archive, found.modules, programs)
         names = [name for name, _ in found.modules]
         config = None if found.config is None else sorted(found.config)
         said = {"kernel": found.version, "modules": names, "config": config}
@@ -122,24 +116,15 @@ def build(
     )
 
 
-def _fill(archive: Initramfs, modules: Sequence[tuple[str, bytes]], agent: bytes) -> None:
-    """Add what is ours: the agent, the modules, and the nodes that are there before devtmpfs."""
+def _fill(
+    archive: Initramfs, modules: Sequence[tuple[str, bytes]], programs: Mapping[str, Path]
+) -> None:
+    """Add what is ours: programs, modules, and the nodes that are there before devtmpfs."""
     for folder in ("dev", "proc", "sys", "tmp", "respin", "respin/modules"):
         archive.folder(folder)
     archive.node("dev/console", 5, 1)
     archive.node("dev/null", 1, 3, 0o666)
-    archive.file("respin/agent", agent, 0o755)
+    for name, program in programs.items():
+        archive.file(f"respin/{name}", program.read_bytes(), 0o755)
     for name, data in modules:
         archive.file(f"respin/modules/{name}", data)
-
-
-def _agent(source: Path, target: Path, log: Path | None) -> bytes:
-    """Compile the guest's agent: static, so that it needs nothing of the release's root."""
-    command.run(
-        ["gcc", "-O2", "-s", "-static", "-Wall", "-Werror", "-o", target, source],
-        log=log,
-        error=SmokeImpossible,
-        brief="the guest's agent could not be compiled",
-        hint="apt install gcc libc6-dev linux-libc-dev",
-    )
-    return target.read_bytes()

@@ -21,7 +21,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,83 +28,25 @@
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "say.h"
 
 #define PORT "/dev/vport0p1"
 #define FILES "/dev/vport0p2"
-/* The end of an output says why a program failed; a verifier's log before it is long. */
-#define OUTPUT_MAX (16 * 1024)
 
-static void die(const char *what)
-{
-	fprintf(stderr, "agent: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
+const char program[] = "agent";
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-/* A line is built whole in memory and written at once, so that none is ever mixed. */
-static char line[OUTPUT_MAX * 6 + 8192];
-static size_t used;
-
-static void put(const char *format, ...)
-{
-	va_list args;
-	int n;
-
-	va_start(args, format);
-	n = vsnprintf(line + used, sizeof(line) - used, format, args);
-	va_end(args);
-	if (n < 0 || (size_t)n >= sizeof(line) - used) {
-		errno = E2BIG;
-		die("line");
-	}
-	used += n;
-}
-
-static void put_string(const char *text, size_t size)
-{
-	put("\"");
-	for (size_t i = 0; i < size; i++) {
-		unsigned char c = text[i];
-
-		if (c == '"' || c == '\\')
-			put("\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
-			put("\\u%04x", c);
-		else
-			put("%c", c);
-	}
-	put("\"");
-}
-
-static void say(void)
+/* End the line and send it. */
+static void send_line(void)
 {
 	int port = open(PORT, O_WRONLY | O_CLOEXEC);
-	size_t done = 0;
 
 	if (port < 0)
 		die(PORT);
-	put("\n");
-	while (done < used) {
-		ssize_t n = write(port, line + done, used - done);
-
-		if (n < 0 && errno != EINTR && errno != EAGAIN)
-			die(PORT);
-		if (n > 0)
-			done += n;
-	}
+	say(port, PORT);
 	close(port);
-	used = 0;
 }
 
 static int do_mount(char **args)
@@ -132,13 +73,8 @@ static int do_insmod(char **files)
 
 static int do_hello(void)
 {
-	struct utsname u;
-
-	uname(&u);
-	put("{\"kind\":\"hello\",\"kernel\":");
-	put_string(u.release, strlen(u.release));
-	put("}");
-	say();
+	put_hello();
+	send_line();
 	return 0;
 }
 
@@ -208,21 +144,20 @@ static int run(char **args)
 	}
 	while (p.fd >= 0 && drain(p.fd, output, &size) > 0)
 		;
-	put("{\"kind\":\"ran\",\"id\":");
-	put_string(args[0], strlen(args[0]));
+	begin_line("ran");
+	put_field("id", args[0]);
 	put(",\"status\":%d,\"seconds\":%.3f,\"late\":%s,\"output\":",
 	    WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status),
 	    now() - begun, late ? "true" : "false");
 	put_string(output, size);
-	put("}");
-	say();
+	send_line();
 	return late || status;
 }
 
 static int do_ready(void)
 {
-	put("{\"kind\":\"ready\"}");
-	say();
+	begin_line("ready");
+	send_line();
 	return 0;
 }
 
@@ -279,8 +214,8 @@ static int do_take(const char *folder)
 
 static int do_done(void)
 {
-	put("{\"kind\":\"done\"}");
-	say();
+	begin_line("done");
+	send_line();
 	return 0;
 }
 

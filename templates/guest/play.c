@@ -35,107 +35,36 @@
 #include <ftw.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "play.h"
 
 #define BPFFS "/sys/fs/bpf"
-/* The end of an output says why a program failed; a verifier's log before it is long. */
-#define OUTPUT_MAX (16 * 1024)
 #define FIELDS_MAX 160
 /* Seconds that a command has between SIGTERM and SIGKILL. */
 #define GRACE 0.5
 
+const char program[] = "player";
+
 static int results, kernel_log;
 static unsigned int files_limit;
 
-void die(const char *what)
+/* Begin a line about a row or a command. */
+static void begin(const char *kind, const char *id)
 {
-	fprintf(stderr, "player: %s: %s\n", what, strerror(errno));
-	exit(1);
+	begin_line(kind);
+	put_field("id", id);
 }
 
-double now(void)
+/* End the line and write it. */
+static void end_line(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-/* A line is built whole in memory and written at once, so that none is ever mixed. */
-static char line[OUTPUT_MAX * 6 + 8192];
-static size_t used;
-
-static void put(const char *format, ...)
-{
-	va_list args;
-	int n;
-
-	va_start(args, format);
-	n = vsnprintf(line + used, sizeof(line) - used, format, args);
-	va_end(args);
-	if (n < 0 || (size_t)n >= sizeof(line) - used) {
-		errno = E2BIG;
-		die("line");
-	}
-	used += n;
-}
-
-static void put_string(const char *text, size_t size)
-{
-	put("\"");
-	for (size_t i = 0; i < size; i++) {
-		unsigned char c = text[i];
-
-		if (c == '"' || c == '\\')
-			put("\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
-			put("\\u%04x", c);
-		else
-			put("%c", c);
-	}
-	put("\"");
-}
-
-static void begin_line(const char *kind, const char *id)
-{
-	put("{\"kind\":\"%s\",\"id\":", kind);
-	put_string(id, strlen(id));
-}
-
-static void say(void)
-{
-	size_t done = 0;
-
-	put("}\n");
-	while (done < used) {
-		ssize_t n = write(results, line + done, used - done);
-
-		if (n < 0 && errno != EINTR && errno != EAGAIN)
-			die("results");
-		if (n > 0)
-			done += n;
-	}
-	used = 0;
-}
-
-static void do_hello(void)
-{
-	struct utsname u;
-
-	uname(&u);
-	put("{\"kind\":\"hello\",\"kernel\":");
-	put_string(u.release, strlen(u.release));
-	say();
+	say(results, "results");
 }
 
 /* -- commands -------------------------------------------------------------------------- */
@@ -248,11 +177,11 @@ static int do_run(char **args)
 {
 	struct ended e = run(atof(args[1]), args + 2);
 
-	begin_line("ran", args[0]);
+	begin("ran", args[0]);
 	put(",\"status\":%d,\"seconds\":%.3f,\"late\":%s,\"output\":", e.status, e.seconds,
 	    e.late ? "true" : "false");
 	put_string(output, e.size);
-	say();
+	end_line();
 	return e.late || e.status;
 }
 
@@ -284,7 +213,7 @@ static void do_try(char **args)
 	int n = atoi(args[2]), chunk = atoi(args[3]), loaded = 0, refused = 0, crashes = 0;
 	double seconds = atof(args[1]);
 
-	begin_line("tried", args[0]);
+	begin("tried", args[0]);
 	put(",\"crashed\":[");
 	for (int from = 0; from < n; from += chunk) {
 		int to = from + chunk < n ? from + chunk : n;
@@ -308,7 +237,7 @@ static void do_try(char **args)
 		}
 	}
 	put("],\"loaded\":%d,\"refused\":%d", loaded, refused);
-	say();
+	end_line();
 }
 
 /* -- what was counted ------------------------------------------------------------------- */
@@ -369,7 +298,7 @@ static void do_send(char **args, int n)
 	usleep(5000); /* one too many would come now */
 	received += traffic_received(&t);
 	traffic_end(&t);
-	begin_line("counted", args[0]);
+	begin("counted", args[0]);
 	put(",\"sent\":%d,\"received\":%d,\"maps\":{", t.sent, received);
 	for (int i = 0; i < maps; i++) {
 		put(i ? "," : "");
@@ -377,7 +306,7 @@ static void do_send(char **args, int n)
 		put(":%lld", map_read(wanted[i].pattern, wanted[i].key));
 	}
 	put("}");
-	say();
+	end_line();
 }
 
 /* -- rows ------------------------------------------------------------------------------- */
@@ -422,17 +351,17 @@ static void do_end(const char *id)
 			size += length + 1;
 		}
 	}
-	begin_line("kernel", id);
+	begin("kernel", id);
 	put(",\"log\":");
 	put_string(text, size);
-	say();
+	end_line();
 }
 
 static void do_row(const char *id)
 {
 	files_limit = 0;
-	begin_line("begun", id);
-	say();
+	begin("begun", id);
+	end_line();
 	net_reset();
 	nftw(BPFFS, unpin, 16, FTW_PHYS | FTW_MOUNT);
 }
@@ -463,11 +392,12 @@ static int play(char *text)
 		decode(f);
 		fields[n] = f;
 	}
-	if (!strcmp(fields[0], "hello") && n == 1)
-		do_hello();
-	else if (!strcmp(fields[0], "done") && n == 1) {
-		put("{\"kind\":\"done\"");
-		say();
+	if (!strcmp(fields[0], "hello") && n == 1) {
+		put_hello();
+		end_line();
+	} else if (!strcmp(fields[0], "done") && n == 1) {
+		begin_line("done");
+		end_line();
 	} else if (!strcmp(fields[0], "path") && n == 2)
 		setenv("PATH", fields[1], 1);
 	else if (!strcmp(fields[0], "row") && n == 2)

@@ -5,7 +5,7 @@
 #ifndef PLAY_H
 #define PLAY_H
 
-#include <stddef.h>
+#include "say.h"
 
 /* The two ends of the veth pair, and of a second one that frames can be redirected to. The
  * even ones are where programs are attached, in the first namespace; the odd ones are in the
@@ -20,8 +20,6 @@
 /* The namespaces: open files of /proc/self/ns/net. */
 extern int near_ns, far_ns;
 
-void die(const char *what);
-double now(void);
 void enter(int ns);
 
 /* net.c */

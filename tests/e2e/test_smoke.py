@@ -21,12 +21,11 @@ from support import real
 
 from pipeline import command, smoke
 from pipeline.cases import select
-from pipeline.data import data_path
 from pipeline.describe import UserObject
 from pipeline.errors import BuildError, SmokeFailed, SmokeImpossible, TestbedLost
 from pipeline.model import Expect, Seen, SmokeReport
 from pipeline.objects import compile_case
-from pipeline.vm import qemu, results
+from pipeline.vm import programs, qemu, results
 from pipeline.vm.image import GuestImage
 from pipeline.vm.initramfs import Initramfs
 
@@ -190,13 +189,9 @@ esac
 """
     folder = tmp_path / "image"
     asleep = with_file(image, folder, "respin/agent", f"#!/bin/sh\n{liar}")
-    agent = folder / "agent"
-    command.run(
-        ["gcc", "-static", "-o", agent, data_path("templates", "guest", "agent.c")],
-        error=SmokeFailed,
-    )
+    agent = programs.agent(real.cache(), None).read_bytes()
     with (folder / "initramfs").open("ab") as out, Initramfs(out) as archive:
-        archive.file("respin/agent2", agent.read_bytes(), 0o755)
+        archive.file("respin/agent2", agent, 0o755)
     with pytest.raises(TestbedLost, match="the guest was lost"):
         run(asleep, tmp_path, [distro], [distro], seconds=8)
 

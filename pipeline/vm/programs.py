@@ -1,0 +1,48 @@
+"""The programs of ours that run in a guest, or in namespaces: templates/guest/*.c.
+
+Static, so that they run in a root of any release, and compiled for this machine.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline import command
+from pipeline.cache import Cache, digest
+from pipeline.data import data_path
+from pipeline.errors import SmokeImpossible
+
+_AGENT = ("agent.c", "say.c")
+_PLAYER = ("play.c", "net.c", "traffic.c", "maps.c", "say.c")
+
+
+def agent(cache: Cache, log: Path | None) -> Path:
+    """Return the guest's agent, which does what its root has no program for.
+
+    It is an entry of the cache, named by what it is made of. Raises SmokeImpossible if it
+    cannot be compiled.
+    """
+    return _program("agent", _AGENT, cache, log)
+
+
+def player(cache: Cache, log: Path | None) -> Path:
+    """Return the player, which plays the rows of the smoke matrix; as ``agent`` does."""
+    return _program("player", _PLAYER, cache, log)
+
+
+def _program(name: str, sources: tuple[str, ...], cache: Cache, log: Path | None) -> Path:
+    folder = data_path("templates", "guest")
+    paths = [folder / source for source in sources]
+    read = [*sorted(folder.glob("*.h")), *paths]
+    key = digest(name, *(part for path in read for part in (path.name, path.read_bytes())))
+
+    def make(part: Path) -> None:
+        command.run(
+            ["gcc", "-O2", "-s", "-static", "-Wall", "-Wextra", "-Werror", "-o", part, *paths],
+            log=log,
+            error=SmokeImpossible,
+            brief=f"the smoke test's {name} could not be compiled",
+            hint="apt install gcc libc6-dev linux-libc-dev",
+        )
+
+    return cache.entry("programs", key, make)

@@ -1,0 +1,38 @@
+"""The programs that run in a guest: which of them a changed source makes anew."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.cache import Cache
+from pipeline.data import data_path
+from pipeline.vm import programs
+
+pytestmark = pytest.mark.needs("gcc")
+
+
+@pytest.mark.parametrize(
+    ("source", "changed"),
+    [
+        ("say.c", {"agent", "player"}),
+        ("say.h", {"agent", "player"}),
+        ("agent.c", {"agent"}),
+        ("maps.c", {"player"}),
+    ],
+)
+def test_a_changed_source(
+    source: str, changed: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, folder = Cache(tmp_path / "cache"), tmp_path / "guest"
+    shutil.copytree(data_path("templates", "guest"), folder)
+    monkeypatch.setattr(programs, "data_path", lambda *parts: folder)
+    both = {"agent": programs.agent, "player": programs.player}
+    before = {name: program(cache, None) for name, program in both.items()}
+    with (folder / source).open("a") as out:
+        out.write("/* changed */\n")
+    after = {name: program(cache, None) for name, program in both.items()}
+    assert {name for name in both if before[name] != after[name]} == changed
+    assert all(path.stat().st_mode & 0o100 for path in after.values())
