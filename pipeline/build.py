@@ -119,8 +119,33 @@ def build(
     stage: Stage,
     jobs: int | None = None,
 ) -> Built:
+    """Build ``dsc`` as ``build_in`` does, in a container that is started and stopped for it."""
+    with container(root, cache) as inside:
+        return build_in(
+            inside, root, dsc, version, epoch, dest, log_dir=log_dir, stage=stage, jobs=jobs
+        )
+
+
+def container(root: BuildRoot, cache: Cache) -> Container:
+    """Return a container for one build in ``root``, not yet started."""
+    return root.root.start(cache, [Share(host=_ccache(cache, root), inside="/ccache")])
+
+
+def build_in(
+    inside: Container,
+    root: BuildRoot,
+    dsc: Path,
+    version: str,
+    epoch: int,
+    dest: Path,
+    *,
+    log_dir: Path,
+    stage: Stage,
+    jobs: int | None = None,
+) -> Built:
     """Build the binary packages of ``dsc`` and leave them in ``dest``, a new folder.
 
+    ``inside`` is a container of ``root``, started, in which nothing was built yet;
     ``version`` is what must come of it, ``epoch`` the seconds since 1970 that the build
     takes for the present, ``jobs`` how many compilers run at once (default: one per CPU
     that this process may use). The log is ``log_dir/build.log``. Raises BuildError; ``dest``
@@ -132,16 +157,14 @@ def build(
     part = Path(tempfile.mkdtemp(prefix=f".{dest.name}.", dir=dest.parent))
     try:
         part.chmod(0o755)
-        container = root.root.start(cache, [Share(host=_ccache(cache, root), inside="/ccache")])
-        with container:
-            if container.limits:
-                stage.note(container.limits)
-            made = _build(container, root, dsc, version, epoch, log, stage, jobs)
-            copy_out(container, "/build", [made], part)
-            names = names_in(part / made, version)
-            copy_out(container, "/build", names, part)
-            # ccache older than 4.4 writes none.
-            stats = container.call(["cat", STATS], check=False).stdout
+        if inside.limits:
+            stage.note(inside.limits)
+        made = _build(inside, root, dsc, version, epoch, log, stage, jobs)
+        copy_out(inside, "/build", [made], part)
+        names = names_in(part / made, version)
+        copy_out(inside, "/build", names, part)
+        # ccache older than 4.4 writes none.
+        stats = inside.call(["cat", STATS], check=False).stdout
         for each in Changes((part / made).read_bytes())["Checksums-Sha256"]:
             if file_sha256(part / each["name"]) != each["sha256"]:
                 raise BuildError(f"{each['name']} is not the file that {made} lists")
@@ -156,7 +179,7 @@ def build(
         debs=tuple(a for a in artifacts if a.path.suffix in (".deb", ".ddeb")),
         changes=artifacts[0],
         buildinfo=next(a for a in artifacts if a.path.suffix == ".buildinfo"),
-        container=container.name,
+        container=inside.name,
         image=root.root.image,
         root=root.packages,
         seconds=round(time.monotonic() - started, 3),
@@ -165,7 +188,7 @@ def build(
 
 
 def _build(
-    container: Container,
+    inside: Container,
     root: BuildRoot,
     dsc: Path,
     version: str,
@@ -180,18 +203,18 @@ def _build(
     files = [dsc.parent / each["name"] for each in fields["Checksums-Sha256"]]
     upstream = Version(version).upstream_version
     folder = f"/build/{name}-{upstream}"
-    copy_in(container, [dsc, *files], "/build")
-    container.call(
+    copy_in(inside, [dsc, *files], "/build")
+    inside.call(
         ["dpkg-source", "--no-check", "-x", f"/build/{dsc.name}", folder],
         folder="/build",
         log=log,
         brief=f"{dsc.name} cannot be unpacked",
     )
     # The links are made when ccache is installed, which may be before there is a cc.
-    container.call(["update-ccache-symlinks"], user=User.ROOT, log=log)
+    inside.call(["update-ccache-symlinks"], user=User.ROOT, log=log)
     jobs = jobs or len(os.sched_getaffinity(0))
     stage.note(f"dpkg-buildpackage with {jobs} jobs")
-    done = container.call(
+    done = inside.call(
         ["dpkg-buildpackage", "-b", "-us", "-uc", f"-j{jobs}"],
         folder=folder,
         env={**_environment(), "SOURCE_DATE_EPOCH": str(epoch)},

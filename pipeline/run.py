@@ -29,7 +29,7 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
     """
     with open_run(out, order.cache, keep=order.keep, logs=order.logs) as folder:
         work = Work(order, folder, Progress(journal))
-        with work.scratch(), command.threads(4) as pool:
+        with work.scratch(), command.threads(5) as pool:
             work.check_engine()
             source = work.fetch()
             findings = work.diagnose(work.tree(source))
@@ -40,9 +40,10 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
                 image = pool.submit(work.prepare_guest)
                 root = pool.submit(work.prepare_root, source)
                 control = pool.submit(work.distro_package, source)
+                container = pool.submit(lambda: work.start_container(root.result()))
                 patched = work.patch(source, needed)
-                built = pool.submit(work.build, root.result(), patched)
-                check = pool.submit(work.check_patched, patched)
+                built = pool.submit(work.build, root.result(), container.result(), patched)
+                check = pool.submit(work.check_patched, patched, built)
                 before = control.result() or work.build_control(root.result(), source)
                 smoked = work.smoke(image.result(), before, built, needed)
                 check.result()

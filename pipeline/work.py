@@ -5,13 +5,15 @@ pipeline/run.py calls these in order; here is only how each is called.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from concurrent.futures import Future
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future, wait
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 
 from pipeline import (
     build,
+    command,
     diagnose,
     fetch,
     lock,
@@ -22,7 +24,7 @@ from pipeline import (
 )
 from pipeline.build import BuildRoot
 from pipeline.cases import select
-from pipeline.containers import engines
+from pipeline.containers import Container, engines
 from pipeline.containers.engines import Engine, Kind
 from pipeline.errors import BuildError, PatchError, SmokeFailed, SmokeImpossible, TestbedLost
 from pipeline.fixes import Fix
@@ -46,6 +48,15 @@ __all__ = ["PACKAGE", "Order", "Work"]
 
 class Work(Inputs):
     """The stages of one run, each with its folder, its log and its clock."""
+
+    @contextmanager
+    def scratch(self) -> Iterator[None]:
+        """Hold what is not part of the run's outcome: its folder, and the build's container."""
+        with super().scratch(), ExitStack() as self._started, command.threads(1) as self._aside:
+            self._stopping: Future[None] | None = None
+            yield
+            if self._stopping:
+                self._stopping.result()
 
     @cached_property
     def engine(self) -> Engine:
@@ -81,12 +92,14 @@ class Work(Inputs):
                 stage=stage,
             )
 
-    def check_patched(self, patched: Patched) -> None:
+    def check_patched(self, patched: Patched, when: Future[Built] | None = None) -> None:
         """Hold the new source package against the diagnosis and the archive.
 
         Nothing may be needed any more, and its version has to keep the law among those that
-        the archive really has.
+        the archive really has. That waits for ``when``: the build has more use for the
+        processors than the guest that comes after it.
         """
+        wait([when] if when else [])
         listed = [each.version for each in self.archive.versions(PACKAGE)]
         listed += self.archive.binary_versions(PACKAGE)
         versions.check_against(patched.version, listed, base=patched.source.version)
@@ -139,19 +152,25 @@ class Work(Inputs):
         self._guest = image.packages
         return image
 
-    def build(self, root: BuildRoot, patched: Patched) -> Built:
-        """The packages."""
+    def start_container(self, root: BuildRoot) -> Container:
+        """The build's container, which can be ready before there is a source."""
+        return self._started.enter_context(build.container(root, self.order.cache))
+
+    def build(self, root: BuildRoot, container: Container, patched: Patched) -> Built:
+        """The packages. Nobody waits for the end of the container."""
         with self.progress.stage("build") as stage:
-            return build.build(
+            built = build.build_in(
+                container,
                 root,
                 patched.dsc,
                 patched.version,
                 patched.epoch,
                 self.folder.path / "debs",
-                cache=self.order.cache,
                 log_dir=self.folder.logs,
                 stage=stage,
             )
+        self._stopping = self._aside.submit(self._started.close)
+        return built
 
     def build_control(self, root: BuildRoot, source: Source) -> tuple[VerifiedFile, ...]:
         """The source without our patch, built in the same root."""
