@@ -8,7 +8,6 @@ guest is booted again and goes on with the next.
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -20,6 +19,7 @@ from pipeline import command, debs, smokeplan
 from pipeline.cache import Cache
 from pipeline.errors import SmokeFailed, TestbedLost
 from pipeline.matrix import Row
+from pipeline.scratch import scratch
 from pipeline.vm import qemu, results
 from pipeline.vm.feed import Feed
 from pipeline.vm.image import GuestImage
@@ -110,8 +110,8 @@ def _boot(
     (guest.log_dir / "guest-init").write_text(init)
     error: TestbedLost | None = None
     waited = 0.0
-    with tempfile.TemporaryDirectory(dir=guest.cache.folder("work"), prefix="guest-") as work:
-        initramfs = Path(work) / "initramfs"
+    with scratch(guest.cache, "guest") as work:
+        initramfs = work / "initramfs"
         shutil.copyfile(guest.image.initramfs, initramfs)
         with initramfs.open("ab") as out:
             smokeplan.archive(out, init, guest.rows, phases, first, leave=leave)
@@ -121,7 +121,7 @@ def _boot(
             initramfs=initramfs,
             results=said,
             console=console,
-            pipe=Path(work) / "files",
+            pipe=work / "files",
         )
         log = guest.log_dir / "guest-qemu.log"
         try:

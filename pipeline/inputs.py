@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from pipeline import fetch, lock, maketree, releases, superseded
+from pipeline import fetch, lock, maketree, releases, scratch, superseded
 from pipeline.archives.apt import AptArchive
 from pipeline.errors import FetchError
 from pipeline.lock import Lock
@@ -41,6 +41,7 @@ class Inputs:
     @contextmanager
     def scratch(self) -> Iterator[None]:
         """Hold the folder for what is not part of the run's outcome."""
+        scratch.sweep(self.order.cache)
         self._scratch.mkdir()
         yield
         shutil.rmtree(self._scratch)

@@ -7,7 +7,6 @@ kernel.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from pipeline.errors import FetchError, SmokeImpossible
 from pipeline.model import SmokeReport
 from pipeline.progress import Progress, Stage
 from pipeline.releases import NO_CONFIG
+from pipeline.scratch import scratch, sweep
 from pipeline.vm.machine import machine_for
 
 SECONDS = 120.0
@@ -68,6 +68,7 @@ def measure(order: Order, progress: Progress) -> Measured:
     TestbedLost if the guest is lost.
     """
     order.log_dir.mkdir(parents=True, exist_ok=True)
+    sweep(order.cache)
     packages = _packages(order)
     if order.place == "netns":
         with progress.stage("smoke") as stage:
@@ -146,7 +147,7 @@ def _in_namespaces(order: Order, packages: dict[str, Deb], stage: Stage) -> Smok
     begun = time.monotonic()
     netns.check()
     kernel = netns.kernel()
-    with tempfile.TemporaryDirectory(dir=order.cache.folder("work"), prefix="netns-") as work:
+    with scratch(order.cache, "netns") as work:
         first = packages["before"]
         rows = [
             *matrix.case_rows(
@@ -154,17 +155,19 @@ def _in_namespaces(order: Order, packages: dict[str, Deb], stage: Stage) -> Smok
                 kernel=kernel,
                 machine=machine_for(first.architecture),
                 version=first.version,
-                home=work,
+                home=str(work),
                 cache=order.cache,
                 log=order.log_dir / "objects.log",
             ),
-            *matrix.object_rows(order.objects, kernel=kernel, version=first.version, home=work),
+            *matrix.object_rows(
+                order.objects, kernel=kernel, version=first.version, home=str(work)
+            ),
         ]
         stage.note(f"{len(rows)} rows on Linux {kernel.version}, in namespaces")
         said = netns.run(
             rows,
             {phase: [deb.path] for phase, deb in packages.items()},
-            Path(work),
+            work,
             cache=order.cache,
             seconds=SECONDS + sum(row.seconds for row in rows if row.batch) * len(packages),
             log_dir=order.log_dir,

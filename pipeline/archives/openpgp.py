@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
-import tempfile
+import contextlib
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,17 +54,20 @@ def check(
     archive that is ``frozen``, a key that has expired since is one. Raises UsageError if
     gpgv is missing.
     """
-    with tempfile.TemporaryDirectory(prefix="respin-gpgv-") as name:
-        folder = Path(name)
-        argv: list[command.Arg] = ["gpgv", "--homedir", folder, "--status-fd", "2"]
-        for number, keyring in enumerate(keyrings):
-            path = folder / f"{number}.gpg"
-            path.write_bytes(binary(keyring.read_bytes()))
-            argv += ["--keyring", path]
-        signed, signature = folder / "signed", folder / "signature"
-        signed.write_bytes(data)
-        signature.write_bytes(detached or b"")
-        argv += ["--output", "-", signed] if detached is None else [signature, signed]
+    with contextlib.ExitStack() as stack:
+
+        def file(name: str, content: bytes) -> Path:
+            return stack.enter_context(_in_memory(name, content))
+
+        # Without a home of its own it would look at the user's.
+        argv: list[command.Arg] = ["gpgv", "--homedir", "/nonexistent", "--status-fd", "2"]
+        for keyring in keyrings:
+            argv += ["--keyring", file("keyring", binary(keyring.read_bytes()))]
+        signed = file("signed", data)
+        if detached is None:
+            argv += ["--output", "-", signed]
+        else:
+            argv += [file("signature", detached), signed]
         # Status 2 also means that one of several keys is not in the keyring, which is
         # usual while an archive changes its keys; so the status lines decide.
         done = command.run(argv, check=False, timeout=60)
@@ -87,3 +92,16 @@ def check(
     return Signed(
         signers=tuple(good), bad=bad, content=content if good else b"", expired=tuple(expired)
     )
+
+
+@contextlib.contextmanager
+def _in_memory(name: str, content: bytes) -> Iterator[Path]:
+    """Yield a path at which programs of this user find a file that lies on no disk.
+
+    Whatever ends this process, nothing of it is left.
+    """
+    with os.fdopen(os.memfd_create(f"respin-{name}"), "wb") as file:
+        file.write(content)
+        file.flush()
+        # In a process namespace /proc may be that of another, where this process has another id.
+        yield Path("/proc/self").resolve() / "fd" / str(file.fileno())

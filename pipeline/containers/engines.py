@@ -17,7 +17,6 @@ from pipeline.cache import Cache
 from pipeline.containers import images, inplace, namespaces, ociengine, roots
 from pipeline.containers.base import Container, Share
 from pipeline.containers.host import Host
-from pipeline.containers.namespaces import own_folder
 from pipeline.containers.oci import Oci
 from pipeline.containers.ociengine import OciEngine
 from pipeline.containers.unshare import Unshare
@@ -141,7 +140,7 @@ class UnshareEngine:
         return Root(
             tree=tree,
             packages=roots.packages_of(tree),
-            start=lambda cache, shares: Unshare(tree, own_folder(cache, "work"), shares=shares),
+            start=lambda cache, shares: Unshare(tree, cache, shares=shares),
         )
 
 

@@ -101,7 +101,7 @@ def remove_tree(path: Path) -> None:
         path.unlink(missing_ok=True)
         return
     command.run(
-        [*own(), "rm", "-rf", "--one-file-system", "--", path],
+        [*(unshare() if possible() else ()), "rm", "-rf", "--one-file-system", "--", path],
         env={"PATH": PATH},
         error=BuildError,
         brief=f"{path} could not be removed",

@@ -7,7 +7,6 @@ tarball or as a tree. Every package is verified by apt against the release's sig
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from pipeline.containers.namespaces import own_folder, remove_tree
 from pipeline.data import data_path
 from pipeline.errors import BuildError
 from pipeline.model import AptSource, Package, Release
+from pipeline.scratch import scratch
 
 __all__ = ["packages_of", "remove_tree", "root_tar", "root_tree"]
 
@@ -138,8 +138,7 @@ def _make(
 ) -> None:
     """Make a root and leave it at ``target`` as ``tree`` or ``tar``."""
     begin = namespaces.own()
-    work = Path(tempfile.mkdtemp(prefix="root-", dir=own_folder(cache, "work")))
-    try:
+    with scratch(cache, "root", remove=remove_tree) as work:
         stanzas = work / "release.sources"
         stanzas.write_text("\n".join(s.stanza(types="deb") for s in sources))
         status = work / "status"
@@ -164,8 +163,6 @@ def _make(
             "without a network a root can only come from the cache.",
         )
         compare(status, key)
-    finally:
-        remove_tree(work)
 
 
 def _mmdebstrap(

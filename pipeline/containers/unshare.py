@@ -7,11 +7,12 @@ until the container is stopped. templates/container/enter.sh does the mounts.
 
 from __future__ import annotations
 
-import tempfile
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import command
+from pipeline.cache import Cache
 from pipeline.command import Completed
 from pipeline.containers import namespaces
 from pipeline.containers.base import (
@@ -25,6 +26,7 @@ from pipeline.containers.base import (
 )
 from pipeline.data import data_path
 from pipeline.errors import BuildError
+from pipeline.scratch import scratch
 
 
 class Unshare(Container):
@@ -35,21 +37,22 @@ class Unshare(Container):
     def __init__(
         self,
         tree: Path,
-        scratch: Path,
+        cache: Cache,
         *,
         shares: Sequence[Share] = (),
         network: bool = False,
         overlay: bool = True,
     ) -> None:
-        """Prepare one over ``tree`` (``roots.root_tree``), writing to a new folder in ``scratch``.
+        """Prepare one over ``tree`` (``roots.root_tree``), writing to a new folder of the cache.
 
         Without ``overlay``, or where none can be mounted (over another overlay, on a file
         system without extended attributes), it works on a copy of the tree.
         """
         super().__init__(shares=shares, network=network)
         self._tree = tree.resolve()
-        self._parent = scratch.resolve()
+        self._cache = cache
         self._scratch: Path | None = None
+        self._left = contextlib.ExitStack()
         self._trouble = ""
         self.overlay = overlay
         """Whether an overlay is used, once it is started."""
@@ -61,7 +64,8 @@ class Unshare(Container):
 
     def _start(self) -> None:
         namespaces.check()
-        self._scratch = Path(tempfile.mkdtemp(prefix="unshare-", dir=self._parent))
+        remove = namespaces.remove_tree
+        self._scratch = self._left.enter_context(scratch(self._cache, "unshare", remove=remove))
         for name in ("lower", "upper", "work", "root"):
             (self._scratch / name).mkdir()
             # The root of an overlay has the mode of its upper folder.
@@ -86,14 +90,14 @@ class Unshare(Container):
 
     def _enter(self, call: Call) -> Completed | None:
         """Run a command; return None, and keep what was said, if it never came to run."""
-        scratch = self._running
-        entered = scratch / "entered"
+        here = self._running
+        entered = here / "entered"
         entered.unlink(missing_ok=True)
         shares = [word for s in self.shares for word in (str(s.host.resolve()), s.inside)]
         done = call.through(
             [
                 *namespaces.unshare(network=self._network),
-                *("sh", data_path("templates", "container", "enter.sh"), self._tree, scratch),
+                *("sh", data_path("templates", "container", "enter.sh"), self._tree, here),
                 *("overlay" if self.overlay else "copy", "net" if self._network else "nonet"),
                 *(str(int(call.user)), call.folder, *shares, "--"),
             ],
@@ -121,6 +125,5 @@ class Unshare(Container):
         )
 
     def _remove(self) -> None:
-        scratch, self._scratch = self._scratch, None
-        if scratch is not None:
-            namespaces.remove_tree(scratch)
+        self._scratch = None
+        self._left.close()

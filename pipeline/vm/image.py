@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from pipeline.cache import Cache, digest
 from pipeline.model import GuestPackages, Package
+from pipeline.scratch import scratch
 from pipeline.vm import kernel as kernels
 from pipeline.vm.initramfs import Initramfs
 from pipeline.vm.machine import Machine, machine_for
@@ -83,11 +83,11 @@ def build(
 
     def make(part: Path) -> None:
         part.mkdir()
-        with tempfile.TemporaryDirectory(dir=cache.folder("work"), prefix="kernel-") as work:
+        with scratch(cache, "kernel") as work:
             modules = settings["modules"]
             found = kernels.unpack(
-                fetch(Path(work) / "debs"),
-                Path(work) / "tree",
+                fetch(work / "debs"),
+                work / "tree",
                 needed=modules["needed"],
                 wanted=modules["wanted"],
                 config=modules["config"],

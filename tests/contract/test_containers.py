@@ -42,7 +42,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make(request: pytest.FixtureRequest, shared: Path) -> Iterator[Make]:
     """Return what makes a container of a kind, with a folder shared as /shared."""
     share = Share(host=shared, inside="/shared")
-    scratch = own_folder(real.cache(), "work")
     match request.param:
         case "docker":
             with engine.docker() as docker:
@@ -61,7 +60,7 @@ def make(request: pytest.FixtureRequest, shared: Path) -> Iterator[Make]:
             assert not BUILD.exists() and not Path("/shared").exists()
         case kind:
             overlay = kind == "unshare-overlay"
-            yield partial(Unshare, real.root().tree, scratch, shares=[share], overlay=overlay)
+            yield partial(Unshare, real.root().tree, real.cache(), shares=[share], overlay=overlay)
 
 
 @pytest.fixture(scope="module")

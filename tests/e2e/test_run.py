@@ -237,6 +237,65 @@ def test_an_interrupt_leaves_nothing(stage: str, tmp_path: Path, nothing_left: N
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_killed_run_left_goes_with_the_next(
+    fixed: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    cache, out = tmp_path / "cache", tmp_path / "out"
+    cache.mkdir()
+    for path in CACHE.iterdir():
+        if path.name not in ("work", "locks", "logs"):
+            (cache / path.name).symlink_to(path)
+    process = cli.start("build", fixed[0], "-v", "--out", out, cache=cache)
+    assert process.stdout
+    for line in process.stdout:
+        if line.startswith("build: dpkg-buildpackage"):
+            break
+    process.kill()
+    process.communicate()
+    assert any(path.is_dir() for path in (cache / "work").iterdir())
+    said = cli.respin("fetch", "--release", "bookworm", "--out", out, cache=cache)
+    assert said.status == 0, said.err
+    assert list((cache / "work").iterdir()) == []
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pipeline import command
+from pipeline.cache import Cache
+from pipeline.containers import namespaces
+from pipeline.scratch import scratch
+
+with scratch(Cache(Path(sys.argv[1])), "test") as folder:
+    (folder / "root/closed").mkdir(parents=True, mode=0o700)
+    command.run([*namespaces.unshare(), "chown", "-R", "1000:1000", folder / "root"])
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+SWEEP = """
+import sys
+from pathlib import Path
+from pipeline.cache import Cache
+from pipeline.scratch import sweep
+
+sweep(Cache(Path(sys.argv[1])))
+"""
+
+
+def test_what_a_killed_user_left_is_swept_whoever_of_their_ids_owns_it(
+    ordinary_user: str | None,
+) -> None:
+    home = Path(tempfile.mkdtemp(prefix="respin-home-"))
+    home.chmod(0o777)
+    left = []
+    for script in (KILLED, SWEEP):
+        argv = [*cli.python(ordinary_user), "-c", script, str(home / "cache")]
+        done = subprocess.run(argv, cwd="/", capture_output=True, text=True, check=False)
+        left.append(sorted(path.suffix for path in (home / "cache/work").iterdir()))
+    remove = ["unshare", "--user", "--map-auto", "--map-root-user", "rm", "-rf", str(home)]
+    subprocess.run(remove if os.geteuid() else remove[4:], check=True)
+    assert left == [["", ".lock"], []], done.stderr
+
+
 def test_two_runs_at_once(fixed: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     said: dict[str, cli.Said] = {}
 

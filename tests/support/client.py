@@ -11,7 +11,6 @@ from typing import Self
 
 from pipeline.command import Completed
 from pipeline.containers import Share, User, roots
-from pipeline.containers.namespaces import own_folder
 from pipeline.containers.unshare import Unshare
 from support import real
 
@@ -35,7 +34,7 @@ class Client:
         self._target, self._keyring = target, keyring.read_bytes()
         self._public = public
         shares = [Share(host=distro, inside="/distro"), Share(host=public, inside="/repository")]
-        self._container = Unshare(root(), own_folder(real.cache(), "work"), shares=shares)
+        self._container = Unshare(root(), real.cache(), shares=shares)
 
     def __enter__(self) -> Self:
         self._container.__enter__()

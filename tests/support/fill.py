@@ -1,4 +1,4 @@
-"""Fill the disk that a container writes to: fill.py KIND TREE SCRATCH.
+"""Fill the disk that a container writes to: fill.py KIND TREE CACHE.
 
 Prints the statuses of writing a small file, a big one, whether the reason was said, and the
 status of a command afterwards.
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from pipeline import command
+from pipeline.cache import Cache
 from pipeline.containers import Container
 from pipeline.containers.host import Host
 from pipeline.containers.unshare import Unshare
@@ -39,5 +40,5 @@ if __name__ == "__main__":
         with Host() as box, on_build("8m"):
             print(json.dumps(fill(box, "/build", 20)))
     else:
-        with Unshare(Path(sys.argv[2]), Path(sys.argv[3])) as box:
+        with Unshare(Path(sys.argv[2]), Cache(Path(sys.argv[3]))) as box:
             print(json.dumps(fill(box, "/build", 20)))

@@ -1,0 +1,85 @@
+"""Folders for work in progress, below the cache: gone when it is done, or else with the next run.
+
+Beside each lies a file that the process at work has locked (flock(2)). However that process
+ends, the kernel unlocks the file: a folder whose file is not locked is nobody's any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from pipeline.cache import Cache
+from pipeline.containers.namespaces import own_folder, remove_tree
+from pipeline.errors import RespinError
+
+KIND = "work"
+LOCK = ".lock"
+
+
+@contextlib.contextmanager
+def scratch(
+    cache: Cache, name: str, *, remove: Callable[[Path], None] = shutil.rmtree
+) -> Iterator[Path]:
+    """Yield a new folder of the cache that nobody else can enter; it is removed after the block.
+
+    ``name`` begins its name; ``remove`` removes it. Raises UsageError if the cache is another
+    user's.
+    """
+    with contextlib.ExitStack() as stack:
+        with cache.lock(KIND, "all"):
+            parent = own_folder(cache, KIND).resolve()
+            number, lock = tempfile.mkstemp(prefix=f"{name}-", suffix=LOCK, dir=parent)
+            held = stack.enter_context(os.fdopen(number, "w"))
+            fcntl.flock(held, fcntl.LOCK_EX)
+        folder = Path(lock.removesuffix(LOCK))
+        try:
+            folder.mkdir(mode=0o700)
+            yield folder
+        finally:
+            _end(folder, remove)
+
+
+def sweep(cache: Cache) -> None:
+    """Remove the folders that processes which were killed have left, if the cache is this user's.
+
+    What cannot be removed now is left to the next time.
+    """
+    parent = cache.folder(KIND)
+    if parent.stat().st_uid != os.geteuid():
+        return
+    with contextlib.ExitStack() as stack:
+        # Nobody makes one meanwhile, whose file would be there and not be locked yet.
+        with cache.lock(KIND, "all"):
+            locks = [path for path in parent.glob(f"*{LOCK}") if _nobody_s(path, stack)]
+        # They stay locked: another run that sweeps now leaves them to this one.
+        for lock in locks:
+            with contextlib.suppress(RespinError, OSError):
+                _end(lock.with_suffix(""), remove_tree)
+
+
+def _nobody_s(lock: Path, stack: contextlib.ExitStack) -> bool:
+    """Lock a file for as long as the stack stands, if nobody else has."""
+    file: IO[str] | None = None
+    try:
+        file = lock.open("r+")
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # it is locked, gone since, or another user's
+        if file:
+            file.close()
+        return False
+    stack.enter_context(file)
+    return True
+
+
+def _end(folder: Path, remove: Callable[[Path], None]) -> None:
+    """Remove a folder, and then its file."""
+    if folder.exists():
+        remove(folder)
+    folder.with_name(f"{folder.name}{LOCK}").unlink(missing_ok=True)
