@@ -17,7 +17,8 @@ from pipeline import cases, config, measure, smokepage, terminal
 from pipeline.cache import Cache
 from pipeline.describe import UserObject, user_section
 from pipeline.errors import RespinError, SmokeFailed, SmokeImpossible, TestbedLost, UsageError
-from pipeline.model import Seen, SmokeReport
+from pipeline.measure import Measured
+from pipeline.model import CaseResult, Cell, Seen, SmokeReport
 from pipeline.progress import Progress
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -161,13 +162,7 @@ def _measure(
     with terminal.Terminal(verbose=options["verbose"]) as shown:
         measured = measure.measure(order, Progress(shown))
     _leave(measured.reports, options)
-    _judge(measured.reports, logs)
-    if measured.refused:
-        raise SmokeImpossible(
-            f"{len(measured.refused)} of the kernels cannot be tested on",
-            details="\n".join(f"{kernel}: {e.brief}" for kernel, e in measured.refused),
-            hint="What is said of the others stands.",
-        )
+    _judge(measured, logs)
 
 
 def _leave(reports: Sequence[SmokeReport], options: dict[str, Any]) -> None:
@@ -189,23 +184,43 @@ def _tables(reports: Sequence[SmokeReport]) -> str:
     return "\n".join(smokepage.markdown(report) for report in reports)
 
 
-def _judge(reports: Sequence[SmokeReport], logs: Path) -> None:
-    """Raise what the exit code is to say, if not all is well."""
-    cells = [(row, when, cell) for report in reports for row, when, cell in report.cells]
+def _judge(measured: Measured, logs: Path) -> None:
+    """Raise what the exit code is to say, if not all is well.
+
+    A cell that is not as it must be comes first, then a guest that was lost; whatever is
+    raised, the kernels that were not tested on are named.
+    """
+    cells = [(row, when, cell) for report in measured.reports for row, when, cell in report.cells]
     bad = [(row, when, cell) for row, when, cell in cells if not cell.ok]
-    hint = f"The logs are in {logs}"
+    refused = [f"{kernel}: {e.brief}" for kernel, e in measured.refused]
+    lost = sum(isinstance(e, TestbedLost) for _, e in measured.refused)
     if bad:
-        lost = all(cell.seen is Seen.LOST for _, _, cell in bad)
-        raise (TestbedLost if lost else SmokeFailed)(
+        only_lost = all(cell.seen is Seen.LOST for _, _, cell in bad)
+        raise (TestbedLost if only_lost else SmokeFailed)(
             f"{len(bad)} of {len(cells)} cells are not as they must be",
-            details="\n".join(
-                f"{r.case} ({r.way}){f', {when}' if r.after else ''}: {c.why}" for r, when, c in bad
-            ),
-            hint=hint,
+            details="\n".join([*map(_complaint, bad), *refused]),
+            hint=f"The logs are in {logs}",
+        )
+    if lost:
+        raise TestbedLost(
+            f"the guest was lost on {lost} of the kernels, and could not go on",
+            details="\n".join(refused),
+            hint=f"What is said of the others stands. The logs are in {logs}",
         )
     if all(cell.seen is Seen.NOT_POSSIBLE for _, _, cell in cells):
         raise SmokeImpossible(
             "nothing was proven: none of it is possible here",
-            details="\n".join(dict.fromkeys(cell.reason for _, _, cell in cells)),
+            details="\n".join([*dict.fromkeys(cell.reason for _, _, cell in cells), *refused]),
             hint="Try another kernel (--kernel) or place (--place).",
         )
+    if refused:
+        raise SmokeImpossible(
+            f"{len(refused)} of the kernels cannot be tested on",
+            details="\n".join(refused),
+            hint="What is said of the others stands.",
+        )
+
+
+def _complaint(bad: tuple[CaseResult, str, Cell]) -> str:
+    row, when, cell = bad
+    return f"{row.case} ({row.way}){f', {when}' if row.after else ''}: {cell.why}"

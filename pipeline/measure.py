@@ -19,7 +19,7 @@ from pipeline.cases import Case
 from pipeline.config import Config
 from pipeline.debs import Deb
 from pipeline.describe import UserObject
-from pipeline.errors import FetchError, SmokeImpossible
+from pipeline.errors import FetchError, SmokeImpossible, TestbedLost
 from pipeline.model import SmokeReport
 from pipeline.progress import Progress, Stage
 from pipeline.releases import NO_CONFIG
@@ -51,13 +51,17 @@ class Order:
     keyring: Path | None = None
 
 
+Refused = SmokeImpossible | FetchError | TestbedLost
+"""What concerns one kernel, and says nothing of others."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """What came of it."""
 
     reports: tuple[SmokeReport, ...]
-    refused: tuple[tuple[str, SmokeImpossible | FetchError], ...] = ()
-    """Of several kernels, those that cannot be tested on or had, and why."""
+    refused: tuple[tuple[str, Refused], ...] = ()
+    """Of several kernels, those that cannot be had or tested on, or lose the guest, and why."""
 
 
 def measure(order: Order, progress: Progress) -> Measured:
@@ -87,17 +91,17 @@ def on_each(
 ) -> Measured:
     """Return the matrix of each kernel; of several, one that cannot be tested on costs itself.
 
-    Raises SmokeImpossible or FetchError if that leaves none.
+    If that leaves none, raises its error: of several, that of a guest that was lost.
     """
     reports: list[SmokeReport] = []
-    refused: list[tuple[str, SmokeImpossible | FetchError]] = []
+    refused: list[tuple[str, Refused]] = []
     for kernel in kernels:
         try:
             reports.append(measure_on(kernel))
-        except (SmokeImpossible, FetchError) as e:
+        except (SmokeImpossible, FetchError, TestbedLost) as e:
             refused.append((str(kernel), e))
     if not reports:
-        raise refused[0][1]
+        raise max((e for _, e in refused), key=lambda e: isinstance(e, TestbedLost))
     return Measured(reports=tuple(reports), refused=tuple(refused))
 
 

@@ -23,6 +23,7 @@ from pipeline import command, smoke
 from pipeline.cases import select
 from pipeline.describe import UserObject
 from pipeline.errors import BuildError, SmokeFailed, SmokeImpossible, TestbedLost
+from pipeline.measure import on_each
 from pipeline.model import Expect, Seen, SmokeReport
 from pipeline.objects import compile_case
 from pipeline.vm import programs, qemu, results
@@ -259,6 +260,16 @@ def test_a_guest_that_panics(image: GuestImage, distro: Path, tmp_path: Path) ->
     with pytest.raises(TestbedLost, match="crashed before it came to its end") as e:
         run(image, tmp_path, [distro, deb])
     assert "Kernel panic - not syncing: sysrq triggered crash" in e.value.details
+
+
+def test_of_several_kernels_one_that_loses_the_guest_costs_itself_alone(
+    image: GuestImage, distro: Path, tmp_path: Path
+) -> None:
+    broken = with_file(image, tmp_path / "image", "respin/agent", "#!/bin/sh\nexit 1\n")
+    images = {"deadly": broken, "good": image}
+    measured = on_each(list(images), lambda kernel: run(images[str(kernel)], tmp_path, [distro]))
+    assert [report.kernel for report in measured.reports] == [image.kernel]
+    assert [name for name, e in measured.refused if isinstance(e, TestbedLost)] == ["deadly"]
 
 
 def test_a_guest_that_hangs(image: GuestImage, distro: Path, tmp_path: Path) -> None:

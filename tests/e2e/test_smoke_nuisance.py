@@ -15,6 +15,7 @@ from support import breakages, cli, packages, real
 from pipeline import clismoke, command, matrix, smoke
 from pipeline.cases import select
 from pipeline.errors import SmokeFailed, SmokeImpossible, TestbedLost
+from pipeline.measure import Measured
 from pipeline.model import CaseResult, Seen, SmokeReport
 from pipeline.vm import qemu
 from pipeline.vm.image import GuestImage
@@ -128,13 +129,14 @@ def test_a_tc_that_takes_all_memory(report: SmokeReport) -> None:
 
 def test_the_exit_code_says_what_kind_of_red(report: SmokeReport, tmp_path: Path) -> None:
     with pytest.raises(SmokeFailed) as failed:
-        clismoke._judge([report], tmp_path)
+        clismoke._judge(Measured(reports=(report,)), tmp_path)
     assert failed.value.exit_code == 14
     only = _with(report, row(report, "array"), row(report, "btf-maps"))
     with pytest.raises(TestbedLost) as lost:
-        clismoke._judge([only], tmp_path)
+        clismoke._judge(Measured(reports=(only,)), tmp_path)
     assert lost.value.exit_code == 16
-    clismoke._judge([_with(report, row(report, "btf-maps"))], tmp_path)
+    good = _with(report, row(report, "btf-maps"))
+    clismoke._judge(Measured(reports=(good,)), tmp_path)
 
 
 def _with(report: SmokeReport, *rows: CaseResult) -> SmokeReport:
