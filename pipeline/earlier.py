@@ -46,24 +46,28 @@ def _record(kind: type[Any], values: Any, folder: Path) -> Any:
     hints = typing.get_type_hints(kind)
     return kind(
         **{
-            field.name: _value(hints[field.name], values[field.name], folder)
+            field.name: from_json(hints[field.name], values[field.name], folder)
             for field in dataclasses.fields(kind)
             if field.name in values
         }
     )
 
 
-def _value(hint: Any, value: Any, folder: Path) -> Any:
-    """Return the value of a field of a record from its JSON form."""
+def from_json(hint: Any, value: Any, folder: Path) -> Any:
+    """Return a record, or the value of a field of one, from its JSON form.
+
+    ``hint`` is its type; relative paths are under ``folder``. Raises ValueError, KeyError,
+    TypeError or AttributeError if it is none of that type.
+    """
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         if value is None:
             return None
-        return _value(next(i for i in inner if i is not type(None)), value, folder)
+        return from_json(next(i for i in inner if i is not type(None)), value, folder)
     if origin is tuple:
-        return tuple(_value(inner[0], each, folder) for each in value)
+        return tuple(from_json(inner[0], each, folder) for each in value)
     if origin in (dict, Mapping, collections.abc.Mapping):
-        return {str(k): _value(inner[1], v, folder) for k, v in value.items()}
+        return {str(k): from_json(inner[1], v, folder) for k, v in value.items()}
     if dataclasses.is_dataclass(hint):
         return _record(typing.cast(type[Any], hint), value, folder)
     if hint is Path:

@@ -6,15 +6,17 @@ The source's folder, its log and its clock are those of the run.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from pipeline import fetch, lock, maketree, releases, scratch, superseded
 from pipeline.archives.apt import AptArchive
+from pipeline.checkpoints import FETCH, Checkpoints
 from pipeline.errors import FetchError
 from pipeline.lock import Lock
 from pipeline.model import GuestPackages, Package, Source, VerifiedFile
@@ -24,6 +26,8 @@ from pipeline.releases import USUAL
 from pipeline.report import Report
 from pipeline.runfolder import RunFolder
 
+T = TypeVar("T")
+
 
 class Inputs:
     """The inputs of one run: as the order says, or exactly those of its lock."""
@@ -32,6 +36,7 @@ class Inputs:
         self.order = order
         self.folder = folder
         self.progress = progress
+        self._checkpoints = Checkpoints(folder.path)
         self._scratch = folder.path / ".work"
         self._begun = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         self._root: tuple[Package, ...] = ()
@@ -45,6 +50,17 @@ class Inputs:
         self._scratch.mkdir()
         yield
         shutil.rmtree(self._scratch)
+
+    def once(self, name: str, do: Callable[[], T]) -> T:
+        """Do a stage and note it; or return what it left before the run was killed."""
+        had: T | None = self._checkpoints.had(name)
+        if had is None:
+            had = do()
+            self._checkpoints.note(name, had)
+        else:
+            with self.progress.stage(name) as stage:
+                stage.note("had ended before the run was killed")
+        return had
 
     @cached_property
     def archive(self) -> AptArchive:
@@ -96,6 +112,9 @@ class Inputs:
 
     def fetch(self) -> Source:
         """The exact source, verified."""
+        return self.once(FETCH, self._fetch)
+
+    def _fetch(self) -> Source:
         dest = self.folder.path / "source"
         order = self.order
         with self.progress.stage("fetch") as stage:

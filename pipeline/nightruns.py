@@ -19,7 +19,7 @@ from pipeline.nightconfig import TOOLCHAIN
 from pipeline.order import Order
 from pipeline.plan import Kind, Step
 from pipeline.report import Outcome
-from pipeline.runfolder import REPORT
+from pipeline.runfolder import CHECKPOINTS, REPORT
 from pipeline.state import (
     FAILED,
     FIXED,
@@ -54,23 +54,37 @@ class Runs:
             if run.ended is not None:
                 continue
             if (run.folder / REPORT).exists():
+                shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)
                 self._finished(run)
                 continue
-            shutil.rmtree(_logs(run), ignore_errors=True)
-            for part in run.folder.parent.glob(f".{run.folder.name}.*"):
-                shutil.rmtree(part, ignore_errors=True)
-            killed = [
-                r
-                for r in self._state.runs(run.target)
-                if (r.version, r.dsc, r.outcome) == (run.version, run.dsc, INTERRUPTED)
-            ]
-            if len(killed) + 1 < plan.KILLED:
+            for part in unfinished(run):
+                if not (part / CHECKPOINTS).is_dir():
+                    shutil.rmtree(part, ignore_errors=True)
+            if len(self._killed(run)) + 1 < plan.KILLED:
                 self._end(run, outcome=INTERRUPTED, brief="killed while it ran")
             else:
                 error = RespinError(
                     f"killed {plan.KILLED} times while it ran", hint="is there memory enough?"
                 )
                 self._failed(run, error)
+
+    def _killed(self, run: RunRow) -> list[RunRow]:
+        """Return the runs of the same source that were killed, the last one first."""
+        return [
+            r
+            for r in reversed(self._state.runs(run.target))
+            if (r.version, r.dsc, r.outcome) == (run.version, run.dsc, INTERRUPTED)
+        ]
+
+    def _left(self, run: RunRow) -> Path | None:
+        """Return what a killed run left that this one can go on with; its logs come along."""
+        for killed in self._killed(run):
+            parts = unfinished(killed)
+            if parts and (killed.number, killed.inputs) == (run.number, run.inputs):
+                if _logs(killed).is_dir() and not _logs(run).exists():
+                    _logs(killed).rename(_logs(run))
+                return parts[0]
+        return None
 
     def do(self, step: Step, target: Target) -> None:
         """Do one step of the plan, and remember what came of it."""
@@ -94,7 +108,8 @@ class Runs:
             if step.kind is Kind.PROBE and self._untouched(order, run):
                 self._end(run, outcome=SAME, brief="the change does not touch this source")
                 return
-            self._world.run(order, run.folder)
+            left = self._left(run)
+            self._world.run(dataclasses.replace(order, resumable=True, unfinished=left), run.folder)
             self._finished(run)
         except RespinError as e:
             self._failed(run, e)
@@ -108,6 +123,7 @@ class Runs:
             waits = run.retry_at is not None or run.outcome == INTERRUPTED
             if waits and run.why != plan.GONE and version not in listed:
                 self._state.update_run(dataclasses.replace(run, retry_at=None, why=plan.GONE))
+                self._discard(run)
 
     def _untouched(self, order: Order, run: RunRow) -> bool:
         """Tell whether our patches for a source are what they were when it was last run."""
@@ -166,8 +182,22 @@ class Runs:
             asked = target.asked and run.version == target.version
             if asked and ended.outcome != INTERRUPTED:
                 self._state.save_target(dataclasses.replace(target, asked=False))
+        if ended.outcome != INTERRUPTED:
+            self._discard(run)
         if ended.outcome != SAME:
             self._world.note(run.target, f"{run.version}: {ended.brief or ended.outcome}")
+
+    def _discard(self, run: RunRow) -> None:
+        """Remove what this run, and killed ones of the same source, left unfinished."""
+        killed = self._killed(run)
+        parts = [part for each in (run, *killed) for part in unfinished(each)]
+        for path in (*parts, *map(_logs, killed)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def unfinished(run: RunRow) -> list[Path]:
+    """Return the folders of a run that was killed before it was whole."""
+    return sorted(run.folder.parent.glob(f".{run.folder.name}.*"))
 
 
 def _logs(run: RunRow) -> Path:

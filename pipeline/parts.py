@@ -83,8 +83,7 @@ def build_only(order: Order, earlier: Path, out: Path, journal: Journal | None =
                 f"{earlier} has no patched source", hint=f"respin patch {earlier} makes one"
             )
         work.check_engine()
-        root = work.prepare_root(before.source)
-        built = work.build(root, work.start_container(root), before.patched)
+        built = work.build(work.prepare_build(before.source), before.patched)
         done = replace(
             before,
             outcome=Outcome.BUILT,

@@ -50,12 +50,13 @@ def runs(state: State, folder: Path, settings: Nightly, keep: int, now: int) -> 
         kept |= {run.folder for run in mine if run.ended is None}
         kept |= {run.folder for run in [r for r in mine if r.version == target.version][-1:]}
     for run in state.runs():
-        for path in (run.folder, run.folder.with_name(f"{run.folder.name}.logs")):
+        unfinished = run.folder.parent.glob(f".{run.folder.name}.*")
+        for path in (run.folder, run.folder.with_name(f"{run.folder.name}.logs"), *unfinished):
             if path.exists() and run.folder not in kept:
                 there.append(Entry(path=path, used=run.ended or run.started, size=size_of(path)))
     for entry in too_much(there, now - settings.keep_runs.total_seconds(), settings.runs_size):
         shutil.rmtree(entry.path, ignore_errors=True)
-        number = entry.path.name.partition(".")[0]
+        number = entry.path.name.lstrip(".").partition(".")[0]
         shutil.rmtree(folder / "public" / "runs" / number, ignore_errors=True)
 
 

@@ -61,15 +61,18 @@ def to_json(report: Report, folder: Path) -> dict[str, Any]:
         "schema": SCHEMA,
         "tool": "iproute2-respin",
         "tool_version": __version__,
-        **_plain(values, folder),
+        **plain(values, folder),
     }
 
 
-def _plain(value: Any, folder: Path) -> Any:
+def plain(value: Any, folder: Path) -> Any:
+    """Return a record, or what is in one, as JSON values; paths under ``folder`` relative to it."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
     if isinstance(value, Mapping):
-        return {str(k): _plain(v, folder) for k, v in value.items()}
+        return {str(k): plain(v, folder) for k, v in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(v, folder) for v in value]
+        return [plain(v, folder) for v in value]
     if isinstance(value, Path):
         return str(value.relative_to(folder)) if value.is_relative_to(folder) else str(value)
     return value

@@ -3,7 +3,8 @@
 ``run`` is the whole of it: fetch, diagnose, patch, build, smoke, report, one verb a line.
 The stages do not know each other; what one hands to the next is a record of model.py.
 The roots of container and guest are prepared while other stages go on, and the guest tries
-the distro's package while ours is being built. Stages alone are in parts.py.
+the distro's package while ours is being built. Stages alone are in parts.py; what a killed run
+had finished is in checkpoints.py.
 """
 
 from __future__ import annotations
@@ -27,7 +28,14 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
     Returns the report that is in the folder. Raises the errors of the stages, and UsageError
     if ``out`` is something else than an older run; ``out`` then is as it was.
     """
-    with open_run(out, order.cache, keep=order.keep, logs=order.logs) as folder:
+    with open_run(
+        out,
+        order.cache,
+        keep=order.keep,
+        logs=order.logs,
+        unfinished=order.unfinished,
+        resumable=order.resumable,
+    ) as folder:
         work = Work(order, folder, Progress(journal))
         with work.scratch(), command.threads(5) as pool:
             work.check_engine()
@@ -38,13 +46,13 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
                 done = not_needed(work, source, findings)
             else:
                 image = pool.submit(work.prepare_guest)
-                root = pool.submit(work.prepare_root, source)
+                room = None if work.is_built else pool.submit(work.prepare_build, source)
                 control = pool.submit(work.distro_package, source)
-                container = pool.submit(lambda: work.start_container(root.result()))
                 patched = work.patch(source, needed)
-                built = pool.submit(work.build, root.result(), container.result(), patched)
+                prepared = room.result() if room else None
+                built = pool.submit(work.build, prepared, patched)
                 check = pool.submit(work.check_patched, patched, built)
-                before = control.result() or work.build_control(root.result(), source)
+                before = control.result() or work.build_control(prepared, source)
                 smoked = work.smoke(image.result(), before, built, needed)
                 check.result()
                 done = Report(
@@ -75,9 +83,7 @@ def not_needed(work: Work, source: Source, findings: tuple[Finding, ...]) -> Rep
     control: tuple[VerifiedFile, ...] = ()
     smoked = None
     if work.order.prove:
-        control = work.distro_package(source) or work.build_control(
-            work.prepare_root(source), source
-        )
+        control = work.distro_package(source) or work.build_control(None, source)
         smoked = work.smoke(work.prepare_guest(), control, None, ())
     return Report(
         outcome=Outcome.NOT_NEEDED,

@@ -20,6 +20,8 @@ from pipeline.cache import Cache
 from pipeline.errors import UsageError
 
 REPORT = "report.json"
+CHECKPOINTS = ".checkpoints"
+"""What a run has finished is noted here until it is whole (checkpoints.py)."""
 KEPT_LOGS = 20
 """Runs whose logs stay under the cache."""
 
@@ -62,15 +64,23 @@ def _is_ours(out: Path) -> bool:
 
 @contextlib.contextmanager
 def open_run(
-    out: Path, cache: Cache, *, keep: bool = False, logs: Path | None = None
+    out: Path,
+    cache: Cache,
+    *,
+    keep: bool = False,
+    logs: Path | None = None,
+    unfinished: Path | None = None,
+    resumable: bool = False,
 ) -> Iterator[RunFolder]:
     """Yield a folder to write into; put it in its place at the end.
 
-    The logs are written into ``logs``, by default a new folder under the cache.
+    The logs are written into ``logs``, by default a new folder under the cache. ``unfinished``
+    is the folder of a run that was killed, to be gone on with; beside ``out``, and taken away.
 
     An older run of ours at ``out`` is replaced. If the block fails nothing is at ``out``
     that was not there before; with ``keep`` the unfinished folder stays where it is and a
-    note is added to the error.
+    note is added to the error. With ``resumable`` it stays where the user, or a service manager,
+    stops the run.
     """
     check(out)
     final = out.absolute()
@@ -80,15 +90,18 @@ def open_run(
     else:
         logs.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}."))
+    if unfinished is not None:
+        unfinished.replace(part)
     try:
         yield RunFolder(part, logs)
         shutil.copytree(logs, part / "logs")
         part.chmod(0o755)
         _replace(part, final)
+        shutil.rmtree(final / CHECKPOINTS, ignore_errors=True)
     except BaseException as e:
         if keep:
             e.add_note(f"The unfinished run is kept in {part}")
-        else:
+        elif isinstance(e, Exception) or not resumable:
             shutil.rmtree(part, ignore_errors=True)
         raise
 

@@ -24,6 +24,7 @@ from pipeline import (
 )
 from pipeline.build import BuildRoot
 from pipeline.cases import select
+from pipeline.checkpoints import BUILD, CONTROL, PATCH
 from pipeline.containers import Container, engines
 from pipeline.containers.engines import Engine, Kind
 from pipeline.errors import BuildError, PatchError, SmokeFailed, SmokeImpossible, TestbedLost
@@ -44,6 +45,9 @@ from pipeline.order import PACKAGE, Order
 from pipeline.smoke import GuestImage
 
 __all__ = ["PACKAGE", "Order", "Work"]
+
+Room = tuple[BuildRoot, Container]
+"""Where a build takes place."""
 
 
 class Work(Inputs):
@@ -81,6 +85,9 @@ class Work(Inputs):
 
     def patch(self, source: Source, needed: Sequence[Fix]) -> Patched:
         """The new source package."""
+        return self.once(PATCH, lambda: self._patch(source, needed))
+
+    def _patch(self, source: Source, needed: Sequence[Fix]) -> Patched:
         with self.progress.stage("patch") as stage:
             return patch.patch(
                 source,
@@ -152,12 +159,23 @@ class Work(Inputs):
         self._guest = image.packages
         return image
 
-    def start_container(self, root: BuildRoot) -> Container:
-        """The build's container, which can be ready before there is a source."""
-        return self._started.enter_context(build.container(root, self.order.cache))
+    def prepare_build(self, source: Source) -> Room:
+        """The build's root and container, which can be ready before there is a new source."""
+        root = self.prepare_root(source)
+        return root, self._started.enter_context(build.container(root, self.order.cache))
 
-    def build(self, root: BuildRoot, container: Container, patched: Patched) -> Built:
-        """The packages. Nobody waits for the end of the container."""
+    @property
+    def is_built(self) -> bool:
+        """The run goes on after its build, which needs no room any more."""
+        return self._checkpoints.had(BUILD) is not None
+
+    def build(self, room: Room | None, patched: Patched) -> Built:
+        """The packages; ``room`` may be None where they are there."""
+        return self.once(BUILD, lambda: self._build(room, patched))
+
+    def _build(self, room: Room | None, patched: Patched) -> Built:
+        """Build. Nobody waits for the end of the container."""
+        root, container = room or self.prepare_build(patched.source)
         with self.progress.stage("build") as stage:
             built = build.build_in(
                 container,
@@ -172,8 +190,12 @@ class Work(Inputs):
         self._stopping = self._aside.submit(self._started.close)
         return built
 
-    def build_control(self, root: BuildRoot, source: Source) -> tuple[VerifiedFile, ...]:
+    def build_control(self, room: Room | None, source: Source) -> tuple[VerifiedFile, ...]:
         """The source without our patch, built in the same root."""
+        return self.once(CONTROL, lambda: self._build_control(room, source))
+
+    def _build_control(self, room: Room | None, source: Source) -> tuple[VerifiedFile, ...]:
+        root = room[0] if room else self.prepare_root(source)
         dest = self.folder.path / "control"
         logs = self.folder.logs / "control"  # the other build may be going on
         epoch = patch.changelog_epoch(self._scratch / "tree")

@@ -15,8 +15,7 @@ from support.archive import Signer
 from support.client import Client
 from support.nights import Distro, Nights
 
-from pipeline import byhand, config, fixes, plan, releases, toolchain
-from pipeline import run as pipeline_run
+from pipeline import byhand, fixes, plan, releases, toolchain
 from pipeline.nightly import Summary
 from pipeline.order import Order
 from pipeline.report import Report
@@ -29,13 +28,8 @@ SECURITY = "6.1.0-3+deb12u1"
 
 
 def run(order: Order, out: Path) -> Report:
-    """Run the real package by the real pipeline, on the machine's mirror; others small."""
-    if order.version == REAL:
-        plain = dataclasses.replace(
-            order, config=config.Config(archives=order.config.archives), cases=("pinned-hash",)
-        )
-        return pipeline_run.run(plain, out)
-    return smallpackage.run(order, out)
+    """Run the real package by the real pipeline; others small."""
+    return (nights.run_real if order.version == REAL else smallpackage.run)(order, out)
 
 
 class Play:

@@ -11,10 +11,14 @@ from pathlib import Path
 from debian import deb822
 
 from pipeline import config, keys, nightly, status
+from pipeline import run as pipeline_run
 from pipeline.cache import Cache
+from pipeline.config import Config
 from pipeline.distroinfo import Known, Support
 from pipeline.model import Release
 from pipeline.nightly import Summary
+from pipeline.order import Order
+from pipeline.report import Report
 from pipeline.state import RunRow, State
 from pipeline.world import Runner, World
 from support.archive import Archive, Signer
@@ -75,6 +79,12 @@ def known(name: str, begin: datetime, end: datetime | None) -> Known:
     release = Release(distro="debian", codename=name, version="1")
     ends = ((Support.SUPPORTED, end.date()),) if end else ()
     return Known(release=release, released=begin.date(), ends=ends)
+
+
+def run_real(order: Order, out: Path) -> Report:
+    """Run the real package by the real pipeline, on the machine's mirror."""
+    plain = replace(order, config=Config(archives=order.config.archives), cases=("pinned-hash",))
+    return pipeline_run.run(plain, out)
 
 
 @dataclass(kw_only=True)
