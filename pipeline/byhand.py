@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipeline import nightlock, plan, proven, status
 from pipeline.cache import file_sha256
+from pipeline.earlier import load
 from pipeline.errors import PublishError, UsageError
 from pipeline.nightly import Night
 from pipeline.proven import Proven
@@ -23,6 +24,9 @@ from pipeline.state import FIXED, RunRow, State, TargetState
 from pipeline.targets import targets
 from pipeline.toolchain import key
 from pipeline.world import RUNS, World
+
+NOTHING = "nothing is watched yet"
+BEGIN = "`respin nightly` watches the releases that respin.toml names under [nightly]"
 
 
 @contextmanager
@@ -34,12 +38,15 @@ def _opened(world: World, doing: str) -> Iterator[State]:
         yield state
 
 
-def _target(state: State, name: str) -> TargetState:
+def find(state: State, name: str) -> TargetState:
+    """Return what is known of a target. Raises UsageError if it was never watched."""
     known = state.targets()
+    if not known:
+        raise UsageError(NOTHING, hint=BEGIN)
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1) or list(known)
         raise UsageError(
-            f"no release {name!r} was ever watched", hint=f"there is {', '.join(near) or 'none'}"
+            f"no release {name!r} was ever watched", hint=f"there is {', '.join(near)}"
         )
     return known[name]
 
@@ -51,7 +58,7 @@ def retry(world: World, names: Sequence[str]) -> tuple[str, ...]:
     UsageError for a name that is none.
     """
     with _opened(world, "retry") as state:
-        chosen = [_target(state, name) for name in names]
+        chosen = [find(state, name) for name in names]
         rows = status.rows(state, world.settings.publish.keep, world.now())
         newest = {row.target for row in rows if row.outcome in plan.BAD}.union(names)
         if not names:
@@ -75,7 +82,7 @@ def forget(world: World, name: str, version: str | None) -> int:
     It counts as new then. What is offered stays: raises UsageError if nothing is left to forget.
     """
     with _opened(world, "forget") as state:
-        target = _target(state, name)
+        target = find(state, name)
         runs = state.runs(name)
         offered = {r.id for r in plan.offered(target, runs, world.settings.publish.keep)}
         chosen = [r for r in runs if r.id not in offered and version in (None, r.version)]
@@ -97,7 +104,7 @@ def withdraw(world: World, name: str, version: str, why: str) -> str:
     Raises UsageError if it is not offered, PublishError if the repository could not be changed.
     """
     with _opened(world, "withdraw") as state:
-        target = _target(state, name)
+        target = find(state, name)
         night = Night(world, state)
         chosen = [r for r in state.runs(name) if r.ours == version and r.withdrawn is None]
         if not chosen:
@@ -153,7 +160,7 @@ def _not_twice(state: State, target: TargetState, offer: Proven) -> None:
 
 def _adopt(world: World, state: State, target: TargetState, offer: Proven, folder: Path) -> None:
     """Copy a run folder into the state and remember it as a run of ours."""
-    report = proven.load(folder)
+    report = load(folder)
     run = state.begin_run(
         RunRow(
             id=0,

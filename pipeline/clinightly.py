@@ -129,6 +129,9 @@ def status_command(path: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(status.to_json(found), indent=2))
         return
+    if not found:
+        click.echo(f"{byhand.NOTHING}: {byhand.BEGIN}")
+        return
     head = ("RELEASE", "POCKET", "DISTRO HAS", "WE OFFER", "OUTCOME", "SINCE", "NEXT RETRY")
     lines = [
         (
@@ -159,6 +162,8 @@ def history_command(path: Path | None, as_json: bool, targets: tuple[str, ...]) 
     """List every run, why it was made and what came of it; oldest first."""
     state, _ = _state(path)
     with state:
+        for name in targets:
+            byhand.find(state, name)
         runs = [run for run in state.runs() if not targets or run.target in targets]
     if as_json:
         click.echo(json.dumps(status.history_json(runs), indent=2))

@@ -23,22 +23,35 @@ def read(folder: Path) -> Report:
     Raises UsageError if that is no folder of a run, or was written by a respin whose reports
     have another form.
     """
-    path = folder / REPORT
+    values = load(folder)
     try:
-        values = json.loads(path.read_text("utf-8"))
-        if values["tool"] != "iproute2-respin" or values["schema"] != SCHEMA:
-            raise ValueError(f"schema {values['schema']} of {values['tool']}")
         if values["patched"]:
             values["patched"]["source"] = values["source"]
         read: Report = _record(Report, values, folder.absolute())
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
+        raise _not_read(folder, e) from e
+    return read
+
+
+def load(folder: Path) -> dict[str, Any]:
+    """Return the report of a run's folder as JSON values. Raises UsageError, as ``read`` does."""
+    path = folder / REPORT
+    try:
+        values: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        if values["tool"] != "iproute2-respin" or values["schema"] != SCHEMA:
+            raise ValueError(f"schema {values['schema']} of {values['tool']}")
     except OSError as e:
         raise UsageError(
             f"{folder} is no folder of a run: {path}: {e.strerror}",
             hint="respin run or respin patch writes one",
         ) from e
-    except (ValueError, KeyError, TypeError, AttributeError) as e:
-        raise UsageError(f"{path} is not a report that this respin reads", details=str(e)) from e
-    return read
+    except (ValueError, KeyError, TypeError) as e:
+        raise _not_read(folder, e) from e
+    return values
+
+
+def _not_read(folder: Path, e: Exception) -> UsageError:
+    return UsageError(f"{folder / REPORT} is not a report that this respin reads", details=str(e))
 
 
 def _record(kind: type[Any], values: Any, folder: Path) -> Any:

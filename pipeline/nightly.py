@@ -25,6 +25,7 @@ from pipeline import (
 from pipeline import watch as watching
 from pipeline.archives import machine
 from pipeline.archives.signedindex import Sighting
+from pipeline.earlier import load
 from pipeline.errors import PublishError, RespinError
 from pipeline.keys import Key
 from pipeline.keys import find as find_key
@@ -177,7 +178,7 @@ class Night:
         last = fixed[-1] if fixed else None
         if not asked or last is None or not (last.folder / REPORT).exists():
             return {}
-        source = proven.load(last.folder)["source"]["files"][0]["path"]
+        source = load(last.folder)["source"]["files"][0]["path"]
         try:
             order = self.world.order(self.targets[target.name], seen.version, last.number)
             return {TOOLCHAIN: toolchain.now(order, last.folder / source)}

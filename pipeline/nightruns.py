@@ -12,8 +12,9 @@ import traceback
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from pipeline import plan, proven, toolchain
+from pipeline import plan, toolchain
 from pipeline.cache import digest, file_sha256
+from pipeline.earlier import load
 from pipeline.errors import DiagnosisRefused, RespinError
 from pipeline.nightconfig import TOOLCHAIN
 from pipeline.order import Order
@@ -140,7 +141,7 @@ class Runs:
 
     def _finished(self, run: RunRow) -> None:
         """Remember a run whose folder is whole."""
-        report = proven.load(run.folder)
+        report = load(run.folder)
         if report["source"]["files"][0]["sha256"] != run.dsc:
             shutil.rmtree(run.folder)
             self._failed(

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.archives import control
 from pipeline.cache import file_sha256
+from pipeline.earlier import load
 from pipeline.errors import FetchError, PublishError
 from pipeline.runfolder import REPORT
 
@@ -37,28 +38,16 @@ class Proven:
     """The .debs, and the source package."""
 
 
-def load(folder: Path) -> dict[str, Any]:
-    """Return the report of a run folder. Raises PublishError if it is none."""
-    try:
-        report = json.loads((folder / REPORT).read_text("utf-8"))
-    except (OSError, ValueError) as e:
-        raise PublishError(
-            f"{folder} is not a run's folder", details=str(e), hint="give the --out of a run"
-        ) from e
-    if not isinstance(report, dict) or report.get("tool") != "iproute2-respin":
-        raise PublishError(f"{folder} is not a run's folder", hint="give the --out of a run")
-    return report
-
-
 def proven(folder: Path, report_sha256: str = "") -> Proven:
     """Return what a run folder has to publish.
 
-    ``report_sha256``, if given, is what the report was when the run ended. Raises PublishError
-    if the run built nothing, proved nothing, or a file is not the one that it made.
+    ``report_sha256``, if given, is what the report was when the run ended. Raises UsageError if
+    it is no run folder, PublishError if the run built nothing, proved nothing, or a file is not
+    the one that it made.
     """
+    report = load(folder)
     if report_sha256 and file_sha256(folder / REPORT) != report_sha256:
         raise PublishError(f"{folder / REPORT} has changed since the run", hint="run it again")
-    report = load(folder)
     try:
         return _proven(folder, report)
     except (KeyError, TypeError, OSError) as e:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import http.server
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -45,6 +46,16 @@ def test_before_the_first_night(tmp_path: Path) -> None:
     said = call("key", "init")
     assert said.status == 0 and len(said.out.strip()) == 40
     assert call("key", "init").status == 2
+    # A night has begun, and found no archive.
+    with State(tmp_path / "state", create=True):
+        pass
+    words = "`respin nightly` watches the releases that respin.toml names under [nightly]"
+    for command in (["retry", "bookworm"], ["forget", "bookworm"], ["history", "bookworm"]):
+        said = call(*command)
+        assert said.status == 2 and "nothing is watched yet" in said.err and words in said.err
+    said = call("status")
+    assert said.status == 0 and said.out == f"nothing is watched yet: {words}\n"
+    assert json.loads(call("status", "--json").out)["targets"] == []
     config.write_text('[nightly]\nstate = "state"\n')
     said = call("nightly")
     assert said.status == 2 and "debian:supported" in said.err
@@ -79,7 +90,7 @@ def test_from_a_failure_to_a_withdrawal(here: Here) -> None:
         ("new version", "unknown"),
         ("asked for", "fixed"),
     ]
-    assert here.json("history", "trixie")["runs"] == []
+    assert here.json("history", "bookworm")["runs"] == runs
     assert "asked for" in here.respin("history").out
     # What is offered is not forgotten; the failure is.
     assert here.json("forget", "bookworm")["forgotten"] == 1
@@ -98,7 +109,7 @@ def test_from_a_failure_to_a_withdrawal(here: Here) -> None:
     made.rename(here.folder / "prepared/bookworm_6.1.0-1")
     (run,) = here.nights.night(0).runs
     assert (run.number, run.ours) == (2, "6.1.0-1+bpf2")
-    for wrong in ("retry", "forget"):
+    for wrong in ("retry", "forget", "history"):
         said = here.respin(wrong, "bokworm")
         assert said.status == 2 and "there is bookworm" in said.err
 
@@ -124,6 +135,14 @@ def test_publishing_by_hand(here: Here) -> None:
     (three / "debs").rename(three / "other")
     said = here.respin("publish", three)
     assert said.status == 17
+    nothing = here.folder / "made"
+    for to in ([], ["--to", "dput:x"]):
+        said = here.respin("publish", *to, nothing)
+        assert said.status == 2 and f"{nothing} is no folder of a run" in said.err
+        assert "respin run or respin patch writes one" in said.err and "Errno" not in said.err
+    (nothing / "report.json").write_text("{")
+    said = here.respin("publish", nothing)
+    assert said.status == 2 and "is not a report that this respin reads" in said.err
     for wrong in (["--to", "ftp:x"], ["--to", "dput:"], ["--key", "x"]):
         assert here.respin("publish", *wrong, folder).status == 2
 
@@ -241,6 +260,16 @@ def test_one_release_that_fails_holds_up_no_other(here: Here) -> None:
 
     assert here.nights.night(1, run=unreachable).code == 10
     assert here.nights.night(1, run=good).code == 0
+
+
+def test_a_run_folder_that_is_gone_is_a_problem_of_its_release(here: Here) -> None:
+    here.has("6.1.0-1")
+    (run,) = here.nights.night(0).runs
+    shutil.rmtree(run.folder)
+    done = here.nights.night(0)
+    assert (done.code, done.rows[0].outcome) == (17, "problem")
+    assert "is no folder of a run" in done.rows[0].why
+    assert list(here.nights.offered("bookworm")) == ["6.1.0-1+bpf1"]
 
 
 def test_the_disk_is_bounded(here: Here) -> None:

@@ -144,9 +144,14 @@ FAULTS = {
         f / "report.json", '"outcome": "fixed"', '"outcome": "patched"'
     ),
     "a path outside": lambda f: edit(f / "report.json", '"path": "debs/', '"path": "../debs/'),
+    "half a report": lambda f: (f / "report.json").write_text(
+        '{"tool": "iproute2-respin", "schema": 1}'
+    ),
+}
+NO_RUN = {
     "no report": lambda f: (f / "report.json").unlink(),
     "another's report": lambda f: (f / "report.json").write_text("{}"),
-    "half a report": lambda f: (f / "report.json").write_text('{"tool": "iproute2-respin"}'),
+    "a list": lambda f: (f / "report.json").write_text("[]"),
 }
 
 
@@ -157,6 +162,14 @@ def test_what_is_not_whole_is_not_published(fault: str, tmp_path: Path) -> None:
     assert proven(folder).version == "6.1.0-3+bpf1"
     FAULTS[fault](folder)
     with pytest.raises(PublishError):
+        proven(folder)
+
+
+@pytest.mark.parametrize("fault", NO_RUN)
+def test_what_is_no_run_folder_is_said_to_be_none(fault: str, tmp_path: Path) -> None:
+    folder = standin.make(tmp_path / "run", packages.make_source(tmp_path / "made"), RELEASE)
+    NO_RUN[fault](folder)
+    with pytest.raises(UsageError, match=r"is no folder of a run|is not a report"):
         proven(folder)
 
 
