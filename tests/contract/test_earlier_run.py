@@ -60,7 +60,7 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do the stages of the archive, the container and the guest without any."""
     archive = SimpleNamespace(trust=lambda: ("root's", "guest's"))
     monkeypatch.setattr(Work, "archive", archive)
-    monkeypatch.setattr(Work, "prepare_root", lambda work, source: None)
+    monkeypatch.setattr(Work, "prepare_build", lambda work, source: None)
     monkeypatch.setattr(Work, "build", lambda work, root, patched: MADE)
     monkeypatch.setattr(Work, "control", lambda work, source: ())
     monkeypatch.setattr(Work, "prepare_guest", lambda work: None)
