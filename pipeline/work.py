@@ -240,7 +240,7 @@ class Work(Inputs):
             seen = smoke.smoke(
                 image,
                 before=[deb.path for deb in before],
-                after=_packages(built) if built else (),
+                after=packages_of(built) if built else (),
                 turned=turned,
                 lacks=frozenset(fix.name for fix in needed),
                 cases=select(self.order.cases),
@@ -262,7 +262,7 @@ class Work(Inputs):
         return seen
 
 
-def _packages(built: Future[Built]) -> Future[Sequence[Path]]:
+def packages_of(built: Future[Built]) -> Future[Sequence[Path]]:
     """Return the packages that will come of a build, of those the one with tc and ip."""
     coming: Future[Sequence[Path]] = Future()
 

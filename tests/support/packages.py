@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,8 +82,12 @@ def make_deb(
     architecture: str = "all",
     fields: Mapping[str, str] | None = None,
     files: Mapping[str, str] | None = None,
+    programs: Mapping[str, Path] | None = None,
 ) -> Path:
-    """Make a binary package and return the .deb; ``fields`` go into its control file."""
+    """Make a binary package and return the .deb; ``fields`` go into its control file.
+
+    ``files`` are texts by path, ``programs`` what is copied there.
+    """
     tree = folder / f".{name}-{version}"
     control = {
         "Package": name,
@@ -99,6 +104,9 @@ def make_deb(
     for path, text in (files or {f"usr/share/{name}": f"{version}\n"}).items():
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         (tree / path).write_text(text)
+    for path, program in (programs or {}).items():
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(program, tree / path)
     deb = folder / f"{name}_{version.rpartition(':')[2]}_{architecture}.deb"
     subprocess.run(
         ["dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, deb],

@@ -1,25 +1,32 @@
-"""A small package that carries the loader's three functions, and a run of it without a guest.
+"""A small package that carries the loader's three functions, and a run of it.
 
 ``make`` makes its source: a ``tc`` that reads descriptions of objects and says what the
 functions find in them (tests/variants/harness.c). ``run`` is pipeline/run.py's, with the
-same stages over it, but for the proof: the programs before and after are run here, on an
-object with maps as LLVM 8 and later make them.
+same stages over it, but for the proof: in the guest the programs before and after are given
+the description of an object with maps as LLVM 8 and later make them.
 """
 
 from __future__ import annotations
 
+import functools
 import subprocess
-import tempfile
+from concurrent.futures import Future
 from pathlib import Path
 
-from pipeline import build, report
-from pipeline.model import CaseResult, Cell, Expect, Package, Seen, SmokeReport
+from pipeline import build, command, guests, report
+from pipeline.boot import Guest, play
+from pipeline.cache import Cache
+from pipeline.matrix import Command, Row
+from pipeline.model import Built, CaseResult, Cell, Expect, Seen, SmokeReport
 from pipeline.order import Order
 from pipeline.progress import QUIET, Progress
 from pipeline.report import Outcome, Report
 from pipeline.run import needed_fixes
 from pipeline.runfolder import open_run
-from pipeline.work import Work
+from pipeline.smokeplan import HOME
+from pipeline.vm import qemu
+from pipeline.vm.image import GuestImage
+from pipeline.work import Work, packages_of
 from support import packages, real
 from support.filled import filled
 
@@ -65,17 +72,18 @@ def run(order: Order, out: Path) -> Report:
     """Fetch, diagnose, patch, build and prove, as pipeline/run.py does."""
     with open_run(out, order.cache, keep=order.keep, logs=order.logs) as folder:
         work = Work(order, folder, Progress())
-        with work.scratch():
+        with work.scratch(), command.threads(1) as pool:
             source = work.fetch()
             tree = work.tree(source)
             findings = work.diagnose(tree)
             needed = needed_fixes(order.fixes, findings)
             patched = built = smoke = None
             if needed:
-                before = _built_here(tree)
+                before = _built_here(tree, source.version)
                 patched = work.patch(source, needed)
                 work.check_patched(patched)
-                built = build.build(
+                coming = pool.submit(
+                    build.build,
                     real.root(),
                     patched.dsc,
                     patched.version,
@@ -85,8 +93,8 @@ def run(order: Order, out: Path) -> Report:
                     log_dir=folder.logs,
                     stage=QUIET,
                 )
-                deb = next(d.path for d in built.debs if d.path.name.startswith("iproute2_"))
-                smoke = _smoke(before, _unpacked(deb))
+                smoke = _smoke(order.cache, folder.logs, before, coming)
+                built = coming.result()
             done = Report(
                 outcome=Outcome.FIXED if needed else Outcome.NOT_NEEDED,
                 source=source,
@@ -100,41 +108,52 @@ def run(order: Order, out: Path) -> Report:
     return report.moved(done, folder.path, out.absolute())
 
 
-def _built_here(tree: Path) -> str:
-    """Return what the program of a source tree says, compiled on this machine."""
-    with tempfile.TemporaryDirectory() as name:
-        program = Path(name) / "tc"
-        options = ["-w", "-DMAP_MEMBERS=9", f"-I{tree}"]
-        subprocess.run(["gcc", *options, "-o", program, tree / "tc.c", "-lelf"], check=True)
-        return says(program)
-
-
-def _unpacked(deb: Path) -> str:
-    """Return what the program in a .deb says."""
-    with tempfile.TemporaryDirectory() as name:
-        subprocess.run(["dpkg-deb", "-x", deb, name], check=True)
-        return says(Path(name) / "sbin/tc")
-
-
-def says(program: Path) -> str:
-    """Return what a program says of the object."""
-    done = subprocess.run(
-        [program], input=OBJECT, text=True, capture_output=True, check=True, cwd="/tmp"
+def _built_here(tree: Path, version: str) -> Path:
+    """Return the distro's package: the program of a source tree, compiled on this machine."""
+    program = tree.parent / "tc"
+    options = ["-w", "-DMAP_MEMBERS=9", f"-I{tree}", "-static"]
+    subprocess.run(["gcc", *options, "-o", program, tree / "tc.c", "-lelf", "-lz"], check=True)
+    return packages.make_deb(
+        tree.parent, "iproute2", version, architecture="amd64", programs={"sbin/tc": program}
     )
-    return done.stdout
 
 
-def _smoke(before: str, after: str) -> SmokeReport:
-    """Return the report on two programs: the first must find no map, the second all."""
+@functools.cache
+def _image() -> GuestImage:
+    """Return the guest of Debian 12, on which all are proven."""
+    cache = real.cache()
+    return guests.prepare(real.archive(), cache, log_dir=cache.root / "logs")
 
-    def cell(said: str, wanted: str, expected: Expect) -> Cell:
+
+def _smoke(cache: Cache, logs: Path, before: Path, built: Future[Built]) -> SmokeReport:
+    """Return what the programs say in a guest: the first must find no map, the second all."""
+    objects = logs / "two-maps"
+    objects.write_text(OBJECT)
+    script = logs / "two-maps.sh"
+    script.write_text(f"/sbin/tc <{HOME}/two-maps.o\n")
+    load = filled(
+        Row,
+        case="two-maps",
+        name="two-maps",
+        object=objects,
+        script=script,
+        commands=(Command(argv=("/bin/sh", f"{HOME}/two-maps.sh")),),
+    )
+    image = _image()
+    accel = qemu.accelerator(image.machine, image.vmlinuz, cache)
+    guest = Guest(image=image, rows=[load], accel=accel, seconds=120, cache=cache, log_dir=logs)
+    played = play(guest, ("before", "after"), [before], packages_of(built))
+
+    def cell(phase: str, wanted: str, expected: Expect) -> Cell:
+        ran = played.said.ran[f"{phase}:0"]
         return filled(
             Cell,
             expected=expected,
-            seen=Seen.LOADS if said == LOADS else Seen.REFUSED,
-            ok=said == wanted,
+            seen=Seen.LOADS if ran.output == LOADS else Seen.REFUSED,
+            ok=ran.output == wanted,
             command="tc",
-            output=said,
+            status=ran.status,
+            output=ran.output,
         )
 
     row = filled(
@@ -142,16 +161,16 @@ def _smoke(before: str, after: str) -> SmokeReport:
         case="two-maps",
         title="two maps of type STT_OBJECT",
         way="tc",
-        before=cell(before, REFUSED, Expect.REFUSED),
-        after=cell(after, LOADS, Expect.LOADS),
+        before=cell("before", REFUSED, Expect.REFUSED),
+        after=cell("after", LOADS, Expect.LOADS),
     )
     assert row.before.ok and row.after and row.after.ok, row
     return filled(
         SmokeReport,
-        kernel="none: run here",
-        kernel_package=Package(name="none", version="0", architecture="all"),
-        accelerator="none",
-        before=before,
-        after=after,
+        place="guest",
+        kernel=played.said.kernel,
+        kernel_package=image.package,
+        accelerator=accel,
         cases=(row,),
+        seconds=played.seconds,
     )
