@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from pipeline.errors import BuildError
 from pipeline.model import Release, Source
 from pipeline.order import Order
 from pipeline.report import Report
-from pipeline.runfolder import open_run
+from pipeline.runfolder import CHECKPOINTS, open_run
+from pipeline.state import State
 
 pytestmark = pytest.mark.needs("aptly")
 
@@ -93,6 +95,17 @@ def test_killed_too_often_it_begins_anew(here: Here) -> None:
     done = here.nights.night(0)
     assert done.runs == () and "killed 3 times" in here.nights.runs()[-1].brief
     assert left(here) == ["000003.l"]
+
+
+def test_killed_when_all_was_done_it_is_not_run_again(here: Here) -> None:
+    """Its folder was whole, and nobody had noted it."""
+    (run,) = here.nights.night(0).runs
+    with State(here.nights.world.folder) as state:
+        state.update_run(replace(run, ended=None, outcome="", ours=None))
+    Checkpoints(run.folder).note(FETCH, SOURCE)
+    done = here.nights.night(0)
+    assert (done.runs, done.rows[0].ours) == ((), "6.1.0-1+bpf1")
+    assert not (run.folder / CHECKPOINTS).exists()
 
 
 def test_what_the_archive_has_no_more_is_not_kept(here: Here) -> None:
