@@ -46,13 +46,12 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
                 done = not_needed(work, source, findings)
             else:
                 image = pool.submit(work.prepare_guest)
-                room = None if work.is_built else pool.submit(work.prepare_build, source)
+                room = pool.submit(work.prepare_build, source)
                 control = pool.submit(work.distro_package, source)
                 patched = work.patch(source, needed)
-                prepared = room.result() if room else None
-                built = pool.submit(work.build, prepared, patched)
+                built = pool.submit(work.build, room.result(), patched)
                 check = pool.submit(work.check_patched, patched, built)
-                before = control.result() or work.build_control(prepared, source)
+                before = control.result() or work.build_control(room.result(), source)
                 smoked = work.smoke(image.result(), before, built, needed)
                 check.result()
                 done = Report(

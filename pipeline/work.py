@@ -159,23 +159,24 @@ class Work(Inputs):
         self._guest = image.packages
         return image
 
-    def prepare_build(self, source: Source) -> Room:
-        """The build's root and container, which can be ready before there is a new source."""
+    def prepare_build(self, source: Source) -> Room | None:
+        """The build's root and container, which can be ready before there is a new source.
+
+        None if it was built before the run was killed.
+        """
+        if self._checkpoints.had(BUILD):
+            return None
         root = self.prepare_root(source)
         return root, self._started.enter_context(build.container(root, self.order.cache))
 
-    @property
-    def is_built(self) -> bool:
-        """The run goes on after its build, which needs no room any more."""
-        return self._checkpoints.had(BUILD) is not None
-
     def build(self, room: Room | None, patched: Patched) -> Built:
-        """The packages; ``room`` may be None where they are there."""
+        """The packages."""
         return self.once(BUILD, lambda: self._build(room, patched))
 
     def _build(self, room: Room | None, patched: Patched) -> Built:
         """Build. Nobody waits for the end of the container."""
-        root, container = room or self.prepare_build(patched.source)
+        assert room, "a run that has no build prepares one"
+        root, container = room
         with self.progress.stage("build") as stage:
             built = build.build_in(
                 container,
