@@ -78,6 +78,10 @@ _running: set[int] = set()
 _lock = threading.Lock()
 _stopping = threading.Event()
 
+ENDED_WITH_US = ("/usr/bin/setpriv", "--pdeathsig", "KILL", "--")
+"""Begins every command, so that the kernel ends it if we are killed and no longer can (prctl(2),
+PR_SET_PDEATHSIG: the parent is the thread, which waits for the end). Of util-linux, Essential."""
+
 
 def printable(argv: Sequence[Arg], *, cwd: Path | None = None) -> str:
     """Return the command as a line that a shell would run again."""
@@ -324,7 +328,9 @@ def run(
         out = _Tee(stdout or io.BytesIO(), logfile if stdout is None else None)
         err = _Tee(io.BytesIO(), logfile)
         start = partial(
-            sh.Command(program),
+            sh.Command(ENDED_WITH_US[0]),
+            *ENDED_WITH_US[1:],
+            program,
             *words[1:],
             _cwd=str(cwd) if cwd else None,
             _env=dict(env) if env is not None else dict(os.environ),

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from pipeline import command
+from pipeline.containers import namespaces
 from pipeline.errors import RespinError
 
 
@@ -45,3 +51,34 @@ def test_a_command_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatc
     assert "stopped after" in e.value.details
     done = command.run(["sh", "-c", "kill -KILL $$"], check=False)
     assert done.status == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("how", ["as it is", "in namespaces"])
+def test_nothing_outlives_us_when_we_are_killed(how: str) -> None:
+    word = f"60.{time.time_ns()}"
+    begin = [] if how == "as it is" else namespaces.unshare()
+    script = f"from pipeline import command; command.run({[*begin, 'sleep', word]!r})"
+    with subprocess.Popen([sys.executable, "-c", script]) as us:
+        wait_for(lambda: sleeps(word))
+        us.kill()
+    wait_for(lambda: not sleeps(word))
+
+
+def sleeps(word: str) -> bool:
+    """Tell whether a process ``sleep word`` is there."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+            if words[0].endswith(b"sleep") and words[1] == word.encode():
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds, at most 20 s."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "this never happened"
+        time.sleep(0.02)
