@@ -8,6 +8,8 @@ into the folder at the end.
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import json
 import os
 import shutil
@@ -22,6 +24,8 @@ from pipeline.errors import UsageError
 REPORT = "report.json"
 CHECKPOINTS = ".checkpoints"
 """What a run has finished is noted here until it is whole (checkpoints.py)."""
+UNFINISHED = ".unfinished"
+"""Marks a folder that is being written by the process that has locked it (flock(2))."""
 KEPT_LOGS = 20
 """Runs whose logs stay under the cache."""
 
@@ -80,7 +84,7 @@ def open_run(
     An older run of ours at ``out`` is replaced. If the block fails nothing is at ``out``
     that was not there before; with ``keep`` the unfinished folder stays where it is and a
     note is added to the error. With ``resumable`` it stays where the user, or a service manager,
-    stops the run.
+    stops the run. What runs to the same place left when they were killed is removed.
     """
     check(out)
     final = out.absolute()
@@ -89,21 +93,54 @@ def open_run(
         logs = _log_folder(cache)
     else:
         logs.mkdir(parents=True, exist_ok=True)
+    if not resumable:
+        _sweep(final)
     part = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}."))
     if unfinished is not None:
         unfinished.replace(part)
     try:
-        yield RunFolder(part, logs)
-        shutil.copytree(logs, part / "logs")
-        part.chmod(0o755)
-        _replace(part, final)
-        shutil.rmtree(final / CHECKPOINTS, ignore_errors=True)
+        with _lock(part) as locked:
+            if locked and not resumable:
+                (part / UNFINISHED).touch()
+            yield RunFolder(part, logs)
+            shutil.copytree(logs, part / "logs")
+            part.chmod(0o755)
+            (part / UNFINISHED).unlink(missing_ok=True)
+            _replace(part, final)
+            shutil.rmtree(final / CHECKPOINTS, ignore_errors=True)
     except BaseException as e:
         if keep:
+            (part / UNFINISHED).unlink(missing_ok=True)
             e.add_note(f"The unfinished run is kept in {part}")
         elif isinstance(e, Exception) or not resumable:
             shutil.rmtree(part, ignore_errors=True)
         raise
+
+
+@contextlib.contextmanager
+def _lock(part: Path) -> Iterator[bool]:
+    """Lock a folder; yield whether that was to be had (another has it, or there are no locks)."""
+    number = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(number)
+
+
+def _sweep(final: Path) -> None:
+    """Remove folders beside ``final`` that a run of this user left when it was killed."""
+    for part in final.parent.glob(f".{glob.escape(final.name)}.*"):
+        with contextlib.suppress(OSError):
+            # Whoever writes one locks it first, and marks it then.
+            if (part / UNFINISHED).stat().st_uid == os.geteuid():
+                with _lock(part) as locked:
+                    if locked:
+                        shutil.rmtree(part)
 
 
 def _replace(part: Path, final: Path) -> None:

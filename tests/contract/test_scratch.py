@@ -14,6 +14,7 @@ import pytest
 from support import cli
 
 from pipeline.cache import Cache
+from pipeline.runfolder import open_run
 from pipeline.scratch import scratch, sweep
 
 AT_WORK = """
@@ -131,3 +132,26 @@ def test_gpgv_leaves_nothing_when_all_is_killed(
     killed = subprocess.run([sys.executable, "-c", script], cwd=cli.CHECKOUT, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert list(temporary.iterdir()) == []
+
+
+RUN = """
+import os, signal, sys
+from pathlib import Path
+from pipeline.cache import Cache
+from pipeline.runfolder import open_run
+
+with open_run(Path(sys.argv[1]), Cache(Path(sys.argv[2]))) as run:
+    (run.path / "half").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_run_left_beside_its_place_goes_with_the_next(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    out = tmp_path / "place" / "o[u]t"
+    subprocess.run([sys.executable, "-c", RUN, out, cache.root], check=False)
+    (left,) = out.parent.iterdir()
+    assert (left / "half").exists()
+    with open_run(out, cache):
+        assert not left.exists()
+    assert [p.name for p in out.parent.iterdir()] == ["o[u]t"]

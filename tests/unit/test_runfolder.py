@@ -67,6 +67,21 @@ def test_kept_on_demand(tmp_path: Path, cache: Cache) -> None:
     assert (kept / "half").exists()
 
 
+def test_what_is_being_written_or_was_kept_or_is_not_ours_stays(
+    tmp_path: Path, cache: Cache
+) -> None:
+    out = tmp_path / "place" / "out"
+    (out.parent / ".out.mine").mkdir(parents=True)
+    with pytest.raises(BuildError), open_run(out, cache, keep=True) as kept:
+        raise BuildError("no")
+    with open_run(out, cache) as other:
+        (other.path / "report.json").write_text(OURS)
+        write(cache, out)
+        assert kept.path.exists() and other.path.exists()
+    assert {p.name for p in out.parent.iterdir()} == {"out", ".out.mine", kept.path.name}
+    assert not (out / ".unfinished").exists()
+
+
 @pytest.mark.parametrize("text", [None, "", "[]", '{"tool": "other"}', "{"])
 def test_what_is_not_ours_is_left_alone(tmp_path: Path, cache: Cache, text: str | None) -> None:
     out = tmp_path / "out"
