@@ -133,8 +133,21 @@ def podman() -> Iterator[OciEngine]:
         try:
             yield ociengine.find("podman")
         finally:
-            _unmount(folder)
+            _remove(folder)
+
+
+def _remove(folder: Path, seconds: float = 30) -> None:
+    """Remove podman's folder: it cleans up there itself, after the command has ended."""
+    deadline = time.monotonic() + seconds
+    while True:
+        _unmount(folder)
+        try:
             shutil.rmtree(folder)
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
 
 
 def _unmount(folder: Path) -> None:
