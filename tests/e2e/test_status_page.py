@@ -16,7 +16,7 @@ from support import packages, standin
 from pipeline import status
 from pipeline.model import Release
 from pipeline.state import RunRow
-from pipeline.status import Row
+from pipeline.status import Failure, Row
 
 NOW = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
 SECONDS = int(NOW.timestamp())
@@ -119,7 +119,14 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         brief="iproute2 <6.15> does not build & ends",
         details="x" * 300 + "\n<script>alert(1)</script>",
     )
-    rows = [ROW]
+    older = Failure(
+        version="1:6.1.0~rc1+dfsg-1ubuntu0.24.04.1",
+        outcome="unknown",
+        next_retry=SECONDS + 3600,
+        why="bpf_map_fetch_name has a shape that is <not> known",
+        code=11,
+    )
+    rows = [replace(ROW, older=(older,))]
     rows += [
         replace(
             ROW,
@@ -157,6 +164,8 @@ def test_words_and_links(page: Path) -> None:
     # What a source or a tool said is text, never markup.
     assert "<script" not in text and "<b>it" not in text and "&lt;script&gt;" in text
     assert "http:" not in text and "https:" not in text
+    older = text.partition("an older one")[2].partition("</dd>")[0]
+    assert "rc1+dfsg" in older and "next try" in older and "a shape that is &lt;not&gt;" in older
     # Without colour: every state has a word and a mark of its own.
     states = re.findall(r'<span class="mark" aria-hidden="true">(.)</span>([^<]+)</span>', text)
     words = {word for _, word in states}
