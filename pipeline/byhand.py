@@ -32,8 +32,9 @@ BEGIN = "`respin nightly` watches the releases that respin.toml names under [nig
 @contextmanager
 def _opened(world: World, doing: str) -> Iterator[State]:
     with (
-        nightlock.held(world.folder, doing, world.clock()),
+        # First: where there is no state, no folder is made for a lock.
         State(world.folder, create=doing == "publish") as state,
+        nightlock.held(world.folder, doing, world.clock()),
     ):
         yield state
 

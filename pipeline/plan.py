@@ -40,7 +40,6 @@ GONE = "the archive has this version no more: it is not tried again"
 KILLED = 3
 """Runs of one version that may be killed before that counts as a failure."""
 
-
 A_NIGHT = 5
 """Versions of one release that are run in one night, the newest; others wait for the next one."""
 

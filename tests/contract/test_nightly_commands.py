@@ -39,8 +39,10 @@ def test_before_the_first_night(tmp_path: Path) -> None:
     def call(*args: str) -> cli.Said:
         return respin(config, tmp_path / "cache", *args)
 
-    said = call("status")
-    assert said.status == 2 and "respin nightly first" in said.err
+    for line in ("status", "retry", "forget bookworm", "withdraw bookworm 1 --why bad"):
+        said = call(*line.split())
+        assert said.status == 2 and "respin nightly first" in said.err
+        assert not (tmp_path / "state").exists()
     said = call("nightly")
     assert said.status == 2 and "respin key init" in said.err
     said = call("key", "init")

@@ -1,0 +1,92 @@
+"""The new source is held against the diagnosis again; what it still needs ends a run."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from support import smallpackage
+from support.filled import filled
+
+from pipeline import fixes, run
+from pipeline.cache import Cache
+from pipeline.errors import PatchError
+from pipeline.model import Built, Finding, Patched, Release, Source, Verdict
+from pipeline.order import Order
+from pipeline.progress import Progress
+from pipeline.runfolder import open_run
+from pipeline.work import Work
+
+RELEASE = Release(distro="debian", codename="bookworm", version="12")
+SOURCE = filled(Source, release=RELEASE, version="4.10.0-1")
+OURS = "4.10.0-1+bpf1"
+
+
+@pytest.fixture
+def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Order:
+    """Return an order whose archive has no version of the package but the source's."""
+    archive = SimpleNamespace(
+        versions=lambda name: [SimpleNamespace(version=SOURCE.version)],
+        binary_versions=lambda name: [],
+        candidate=lambda name: None,
+    )
+    monkeypatch.setattr(Work, "archive", archive)
+    return Order(release=RELEASE, fixes=fixes.all_fixes(), cache=Cache(tmp_path / "cache"))
+
+
+def check(order: Order, tmp_path: Path, golden: str, when: Future[Built] | None = None) -> None:
+    dsc = smallpackage.make(tmp_path / "made", OURS, golden)
+    patched = filled(Patched, source=SOURCE, version=OURS, dsc=dsc)
+    with open_run(tmp_path / "out", order.cache) as folder:
+        work = Work(order, folder, Progress())
+        with work.scratch():
+            work.check_patched(patched, when)
+
+
+@pytest.mark.needs("spatch")
+def test_a_source_that_needs_nothing_passes(order: Order, tmp_path: Path) -> None:
+    check(order, tmp_path, smallpackage.FIXED)
+
+
+@pytest.mark.needs("spatch")
+@pytest.mark.parametrize("golden", [smallpackage.VULNERABLE, smallpackage.STRANGE])
+def test_a_source_that_does_not_is_refused(order: Order, tmp_path: Path, golden: str) -> None:
+    with pytest.raises(PatchError, match="still needs stt-object"):
+        check(order, tmp_path, golden)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.needs("spatch")
+def test_it_is_held_too_where_the_build_failed(order: Order, tmp_path: Path) -> None:
+    failed: Future[Built] = Future()
+    failed.set_exception(RuntimeError("the build's own error"))
+    with pytest.raises(PatchError, match="still needs stt-object"):
+        check(order, tmp_path, smallpackage.VULNERABLE, failed)
+
+
+def test_a_run_is_not_fixed_without_it(
+    order: Order, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(work: Work, patched: Patched, when: Future[Built]) -> None:
+        raise PatchError("the patched source still needs a-fix")
+
+    needed = filled(Finding, fix=order.fixes[0].name, verdict=Verdict.NEEDED)
+    for name, made in {
+        "check_engine": None,
+        "fetch": SOURCE,
+        "tree": tmp_path,
+        "diagnose": (needed,),
+        "prepare_guest": None,
+        "prepare_build": None,
+        "distro_package": ("theirs",),
+        "patch": None,
+        "build": None,
+        "smoke": None,
+    }.items():
+        monkeypatch.setattr(Work, name, lambda *args, made=made: made)
+    monkeypatch.setattr(Work, "check_patched", refuse)
+    with pytest.raises(PatchError, match="still needs a-fix"):
+        run.run(order, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
