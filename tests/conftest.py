@@ -47,11 +47,36 @@ os.environ["RESPIN_CONFIG"] = str(Path(__file__).with_name("support") / "respin.
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the figures of the variants; here, for only this file is read where workers run."""
-    reports = terminalreporter.stats.get("passed", [])
-    noted = [each for report in reports for each in report.user_properties]
-    lines = [line for name, line in noted if name == "figure"]
+    """Print the figures of the variants and of the adversary.
+
+    Here, for only this file is read where workers run.
+    """
+    stats = terminalreporter.stats
+    ended = [r for kind in ("passed", "failed", "error") for r in stats.get(kind, [])]
+    lines = [line for r in ended for name, line in r.user_properties if name == "figure"]
+    lines += _adversary(ended)
     if lines:
         terminalreporter.section("figures")
         for line in lines:
             terminalreporter.write_line(line)
+
+
+def _adversary(ended: list[pytest.TestReport]) -> list[str]:
+    """Return the line on the tests of tests/adversary: how many of each kind, and the findings."""
+    counts = dict.fromkeys(("attack", "bad_input", "fault"), 0)
+    findings = 0
+    for report in ended:
+        if not any(name == "adversary" for name, _ in report.user_properties):
+            continue
+        findings += report.failed
+        if report.when != "call":
+            continue
+        for name, value in report.user_properties:
+            if name == "adversary":
+                counts[value] += 1
+            elif name.startswith("adversary-"):
+                counts[name.removeprefix("adversary-")] += value - 1
+    if not any(counts.values()):
+        return []
+    told = f"{counts['attack']} attacks, {counts['bad_input']} bad inputs, {counts['fault']} faults"
+    return [f"adversary: {told}; findings: {findings}"]
