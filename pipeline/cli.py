@@ -292,9 +292,8 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with the code that DESIGN gives."""
     command.interrupts.install()
     try:
-        cli.main(argv, prog_name="respin", standalone_mode=False)
-    except click.exceptions.Exit as e:
-        sys.exit(e.exit_code)
+        # Without standalone_mode click does not raise what context.exit() asks for: it returns it.
+        sys.exit(cli.main(argv, prog_name="respin", standalone_mode=False))
     except click.ClickException as e:
         e.show()
         sys.exit(UsageError.exit_code)
