@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from debian import deb822
-from debian.debian_support import Version
 
 from pipeline.cache import file_sha256
 from pipeline.errors import FetchError
@@ -24,7 +23,9 @@ LARGEST = 1 << 30
 # A name is at most what a file system takes; a version is part of such a name.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.~_%:-]{0,254}")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,99}")
-_VERSION = re.compile(r"[A-Za-z0-9.+:~-]{1,120}")
+# Narrower than dpkg, which takes more than one colon: no distro has such a version, and it would
+# be part of file names. A dash at its beginning would be an option of some program's.
+_VERSION = re.compile(r"(?:[0-9]{1,9}:)?[0-9][A-Za-z0-9.+~-]{0,119}(?<!-)")
 _SIZE = re.compile(r"[0-9]{1,10}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -62,14 +63,8 @@ def file_name(text: str) -> bool:
 
 
 def version_text(text: str) -> bool:
-    """Tell whether this is a version (Debian policy 5.6.12)."""
-    if not _VERSION.fullmatch(text):
-        return False
-    try:
-        Version(text)
-    except ValueError:
-        return False
-    return True
+    """Tell whether this is a version (Debian policy 5.6.12): [EPOCH:]UPSTREAM[-REVISION]."""
+    return _VERSION.fullmatch(text) is not None
 
 
 def listed(entries: object, where: str) -> tuple[Listed, ...]:

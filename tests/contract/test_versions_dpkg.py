@@ -12,10 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from debian.debian_support import Version
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline import versions
+from pipeline.archives import control
 from pipeline.errors import PatchError
 
 number = st.integers(0, 40).map(str)
@@ -177,3 +178,31 @@ def test_against_an_archive() -> None:
             versions.check_against("6.1.0-3+bpf1", ["6.1.0-3", hidden])
     with pytest.raises(PatchError, match="no version of a rebuild"):
         versions.check_against("6.1.0-3", ["6.1.0-3"])
+
+
+words = st.text("019azA.+~-:_ \n", max_size=12)
+likely = st.builds("".join, st.tuples(st.sampled_from(["", "1:", "1:2:", ":"]), words))
+
+
+@given(likely)
+@settings(max_examples=200, deadline=None)
+@example("1:2:3-")
+@example("1:2:3")
+@example("1-")
+@example("1:")
+@example("0:0-0")
+@example("1--1")
+@example("1:1-1:1")
+@example("a1")
+@example(" 1")
+@example("1\n")
+def test_what_is_a_version_is_one_for_dpkg(text: str) -> None:
+    """Ours is dpkg's, without a second colon, blanks around it, or a dash before it."""
+    if text.startswith("-"):  # to dpkg it is an option
+        assert not control.version_text(text)
+        return
+    done = subprocess.run(
+        ["dpkg", "--validate-version", text], check=False, stderr=subprocess.DEVNULL
+    )
+    narrow = done.returncode == 0 and text.count(":") < 2 and text == text.strip()
+    assert control.version_text(text) == narrow
