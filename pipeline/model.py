@@ -91,6 +91,8 @@ class Source:
     files: tuple[VerifiedFile, ...]
     origin: str
     """Where it came from: an archive's suite and URI, or a local .dsc."""
+    indexed: bool = False
+    """A signed index of its archive lists the .dsc. If not, it is as trusted as whoever gave it."""
 
     @property
     def dsc(self) -> Path:

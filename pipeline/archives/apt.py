@@ -138,6 +138,7 @@ class AptArchive:
             release=self.release,
             files=tuple(_verified(dest, each, trust) for each in chosen.files),
             origin=f"{chosen.suite} at {chosen.index.site}",
+            indexed=True,
         )
 
     # -- binary packages ----------------------------------------------------------------

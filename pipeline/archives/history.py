@@ -60,6 +60,8 @@ class Candidate:
     trust: str
     """In words: who vouches for the .dsc."""
     origin: str
+    indexed: bool = False
+    """A signed index lists it."""
 
     @property
     def sha256(self) -> str:
@@ -130,4 +132,5 @@ def deliver(
             for f, why in told
         ),
         origin=chosen.origin,
+        indexed=chosen.indexed,
     )

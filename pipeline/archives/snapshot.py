@@ -12,7 +12,7 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -143,9 +143,7 @@ class Snapshot:
                 trust = self._listed(place, suite, name, found.sha256)
                 if trust:
                     origin = f"{place.archive} of {place.time} at {self._service.url}"
-                    return Candidate(
-                        data=data, name=found.name, urls=urls, trust=trust, origin=origin
-                    )
+                    return replace(found, trust=trust, origin=origin, indexed=True)
         where = f"{places[0].name} of {places[0].archive} at {self._service.url}"
         trust = vouch.vouched(data, where, self._service.uploaders, self._service.accepted)
         return Candidate(data=data, name=found.name, urls=urls, trust=trust, origin=url)

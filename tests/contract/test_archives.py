@@ -121,6 +121,7 @@ class TestSources:
 
     def test_unpack(self, apt: AptArchive, tmp_path: Path) -> None:
         source = fetch.fetch(apt, NEW, tmp_path / "out")
+        assert source.indexed
         tree = fetch.unpack(source, tmp_path / "tree")
         assert (tree / "README").read_text() == "iproute2 6.1.0\n"
         assert (tree / "debian/changelog").exists()

@@ -34,6 +34,7 @@ def signed(tmp_path: Path, signer: Signer, monkeypatch: pytest.MonkeyPatch) -> P
 def test_signed_by_a_developer(signed: Path, signer: Signer, tmp_path: Path) -> None:
     source = fetch.local(signed, tmp_path / "out", BOOKWORM)
     assert all(f"signed by {signer.fingerprint}" in f.verified for f in source.files)
+    assert not source.indexed
     assert fetch.unpack(source, tmp_path / "tree").joinpath("README").exists()
 
 

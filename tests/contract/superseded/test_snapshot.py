@@ -31,6 +31,7 @@ def test_by_the_signed_index_of_then(
 ) -> None:
     source = debian.fetch_source("iproute2", VERSION, tmp_path / "out")
     whole(source, made[VERSION])
+    assert source.indexed
     assert source.origin.startswith("debian of 20230103T000000Z at http://127.0.0.1")
     for file in source.files:
         assert f"signed by {signer.fingerprint}" in file.verified
