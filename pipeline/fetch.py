@@ -24,9 +24,9 @@ from pipeline.progress import QUIET, Stage
 UPLOADERS = (
     Path("/usr/share/keyrings/debian-keyring.gpg"),
     Path("/usr/share/keyrings/debian-maintainers.gpg"),
-    Path("/usr/share/keyrings/debian-nonupload.gpg"),
 )
-"""The keys of Debian's developers (package debian-keyring), who sign the .dsc files."""
+"""The keys of those who may upload to Debian (package debian-keyring), who sign the .dsc files.
+debian-nonupload.gpg is not among them: these developers may not upload."""
 
 LARGEST = 512 << 20
 """Bytes of an unpacked source; iproute2's has 7 MiB."""
@@ -133,10 +133,10 @@ def _trust(data: bytes, dsc: Path) -> str:
         return f"{given} (not signed)"
     if not any(path.exists() for path in UPLOADERS):
         return f"{given} (its signature was not checked: no package debian-keyring here)"
-    signers = vouch.signers(data, str(dsc), UPLOADERS)
-    if not signers:
-        return f"{given} (its signature is by no key of the package debian-keyring)"
-    return f"{given}, signed by {', '.join(signers)} (debian-keyring)"
+    signed = vouch.signed(data, str(dsc), UPLOADERS)
+    if signed.signers:
+        return f"{given}, signed by {', '.join(signed.signers)} (debian-keyring)"
+    return f"{given} ({vouch.nobody(data, signed, 'of the package debian-keyring')})"
 
 
 def unpack(source: Source, dest: Path, *, log: Path | None = None) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,15 @@ class Signed:
     """What the signature covers; empty without a good signature."""
     expired: tuple[str, ...] = ()
     """Those of the signers whose key has expired since."""
+    weak: tuple[str, ...] = ()
+    """The digests (``SHA-1``) of signatures that would be good, had they been made with others."""
+
+
+STRONG = frozenset({"8", "9", "10", "11", "12", "14"})
+"""SHA-2 and SHA-3, by number (RFC 9580, 9.5). A signature over another digest counts for nothing:
+somebody may have made two texts with one SHA-1, and had the harmless one signed."""
+
+WEAK = {"1": "MD5", "2": "SHA-1", "3": "RIPEMD-160"}
 
 
 def is_signed(data: bytes) -> bool:
@@ -50,9 +59,9 @@ def check(
 ) -> Signed:
     """Ask gpgv who signed ``data`` (clear-signed, or with a ``detached`` signature).
 
-    Only keys of the ``keyrings`` count. An expired or revoked key is no signer; in an
-    archive that is ``frozen``, a key that has expired since is one. Raises UsageError if
-    gpgv is missing.
+    Only keys of the ``keyrings`` count, and signatures over a STRONG digest. An expired or
+    revoked key is no signer; in an archive that is ``frozen``, a key that has expired since is
+    one. Raises UsageError if gpgv is missing.
     """
     with contextlib.ExitStack() as stack:
 
@@ -71,13 +80,18 @@ def check(
         # Status 2 also means that one of several keys is not in the keyring, which is
         # usual while an archive changes its keys; so the status lines decide.
         done = command.run(argv, check=False, timeout=60)
+    lines = done.stderr.decode("utf-8", "replace").splitlines()
+    told = [line.split()[1:] for line in lines if line.startswith("[GNUPG:] ")]
+    return _judged(told, done.stdout if detached is None else data, frozen=frozen)
+
+
+def _judged(told: Sequence[Sequence[str]], content: bytes, *, frozen: bool) -> Signed:
+    """Read gpgv's status lines (doc/DETAILS of GnuPG): what it says of each signature in turn."""
     good: list[str] = []
     expired: list[str] = []
+    weak: list[str] = []
     bad = fresh = old = False
-    for line in done.stderr.decode("utf-8", "replace").splitlines():
-        words = line.removeprefix("[GNUPG:] ").split()
-        if not line.startswith("[GNUPG:] ") or not words:
-            continue
+    for words in filter(None, told):
         if words[0] in ("NEWSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG", "ERRSIG"):
             old = frozen and words[0] == "EXPKEYSIG"
             fresh = old
@@ -85,12 +99,20 @@ def check(
             bad, fresh = True, False
         elif words[0] == "GOODSIG":
             fresh, old = True, False
-        elif words[0] == "VALIDSIG" and fresh:
+        elif words[0] == "VALIDSIG" and len(words) >= 10 and fresh:
+            # VALIDSIG <fingerprint> <date> <time> <expires> <version> <reserved> <key's
+            # algorithm> <digest> <class> [<primary key's fingerprint>]
+            if words[8] not in STRONG:
+                weak.append(WEAK.get(words[8], f"digest {words[8]}"))
+                continue
             good.append(words[-1])
             expired += [words[-1]] if old else []
-    content = done.stdout if detached is None else data
     return Signed(
-        signers=tuple(good), bad=bad, content=content if good else b"", expired=tuple(expired)
+        signers=tuple(good),
+        bad=bad,
+        content=content if good else b"",
+        expired=tuple(expired),
+        weak=tuple(weak),
     )
 
 

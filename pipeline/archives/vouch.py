@@ -18,27 +18,35 @@ def changed(where: str) -> FetchError:
     )
 
 
-def signers(data: bytes, where: str, keyrings: Sequence[Path]) -> tuple[str, ...]:
-    """Return the fingerprints of those who signed a .dsc, as far as the keyrings know them.
+def signed(data: bytes, where: str, keyrings: Sequence[Path]) -> openpgp.Signed:
+    """Say who signed a .dsc, as far as the keyrings know them.
 
     Raises FetchError if it was changed after it was signed, or says other than what the
     signature covers.
     """
-    if not openpgp.is_signed(data):
-        return ()
+    nobody = openpgp.Signed(signers=(), bad=False, content=b"")
     there = [path for path in keyrings if path.exists()]
-    if not there:
-        return ()
+    if not openpgp.is_signed(data) or not there:
+        return nobody
     # A developer's key may have expired long after an upload that is as old.
-    signed = openpgp.check(data, *there, frozen=True)
-    if signed.bad:
+    found = openpgp.check(data, *there, frozen=True)
+    if found.bad:
         raise changed(where)
-    if signed.signers and control.parse(signed.content, where) != control.parse(data, where):
+    if found.signers and control.parse(found.content, where) != control.parse(data, where):
         raise FetchError(
             f"{where} says other than what its signature covers",
             hint="get it again from where it came",
         )
-    return signed.signers
+    return found
+
+
+def nobody(data: bytes, found: openpgp.Signed, of: str) -> str:
+    """Say in words why a .dsc's signature vouches for nothing; ``of``: which keys there are."""
+    if not openpgp.is_signed(data):
+        return "it is not signed"
+    if found.weak:
+        return f"its signature is over a digest that proves nothing: {', '.join(found.weak)}"
+    return f"its signature is by no key {of}"
 
 
 def vouched(data: bytes, where: str, keyrings: Sequence[Path], accepted: Mapping[str, str]) -> str:
@@ -47,17 +55,17 @@ def vouched(data: bytes, where: str, keyrings: Sequence[Path], accepted: Mapping
     By a signature whose key is in one of the keyrings; or because its SHA-256 is ``accepted``,
     with words that say by whom. Raises FetchError otherwise.
     """
-    by = signers(data, where, keyrings)
-    if by:
-        return f"{where}, signed by {', '.join(by)} (debian-keyring)"
+    found = signed(data, where, keyrings)
+    if found.signers:
+        return f"{where}, signed by {', '.join(found.signers)} (debian-keyring)"
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 in accepted:
         return f"{where}, not verified: {accepted[sha256]} by its SHA-256 {sha256}"
     here = any(path.exists() for path in keyrings)
-    why = "its signature is by no key at hand" if openpgp.is_signed(data) else "it is not signed"
     hint = "" if here else "apt-get install debian-keyring, which may have the key; or, "
     raise FetchError(
-        f"nothing vouches for {where}: no signed index lists it, and {why}",
+        f"nothing vouches for {where}: no signed index lists it, and"
+        f" {nobody(data, found, 'at hand')}",
         details=f"its SHA-256 is {sha256}",
         hint=f"{hint}if you know this file by other means: --accept-unsigned-source {sha256}",
     )

@@ -36,6 +36,8 @@ class Signer:
         self.name = name
         self._then = ("--faked-system-time", "20200601T000000") if expired else ()
         self._expires = "1y" if expired else "never"
+        self.digest = ""
+        """What it signs over, as gpg calls it (``SHA1``); empty: gpg's default, which is strong."""
 
     def __enter__(self) -> Self:
         # Short, for the path of gpg-agent's socket may have 107 characters.
@@ -69,11 +71,14 @@ class Signer:
 
     def clearsign(self, text: str) -> bytes:
         """Return a text, signed."""
-        return self._gpg("--clearsign", stdin=text.encode())
+        return self._gpg(*self._digest(), "--clearsign", stdin=text.encode())
 
     def detach(self, data: bytes) -> bytes:
         """Return a signature over data."""
-        return self._gpg("--armor", "--detach-sign", stdin=data)
+        return self._gpg(*self._digest(), "--armor", "--detach-sign", stdin=data)
+
+    def _digest(self) -> tuple[str, ...]:
+        return ("--digest-algo", self.digest) if self.digest else ()
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
