@@ -20,7 +20,6 @@ from pipeline import (
     cliinit,
     clinightly,
     clismoke,
-    command,
     config,
     diagnose,
     doctor,
@@ -43,6 +42,7 @@ from pipeline.clioptions import (
 )
 from pipeline.containers.engines import Kind
 from pipeline.errors import RespinError, UsageError
+from pipeline.interrupts import interrupts
 from pipeline.order import Order
 from pipeline.report import Outcome, Report
 
@@ -290,7 +290,7 @@ def _was_interrupted(error: BaseException | None) -> bool:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with the code that DESIGN gives."""
-    command.interrupts.install()
+    interrupts.install()
     try:
         # Without standalone_mode click does not raise what context.exit() asks for: it returns it.
         sys.exit(cli.main(argv, prog_name="respin", standalone_mode=False))

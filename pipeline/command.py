@@ -7,30 +7,34 @@ with it: on a time-out, on Ctrl-C, and when another stage of the same run has fa
 from __future__ import annotations
 
 import contextlib
-import io
+import errno
 import os
 import shlex
 import shutil
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import IO, Any, cast
 
 import sh
 
+from pipeline.deadlines import Limit as Limit
+from pipeline.deadlines import Watch, kill
 from pipeline.errors import RespinError, UsageError
+from pipeline.interrupts import interrupts
+from pipeline.outputs import Log, Output
 
 TAIL = 40
 """Lines of a failed command's output that its error shows."""
 
-GRACE = 5.0
-"""Seconds between SIGTERM and SIGKILL."""
+TAIL_BYTES = 16 << 10
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+ROOM = "free some space, or name folders on another disk with --cache DIR and --out DIR"
 
 Arg = str | Path
 
@@ -45,33 +49,38 @@ class Completed:
 
     argv: tuple[str, ...]
     status: int
-    stdout: bytes
-    stderr: bytes
+    out: Output
+    err: Output
+    error: type[RespinError] = RespinError
+
+    @property
+    def stdout(self) -> bytes:
+        """All of its standard output. Raises the caller's error if it was more than is kept."""
+        return self._whole(self.out)
+
+    @property
+    def stderr(self) -> bytes:
+        """All of its standard error. Raises the caller's error if it was more than is kept."""
+        return self._whole(self.err)
 
     @property
     def text(self) -> str:
-        """Standard output as text; what is not UTF-8 is replaced."""
+        """Standard output as text; what is not UTF-8 is replaced. Raises as ``stdout`` does."""
         return self.stdout.decode("utf-8", "replace")
 
+    @property
+    def end(self) -> bytes:
+        """The end of both outputs, however much came before it."""
+        return self.out.end() + self.err.end()
 
-class _Tee:
-    """A binary stream for sh to write to, copied into the log as it comes."""
-
-    def __init__(self, sink: IO[bytes], log: IO[bytes] | None) -> None:
-        self._sink = sink
-        self._log = log
-
-    def write(self, chunk: bytes) -> int:
-        self._sink.write(chunk)
-        if self._log is not None:
-            self._log.write(chunk)
-        return len(chunk)
-
-    def flush(self) -> None:
-        self._sink.flush()
-
-    def kept(self) -> bytes:
-        return self._sink.getvalue() if isinstance(self._sink, io.BytesIO) else b""
+    def _whole(self, output: Output) -> bytes:
+        data = output.whole()
+        if data is None:
+            raise self.error(
+                f"{Path(self.argv[0]).name} said more than anybody reads: {output.size} bytes",
+                details=f"{printable(self.argv)}\n{tail(output.end())}",
+            )
+        return data
 
 
 _running: set[int] = set()
@@ -101,14 +110,8 @@ def environment() -> dict[str, str]:
 
 
 def tail(data: bytes, lines: int = TAIL) -> str:
-    """Return the last lines of some output."""
-    return "\n".join(data.decode("utf-8", "replace").splitlines()[-lines:])
-
-
-def _kill(group: int, *signals: int) -> None:
-    for sig in signals:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, sig)
+    """Return the last lines of some output, and no more than TAIL_BYTES of them."""
+    return "\n".join(data[-TAIL_BYTES:].decode("utf-8", "replace").splitlines()[-lines:])
 
 
 def stop_all() -> None:
@@ -117,7 +120,7 @@ def stop_all() -> None:
     with _lock:
         groups = tuple(_running)
     for group in groups:
-        _kill(group, signal.SIGTERM)
+        kill(group, signal.SIGTERM)
 
 
 @contextlib.contextmanager
@@ -127,106 +130,12 @@ def threads(workers: int) -> Iterator[ThreadPoolExecutor]:
     try:
         yield pool
     except BaseException:
-        stop_all()
-        pool.shutdown(wait=True, cancel_futures=True)
-        _stopping.clear()
+        with interrupts.held():
+            stop_all()
+            pool.shutdown(wait=True, cancel_futures=True)
+            _stopping.clear()
         raise
     pool.shutdown()
-
-
-class Interrupts:
-    """Ctrl-C and a stop by SIGTERM, but never between a program's start and the note of it.
-
-    A program that was started and not noted would outlive the run. ``install`` takes the
-    signals; before that, and in other programs that use this package, Python's own handler
-    stays.
-    """
-
-    def __init__(self) -> None:
-        self._held = 0
-        self._pending = False
-
-    def install(self) -> None:
-        """Take the signals by which a user or a service manager ends a program."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # A shell lets background jobs ignore SIGINT, nohup SIGHUP; that is theirs to say.
-            if signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, self._take)
-
-    def _take(self, number: int, frame: FrameType | None) -> None:
-        if self._held:
-            self._pending = True
-        else:
-            raise KeyboardInterrupt
-
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold what comes while the block runs; it comes at its end. For the main thread."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        self._held += 1
-        try:
-            yield
-        finally:
-            self._held -= 1
-        if self._pending and not self._held:
-            self._pending = False
-            raise KeyboardInterrupt
-
-
-interrupts = Interrupts()
-
-
-class Limit:
-    """How long a command may take, for one whose time does not always count."""
-
-    def __init__(self, seconds: float, *, excused: Callable[[], bool] = lambda: False) -> None:
-        """Begin with ``seconds`` from now; they begin anew if it is ``excused`` at their end."""
-        self.seconds = seconds
-        self._excused = excused
-        self._at = time.monotonic() + seconds
-
-    def renew(self) -> None:
-        """Begin anew from now."""
-        self._at = time.monotonic() + self.seconds
-
-    def left(self) -> float:
-        """Return the seconds that are left, none or less if time is up."""
-        if time.monotonic() >= self._at and self._excused():
-            self.renew()
-        return self._at - time.monotonic()
-
-
-class _Deadline:
-    """Ends a command when its time is up: SIGTERM, then SIGKILL."""
-
-    def __init__(self, group: int, limit: Limit | None) -> None:
-        self.passed = False
-        self._group = group
-        self._limit = limit
-        self._over = threading.Event()
-        self._watch = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> _Deadline:
-        if self._limit is not None:
-            self._watch.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-
-    def _run(self) -> None:
-        assert self._limit is not None
-        while (left := self._limit.left()) > 0:
-            if self._over.wait(left):
-                return
-        if self._over.is_set():
-            return
-        self.passed = True
-        _kill(self._group, signal.SIGTERM)
-        if not self._over.wait(GRACE):
-            _kill(self._group, signal.SIGKILL)
 
 
 def _wait(process: sh.RunningCommand) -> None:
@@ -237,15 +146,16 @@ def _wait(process: sh.RunningCommand) -> None:
 
 def _end(process: sh.RunningCommand, group: int) -> None:
     """Stop a command and all that it started: SIGTERM, then SIGKILL."""
-    with _Deadline(group, Limit(0.0)):
-        _wait(process)
-    _kill(group, signal.SIGKILL)
+    with interrupts.held():
+        with Watch(Limit(0.0)).over(group):
+            _wait(process)
+        kill(group, signal.SIGKILL)
 
 
 def _to_the_end(
-    start: Callable[..., sh.RunningCommand], limit: Limit | None, *, cleanup: bool
-) -> tuple[sh.RunningCommand, bool]:
-    """Start a command and wait for its end; return it, and whether it ended in time."""
+    start: Callable[..., sh.RunningCommand], watch: Watch, *, cleanup: bool
+) -> sh.RunningCommand:
+    """Start a command, wait for its end and return it."""
     process: sh.RunningCommand | None = None
     try:
         with interrupts.held():
@@ -263,11 +173,11 @@ def _to_the_end(
             with _lock:
                 _running.add(process.pid)
         if _stopping.is_set() and not cleanup:
-            _kill(process.pid, signal.SIGTERM)
-        with _Deadline(process.pid, limit) as deadline:
+            kill(process.pid, signal.SIGTERM)
+        with watch.over(process.pid):
             _wait(process)
-        if deadline.passed:
-            _kill(process.pid, signal.SIGKILL)  # what outlived the command itself
+        if watch.fired:
+            kill(process.pid, signal.SIGKILL)  # what outlived the command itself
     except BaseException:
         if process is not None:
             _end(process, process.pid)
@@ -276,7 +186,7 @@ def _to_the_end(
         if process is not None:
             with _lock:
                 _running.discard(process.pid)
-    return process, not deadline.passed
+    return process
 
 
 def run(
@@ -292,16 +202,20 @@ def run(
     brief: str = "",
     hint: str = "",
     stdout: IO[bytes] | None = None,
+    limit: int | None = None,
     cleanup: bool = False,
 ) -> Completed:
     """Run a program to its end.
 
     ``env`` replaces the environment; ``timeout`` is in seconds; ``log`` is a file to which
-    the command and both its outputs are appended as they come; ``stdout`` takes standard
-    output in place of memory. With ``check`` a status other than 0 raises ``error`` with
-    ``brief``, the command as it can be run again, the end of its output, the log's path
-    and ``hint``. A missing program and an elapsed time-out always raise it. A ``cleanup``
-    runs even when everything is being stopped.
+    the command and both its outputs are appended as they come, up to ``outputs.LOG`` bytes;
+    ``stdout`` takes standard output in place of memory. With ``check`` a status other than 0
+    raises ``error`` with ``brief``, the command as it can be run again, the end of its output,
+    the log's path and ``hint``. ``limit`` are the bytes that its standard output may have. A
+    missing program, an elapsed time-out, more output than the ``limit``, and a log or a
+    ``stdout`` that cannot be written always raise it. Without a limit a program may write as
+    much as it likes, but only the end is sure to be kept (``Completed``). A ``cleanup`` runs
+    even when everything is being stopped.
     """
     words = tuple(str(a) for a in argv)
     program = which(words[0]) if "/" not in words[0] else words[0]
@@ -312,21 +226,18 @@ def run(
         )
     if _stopping.is_set() and not cleanup:
         raise KeyboardInterrupt
+    watch = Watch(Limit(timeout) if isinstance(timeout, int | float) else timeout)
+    line = printable(words, cwd=cwd)
     with contextlib.ExitStack() as stack:
-        logfile = None
-        if log is not None:
-            log.parent.mkdir(parents=True, exist_ok=True)
-            logfile = stack.enter_context(log.open("ab", buffering=0))
-            logfile.write(f"$ {printable(words, cwd=cwd)}\n".encode())
+        logfile = stack.enter_context(contextlib.closing(_log(log, line, error))) if log else None
         source: Any = None
         if isinstance(stdin, Path):
             source = stack.enter_context(stdin.open("rb"))
         elif stdin is not None:
             source = stdin
-
         # One log for both outputs; what a caller takes as a file does not go into it.
-        out = _Tee(stdout or io.BytesIO(), logfile if stdout is None else None)
-        err = _Tee(io.BytesIO(), logfile)
+        out = Output(log=None if stdout else logfile, failed=watch.end, sink=stdout, limit=limit)
+        err = Output(log=logfile, failed=watch.end)
         start = partial(
             sh.Command(ENDED_WITH_US[0]),
             *ENDED_WITH_US[1:],
@@ -338,18 +249,46 @@ def run(
             _out=cast(IO[bytes], out),
             _err=cast(IO[bytes], err),
         )
-        limit = Limit(timeout) if isinstance(timeout, int | float) else timeout
-        process, in_time = _to_the_end(start, limit, cleanup=cleanup)
+        process = _to_the_end(start, watch, cleanup=cleanup)
         if _stopping.is_set() and not cleanup:
             raise KeyboardInterrupt
-        status = process.exit_code
-        done = Completed(argv=words, status=status, stdout=out.kept(), stderr=err.kept())
-    if in_time and (status == 0 or not check):
+    done = Completed(argv=words, status=process.exit_code, out=out, err=err, error=error)
+    what = _why(done, watch)
+    if not what and (done.status == 0 or not check):
         return done
-    what = f"exit status {status}"
-    if not in_time and limit is not None:
-        what = f"stopped after {limit.seconds:g} s"
-    parts = [f"{printable(words, cwd=cwd)}\n{what}", tail(done.stdout + done.stderr)]
+    parts = [f"{line}\n{what or f'exit status {done.status}'}", tail(done.end)]
     if log is not None:
         parts.append(f"The whole log: {log}")
-    raise error(brief or f"{words[0]} failed", details="\n".join(p for p in parts if p), hint=hint)
+    raise error(
+        (brief or f"{words[0]} failed") + full(done),
+        details="\n".join(p for p in parts if p),
+        hint=ROOM if full(done) else hint,
+    )
+
+
+def _log(path: Path, line: str, error: type[RespinError]) -> Log:
+    """Return a log that begins with a command. Raises ``error`` if it cannot be written."""
+    try:
+        log = Log(path)
+        log.write(f"$ {line}\n".encode("utf-8", "backslashreplace"))
+    except OSError as e:
+        raise error(f"the log {path} cannot be written: {e.strerror}", hint=ROOM) from e
+    return log
+
+
+def _why(done: Completed, watch: Watch) -> str:
+    """Return in words why a command was ended before its own end; empty if it was not."""
+    for output in (done.out, done.err):
+        if output.problem is not None:
+            return f"its output cannot be written: {output.problem.strerror}"
+        if output.over:
+            return f"stopped, for it wrote more than {output.limit} bytes"
+    return f"stopped after {watch.seconds:g} s" if watch.passed else ""
+
+
+def full(done: Completed) -> str:
+    """Return words to add to what happened if a command, or we, came to the end of a disk."""
+    mine = any(o.problem and o.problem.errno in FULL for o in (done.out, done.err))
+    said = tail(done.end, 20)
+    theirs = done.status != 0 and any(os.strerror(number) in said for number in FULL)
+    return ": the disk is full" if mine or theirs else ""

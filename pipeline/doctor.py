@@ -100,7 +100,7 @@ def _namespaces() -> Iterator[Check]:
         stages=("build", "smoke"),
         what="namespaces" if root else "user namespaces",
         ok=done.status == 0,
-        found="usable" if done.status == 0 else done.stderr.decode("utf-8", "replace").strip(),
+        found="usable" if done.status == 0 else command.tail(done.err.end()).strip(),
         mend=_namespaces_mend(root) if done.status else "",
     )
 

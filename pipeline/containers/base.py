@@ -59,6 +59,7 @@ class Call:
     """All of its environment."""
     stdin: bytes | Path = b""
     stdout: IO[bytes] | None = None
+    limit: int | None = None
     timeout: float | None = None
     log: Path | None = None
     error: type[RespinError] = BuildError
@@ -76,6 +77,7 @@ class Call:
             env=env,
             stdin=self.stdin,
             stdout=self.stdout,
+            limit=self.limit,
             timeout=self.timeout,
             log=self.log,
             check=False,
@@ -87,10 +89,15 @@ class Call:
     def failed(self, done: Completed) -> RespinError:
         """Return the error of its end with another status than 0."""
         where = f"in the container: {command.printable(self.argv, cwd=Path(self.folder))}"
-        parts = [f"{where}\nexit status {done.status}", command.tail(done.stdout + done.stderr)]
+        parts = [f"{where}\nexit status {done.status}", command.tail(done.end)]
         if self.log is not None:
             parts.append(f"The whole log: {self.log}")
-        return self.error(self.brief, details="\n".join(p for p in parts if p), hint=self.hint)
+        full = command.full(done)
+        return self.error(
+            self.brief + full,
+            details="\n".join(p for p in parts if p),
+            hint=command.ROOM if full else self.hint,
+        )
 
 
 class Container(ABC):
@@ -141,6 +148,7 @@ class Container(ABC):
         env: Mapping[str, str] | None = None,
         stdin: bytes | Path | None = None,
         stdout: IO[bytes] | None = None,
+        limit: int | None = None,
         timeout: float | None = None,
         log: Path | None = None,
         check: bool = True,
@@ -164,6 +172,7 @@ class Container(ABC):
             env={**BASE_ENVIRONMENT, **(env or {})},
             stdin=stdin if stdin is not None else b"",
             stdout=stdout,
+            limit=limit,
             timeout=timeout,
             log=log,
             error=error,

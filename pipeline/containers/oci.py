@@ -80,7 +80,7 @@ class Oci(Container):
         if not whole:
             raise BuildError(
                 f"the container of {self.name} was lost, or a command in it",
-                details=done.stderr.decode("utf-8", "replace")[-2000:],
+                details=command.tail(done.err.end()),
                 hint=f"something else has stopped it, or {self.name}'s daemon; run it again",
             )
         return done

@@ -83,7 +83,7 @@ def find(name: str) -> OciEngine:
         brief=f"{name} does not answer",
     )
     if done.status != 0:
-        raise explain(name, command.tail(done.stderr))
+        raise explain(name, command.tail(done.err.end()))
     version = done.text.strip()
     numbers = tuple(int(n) for n in re.findall(r"\d+", version)[:2])
     if numbers < OLDEST[name]:

@@ -105,7 +105,7 @@ class Unshare(Container):
         )
         if entered.exists():
             return done
-        self._trouble = command.tail(done.stderr)
+        self._trouble = command.tail(done.err.end())
         return None
 
     @property

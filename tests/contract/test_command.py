@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import command
+from pipeline import command, deadlines
 from pipeline.containers import namespaces
 from pipeline.errors import RespinError
 
@@ -33,7 +33,7 @@ def test_time_that_is_excused_does_not_count() -> None:
 
 def test_a_limit_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr(command.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(deadlines.time, "monotonic", lambda: now[0])
     limit = command.Limit(60.0)
     now[0] += 45.0
     assert limit.left() == 15.0
@@ -44,7 +44,7 @@ def test_a_limit_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_command_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "GRACE", 0.2)
+    monkeypatch.setattr(deadlines, "GRACE", 0.2)
     script = "trap '' TERM; while :; do sleep 0.1; done"
     with pytest.raises(RespinError) as e:
         command.run(["sh", "-c", script], timeout=0.3)

@@ -9,7 +9,10 @@ import pipeline
 
 PACKAGE = Path(pipeline.__file__).parent
 STAGES = {"fetch", "diagnose", "patch", "build", "smoke", "publish"}
-LEAVES = {"model", "errors", "progress", "command", "cache", "data", "config"}
+LEAVES = {
+    *("model", "errors", "progress", "command", "cache", "data", "config"),
+    *("deadlines", "files", "interrupts", "outputs"),
+}
 SIDES = {"archives", "containers", "vm"}
 
 

@@ -1,0 +1,87 @@
+"""When a command has to come to its end, and how it is ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+GRACE = 5.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+
+def kill(group: int, *signals: int) -> None:
+    """Send signals to a process group, if it is still there."""
+    for sig in signals:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, sig)
+
+
+class Limit:
+    """How long a command may take, for one whose time does not always count."""
+
+    def __init__(self, seconds: float, *, excused: Callable[[], bool] = lambda: False) -> None:
+        """Begin with ``seconds`` from now; they begin anew if it is ``excused`` at their end."""
+        self.seconds = seconds
+        self._excused = excused
+        self._at = time.monotonic() + seconds
+
+    def renew(self) -> None:
+        """Begin anew from now."""
+        self._at = time.monotonic() + self.seconds
+
+    def left(self) -> float:
+        """Return the seconds that are left, none or less if time is up."""
+        if time.monotonic() >= self._at and self._excused():
+            self.renew()
+        return self._at - time.monotonic()
+
+
+class Watch:
+    """Ends a command when its time is up, or when it is told to: SIGTERM, then SIGKILL."""
+
+    def __init__(self, limit: Limit | None) -> None:
+        self.passed = False
+        """Its time was up."""
+        self.fired = False
+        """The command was ended."""
+        self.seconds = limit.seconds if limit is not None else 0.0
+        self._limit = limit
+        self._group = 0
+        self._told = False
+        self._ended = threading.Event()
+        self._changed = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def end(self) -> None:
+        """End the command, now or as soon as it has begun; from any thread."""
+        self._told = True
+        self._changed.set()
+
+    @contextlib.contextmanager
+    def over(self, group: int) -> Iterator[None]:
+        """Watch over a command that has begun; the block waits for its end."""
+        self._group = group
+        self._thread.start()
+        try:
+            yield
+        finally:
+            self._ended.set()
+            self._changed.set()
+
+    def _run(self) -> None:
+        while not self._told:
+            left = self._limit.left() if self._limit is not None else None
+            if left is not None and left <= 0:
+                break
+            if self._changed.wait(left):
+                break
+        if self._ended.is_set():
+            return
+        self.passed, self.fired = not self._told, True
+        kill(self._group, signal.SIGTERM)
+        if not self._ended.wait(GRACE):
+            kill(self._group, signal.SIGKILL)

@@ -1,0 +1,78 @@
+"""Ctrl-C and a stop by a service manager: heard once, and never while something is cleared away.
+
+The first signal ends what is going on, by KeyboardInterrupt. What comes while it is being
+cleared away is answered with a sentence, for a clean-up that is broken off leaves things
+behind. What must not be cut in two (a program's start and the note of it, a folder and its
+mark, a clean-up) is held against signals: they come at its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupts:
+    """The signals by which a user or a service manager ends a program.
+
+    ``install`` takes them; before that, and in other programs that use this package, Python's
+    own handler stays.
+    """
+
+    def __init__(self) -> None:
+        self._held = 0
+        self._pending: int | None = None
+        self.ending: int | None = None
+        """The signal that ends this process, once there was one."""
+
+    def install(self) -> None:
+        """Take the signals."""
+        for number in SIGNALS:
+            # A shell lets background jobs ignore SIGINT, nohup SIGHUP; that is theirs to say.
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._take)
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if self.ending is not None or self._pending is not None:
+            self._answer()
+        elif self._held:
+            self._pending = number
+        else:
+            self.ending = number
+            raise KeyboardInterrupt
+
+    def _answer(self) -> None:
+        said = (
+            "respin: it is being stopped, and what it began is cleared away; wait a moment "
+            f"(kill -KILL {os.getpid()} ends it at once, and the next run clears it away)\n"
+        )
+        # Not by a stream, which may be in the middle of a word.
+        with contextlib.suppress(OSError):
+            os.write(2, said.encode())
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold what comes while the block runs; it comes at its end. For the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+            self._come()
+
+    def _come(self) -> None:
+        if self._pending is not None and not self._held:
+            self.ending, self._pending = self._pending, None
+            raise KeyboardInterrupt
+
+
+interrupts = Interrupts()
