@@ -18,8 +18,7 @@ ARG TOOLS_BASE=docker.io/library/debian:bookworm
 # -- the programs that the pipeline needs, from Debian's signed archive ----------------
 FROM ${TOOLS_BASE} AS tools
 ARG TOOLS_MIRROR=
-COPY templates/docker/mirror.sh templates/docker/tools.sh templates/docker/packages.txt \
-     tools/install-packages /respin/tools/
+COPY templates/docker/mirror.sh templates/docker/tools.sh tools/install-packages /respin/tools/
 COPY packages.txt /respin/
 RUN sh /respin/tools/mirror.sh "$TOOLS_MIRROR" && sh /respin/tools/tools.sh /respin
 # "container" is how programs are told that they run in one (systemd's CONTAINER_INTERFACE).

@@ -1,22 +1,29 @@
 # make deb    the fixed iproute2 for this machine's release (RELEASE=, VERSION=, OUT= to choose)
-# make test   all tests
+# make test   all tests (make unit: the fast ones, make lint: style and types)
 # make bench  ratios to sbuild
+# make lock   what the tests and the tools of a release are, by hash, out of pyproject.toml
+#             (UPGRADE=1: the newest of everything)
+# make sbom   what respin is made of, as CycloneDX, in dist/
+# make audit  known vulnerabilities of what is locked; asks a service on the network
+# make clean  removes what the others left here, but OUT
 #
-# Each installs what it needs: Debian packages (packages.txt), a virtual environment (.venv).
+# Each installs what it needs: Debian packages (packages.txt; nothing else for make deb), and
+# for the others a virtual environment (.venv) with exactly the wheels of requirements-dev.lock.
 
 PYTHON ?= python3
 OUT ?= out
 VENV := .venv
 
-RUN_OPTIONS := $(if $(RELEASE),--release '$(RELEASE)') $(if $(VERSION),--version '$(VERSION)')
+# They reach the shell as its variables, whatever is in them.
+export OUT RELEASE VERSION
 
-.PHONY: deb test lint unit bench packages test-packages bench-packages clean help
+.PHONY: deb test lint unit bench lock sbom audit packages test-packages bench-packages clean help
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '/^#/!q; s/^# //p' Makefile
 
-deb: packages $(VENV)/run
-	$(VENV)/bin/respin run $(RUN_OPTIONS) --out '$(OUT)'
+deb: packages
+	./respin run $${RELEASE:+--release "$$RELEASE"} $${VERSION:+--version "$$VERSION"} --out "$$OUT"
 
 # Four at once, a file of tests each, on two processors: most of them wait for something. Not
 # those with the most tests first: there are files of one long test.
@@ -34,6 +41,28 @@ unit: $(VENV)/test
 bench: bench-packages $(VENV)/test
 	$(VENV)/bin/python tests/bench/bench.py
 
+# For every Python from 3.11 on and every machine, wheels only. uv asks the index that it is
+# set to (UV_DEFAULT_INDEX); its address does not come into the lock.
+COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 \
+	--only-binary :all: --generate-hashes --no-emit-index-url --no-emit-find-links \
+	$(if $(UPGRADE),--upgrade)
+lock: export UV_CUSTOM_COMPILE_COMMAND := make lock
+lock: $(VENV)/test
+	$(COMPILE) --output-file requirements.lock pyproject.toml
+	$(COMPILE) --output-file requirements-dev.lock --constraints requirements.lock \
+		--extra test --extra release pyproject.toml
+
+sbom: packages $(VENV)/test
+	mkdir -p dist
+	$(VENV)/bin/python tools/sbom.py >dist/sbom.part
+	mv dist/sbom.part dist/iproute2-respin.cdx.json
+
+# Of what the lock names, nothing resolved anew. Strict: what the service does not know fails.
+AUDIT := $(VENV)/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner off
+audit: $(VENV)/test
+	$(AUDIT) --requirement requirements.lock
+	$(AUDIT) --requirement requirements-dev.lock
+
 packages:
 	@tools/install-packages packages.txt
 
@@ -43,17 +72,17 @@ test-packages:
 bench-packages:
 	@tools/install-packages packages.txt tests/packages.txt tests/bench/packages.txt
 
-$(VENV)/bin/python:
-	@tools/install-packages packages.txt
-	$(PYTHON) -m venv $(VENV)
-
-$(VENV)/run: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/pip install -q --editable .
+# Made anew with each lock: what is in it is what the lock says, and nothing is left from before.
+$(VENV)/locked: requirements-dev.lock
+	@tools/install-packages packages.txt tests/packages.txt
+	$(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/pip install -q --require-hashes --only-binary :all: -r requirements-dev.lock
 	touch $@
 
-$(VENV)/test: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/pip install -q --editable '.[test]'
-	touch $@ $(VENV)/run
+# Nothing is fetched for it: what builds it is of the lock.
+$(VENV)/test: pyproject.toml $(VENV)/locked
+	$(VENV)/bin/pip install -q --no-index --no-deps --no-build-isolation --editable .
+	touch $@
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

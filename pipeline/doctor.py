@@ -64,7 +64,8 @@ def examine(cache_root: Path | None = None) -> tuple[Check, ...]:
     the checks.
     """
     return (
-        *(_package(need) for need in needs()),
+        # What starts respin is there, in whichever way: else nobody would be asking.
+        *(_package(need) for need in needs() if need.stages != ("setup",)),
         *_namespaces(),
         *_subids(),
         _kvm(),

@@ -67,7 +67,8 @@ class Terminal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        if not self._progress.disable:  # rich 13.3 (Debian 12) ends with an empty line even so
+            self._progress.stop()
 
     def begin(self, stage: str) -> None:
         """Show a stage that begins."""

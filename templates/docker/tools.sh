@@ -1,11 +1,13 @@
 #!/bin/sh
 # Install what the pipeline needs, in one go: tools.sh RESPIN
 #
-# RESPIN/packages.txt is what any machine needs, RESPIN/tools/packages.txt what this image does.
+# RESPIN/packages.txt is what any machine needs; what only `respin nightly` needs is left out.
 set -eu
 list=$1/tools/list
 apt-get update -q
-sed -E '/ (nightly|setup)$/d' "$1/packages.txt" "$1/tools/packages.txt" >"$list"
+sed -e '/ nightly$/d' "$1/packages.txt" >"$list"
+# For the signature of a source package that no index vouches for any more.
+echo debian-keyring >>"$list"
 # For an Ubuntu release; not every mirror of Debian has it, and Debian needs it not.
 [ -z "$(apt-cache search --names-only '^ubuntu-keyring$')" ] || echo ubuntu-keyring >>"$list"
 sh "$1/tools/install-packages" "$list"

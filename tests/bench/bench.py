@@ -145,9 +145,7 @@ def set_up(b: Bench) -> tuple[Path, Path, Path]:
         archive = AptArchive(release, found, Cache(Path(tmp)))
         source = archive.fetch_source("iproute2", VERSION, b.home / "source")
     b.own()
-    b.run("/usr/bin/python3", "-m", "venv", b.home / "venv")
-    b.run(b.home / "venv/bin/pip", "install", "-q", b.home / "checkout")
-    return b.home / "venv/bin/respin", source.dsc, stanzas
+    return b.home / "checkout/respin", source.dsc, stanzas
 
 
 def sbuild(b: Bench, dsc: Path, tarball: Path) -> Measured:

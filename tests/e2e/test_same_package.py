@@ -19,6 +19,7 @@ import pytest
 from support import buildin, cli, engine, real
 from support.buildin import Made
 
+from pipeline import doctor
 from pipeline.containers import images, roots
 from pipeline.containers.ociengine import LABEL, OciEngine
 
@@ -43,7 +44,8 @@ def workshop(docker: OciEngine) -> str:
     """Return an image of Debian 12 with apt, Python and nearly all that the build needs."""
     archive = real.archive()
     names = [*archive.essential(()), "build-essential", "apt", "debian-archive-keyring"]
-    names += ["python3", "distro-info-data", "python-apt-common"]
+    names += ["distro-info-data", "python-apt-common"]
+    names += [need.package for need in doctor.needs() if need.stages == ("setup",)]
     key = archive.closure(names, dsc=real.dsc())
     assert not MISSING & {package.name for package in key}
     release = archive.release

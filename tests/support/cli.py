@@ -20,10 +20,16 @@ SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 @functools.cache
 def installed() -> Path:
-    """Return a folder into which ``pip install`` put respin, readable for everyone."""
+    """Return a folder into which pip put respin, and nothing else, readable for everyone.
+
+    The libraries are those of the Python that runs it; what builds the wheel is this Python's.
+    """
     folder = Path(tempfile.mkdtemp(prefix="respin-installed-"))
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "--target", folder, CHECKOUT],
+        [
+            *(sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps"),
+            *("--no-build-isolation", "--target", folder, CHECKOUT),
+        ],
         check=True,
         stdin=subprocess.DEVNULL,
     )
