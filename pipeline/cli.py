@@ -20,7 +20,6 @@ from pipeline import (
     cliinit,
     clinightly,
     clismoke,
-    config,
     diagnose,
     doctor,
     fixes,
@@ -35,6 +34,7 @@ from pipeline.clioptions import (
     FOLDER,
     again_options,
     common_options,
+    configured,
     container_options,
     order_again,
     order_of,
@@ -239,11 +239,11 @@ def diagnose_command(
 
 
 @cli.command(name="releases")
-@click.option("--config", "path", type=FILE, help="[default: ./respin.toml or the user's]")
+@click.option("--config", "path", type=FILE, help="[default: $RESPIN_CONFIG or the user's own]")
 @click.option("--json", "as_json", is_flag=True, help="On standard output, as JSON.")
 def releases_command(path: Path | None, as_json: bool) -> None:
     """List every release that is known, its support, and which defects its iproute2 has."""
-    listed = catalogue.listing(config.load(path), datetime.date.today())
+    listed = catalogue.listing(configured(path), datetime.date.today())
     if as_json:
         click.echo(json.dumps(catalogue.to_json(listed), indent=2))
     else:

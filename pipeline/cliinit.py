@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from pipeline import ciworkflow, command, config, releases, schedule
+from pipeline import ciworkflow, command, releases, schedule
+from pipeline.clioptions import configured
 from pipeline.errors import UsageError
 from pipeline.schedule import Schedule
 
@@ -108,7 +109,7 @@ def _ci_options(function: Command) -> Command:
 
 def _ci(kind: str, repository: str, ref: str, names: tuple[str, ...], out: Path) -> None:
     chosen = tuple(releases.find(name) for name in names)
-    chosen = chosen or ciworkflow.affected(config.load(None), datetime.date.today())
+    chosen = chosen or ciworkflow.affected(configured(None), datetime.date.today())
     _write(out / ciworkflow.PATHS[kind], ciworkflow.workflow(kind, repository, ref, chosen))
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from pipeline import byhand, config, handover, keys, nightly, status, terminal
+from pipeline import byhand, handover, keys, nightly, status, terminal
 from pipeline.cache import Cache
+from pipeline.clioptions import configured
 from pipeline.errors import UsageError
 from pipeline.nightly import Summary
 from pipeline.state import RunRow, State
@@ -18,7 +19,7 @@ from pipeline.world import World
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _config = click.option(
-    "--config", "path", type=_FILE, help="[default: ./respin.toml or the user's]"
+    "--config", "path", type=_FILE, help="[default: $RESPIN_CONFIG or the user's own]"
 )
 _json = click.option("--json", "as_json", is_flag=True, help="On standard output, as JSON.")
 _cache = click.option(
@@ -30,7 +31,7 @@ _cache = click.option(
 
 def _world(path: Path | None, cache: Path | None = None, **more: Any) -> World:
     return World(
-        config=config.load(path), cache=Cache(cache), clock=lambda: datetime.now(UTC), **more
+        config=configured(path), cache=Cache(cache), clock=lambda: datetime.now(UTC), **more
     )
 
 
@@ -270,7 +271,7 @@ def key_group() -> None:
 @_json
 def key_init(path: Path | None, as_json: bool) -> None:
     """Make the key that signs the repository, in the state folder, without a passphrase."""
-    settings = config.load(path).nightly
+    settings = configured(path).nightly
     made = keys.init(settings.state_folder(), settings.publish.origin)
     if as_json:
         click.echo(json.dumps({"fingerprint": made.fingerprint, "home": str(made.home)}))

@@ -48,7 +48,7 @@ def source_options(function: Command) -> Command:
                 type=click.Choice([p.value for p in releases.Pocket]),
                 help="Look here [default: release, updates, security].",
             ),
-            click.option("--config", type=FILE, help="[default: ./respin.toml or the user's]"),
+            click.option("--config", type=FILE, help="[default: $RESPIN_CONFIG or the user's own]"),
             click.option("--mirror", metavar="URI", help="Archive [default: as apt uses here]."),
             click.option("--keyring", type=FILE, help="Keys that may sign its index."),
             click.option("--fix", "fix", multiple=True, metavar="NAME", help="Only this fix."),
@@ -93,7 +93,7 @@ def again_options(function: Command) -> Command:
     """Add the options of what goes on from an earlier run."""
     for option in reversed(
         [
-            click.option("--config", type=FILE, help="[default: ./respin.toml or the user's]"),
+            click.option("--config", type=FILE, help="[default: $RESPIN_CONFIG or the user's own]"),
             click.option("--mirror", metavar="URI", help="Archive [default: as apt uses here]."),
             click.option("--keyring", type=FILE, help="Keys that may sign its index."),
             click.option("--out", type=PATH, help="The new folder [default: respin-RELEASE]."),
@@ -116,9 +116,18 @@ def common_options(function: Command) -> Command:
     return function
 
 
+def configured(path: Path | None) -> config.Config:
+    """Return the configuration; if a file in the current folder is part of it, say so first."""
+    found = config.load(path)
+    if found.here:
+        said = ", ".join(found.here)
+        click.echo(f"respin: ./{config.NAME} in the current folder is used, for: {said}", err=True)
+    return found
+
+
 def order_of(options: dict[str, Any], **more: Any) -> Order:
     """Return the order that the options of ``source_options`` give; raise UsageError."""
-    configured = config.load(options["config"])
+    configuration = configured(options["config"])
     options = dict(options)
     locked = lockreader.read(options["locked"]) if options["locked"] else None
     if locked:
@@ -132,7 +141,7 @@ def order_of(options: dict[str, Any], **more: Any) -> Order:
             hint="it is that of the .dsc: sha256sum FILE.dsc",
         )
     return Order(
-        release=releases.find(options["release"], config=configured),
+        release=releases.find(options["release"], config=configuration),
         version=options["version"],
         dsc=options["dsc"],
         tree_dir=options["tree"],
@@ -142,7 +151,7 @@ def order_of(options: dict[str, Any], **more: Any) -> Order:
             | dict.fromkeys(accepted, "accepted by the user")
         ),
         pockets=tuple(releases.Pocket(p) for p in options["pockets"]),
-        config=configured,
+        config=configuration,
         mirror=options["mirror"],
         keyring=options["keyring"],
         fixes=fixes.choose(options["fix"]),
@@ -155,12 +164,12 @@ def order_of(options: dict[str, Any], **more: Any) -> Order:
 def order_again(earlier: Path, options: dict[str, Any], **more: Any) -> Order:
     """Return the order to go on from an earlier run's folder."""
     before = read(earlier)
-    configured = config.load(options["config"])
+    configuration = configured(options["config"])
     more.setdefault("fixes", fixes.choose(before.patched.fixes if before.patched else ()))
     return Order(
-        release=releases.find(before.source.release.codename, config=configured),
+        release=releases.find(before.source.release.codename, config=configuration),
         cache=Cache(options["cache"]),
-        config=configured,
+        config=configuration,
         mirror=options["mirror"],
         keyring=options["keyring"],
         **more,

@@ -13,8 +13,9 @@ from typing import Any
 
 import click
 
-from pipeline import cases, config, measure, smokepage, terminal
+from pipeline import cases, measure, smokepage, terminal
 from pipeline.cache import Cache
+from pipeline.clioptions import configured
 from pipeline.describe import UserObject, user_section
 from pipeline.errors import RespinError, SmokeFailed, SmokeImpossible, TestbedLost, UsageError
 from pipeline.measure import Measured
@@ -95,7 +96,7 @@ def _listing(context: click.Context, _parameter: click.Parameter, value: bool) -
 @click.option("--junit", type=_TO, metavar="FILE", help="The matrix for CI systems.")
 @click.option("--json", "as_json", is_flag=True, help="The matrix on standard output.")
 @click.option("--logs", type=click.Path(path_type=Path), help="[default: kept if it fails]")
-@click.option("--config", type=_FILE, help="[default: ./respin.toml or the user's]")
+@click.option("--config", type=_FILE, help="[default: $RESPIN_CONFIG or the user's own]")
 @click.option("--mirror", metavar="URI", help="Archive [default: as apt uses here].")
 @click.option("--keyring", type=_FILE, help="Keys that may sign its index.")
 @click.option("--cache", type=click.Path(path_type=Path), help="[default: ~/.cache/respin]")
@@ -153,7 +154,7 @@ def _measure(
         place="netns" if options["place"] == "netns" else "guest",
         release=options["release"],
         kernels=options["kernel"],
-        config=config.load(options["config"]),
+        config=configured(options["config"]),
         mirror=options["mirror"],
         keyring=options["keyring"],
         cache=Cache(options["cache"]),

@@ -13,21 +13,21 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
-from pipeline import tables
+from pipeline import configfile, tables
 from pipeline.errors import UsageError
 from pipeline.nightconfig import SECTIONS, Nightly, nightly
 
 NAME = "respin.toml"
-LIMIT = 1 << 20
-"""Bytes; a longer file is none of ours."""
+HERE = ("releases", "pockets", "rebuild-on")
+"""What a file in the current folder may say under [nightly]: which releases are watched. Nothing
+of it changes whom we trust, what is run, or where anything is written or removed."""
 
 _SUFFIX = re.compile(r"\+?[a-z]+\{n\}|[+.~a-z0-9]*[a-z]\{n\}")
 
@@ -68,32 +68,45 @@ class Config:
     releases: Mapping[str, Derivative] = field(default_factory=dict)
     nightly: Nightly = field(default_factory=Nightly)
     """What [nightly], [publish] and [notify] say."""
+    here: tuple[str, ...] = ()
+    """What of it a respin.toml in the current folder said."""
 
 
 def load(path: Path | None = None) -> Config:
-    """Read a configuration: ``path``, else $RESPIN_CONFIG, ./respin.toml, the user's own.
+    """Read a configuration: ``path``, else $RESPIN_CONFIG, else the user's own.
 
-    Without any of these it is the default. Raises UsageError for a file that cannot be read
-    or says what is not known, naming the nearest key that is.
+    Without any of these it is the default. Where neither of the first two is given, a respin.toml
+    in the current folder, which may be anybody's, adds what HERE names and may say nothing else.
+    Raises UsageError for a file that cannot be read, that somebody else can have written, or that
+    says what is not known, naming the nearest key that is.
     """
     named = path or (Path(os.environ["RESPIN_CONFIG"]) if os.environ.get("RESPIN_CONFIG") else None)
     user = platformdirs.user_config_path("respin") / NAME
-    found = named or next((p for p in (Path(NAME), user) if p.is_file()), None)
-    if found is None:
-        return Config()
-    try:
-        with found.open("rb") as f:
-            data = f.read(LIMIT + 1)
-        if len(data) > LIMIT:
-            raise UsageError(f"{found} is longer than {LIMIT} bytes", hint="see docs/sources.md")
-        values = tomllib.loads(data.decode("utf-8"))
-    except OSError as e:
+    found = named or (user if os.access(user, os.F_OK) else None)
+    config = Config() if found is None else parse(configfile.read(found), found)
+    here = Path(NAME)
+    if named or not os.path.lexists(here) or (found and here.resolve() == found.resolve()):
+        return config
+    return _with_here(config, configfile.read(here), here)
+
+
+def _with_here(config: Config, values: Mapping[str, Any], path: Path) -> Config:
+    """Add what the file in the current folder says. Raises UsageError if it says too much."""
+    tables_of = {name: value for name, value in values.items() if isinstance(value, dict)}
+    said = {f"{key} under [{name}]" for name, table in tables_of.items() for key in table}
+    said |= {f"[{name}]" for name in values if not tables_of.get(name)}
+    more = sorted(said - {f"{key} under [nightly]" for key in HERE} - {"[nightly]"})
+    if more:
         raise UsageError(
-            f"{found} cannot be read: {e.strerror}", hint="name another file with --config"
-        ) from e
-    except (ValueError, RecursionError) as e:
-        raise UsageError(f"{found} is not TOML", details=str(e), hint="see docs/sources.md") from e
-    return parse(values, found)
+            f"./{path} in the current folder may not say {more[0]}",
+            details=f"Not given by name, it may say under [nightly] only: {', '.join(HERE)}. "
+            f"It says also: {', '.join(more)}",
+            hint=f"read it, and if it is yours: --config ./{path}, or the variable RESPIN_CONFIG",
+        )
+    own = parse(values, path).nightly
+    given = {key.replace("-", "_") for key in values.get("nightly", {})}
+    changes = {key: getattr(own, key) for key in given}
+    return replace(config, nightly=replace(config.nightly, **changes), here=tuple(sorted(given)))
 
 
 def parse(values: Mapping[str, Any], path: Path) -> Config:

@@ -6,26 +6,24 @@ sources need nothing, since patching takes longer than all that is tried here.
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import hashlib
-import io
 import json
 import lzma
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from support import inprocess
 from support.archive import Archive, Signer
 from support.cli import Said
 from support.packages import make_deb, make_source
 from support.services import Service, snapshot
 
-from pipeline import cli, command
+from pipeline import command
 from pipeline.data import data_path
 
 GOLDEN = Path(__file__).parents[1] / "golden/fixes"
@@ -64,20 +62,8 @@ class World:
 
     def respin(self, *args: str | Path) -> Said:
         """Call respin in this process, with a cache of this world's own."""
-        out, err = io.StringIO(), io.StringIO()
-        kept = {sig: signal.getsignal(sig) for sig in (signal.SIGTERM, signal.SIGHUP)}
         own = [] if args[0] == "releases" else ["--cache", self.folder / "cache"]
-        words = [*args, "--config", self.config, *own]
-        status = 0
-        try:
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                cli.main([str(word) for word in words])
-        except SystemExit as e:
-            status = e.code if isinstance(e.code, int) else 1
-        finally:
-            for sig, handler in kept.items():
-                signal.signal(sig, handler)
-        return Said(status=status, out=out.getvalue(), err=err.getvalue())
+        return inprocess.respin(*args, "--config", self.config, *own)
 
     def patch(self, *args: str | Path, release: str = "bookworm", out: str = "out") -> Any:
         """Return the report of ``respin patch``."""

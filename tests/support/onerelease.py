@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from pipeline import releases
 from pipeline.cache import Cache
-from pipeline.cli import main
-from support import cli, nights, packages, standin
+from support import cli, inprocess, nights, packages, standin
 from support.archive import Signer
 from support.nights import Distro, Nights
 
@@ -66,22 +61,9 @@ class Here:
 
 
 def respin(config: Path, cache: Path, *args: str | Path) -> cli.Said:
-    """Call respin in this process, as its entry point does: thirty starts of it cost a minute."""
-    out, err, status = io.StringIO(), io.StringIO(), 0
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    kept[signal.SIGHUP] = signal.getsignal(signal.SIGHUP)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RESPIN_CONFIG", str(config))
-        patch.setenv("RESPIN_CACHE", str(cache))
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                main(list(map(str, args)))
-            except SystemExit as e:
-                status = int(e.code or 0)
-            finally:
-                for number, handler in kept.items():
-                    signal.signal(number, handler)
-    return cli.Said(status=status, out=out.getvalue(), err=err.getvalue())
+    """Call respin in this process, with this configuration and cache."""
+    env = {"RESPIN_CONFIG": str(config), "RESPIN_CACHE": str(cache)}
+    return inprocess.respin(*args, env=env)
 
 
 @contextlib.contextmanager

@@ -125,8 +125,10 @@ def test_where_it_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     own.parent.mkdir(parents=True)
     own.write_text("")
     assert config.load().path == own
-    (here / "respin.toml").write_text("")
-    assert config.load().path == Path("respin.toml")
+    # What is in the current folder only adds to it (tests/adversary/test_current_directory.py).
+    (here / "respin.toml").write_text('[nightly]\nreleases = ["trixie"]')
+    found = config.load()
+    assert (found.path, found.nightly.releases, found.here) == (own, ("trixie",), ("releases",))
     other = tmp_path / "other.toml"
     other.write_text("")
     assert config.load(other).path == other

@@ -1,0 +1,38 @@
+"""respin called in this process, as its entry point does: thirty starts of it cost a minute."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import main
+from support import cli
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def respin(
+    *args: str | Path, cwd: Path | None = None, env: Mapping[str, str | None] | None = None
+) -> cli.Said:
+    """Return what a call of respin said; ``env`` is set in its environment (None: taken out)."""
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    kept = {number: signal.getsignal(number) for number in SIGNALS}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (env or {}).items():
+            patch.delenv(name, raising=False) if value is None else patch.setenv(name, value)
+        if cwd is not None:
+            patch.chdir(cwd)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main(list(map(str, args)))
+            except SystemExit as e:
+                status = int(e.code or 0)
+            finally:
+                for number, handler in kept.items():
+                    signal.signal(number, handler)
+    return cli.Said(status=status, out=out.getvalue(), err=err.getvalue())
