@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import os
+import pwd
 import signal
 import sys
 import traceback
@@ -288,8 +290,21 @@ def _was_interrupted(error: BaseException | None) -> bool:
     return False
 
 
+def _at_home() -> None:
+    """Name this user's home where nobody has: a service of the system's has no $HOME.
+
+    Coccinelle fails without one, and the places of cache and configuration hang on it.
+    """
+    if not os.environ.get("HOME"):
+        try:
+            os.environ["HOME"] = pwd.getpwuid(os.geteuid()).pw_dir
+        except KeyError:  # a number that nobody has, in somebody's container
+            os.environ["HOME"] = "/nonexistent"
+
+
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with the code that DESIGN gives."""
+    _at_home()
     interrupts.install()
     try:
         # Without standalone_mode click does not raise what context.exit() asks for: it returns it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pipeline import byhand, handover, keys, nightly, status, terminal
 from pipeline.cache import Cache
 from pipeline.clioptions import configured
 from pipeline.errors import UsageError
+from pipeline.nightconfig import Nightly
 from pipeline.nightly import Summary
 from pipeline.state import RunRow, State
 from pipeline.world import World
@@ -35,9 +37,10 @@ def _world(path: Path | None, cache: Path | None = None, **more: Any) -> World:
     )
 
 
-def _state(path: Path | None) -> tuple[State, World]:
-    world = _world(path)
-    return State(world.folder), world
+def _state(path: Path | None) -> tuple[State, Nightly]:
+    """Open the state only to look at it: neither it nor a cache is written."""
+    settings = configured(path).nightly
+    return State(settings.state_folder(), read_only=True), settings
 
 
 @click.command(name="nightly")
@@ -124,9 +127,9 @@ def _troubles(done: Summary) -> list[str]:
 @_json
 def status_command(path: Path | None, as_json: bool) -> None:
     """Say how it stands with every release."""
-    state, world = _state(path)
+    state, settings = _state(path)
     with state:
-        found = status.rows(state, world.settings.publish.keep, world.now())
+        found = status.rows(state, settings.publish.keep, int(time.time()))
     if as_json:
         click.echo(json.dumps(status.to_json(found), indent=2))
         return

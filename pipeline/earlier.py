@@ -72,12 +72,16 @@ def from_json(hint: Any, value: Any, folder: Path) -> Any:
     ``hint`` is its type; relative paths are under ``folder``. Raises ValueError, KeyError,
     TypeError or AttributeError if it is none of that type.
     """
+    if hint is Any:
+        return value
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         if value is None:
             return None
         return from_json(next(i for i in inner if i is not type(None)), value, folder)
     if origin is tuple:
+        if not isinstance(value, list):
+            raise ValueError(f"{value!r} is no list")
         return tuple(from_json(inner[0], each, folder) for each in value)
     if origin in (dict, Mapping, collections.abc.Mapping):
         return {str(k): from_json(inner[1], v, folder) for k, v in value.items()}

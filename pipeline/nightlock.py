@@ -1,4 +1,4 @@
-"""One night at a time: a lock that says who holds it, and ends with its process."""
+"""One at a time: a lock of the state folder that says who holds it, and ends with its process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import fcntl
 import json
 import os
 import socket
+import stat
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,35 +16,75 @@ from pathlib import Path
 from pipeline.errors import LockHeld, UsageError
 
 NAME = "lock"
+PUBLISHING = "publish.lock"
+"""Held while the repositories and the status page are changed, and for no longer."""
+TELLING = "notify.lock"
+"""Held while notifications are sent."""
+POLL = 0.2
+LONGEST = 1000
+"""Bytes of a lock that are read."""
 
 
 @contextlib.contextmanager
-def held(folder: Path, doing: str, now: datetime) -> Iterator[None]:
-    """Hold the lock of a state folder. Raises LockHeld, naming the process that has it."""
+def held(
+    folder: Path, doing: str, now: datetime, *, name: str = NAME, wait: float = 0.0
+) -> Iterator[None]:
+    """Hold a lock of a state folder; ``wait`` for so many seconds if another process has it.
+
+    Raises LockHeld, naming that process, UsageError if there can be no such lock.
+    """
+    number = _open(folder, name)
+    try:
+        _lock(number, folder, wait)
+        # Not written before the lock is ours: it says who holds it.
+        who = {"pid": os.getpid(), "host": socket.gethostname(), "doing": doing}
+        text = json.dumps({**who, "since": now.astimezone(UTC).isoformat()})
+        try:
+            os.ftruncate(number, 0)
+            os.pwrite(number, text.encode(), 0)
+        except OSError as e:
+            raise _unwritable(folder, e) from e
+        yield
+        os.ftruncate(number, 0)
+    finally:
+        os.close(number)
+
+
+def _open(folder: Path, name: str) -> int:
+    """Open the file of a lock, which is a file, and nobody's elsewhere."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Not truncated before the lock is ours: it says who holds it.
-        stream = (folder / NAME).open("a+")
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        number = os.open(folder / name, flags, 0o644)
     except OSError as e:
-        raise UsageError(
-            f"{folder} cannot be written: {e.strerror}",
-            hint="name another folder: state = … under [nightly] in respin.toml",
-        ) from e
-    with stream:
+        raise _unwritable(folder, e) from e
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise UsageError(f"{folder / name} is not a file", hint="move it out of the way")
+    return number
+
+
+def _unwritable(folder: Path, e: OSError) -> UsageError:
+    return UsageError(
+        f"{folder} cannot be written: {e.strerror}",
+        hint="see who owns it and whether its disk has room, or name another folder: "
+        "state = … under [nightly] in respin.toml",
+    )
+
+
+def _lock(number: int, folder: Path, wait: float) -> None:
+    until = time.monotonic() + wait
+    while True:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
         except BlockingIOError:
-            stream.seek(0)
-            raise _held(folder, stream.read(1000)) from None
-        stream.truncate(0)
-        who = {"pid": os.getpid(), "host": socket.gethostname(), "doing": doing}
-        stream.write(json.dumps({**who, "since": now.astimezone(UTC).isoformat()}))
-        stream.flush()
-        yield
-        stream.truncate(0)
+            if time.monotonic() >= until:
+                raise _held(folder, os.pread(number, LONGEST, 0)) from None
+        time.sleep(POLL)
 
 
-def _held(folder: Path, text: str) -> LockHeld:
+def _held(folder: Path, text: bytes) -> LockHeld:
     try:
         who = json.loads(text)
         by = f"process {who['pid']} on {who['host']} ({who['doing']}), since {who['since']}"

@@ -73,6 +73,7 @@ def nightly(world: World) -> Summary:
         night.show()
         night.tell()
         night.prune()
+        state.keep()
         return night.summary()
 
 

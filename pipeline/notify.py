@@ -36,7 +36,7 @@ def note_changes(state: State, rows: Sequence[Row], now: int, url: str) -> None:
     """Put what has changed since the last time into the outbox."""
     told = state.told()
     for row in rows:
-        before = json.loads(told[row.target]) if row.target in told else {}
+        before = told.get(row.target, {})
         standing = {
             "bad": _bad(row),
             "ours": row.ours,

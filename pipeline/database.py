@@ -1,0 +1,164 @@
+"""A SQLite file whose faults are sentences: damaged, full, locked, not ours to write.
+
+Times out after half a minute where another process writes. A reader needs no right to write,
+neither the file nor its folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import LockHeld, RespinError, UsageError
+
+PATIENCE = 30.0
+"""Seconds that a process waits for another one that writes."""
+BACKUP = ".bak"
+"""Ends the name of the copy that ``keep`` leaves beside the file."""
+
+Values = Sequence[object] | Mapping[str, object]
+
+
+class Database:
+    """One SQLite file, in WAL mode: who reads does not wait for who writes."""
+
+    def __init__(self, path: Path, *, create: bool = False, read_only: bool = False) -> None:
+        """Open it. Raises UsageError if that cannot be done, LockHeld if another one is at it."""
+        self.path = path
+        try:
+            if create:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            if (create and not path.exists()) or stat.S_ISREG(path.lstat().st_mode):
+                self._db = self._open(create, read_only)
+                self._db.row_factory = sqlite3.Row
+            else:
+                raise UsageError(f"{path} is not a file", hint="move it out of the way")
+        except OSError as e:
+            raise UsageError(
+                f"{path} cannot be opened: {e.strerror}", hint="check who owns the folder"
+            ) from e
+        except sqlite3.Error as e:
+            raise self._said(e) from e
+
+    def _open(self, create: bool, read_only: bool) -> sqlite3.Connection:
+        mode = "rwc" if create else "rw"
+        if read_only:
+            # Without a log beside it nobody has it open. SQLite wants to make that log, which it
+            # may not where the folder is another's, unless it is told that nothing changes.
+            log = self.path.with_name(f"{self.path.name}-wal")
+            mode = "ro" if log.exists() else "ro&immutable=1"
+        uri = f"{self.path.absolute().as_uri()}?mode={mode}"
+        database = sqlite3.connect(uri, uri=True, timeout=PATIENCE, isolation_level=None)
+        if not read_only:
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute("PRAGMA synchronous=FULL")
+        return database
+
+    def close(self) -> None:
+        """Close it."""
+        self._db.close()
+
+    def rows(self, query: str, values: Values = ()) -> list[sqlite3.Row]:
+        """Return what a query finds."""
+        try:
+            return self._db.execute(query, values).fetchall()
+        except sqlite3.Error as e:
+            raise self._said(e) from e
+
+    def write(self, statement: str, values: Values = ()) -> int:
+        """Do a statement; return the id of the row that it made, if it made one."""
+        try:
+            return self._db.execute(statement, values).lastrowid or 0
+        except sqlite3.Error as e:
+            raise self._said(e) from e
+
+    def script(self, text: str) -> None:
+        """Do many statements."""
+        try:
+            self._db.executescript(text)
+        except sqlite3.Error as e:
+            raise self._said(e) from e
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Write all of the block, or nothing; inside another such block, with that one."""
+        if self._db.in_transaction:
+            yield
+            return
+        self.write("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            # A full disk has ended it already.
+            if self._db.in_transaction:
+                self.write("ROLLBACK")
+            raise
+        self.write("COMMIT")
+
+    def check(self) -> None:
+        """Raise UsageError if the file is damaged."""
+        (first, *_) = self.rows("PRAGMA quick_check(1)")
+        if first[0] != "ok":
+            raise self.damaged(str(first[0]))
+
+    def keep(self) -> None:
+        """Leave a copy beside the file, in one step. Raises UsageError."""
+        copy = self.path.with_name(self.path.name + BACKUP)
+        part = copy.with_name(f".{copy.name}.part")
+        try:
+            part.unlink(missing_ok=True)
+            with contextlib.closing(sqlite3.connect(part)) as to:
+                self._db.backup(to)
+            part.replace(copy)
+        except OSError as e:
+            raise UsageError(f"{copy} cannot be written: {e.strerror}") from e
+        except sqlite3.Error as e:
+            part.unlink(missing_ok=True)
+            raise self._said(e) from e
+
+    def damaged(self, details: str) -> UsageError:
+        """Return the error that says so."""
+        copy = self.path.with_name(self.path.name + BACKUP)
+        return UsageError(
+            f"{self.path} is damaged",
+            details=details,
+            hint=f"move it and {self.path.name}-wal away, and put {copy.name}, the copy of the "
+            "last night that ended well, in its place"
+            if copy.exists()
+            else "restore a copy of it; without it the next night knows nothing of those before",
+        )
+
+    def _said(self, e: sqlite3.Error) -> RespinError:
+        """Return an error of SQLite's as a sentence."""
+        # Without a code it is Python's own: text that is none.
+        code = getattr(e, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return self.damaged(str(e))
+        if code == sqlite3.SQLITE_BUSY:
+            return LockHeld(
+                f"{self.path} is being written by another process", hint="try again in a minute"
+            )
+        if code == sqlite3.SQLITE_FULL:
+            return UsageError(
+                f"the disk of {self.path.parent} is full", hint="free some space; nothing is lost"
+            )
+        return UsageError(
+            f"{self.path} cannot be used: {e}",
+            hint="check who owns it and its folder, and that its disk has room",
+        )
+
+
+def sound(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row's values. Raises ValueError for a number that is no time and no count."""
+    for name, value in values.items():
+        if isinstance(value, int) and not 0 <= value <= LATEST:
+            raise ValueError(f"{name} is {value}")
+    return dict(values)
+
+
+LATEST = 253_402_300_799
+"""The last second of the year 9999, the last one that has a name."""

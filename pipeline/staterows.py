@@ -1,0 +1,129 @@
+"""What the state of ``respin nightly`` holds: its records, and the rows that they come from.
+
+What makes a record of a row raises ValueError, KeyError, TypeError or AttributeError if the row
+holds none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline.archives.signedindex import SuiteIndex
+from pipeline.earlier import from_json
+
+FIXED, NOT_NEEDED, FAILED, UNKNOWN = "fixed", "not-needed", "failed", "unknown"
+SAME, INTERRUPTED = "same", "interrupted"
+"""``same``: a change of ours that does not touch it. ``interrupted``: killed while it ran."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetState:
+    """What was last seen of one target."""
+
+    name: str
+    distro: str
+    codename: str
+    version: str | None
+    """The distro's newest; None: it has none."""
+    dsc: str | None
+    pocket: str | None
+    versions: tuple[str, ...]
+    """All that its pockets list."""
+    since: int
+    """When that version was first seen; seconds since 1970, as all times here."""
+    ended: int | None = None
+    problem: str | None = None
+    problem_code: int | None = None
+    problem_since: int | None = None
+    asked: bool = False
+    """A run was asked for (``respin retry``)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """A run: why it was made, and what became of it."""
+
+    id: int
+    target: str
+    version: str
+    dsc: str
+    number: int
+    reason: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    folder: Path
+    started: int
+    ended: int | None = None
+    outcome: str = ""
+    ours: str | None = None
+    code: int = 0
+    brief: str = ""
+    details: str = ""
+    report: str = ""
+    retry_at: int | None = None
+    published: int | None = None
+    withdrawn: int | None = None
+    why: str = ""
+    """Why it was withdrawn, or is not tried again."""
+
+    @property
+    def bad(self) -> bool:
+        """It ended other than well."""
+        return self.outcome in (FAILED, UNKNOWN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letter:
+    """A notification, and when it went which way."""
+
+    id: int
+    at: int
+    body: Mapping[str, Any]
+    webhook: int | None
+    command: int | None
+
+
+def index_of(row: dict[str, Any]) -> SuiteIndex:
+    """Return what a row knows of a suite."""
+    value = json.loads(row["value"])
+    for name in ("date", "valid_until"):
+        if value[name]:
+            value[name] = datetime.fromisoformat(value[name]).astimezone(UTC)
+    index: SuiteIndex = from_json(SuiteIndex, value, Path())
+    return index
+
+
+def target_of(values: dict[str, Any]) -> TargetState:
+    """Return what a row knows of a target."""
+    values["versions"] = json.loads(values["versions"])
+    values["asked"] = bool(values["asked"])
+    target: TargetState = from_json(TargetState, values, Path())
+    return target
+
+
+def run_of(values: dict[str, Any]) -> RunRow:
+    """Return the run of a row."""
+    run: RunRow = from_json(RunRow, {**values, "inputs": json.loads(values["inputs"])}, Path())
+    return run
+
+
+def told_of(values: dict[str, Any]) -> dict[str, Any]:
+    """Return what a row says was told of a target."""
+    told: dict[str, Any] = from_json(dict[str, Any], json.loads(values["value"]), Path())
+    return told
+
+
+def letter_of(values: dict[str, Any]) -> Letter:
+    """Return the notification of a row."""
+    letter: Letter = from_json(Letter, {**values, "body": json.loads(values["body"])}, Path())
+    return letter
+
+
+def values_of(run: RunRow) -> dict[str, Any]:
+    """Return the columns of a run."""
+    values = {f.name: getattr(run, f.name) for f in fields(RunRow)}
+    return {**values, "inputs": json.dumps(dict(run.inputs)), "folder": str(run.folder)}
