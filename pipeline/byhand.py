@@ -1,6 +1,6 @@
 """What a person does to the state of ``respin nightly``: retry, forget, withdraw, publish.
 
-Each takes the lock of the state, so none gets between the steps of a night.
+Each but ``withdraw`` takes the lock of the state, so none gets between the steps of a night.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline import nightlock, plan, proven, status
+from pipeline import nightlock, offering, plan, proven, status
 from pipeline.cache import file_sha256
 from pipeline.earlier import load
 from pipeline.errors import PublishError, UsageError
@@ -73,7 +73,7 @@ def retry(world: World, names: Sequence[str]) -> tuple[str, ...]:
                 if target.name in newest:
                     state.save_target(dataclasses.replace(target, asked=True))
                 for run in plan.older_failures(target, state.runs(target.name)):
-                    state.update_run(dataclasses.replace(run, retry_at=world.now()))
+                    state.update_run(run.id, retry_at=world.now())
         return tuple(target.name for target in chosen)
 
 
@@ -102,9 +102,10 @@ def forget(world: World, name: str, version: str | None) -> int:
 def withdraw(world: World, name: str, version: str, why: str) -> str:
     """Take a version of ours out of the repository, at once; return the one offered now, or ''.
 
-    Raises UsageError if it is not offered, PublishError if the repository could not be changed.
+    It waits for no night: one that goes on does not offer the version again. Raises UsageError
+    if it is not offered, PublishError if clients still see it.
     """
-    with _opened(world, "withdraw") as state:
+    with State(world.folder) as state:
         target = find(state, name)
         night = Night(world, state)
         chosen = [r for r in state.runs(name) if r.ours == version and r.withdrawn is None]
@@ -114,8 +115,18 @@ def withdraw(world: World, name: str, version: str, why: str) -> str:
             raise UsageError(f"{name} does not offer {version}", hint=f"it offers {there}")
         with state.together():
             for run in chosen:
-                state.update_run(dataclasses.replace(run, withdrawn=world.now(), why=why))
-        _settle(night, name)
+                state.update_run(run.id, withdrawn=world.now(), why=why)
+        done = offering.settle(world, state, night.key, name)
+        night.show()
+        night.tell()
+        if version in done.offered:
+            assert done.problem
+            raise PublishError(
+                f"{name} still offers {version}: {done.problem.brief}",
+                details=done.problem.details,
+                hint="it goes with the next night; until then no client is to see this "
+                f"repository: remove {world.public / name}",
+            )
         (row,) = (r for r in night.rows() if r.target == name)
         return row.ours or ""
 
@@ -180,21 +191,22 @@ def _adopt(world: World, state: State, target: TargetState, offer: Proven, folde
     part.rename(run.folder)
     # What was copied is held against its hashes again before it is published.
     state.update_run(
-        dataclasses.replace(
-            run,
-            ended=world.now(),
-            outcome=FIXED,
-            ours=offer.version,
-            report=file_sha256(run.folder / REPORT),
-        )
+        run.id,
+        ended=world.now(),
+        outcome=FIXED,
+        ours=offer.version,
+        report=file_sha256(run.folder / REPORT),
     )
 
 
 def _settle(night: Night, name: str) -> None:
     """Publish one target, show and tell it. Raises PublishError if it could not be published."""
-    night.publish()
+    done = offering.settle(night.world, night.state, night.key, name)
     night.show()
     night.tell()
-    target = night.state.targets()[name]
-    if target.problem_code == PublishError.exit_code:
-        raise PublishError(str(target.problem), hint="what clients see is as it was")
+    if done.problem:
+        raise PublishError(
+            done.problem.brief,
+            details=done.problem.details,
+            hint=done.problem.hint or "what clients see is as it was",
+        )

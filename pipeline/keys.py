@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import tempfile
@@ -80,6 +81,10 @@ def _gpg(home: Path | None, *, ours: bool) -> Iterator[list[command.Arg]]:
         yield base
         return
     with contextlib.ExitStack() as stack:
+        if ours:  # nobody else is to stop the agent meanwhile
+            lock = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, lock)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         short = home
         if len(str(home)) > LONGEST_HOME:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="respin-gpg-"))

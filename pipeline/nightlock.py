@@ -16,10 +16,9 @@ from pathlib import Path
 from pipeline.errors import LockHeld, UsageError
 
 NAME = "lock"
-PUBLISHING = "publish.lock"
-"""Held while the repositories and the status page are changed, and for no longer."""
-TELLING = "notify.lock"
-"""Held while notifications are sent."""
+PAGE, NOTIFY = "lock.page", "lock.notify"
+"""Held while the status page is written, and while notifications are sent. While a repository
+is changed, it is that of its target."""
 POLL = 0.2
 LONGEST = 1000
 """Bytes of a lock that are read."""

@@ -7,6 +7,7 @@ runs a source, and what time it is, are parameters.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,19 +15,17 @@ from dataclasses import dataclass
 from pipeline import (
     nightlock,
     notify,
+    offering,
     plan,
-    proven,
     prune,
-    publish,
     releases,
     status,
     toolchain,
 )
 from pipeline import watch as watching
-from pipeline.archives import machine
 from pipeline.archives.signedindex import Sighting
 from pipeline.earlier import load
-from pipeline.errors import PublishError, RespinError
+from pipeline.errors import RespinError
 from pipeline.keys import Key
 from pipeline.keys import find as find_key
 from pipeline.model import AptSource
@@ -35,7 +34,7 @@ from pipeline.nightruns import Runs
 from pipeline.order import PACKAGE
 from pipeline.plan import Kind, Step
 from pipeline.runfolder import REPORT
-from pipeline.sighted import PUBLISHING, seen, with_problem, without_problem
+from pipeline.sighted import PUBLISHING, seen, without_problem
 from pipeline.state import FIXED, RunRow, State, TargetState
 from pipeline.targets import Target, targets
 from pipeline.world import World
@@ -192,27 +191,13 @@ class Night:
 
     def publish(self) -> None:
         """Let each repository offer what it should, and nothing else."""
-        for target in self.state.targets().values():
-            runs = plan.offered(
-                target, self.state.runs(target.name), self.world.settings.publish.keep
-            )
-            problem: RespinError | None = None
-            try:
-                offers = [proven.proven(run.folder, run.report) for run in runs]
-                repository = repository_of(self.world, self.key, target.name, offers)
-                if publish.publish(repository, offers, target.versions):
-                    self._published.append(target.name)
-            except RespinError as e:
-                problem = PublishError(e.brief, details=e.details, hint=e.hint)
-                self._codes.append(problem.exit_code)
-                self.world.note(target.name, problem.brief)
-            with self.state.together():
-                for run in runs if problem is None else ():
-                    if run.published is None:
-                        self.state.update_run(dataclasses.replace(run, published=self.world.now()))
-                if problem or target.problem_code == PUBLISHING:
-                    new = with_problem(target, problem, self.world.now())
-                    self.state.save_target(new)
+        for name in self.state.targets():
+            done = offering.settle(self.world, self.state, self.key, name)
+            if done.changed:
+                self._published.append(name)
+            if done.problem:
+                self._codes.append(done.problem.exit_code)
+                self.world.note(name, done.problem.brief)
 
     # -- the rest -----------------------------------------------------------------------
 
@@ -222,15 +207,21 @@ class Night:
 
     def show(self) -> None:
         """Write the status page."""
-        status.write(self.world.public, self.rows(), self.state.runs(), self.world.clock())
+        with self._alone("writing the status page", nightlock.PAGE):
+            status.write(self.world.public, self.rows(), self.state.runs(), self.world.clock())
 
     def tell(self) -> None:
         """Tell those who want to know what has changed."""
-        notify.note_changes(
-            self.state, self.rows(), self.world.now(), self.world.settings.publish.url
-        )
-        for trouble in notify.send(self.state, self.world.settings.notify, self.world.now()):
-            self.world.note("notify", trouble)
+        url = self.world.settings.publish.url
+        with self._alone("sending notifications", nightlock.NOTIFY):
+            notify.note_changes(self.state, self.rows(), self.world.now(), url)
+            for trouble in notify.send(self.state, self.world.settings.notify, self.world.now()):
+                self.world.note("notify", trouble)
+
+    def _alone(self, doing: str, name: str) -> contextlib.AbstractContextManager[None]:
+        """Hold a lock against a person who withdraws a version meanwhile."""
+        world = self.world
+        return nightlock.held(world.folder, doing, world.clock(), name=name, wait=offering.PATIENCE)
 
     def prune(self) -> None:
         """Keep the disk bounded."""
@@ -247,19 +238,3 @@ class Night:
             published=tuple(self._published),
             code=self._codes[0] if self._codes else 0,
         )
-
-
-def repository_of(
-    world: World, key: Key, target: str, offers: Sequence[proven.Proven]
-) -> publish.Repository:
-    """Return the repository of a target that offers these."""
-    debs = {f.path.name for o in offers for f in o.files if f.path.suffix == ".deb"}
-    packages = {PACKAGE, *(name.partition("_")[0] for name in debs)}
-    return publish.Repository(
-        public=world.public,
-        target=target,
-        architecture=machine.architecture(),
-        key=key,
-        settings=world.settings.publish,
-        packages=tuple(sorted(packages)),
-    )

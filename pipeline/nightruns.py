@@ -123,7 +123,7 @@ class Runs:
         for version, run in last.items():
             waits = run.retry_at is not None or run.outcome == INTERRUPTED
             if waits and run.why != plan.GONE and version not in listed:
-                self._state.update_run(dataclasses.replace(run, retry_at=None, why=plan.GONE))
+                self._state.update_run(run.id, retry_at=None, why=plan.GONE)
                 self._discard(run)
 
     def _untouched(self, order: Order, run: RunRow) -> bool:
@@ -176,9 +176,8 @@ class Runs:
         )
 
     def _end(self, run: RunRow, **changes: object) -> None:
-        ended = dataclasses.replace(run, ended=self._world.now(), **changes)  # type: ignore[arg-type]
         with self._state.together():
-            self._state.update_run(ended)
+            ended = self._state.update_run(run.id, ended=self._world.now(), **changes)
             target = self._state.targets()[run.target]
             asked = target.asked and run.version == target.version
             if asked and ended.outcome != INTERRUPTED:

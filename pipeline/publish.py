@@ -70,6 +70,16 @@ class Repository:
         return digest(FORMAT, self.key.fingerprint, self.architecture, *settings, *files)[:16]
 
 
+def visible(repository: Repository) -> tuple[str, ...]:
+    """Return our versions that clients see now."""
+    name = f"dists/{repository.target}/main/binary-{repository.architecture}/Packages"
+    try:
+        text = (repository.link / name).read_text("utf-8", "replace")
+    except OSError:
+        return ()
+    return tuple(dict.fromkeys(re.findall(r"^Version: (\S+)$", text, re.MULTILINE)))
+
+
 def check_law(offers: Sequence[Proven], listed: Sequence[str]) -> None:
     """Hold our versions against all that the archive lists. Raises PublishError."""
     for offer in offers:

@@ -10,7 +10,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -177,18 +177,23 @@ class State:
         (row,) = self._db.rows("SELECT * FROM runs WHERE id = ?", (number,))
         return self._read(staterows.run_of, row)
 
-    def update_run(self, run: RunRow) -> None:
-        """Remember what became of a run."""
-        values = staterows.values_of(run)
-        changes = ", ".join(f"{name} = :{name}" for name in values if name != "id")
+    def update_run(self, number: int, **changes: Any) -> RunRow:
+        """Remember what became of a run: these fields, and no others; return it.
+
+        Another process may have changed others meanwhile: ``respin withdraw`` waits for no night.
+        """
         with self.together():
-            self._db.write(f"UPDATE runs SET {changes} WHERE id = :id", values)
+            values = staterows.values_of(replace(self.run(number), **changes))
+            sets = ", ".join(f"{name} = :{name}" for name in changes)
+            self._db.write(f"UPDATE runs SET {sets} WHERE id = :id", values)
+            run = self.run(number)
             if run.outcome == FIXED:
                 self._db.write(
                     "INSERT INTO numbers VALUES (?, ?, ?) ON CONFLICT (target, version) "
                     "DO UPDATE SET number = max(number, excluded.number)",
                     (run.target, run.version, run.number),
                 )
+        return run
 
     def highest_number(self, target: str, version: str) -> int:
         """Return the highest number that our rebuilds of a version ever had; 0: none yet."""

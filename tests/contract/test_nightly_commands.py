@@ -156,8 +156,8 @@ def test_one_at_a_time(here: Here) -> None:
     lock.write_text('{"pid": 4711, "host": "here", "doing": "nightly", "since": "noon"}')
     with lock.open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        for command in (["nightly"], ["retry"], ["withdraw", "bookworm", "1", "--why", "x"]):
-            said = here.respin(*command)
+        for command in ("nightly", "retry", "forget"):
+            said = here.respin(command, *(["bookworm"] if command == "forget" else []))
             assert said.status == 18 and "process 4711 on here (nightly), since noon" in said.err
         assert here.respin("status").status == 0
     assert here.respin("nightly").status == 0

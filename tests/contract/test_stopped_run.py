@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,7 +100,7 @@ def test_killed_when_all_was_done_it_is_not_run_again(here: Here) -> None:
     """Its folder was whole, and nobody had noted it."""
     (run,) = here.nights.night(0).runs
     with State(here.nights.world.folder) as state:
-        state.update_run(replace(run, ended=None, outcome="", ours=None))
+        state.update_run(run.id, ended=None, outcome="", ours=None)
     Checkpoints(run.folder).note(FETCH, SOURCE)
     done = here.nights.night(0)
     assert (done.runs, done.rows[0].ours) == ((), "6.1.0-1+bpf1")

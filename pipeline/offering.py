@@ -1,0 +1,105 @@
+"""What the repository of one target offers, brought about from what the state says.
+
+A person withdraws a version while a night goes on: so each repository has a lock of its own,
+and what it is to offer is read from the state under that lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline import nightlock, plan, proven, publish
+from pipeline.archives import machine
+from pipeline.errors import PublishError, RespinError
+from pipeline.keys import Key
+from pipeline.order import PACKAGE
+from pipeline.proven import Proven
+from pipeline.sighted import PUBLISHING, with_problem
+from pipeline.state import RunRow, State, TargetState
+from pipeline.world import World
+
+PATIENCE = 600.0
+"""Seconds that a process waits for another one that changes the same repository."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """What came of it."""
+
+    changed: bool
+    problem: RespinError | None
+    """Why the repository is not what it should be."""
+    offered: tuple[str, ...]
+    """Our versions that clients see now."""
+
+
+def settle(world: World, state: State, key: Key, name: str) -> Settled:
+    """Let the repository of a target offer what it should; remember what came of it.
+
+    What fails is in what is returned, and a problem of the target.
+    """
+    problem: RespinError | None = None
+    changed = False
+    runs: tuple[RunRow, ...] = ()
+    try:
+        doing = f"publishing {name}"
+        with nightlock.held(world.folder, doing, world.clock(), name=f"{name}.lock", wait=PATIENCE):
+            target = state.targets()[name]
+            runs = plan.offered(target, state.runs(name), world.settings.publish.keep)
+            offers, left_out = _offers(world, state, key, target, runs)
+            repository = repository_of(world, key, name, offers)
+            changed = publish.publish(repository, offers, target.versions)
+            if left_out:
+                raise left_out
+    except RespinError as e:
+        problem = PublishError(e.brief, details=e.details, hint=e.hint)
+    offered = publish.visible(repository_of(world, key, name, ()))
+    with state.together():
+        for run in runs:
+            if run.ours in offered and run.published is None:
+                state.update_run(run.id, published=world.now())
+        target = state.targets()[name]
+        if problem or target.problem_code == PUBLISHING:
+            state.save_target(with_problem(target, problem, world.now()))
+    return Settled(changed=changed, problem=problem, offered=offered)
+
+
+def _offers(
+    world: World, state: State, key: Key, target: TargetState, runs: Sequence[RunRow]
+) -> tuple[list[Proven], RespinError | None]:
+    """Return what is to be offered, and what of it cannot be.
+
+    That is raised, and clients go on to see what they saw; but not if that is a version which
+    was withdrawn: then it goes, and what cannot be offered with it.
+    """
+    seen = publish.visible(repository_of(world, key, target.name, ()))
+    bad = any(r.withdrawn and r.ours in seen for r in state.runs(target.name))
+    offers: list[Proven] = []
+    left_out: RespinError | None = None
+    for run in runs:
+        try:
+            offer = proven.proven(run.folder, run.report)
+            publish.check_law([offer], target.versions)
+            offers.append(offer)
+        except RespinError as e:
+            if not bad:
+                raise
+            left_out = left_out or e
+    return offers, left_out
+
+
+def repository_of(
+    world: World, key: Key, target: str, offers: Sequence[Proven]
+) -> publish.Repository:
+    """Return the repository of a target that offers these."""
+    debs = {f.path.name for o in offers for f in o.files if f.path.suffix == ".deb"}
+    packages = {PACKAGE, *(name.partition("_")[0] for name in debs)}
+    return publish.Repository(
+        public=world.public,
+        target=target,
+        architecture=machine.architecture(),
+        key=key,
+        settings=world.settings.publish,
+        packages=tuple(sorted(packages)),
+    )
