@@ -73,7 +73,7 @@ def cache(of: Cache, settings: Nightly, clock: float | None = None) -> None:
     """Remove what is old in the cache, or beyond its size; it can all be had again."""
     now = time.time() if clock is None else clock
     there = [
-        Entry(path=path, used=path.lstat().st_mtime, size=size_of(path))
+        Entry(path=path, used=_used(path), size=size_of(path))
         for kind in KINDS
         for path in (of.root / kind).glob("*")
     ]
@@ -83,6 +83,16 @@ def cache(of: Cache, settings: Nightly, clock: float | None = None) -> None:
             with _free(of, entry.path) as free:
                 if free:
                     _remove(entry.path)
+
+
+def _used(path: Path) -> float:
+    """Return when an entry was made or last used, whichever is later.
+
+    apt gives a download the time at which the server's file was made, years ago perhaps; the
+    time of its last change (inode(7), ctime) nobody but the kernel sets.
+    """
+    found = path.lstat()
+    return max(found.st_mtime, found.st_ctime)
 
 
 @contextlib.contextmanager
