@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +17,8 @@ from typing import Any
 
 import requests
 
-from pipeline import command, status
-from pipeline.archives.web import AGENT
+from pipeline import command, limits, status
+from pipeline.archives.wire import TooSlow, Wire
 from pipeline.errors import RespinError, UsageError
 from pipeline.nightconfig import Notifying
 from pipeline.state import Letter, State
@@ -118,8 +119,12 @@ def send(state: State, settings: Notifying, now: int) -> Iterator[str]:
     """
     address = _secret(settings.webhook_file, "RESPIN_WEBHOOK")
     token = _secret(settings.token_file, "RESPIN_WEBHOOK_TOKEN")
+    end = time.monotonic() + limits.LIMITS.hooks
     for letter in state.outbox():
         late = now - letter.at > OLDEST
+        if time.monotonic() >= end:
+            yield "those who are told are too slow: the rest is sent with the next night"
+            return
         if letter.webhook is None:
             trouble = _post(letter, address, token) if address else ""
             if not trouble or late:
@@ -147,16 +152,21 @@ def _secret(path: Path | None, variable: str) -> str:
 
 def _post(letter: Letter, address: str, token: str) -> str:
     """Post a notification; return what went wrong. The address itself may be the secret."""
-    headers = {"User-Agent": AGENT}
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        answer = requests.post(
-            address, json=letter.body, headers=headers, timeout=TIMEOUT, allow_redirects=False
-        )
-    except (requests.RequestException, ValueError, UnicodeError) as e:
+        # What it answers is not read: its status says all.
+        with Wire().ask(
+            address,
+            method="POST",
+            json=letter.body,
+            headers=headers,
+            seconds=limits.LIMITS.hook,
+            piece=1,
+            allow_redirects=False,
+        ) as (answer, _):
+            return "" if answer.ok else f"the webhook answered with status {answer.status_code}"
+    except (TooSlow, requests.RequestException, ValueError, UnicodeError) as e:
         return f"the webhook could not be reached: {type(e).__name__}"
-    return "" if answer.ok else f"the webhook answered with status {answer.status_code}"
 
 
 def _run(letter: Letter, argv: Sequence[str]) -> str:

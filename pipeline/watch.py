@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent import futures
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
-from pipeline.archives.conditional import AT_ONCE, Mirrors
+from pipeline.archives.conditional import AT_ONCE, Mirror
 from pipeline.archives.signedindex import Reader, Sighting, SuiteIndex
 from pipeline.errors import FetchError, RespinError
 from pipeline.model import AptSource
@@ -40,7 +42,6 @@ def watch(
     ``sources`` gives a target's archives. What one archive does wrong is in that target's
     view and touches no other.
     """
-    mirrors = Mirrors()
     places: dict[Target, list[tuple[AptSource, str]]] = {}
     views: dict[Target, View] = {}
     for target in targets:
@@ -48,14 +49,26 @@ def watch(
             places[target] = [(s, suite) for s in sources(target) for suite in s.suites]
         except RespinError as e:
             views[target] = View(target=target, error=e)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        wanted = {(s, suite) for each in places.values() for s, suite in each}
-        reads = {
-            (s, suite): pool.submit(
-                Reader(mirrors, s, package, now).read, suite, known.get((s.uri, suite))
+    wanted = {place for each in places.values() for place in each}
+    with contextlib.ExitStack() as stack:
+        # Threads of its own for each archive: one that drips keeps none from being asked.
+        asked: dict[str, tuple[Mirror, ThreadPoolExecutor]] = {}
+        reads: dict[tuple[AptSource, str], Future[SuiteIndex | None]] = {}
+        for source, suite in wanted:
+            if source.uri not in asked:
+                threads = stack.enter_context(ThreadPoolExecutor(AT_ONCE))
+                asked[source.uri] = Mirror(), threads
+            mirror, threads = asked[source.uri]
+            reader = Reader(mirror, source, package, now)
+            reads[source, suite] = threads.submit(
+                reader.read, suite, known.get((source.uri, suite))
             )
-            for s, suite in wanted
-        }
+        try:
+            futures.wait(reads.values())
+        except BaseException:  # Ctrl-C is not to wait for who drips
+            for mirror, _ in asked.values():
+                mirror.stop()
+            raise
     for target, each in places.items():
         try:
             read = [(place, reads[place].result()) for place in each]

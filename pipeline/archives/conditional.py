@@ -5,21 +5,30 @@ Several threads may ask at once: unlike the services of web.py these are mirrors
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import shutil
+import stat
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 
+from pipeline import limits
 from pipeline.archives import machine
-from pipeline.archives.web import AGENT
+from pipeline.archives.wire import TooSlow, Wire
 from pipeline.errors import FetchError
 
-AT_ONCE = 16
-TIMEOUT = 30.0
-"""Seconds without a byte."""
+AT_ONCE = 8
+"""Requests that one archive gets at a time."""
+PIECE = 16 << 10
+"""Bytes that are taken at once."""
+
+_HERE = ("file:", "copy:")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,37 +50,80 @@ class Answer:
     validators: Validators = Validators()
 
 
-class Mirrors:
-    """A client for any number of mirrors."""
+class Mirror:
+    """A client for one archive, which has a time for all that it is asked."""
 
     def __init__(self) -> None:
-        """Set up, with the proxies that this machine's apt uses, else those of the environment."""
-        self._session = requests.Session()
-        self._session.mount("http://", HTTPAdapter(pool_maxsize=AT_ONCE))
-        self._session.mount("https://", HTTPAdapter(pool_maxsize=AT_ONCE))
-        self._session.headers["User-Agent"] = AGENT
+        """Set up, with the proxies that this machine's apt uses, else those of the environment.
+
+        Its time begins now.
+        """
+        self._seconds = limits.LIMITS.watch
+        self._end = time.monotonic() + self._seconds
+        self._wire = Wire(at_once=AT_ONCE)
         for line in machine.network_settings():
             match = re.fullmatch(r'Acquire::(https?)::Proxy "(\S+)";', line)
             if match and match[2].upper() != "DIRECT":
-                self._session.proxies[match[1]] = match[2]
+                self._wire.session.proxies[match[1]] = match[2]
+
+    def stop(self) -> None:
+        """Let other threads' requests end now."""
+        self._end = 0.0
+        self._wire.stop()
 
     def get(self, url: str, *, limit: int, have: Validators | None = None) -> Answer:
         """Ask for ``url``, at most ``limit`` bytes, unless it is what we ``have``.
 
-        Raises FetchError for what is neither the file, nor that it is the same or missing.
+        Raises FetchError for what is neither the file, nor that it is the same or missing, and
+        when the archive's time is up.
         """
-        if url.startswith(("file:", "copy:")):
-            return _local(Path(unquote(urlsplit(url).path)), limit, have)
-        headers = {"Accept-Encoding": "identity"}
+        if url.startswith(_HERE):
+            return _local(_path(url), limit, have)
+        headers = {}
         if have and have.etag:
             headers["If-None-Match"] = have.etag
         if have and have.modified:
             headers["If-Modified-Since"] = have.modified
+        with self._asked(url, headers) as (answer, pieces):
+            if answer.status_code == 304:
+                return Answer(same=True)
+            if answer.status_code in (404, 410):
+                return Answer(missing=True)
+            body = b"".join(_body(answer, pieces, url, limit))
+            validators = Validators(
+                etag=answer.headers.get("ETag", ""),
+                modified=answer.headers.get("Last-Modified", ""),
+            )
+            return Answer(body=body, validators=validators)
+
+    def save(self, url: str, path: Path, *, limit: int) -> bool:
+        """Write the body at ``url``, at most ``limit`` bytes, to ``path``; False: it is missing.
+
+        Raises FetchError as ``get`` does.
+        """
+        if url.startswith(_HERE):
+            return _copied(_path(url), path, limit)
+        with self._asked(url, {}) as (answer, pieces):
+            if answer.status_code in (404, 410):
+                return False
+            with path.open("wb") as f:
+                f.writelines(_body(answer, pieces, url, limit))
+        return True
+
+    @contextlib.contextmanager
+    def _asked(
+        self, url: str, headers: Mapping[str, str]
+    ) -> Iterator[tuple[requests.Response, Iterator[bytes]]]:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise _slow(url, f"what it was asked for is not done after {self._seconds:.0f} s")
         try:
-            with self._session.get(
-                quote(url, safe=":/~%+"), headers=headers, timeout=TIMEOUT, stream=True
-            ) as answer:
-                return _read(answer, url, limit)
+            with self._wire.ask(
+                quote(url, safe=":/~%+"), headers=headers, seconds=left, piece=PIECE
+            ) as (answer, pieces):
+                yield answer, pieces
+        except TooSlow as e:
+            raise _slow(url, str(e)) from e
         except requests.RequestException as e:
             raise FetchError(
                 f"{urlsplit(url).netloc} cannot be asked",
@@ -80,11 +132,18 @@ class Mirrors:
             ) from e
 
 
-def _read(answer: requests.Response, url: str, limit: int) -> Answer:
-    if answer.status_code == 304:
-        return Answer(same=True)
-    if answer.status_code in (404, 410):
-        return Answer(missing=True)
+def _slow(url: str, why: str) -> FetchError:
+    return FetchError(
+        f"{urlsplit(url).netloc} is too slow: {why}",
+        details=url,
+        hint="it is asked again with the next night; or use another mirror",
+    )
+
+
+def _body(
+    answer: requests.Response, pieces: Iterator[bytes], url: str, limit: int
+) -> Iterator[bytes]:
+    """Yield the body of a good answer. Raises FetchError if it is none, too long or cut off."""
     host = urlsplit(url).netloc
     if answer.status_code != 200:
         raise FetchError(
@@ -92,31 +151,67 @@ def _read(answer: requests.Response, url: str, limit: int) -> Answer:
             details=url,
             hint="it is tried again with the next night",
         )
-    body = bytearray()
-    for chunk in answer.iter_content(1 << 16):
-        body += chunk
-        if len(body) > limit:
-            raise FetchError(f"{host} sends more than {limit} bytes", details=url)
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > limit:
+            raise _too_long(host, limit, url)
+        yield piece
     length = answer.headers.get("Content-Length", "")
-    if length.isdigit() and len(body) != int(length):
-        raise FetchError(f"{host} ended after {len(body)} of {length} bytes", details=url)
-    validators = Validators(
-        etag=answer.headers.get("ETag", ""), modified=answer.headers.get("Last-Modified", "")
+    if length.isdigit() and size != int(length):
+        raise FetchError(
+            f"{host} ended after {size} of {length} bytes",
+            details=url,
+            hint="it is tried again with the next night",
+        )
+
+
+def _too_long(who: str, limit: int, where: str) -> FetchError:
+    return FetchError(
+        f"{who} sends more than {limit} bytes",
+        details=where,
+        hint="this is no archive, or one that is broken; use another mirror",
     )
-    return Answer(body=bytes(body), validators=validators)
+
+
+def _path(url: str) -> Path:
+    return Path(unquote(urlsplit(url).path))
 
 
 def _local(path: Path, limit: int, have: Validators | None) -> Answer:
     """Answer for an archive on a disk of this machine: its time of change is the validator."""
     try:
         found = path.stat()
+        _check_file(path, found)
         stamp = Validators(modified=f"{found.st_mtime_ns} {found.st_size}")
         if have == stamp:
             return Answer(same=True)
-        if found.st_size > limit:
-            raise FetchError(f"{path} has more than {limit} bytes")
-        return Answer(body=path.read_bytes(), validators=stamp)
+        with path.open("rb") as f:
+            body = f.read(limit + 1)
     except FileNotFoundError:
         return Answer(missing=True)
     except OSError as e:
         raise FetchError(f"{path} cannot be read: {e.strerror}") from e
+    if len(body) > limit:
+        raise _too_long("this machine", limit, str(path))
+    return Answer(body=body, validators=stamp)
+
+
+def _check_file(path: Path, found: os.stat_result) -> None:
+    """Raise FetchError for what is no file: reading a pipe might have no end."""
+    if not stat.S_ISREG(found.st_mode):
+        raise FetchError(f"{path} is not a file", hint="this is no archive; use another mirror")
+
+
+def _copied(path: Path, to: Path, limit: int) -> bool:
+    try:
+        found = path.stat()
+        _check_file(path, found)
+        if found.st_size > limit:
+            raise _too_long("this machine", limit, str(path))
+        shutil.copyfile(path, to)
+    except FileNotFoundError:
+        return False
+    except OSError as e:
+        raise FetchError(f"{path} cannot be read: {e.strerror}") from e
+    return True

@@ -1,31 +1,23 @@
 """An archive's signed indexes, as apt has fetched them: Packages and Sources.
 
-They are read as they are (50 MB for a release), by searching for the paragraphs that are
-asked for: starting apt-cache for each question costs more than the question.
+They are read as they are, by searching for the paragraphs that are asked for (paragraphs.py).
 """
 
 from __future__ import annotations
 
-import hashlib
-import mmap
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cached_property
 from pathlib import Path
 
 from debian import deb822
 from debian.debian_support import Version
 
 from pipeline.archives import control, openpgp
+from pipeline.archives.paragraphs import Paragraphs
 from pipeline.errors import FetchError
-
-FEW = 8
-"""Up to so many names it is quicker to search for each than to note where all are."""
-
-_PACKAGE = re.compile(rb"^Package: (\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +66,7 @@ class Index:
         self._keyring, self._also, self._frozen = keyring, tuple(also), frozen
         self._release, self._detached = _release(path, meta)
         self._trust = ""
-        with path.open("rb") as f:
-            size = path.stat().st_size
-            # An empty file cannot be mapped; an index of nothing is empty.
-            self._data: mmap.mmap | bytes = (
-                mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
-            )
+        self._text = Paragraphs(path, f"{self!r}")
 
     def __repr__(self) -> str:
         return f"{self.meta} of {self.suite} at {self.site}"
@@ -128,45 +115,15 @@ class Index:
         """Compare this list with the signed Release, where that lists it uncompressed."""
         sums = release.partition("\nSHA256:")[2]
         line = re.search(rf"^ ([0-9a-f]{{64}}) +\d+ {re.escape(self.meta)}$", sums, re.MULTILINE)
-        if line and line.group(1) != hashlib.sha256(self._data).hexdigest():
+        if line and line.group(1) != self._text.sha256():
             raise FetchError(
                 f"the cached {self!r} is not the file that its signed InRelease lists",
                 hint="delete the folder apt of the cache, or run again if another run updates it",
             )
 
-    def _paragraph(self, at: int) -> deb822.Deb822:
-        before, after = self._data.rfind(b"\n\n", 0, at), self._data.find(b"\n\n", at)
-        begin, end = before + 2 if before >= 0 else 0, after if after >= 0 else None
-        raw = self._data[begin:end]
-        return deb822.Deb822(raw.decode("utf-8", "replace"))
-
-    def _lines(self, line: bytes) -> Iterator[int]:
-        """Yield where this very line stands (15 ms for 50 MB, a regular expression 250)."""
-        if self._data[: len(line) + 1] == line + b"\n":
-            yield 0
-        at = self._data.find(b"\n" + line + b"\n")
-        while at >= 0:
-            yield at + 1
-            at = self._data.find(b"\n" + line + b"\n", at + 1)
-
-    @cached_property
-    def _offsets(self) -> dict[bytes, list[int]]:
-        found: dict[bytes, list[int]] = {}
-        for match in _PACKAGE.finditer(self._data):
-            found.setdefault(match.group(1), []).append(match.start())
-        return found
-
-    def _named(self, names: Iterable[str]) -> Iterator[deb822.Deb822]:
-        wanted = sorted({name.encode() for name in names})
-        few = len(wanted) <= FEW and "_offsets" not in self.__dict__
-        for name in wanted:
-            where = self._lines(b"Package: " + name) if few else self._offsets.get(name, ())
-            for at in where:
-                yield self._paragraph(at)
-
     def sources(self, name: str) -> Iterator[Listed]:
         """Yield the versions of a source package."""
-        for text in self._named((name,)):
+        for text in self._text.named((name,)):
             fields = deb822.Sources(text)
             version, folder = str(fields.get("Version", "")), str(fields.get("Directory", ""))
             if not control.version_text(version) or ".." in folder.split("/"):
@@ -185,7 +142,7 @@ class Index:
 
     def packages(self, names: Iterable[str]) -> Iterator[Listed]:
         """Yield the binary packages of these names."""
-        for fields in self._named(names):
+        for fields in map(deb822.Deb822, self._text.named(names)):
             folder, _, name = str(fields.get("Filename", "")).rpartition("/")
             if not control.version_text(str(fields.get("Version", ""))) or ".." in folder.split(
                 "/"
@@ -204,15 +161,13 @@ class Index:
 
     def matching(self, pattern: str) -> set[str]:
         """Return the names of all packages that a regular expression matches as a whole."""
-        names = {found.decode() for found in _PACKAGE.findall(self._data)}
-        return {name for name in names if re.fullmatch(pattern, name)}
+        return self._text.matching(pattern)
 
     def essential(self, priorities: Iterable[str]) -> set[str]:
         """Return the names of the packages that are Essential or have one of the priorities."""
         lines = [b"Essential: yes", *(b"Priority: " + p.encode() for p in priorities)]
-        return {
-            str(self._paragraph(at).get("Package")) for line in lines for at in self._lines(line)
-        }
+        places = (at for line in lines for at in self._text.lines(line))
+        return {str(deb822.Deb822(self._text.at(at)).get("Package")) for at in places}
 
 
 def _release(path: Path, meta: str) -> tuple[bytes, bytes | None]:

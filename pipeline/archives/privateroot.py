@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import command
+from pipeline import command, limits
 from pipeline.archives import machine, openpgp, words
 from pipeline.archives.index import Index
 from pipeline.cache import Cache, digest, file_sha256
 from pipeline.data import data_path, render
 from pipeline.errors import FetchError, RespinError, UsageError
 from pipeline.model import AptSource
-
-DEADLINE = 3600.0
-"""Seconds for one apt command; apt's own time-outs of a connection are far shorter."""
 
 _FORMAT = "$(FILENAME)|$(METAKEY)|$(RELEASE)|$(REPO_URI)|$(CREATED_BY)"
 
@@ -119,13 +117,22 @@ class PrivateRoot:
         cwd: Path | None = None,
         error: type[RespinError] = FetchError,
         brief: str = "",
+        seconds: float | None = None,
+        longest: int | None = None,
     ) -> command.Completed:
-        """Run a program of apt's in this root; the command is re-runnable as shown."""
+        """Run a program of apt's in this root; the command is re-runnable as shown.
+
+        It may take so many ``seconds`` (default: those for files), however a mirror drips, and
+        write files of at most ``longest`` bytes (default: a file's).
+        """
+        size = longest or limits.LIMITS.file
+        # apt unpacks what an index lists, and learns afterwards whether it is that.
+        bounded = ["prlimit", f"--fsize={size}", "--core=0"]
         return command.run(
-            ["env", f"APT_CONFIG={self.path / 'etc/apt.conf'}", "LC_ALL=C.UTF-8", *argv],
+            [*bounded, "env", f"APT_CONFIG={self.path / 'etc/apt.conf'}", "LC_ALL=C.UTF-8", *argv],
             cwd=cwd,
             env={k: v for k, v in os.environ.items() if k not in ("LANGUAGE", "APT_CONFIG")},
-            timeout=DEADLINE,
+            timeout=seconds or limits.LIMITS.files,
             log=self._log,
             error=error,
             brief=brief or f"{argv[0]} failed",
@@ -141,12 +148,17 @@ class PrivateRoot:
         final state. Keys that have expired are taken for frozen archives alone.
         """
         missing: frozenset[tuple[str, str]] = frozenset()
+        end = time.monotonic() + limits.LIMITS.update
         while True:
             self.active = self._choose(missing)
             self._write(self.active)
             try:
                 # Without the option, apt spends a second on a cache that may not be needed.
-                self.apt("apt-get", "update", "-o", "pkgCacheFile::Generate=false")
+                self.apt(
+                    *("apt-get", "update", "-o", "pkgCacheFile::Generate=false"),
+                    seconds=max(1.0, end - time.monotonic()),
+                    longest=limits.LIMITS.listing,
+                )
             except FetchError as e:
                 missing, before = missing | self._gone(e), missing
                 here = {s for source in self._choose(missing) for s in source.suites}

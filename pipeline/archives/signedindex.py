@@ -8,7 +8,6 @@ then fetches and verifies by apt.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tempfile
 from collections.abc import Iterator
@@ -19,15 +18,13 @@ from pathlib import Path
 
 from debian import deb822
 
+from pipeline import limits
 from pipeline.archives import compressed, control, openpgp
-from pipeline.archives.conditional import Mirrors, Validators
+from pipeline.archives.conditional import Mirror, Validators
+from pipeline.archives.paragraphs import Paragraphs
 from pipeline.cache import digest
 from pipeline.errors import FetchError, UsageError
 from pipeline.model import AptSource
-
-RELEASE_LIMIT = 16 << 20
-SOURCES_LIMIT = 256 << 20
-"""Bytes, also unpacked; Debian's has 50 MB."""
 
 _FORMS = (".xz", ".gz", ".bz2", "")
 
@@ -78,8 +75,8 @@ def keys_digest(source: AptSource) -> str:
 class Reader:
     """Reads the suites of one archive."""
 
-    def __init__(self, mirrors: Mirrors, source: AptSource, package: str, now: datetime) -> None:
-        self._mirrors, self._source, self._package, self._now = mirrors, source, package, now
+    def __init__(self, mirror: Mirror, source: AptSource, package: str, now: datetime) -> None:
+        self._mirror, self._source, self._package, self._now = mirror, source, package, now
 
     def read(self, suite: str, known: SuiteIndex | None) -> SuiteIndex | None:
         """Return the suite's index, ``known`` itself if nothing has changed; None: no such suite.
@@ -92,8 +89,8 @@ class Reader:
         if known and known.keys != keys:
             known = replace(known, validators=Validators())  # verified by other keys
         url = f"{source.uri.rstrip('/')}/dists/{suite}/InRelease"
-        answer = self._mirrors.get(
-            url, limit=RELEASE_LIMIT, have=known.validators if known else None
+        answer = self._mirror.get(
+            url, limit=limits.LIMITS.release, have=known.validators if known else None
         )
         if answer.missing:
             if known:
@@ -174,41 +171,33 @@ class Reader:
             urls = [f"{folder}/{want.name}"]
             if by_hash:
                 urls.insert(0, f"{folder}/{component}/source/by-hash/SHA256/{want.sha256}")
-            yield from self._paragraphs(self._fetch(urls, want, suite), want, suite)
+            with tempfile.TemporaryDirectory(prefix="respin-sources-") as folder:
+                packed, plain = Path(folder) / "packed", Path(folder) / "plain"
+                self._fetch(urls, want, suite, packed)
+                with plain.open("wb") as f:
+                    form = Path(want.name).suffix
+                    f.writelines(compressed.pieces(packed, form, limits.LIMITS.listing))
+                where = f"Sources of {suite} at {self._source.uri}"
+                for text in Paragraphs(plain, where).named((self._package,)):
+                    yield self._sighting(deb822.Sources(text), suite)
 
-    def _fetch(self, urls: list[str], want: control.Listed, suite: str) -> bytes:
+    def _fetch(self, urls: list[str], want: control.Listed, suite: str, path: Path) -> None:
         for url in urls:
-            answer = self._mirrors.get(url, limit=want.size)
-            if answer.missing:
+            if not self._mirror.save(url, path, limit=want.size):
                 continue
-            found = hashlib.sha256(answer.body).hexdigest()
-            if (len(answer.body), found) != (want.size, want.sha256):
+            found = control.described(path)
+            if (found.size, found.sha256) != (want.size, want.sha256):
                 raise FetchError(
                     f"{want.name} of {suite} is not the file that its InRelease lists",
-                    details=f"{url}\nlisted: {want.sha256}\nfound:  {found}",
+                    details=f"{url}\nlisted: {want.sha256}\nfound:  {found.sha256}",
                     hint="the mirror is in the middle of an update; it is asked again next time",
                 )
-            return answer.body
+            return
         raise FetchError(
             f"{want.name} of {suite} is not there, though its InRelease lists it",
             details="\n".join(urls),
             hint="the mirror is in the middle of an update; it is asked again next time",
         )
-
-    def _paragraphs(self, data: bytes, want: control.Listed, suite: str) -> Iterator[Sighting]:
-        """Yield what a Sources file says of the package."""
-        with tempfile.NamedTemporaryFile(prefix="respin-sources-") as f:
-            f.write(data)
-            f.flush()
-            form = Path(want.name).suffix
-            plain = b"".join(compressed.pieces(Path(f.name), form, SOURCES_LIMIT))
-        line = f"\nPackage: {self._package}\n".encode()
-        text, at = b"\n" + plain, 0
-        while (at := text.find(line, at)) >= 0:
-            begin, end = text.rfind(b"\n\n", 0, at + 1), text.find(b"\n\n", at + 1)
-            raw = text[max(begin, 0) : end if end >= 0 else None].strip(b"\n")
-            yield self._sighting(deb822.Sources(raw.decode("utf-8", "replace")), suite)
-            at += 1
 
     def _sighting(self, fields: deb822.Sources, suite: str) -> Sighting:
         version = str(fields.get("Version", ""))
@@ -227,7 +216,7 @@ def _listed(text: str, component: str) -> list[control.Listed]:
     for form in _FORMS:
         name = f"{component}/source/Sources{form}"
         match = re.search(rf"^ ([0-9a-f]{{64}}) +(\d+) {re.escape(name)}$", sums, re.MULTILINE)
-        if match and int(match[2]) <= SOURCES_LIMIT:
+        if match and int(match[2]) <= limits.LIMITS.listing:
             found.append(control.Listed(name=name, size=int(match[2]), sha256=match[1]))
     return found
 

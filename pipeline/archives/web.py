@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -20,15 +20,13 @@ from urllib.parse import urlsplit
 
 import requests
 
-from pipeline import __version__
+from pipeline import limits
+from pipeline.archives.wire import TooSlow, Wire
 from pipeline.errors import FetchError
 
-AGENT = f"iproute2-respin/{__version__} (python-requests)"
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 LONGEST_WAIT = 300.0
 """Seconds; a service that asks for a longer pause is not waited for."""
-LONGEST_ANSWER = 1800.0
-"""Seconds that one answer may take, however it drips."""
 PIECE = 8 << 10
 """Bytes that are taken at once, and lost at most when a connection ends too early."""
 SMALL = 16 << 20
@@ -87,10 +85,9 @@ class Client:
         """
         self._timeout, self._tries, self._pause = timeout, tries, pause
         self._clock = clock or Clock()
-        self._session = requests.Session()
-        # Compressed on the way, a part could not be continued, nor its length be compared.
-        self._session.headers.update({"User-Agent": AGENT, "Accept-Encoding": "identity"})
-        self._session.max_redirects = 5
+        self._spent = 0.0
+        """Seconds that the service has taken so far."""
+        self._wire = Wire()
 
     def read(
         self, url: str, params: Mapping[str, str] | None = None, *, limit: int = SMALL
@@ -99,12 +96,12 @@ class Client:
 
         def attempt() -> bytes:
             with self._answer(url, params, {}) as (_, chunks):
-                body = b""
+                body = bytearray()
                 for chunk in chunks:
                     body += chunk
                     if len(body) > limit:
                         raise _too_long(url, limit)
-                return body
+                return bytes(body)
 
         return self._patiently(url, attempt)
 
@@ -153,7 +150,7 @@ class Client:
         problems: list[str] = []
         for number in range(self._tries):
             try:
-                with _turn:
+                with _turn, self._timed(url, problems):
                     return attempt()
             except _Again as e:
                 problems.append(str(e))
@@ -165,7 +162,8 @@ class Client:
                         hint="try again after that",
                     ) from None
                 if number + 1 < self._tries:
-                    self._clock.sleep(wait)
+                    with self._timed(url, problems):
+                        self._clock.sleep(wait)
         raise FetchError(
             f"{_host(url)} does not answer as it should, after {self._tries} tries",
             details="\n".join([url, *problems]),
@@ -173,17 +171,39 @@ class Client:
         )
 
     @contextmanager
+    def _timed(self, url: str, problems: Sequence[str]) -> Iterator[None]:
+        """Count the seconds of the block; raise FetchError if the service had enough of them."""
+        if self._spent >= limits.LIMITS.service:
+            raise FetchError(
+                f"{_host(url)} is too slow: {self._spent:.0f} s were spent on it",
+                details="\n".join([url, *problems]),
+                hint="try again later: what has come is kept, and goes on from there",
+            )
+        began = self._clock.monotonic()
+        try:
+            yield
+        finally:
+            self._spent += self._clock.monotonic() - began
+
+    @contextmanager
     def _answer(
         self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]
     ) -> Iterator[tuple[requests.Response, Iterator[bytes]]]:
         """Yield a good answer and its body; raise _Again for what is transient."""
-        began = self._clock.monotonic()
+        longest = min(limits.LIMITS.answer, limits.LIMITS.service - self._spent)
         try:
-            with self._session.get(
-                url, params=params, headers=headers, timeout=self._timeout, stream=True
-            ) as answer:
+            with self._wire.ask(
+                url,
+                params=params,
+                headers=headers,
+                timeout=self._timeout,
+                seconds=longest,
+                piece=PIECE,
+            ) as (answer, pieces):
                 self._judge(answer, url)
-                yield answer, self._chunks(answer, began)
+                yield answer, _whole(answer, pieces)
+        except TooSlow as e:
+            raise _Again(str(e)) from e
         except requests.TooManyRedirects as e:
             raise FetchError(
                 f"{_host(url)} redirects in circles", details=f"{url}: {e}", hint="try again later"
@@ -213,17 +233,6 @@ class Client:
             hint="check the name and the version" if status in (404, 410) else passes,
         ) from _Status(status)
 
-    def _chunks(self, answer: requests.Response, began: float) -> Iterator[bytes]:
-        size, length = 0, answer.headers.get("Content-Length", "")
-        for chunk in answer.iter_content(PIECE):
-            size += len(chunk)
-            if self._clock.monotonic() - began > LONGEST_ANSWER:
-                raise _Again(f"it took more than {LONGEST_ANSWER:.0f} seconds")
-            yield chunk
-        # urllib3 before 2.0 does not say when a connection ended too early.
-        if length.isdigit() and size < int(length):
-            raise _Again(f"it ended after {size} of {length} bytes")
-
     def _retry_after(self, answer: requests.Response) -> float | None:
         """Return the seconds that Retry-After asks for: it holds seconds or a date (RFC 9110)."""
         said = answer.headers.get("Retry-After", "").strip()
@@ -233,6 +242,16 @@ class Client:
             return max(0.0, parsedate_to_datetime(said).timestamp() - self._clock.now())
         except (ValueError, TypeError):
             return None
+
+
+def _whole(answer: requests.Response, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    size, length = 0, answer.headers.get("Content-Length", "")
+    for piece in pieces:
+        size += len(piece)
+        yield piece
+    # urllib3 before 2.0 does not say when a connection ended too early.
+    if length.isdigit() and size < int(length):
+        raise _Again(f"it ended after {size} of {length} bytes")
 
 
 def _host(url: str) -> str:

@@ -32,6 +32,16 @@ _MEANING: tuple[tuple[str, str, str], ...] = (
         " keeps it with --mirror",
     ),
     (
+        r"(?m)^stopped after [\d.]+ s$",  # command.py's words, not apt's
+        "the archive is too slow: it was not done in time",
+        "try again later, or use another mirror (--mirror)",
+    ),
+    (
+        r"File too large",  # strerror(EFBIG): the bound that privateroot.py sets
+        "a file is larger than any archive's",
+        "use another mirror (--mirror): this one sends what is made to fill the disk",
+    ),
+    (
         r"Hash Sum mismatch|unexpected size|Size mismatch|Hashes of expected file",
         "a file is not the one that the signed index lists",
         "try again later (the mirror may be in the middle of an update) or use another"

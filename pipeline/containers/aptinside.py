@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline import limits
 from pipeline.containers.base import Container, User
 from pipeline.errors import BuildError, UsageError
 from pipeline.model import AptSource, Package, Release
@@ -69,7 +70,15 @@ def install(
         argv = ["apt-get", "-q", "-y", *options]
         env = {"DEBIAN_FRONTEND": "noninteractive"}
         hint = "the archive may have changed in between: run it again"
-        box.call([*argv, "update"], user=User.ROOT, env=env, log=log, brief="apt-get update failed")
+        box.call(
+            [*argv, "update"],
+            user=User.ROOT,
+            env=env,
+            timeout=limits.LIMITS.update,
+            log=log,
+            brief="apt-get update failed",
+            hint=hint,
+        )
         box.call(
             [
                 *(*argv, "install", "--no-install-recommends", "--allow-downgrades", "--"),
@@ -77,6 +86,7 @@ def install(
             ],
             user=User.ROOT,
             env=env,
+            timeout=limits.LIMITS.files,
             log=log,
             brief="the build dependencies could not be installed in the image",
             hint=hint,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from debian.deb822 import Deb822
 
-from pipeline import command
+from pipeline import command, limits
 from pipeline.cache import Cache, digest
 from pipeline.containers import namespaces
 from pipeline.containers.namespaces import own_folder, remove_tree
@@ -156,6 +156,7 @@ def _make(
         command.run(
             argv,
             env=_environment(work),
+            timeout=limits.LIMITS.files,
             log=log,
             error=BuildError,
             brief=f"the root of {release.distro} {release.codename} could not be made",

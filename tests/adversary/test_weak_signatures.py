@@ -19,7 +19,7 @@ from support.services import Service, snapshot
 
 from pipeline import fetch, releases
 from pipeline.archives import openpgp, vouch
-from pipeline.archives.conditional import Mirrors
+from pipeline.archives.conditional import Mirror
 from pipeline.archives.index import Index
 from pipeline.archives.signedindex import Reader
 from pipeline.archives.snapshot import Snapshot
@@ -70,7 +70,7 @@ def test_the_index_that_a_night_watches(archive: Archive, signer: Signer, digest
     source = AptSource(
         uri=archive.url, suites=("bookworm",), components=("main",), keyring=archive.keyring
     )
-    reader = Reader(Mirrors(), source, "iproute2", datetime.now(UTC))
+    reader = Reader(Mirror(), source, "iproute2", datetime.now(UTC))
     archive.publish()
     read = reader.read("bookworm", None)
     assert read and read.sightings

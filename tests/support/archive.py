@@ -9,6 +9,7 @@ with Signer("good") as signer, Archive(tmp_path, signer) as archive:
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import http.server
@@ -26,6 +27,8 @@ from urllib.parse import quote, unquote
 
 CUT = 100
 """Bytes that a file shows of itself before a cut connection ends."""
+DRIP = 0.1
+"""Seconds between two bytes of what drips."""
 
 
 class Signer:
@@ -98,6 +101,11 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         """Send a file, or where it is to be had."""
         elsewhere = self._archive.elsewhere.get(unquote(self.path))
+        drips = self._archive.drips.get(self.path.partition("?")[0].rpartition("/")[2])
+        if drips:
+            self._archive.requests.append(self.path)
+            self._drip(drips)
+            return
         if elsewhere is None:
             super().do_GET()
             return
@@ -106,6 +114,18 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         self.send_header("Location", elsewhere)
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+    def _drip(self, where: str) -> None:
+        """Send a byte now and then, in the ``headers`` or in the ``body``, without an end."""
+        path = Path(self.translate_path(self.path))
+        size = path.stat().st_size if path.exists() else 9000000
+        began = f"HTTP/1.0 200 OK\r\nContent-Length: {size}\r\n"
+        self.wfile.write(began.encode() + (b"X-Slow: " if where == "headers" else b"\r\n"))
+        with contextlib.suppress(OSError):  # whoever asked has gone
+            while not self._archive.closing.wait(DRIP):
+                self.wfile.write(b"a")
+                self.wfile.flush()
+        self.close_connection = True
 
     def copyfile(self, source: object, outputfile: object) -> None:
         """Send a file, or only its beginning."""
@@ -129,6 +149,9 @@ class Archive:
         """The paths of the files that were sent, oldest first."""
         self.answers: list[tuple[int, str]] = []
         """Status and path of every answer."""
+        self.drips: dict[str, str] = {}
+        """Names of files that drip -> where: in the ``headers`` or in the ``body``."""
+        self.closing = threading.Event()
         self.elsewhere: dict[str, str] = {}
         """Path -> address to which its request is redirected."""
         self.keyring = signer.keyring
@@ -140,6 +163,7 @@ class Archive:
         self._published = time.time() - 86400
 
     def __enter__(self) -> Self:
+        self.closing.clear()
         self.root.mkdir(parents=True, exist_ok=True)
         handler = partial(_Handler, archive=self)
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -148,6 +172,7 @@ class Archive:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.closing.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

@@ -1,0 +1,45 @@
+"""How long archives and services may take, and how much they may send: all of it in one place.
+
+docs/sources.md says it to the user. A time-out between two bytes (``idle``) stops nobody who
+sends one now and then; so each has a deadline as a whole, and a least pace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Seconds and bytes."""
+
+    idle: float = 30.0
+    """Seconds without a byte, after which a request is given up."""
+    watch: float = 600.0
+    """Seconds for all that a night's watch asks of one archive."""
+    update: float = 900.0
+    """Seconds for apt to bring the indexes of one release up to date."""
+    files: float = 3600.0
+    """Seconds for apt, or mmdebstrap, to fetch the files of one stage."""
+    answer: float = 1800.0
+    """Seconds for one answer of snapshot or Launchpad."""
+    service: float = 3600.0
+    """Seconds that a run spends on one such service, pauses included."""
+    hook: float = 30.0
+    """Seconds for one notification to a webhook."""
+    hooks: float = 120.0
+    """Seconds for all of a night's."""
+    patience: float = 60.0
+    """Seconds after which an answer has to keep the least pace."""
+    pace: float = 1024.0
+    """Bytes a second, on the average."""
+    release: int = 16 << 20
+    """Bytes of an InRelease; Debian's has 200 kB."""
+    listing: int = 512 << 20
+    """Bytes of a Packages or Sources, unpacked; Debian's have 60 MB. apt may write no longer
+    file while it brings the indexes up to date."""
+    file: int = 2 << 30
+    """Bytes of any other file that apt writes."""
+
+
+LIMITS = Limits()
