@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 
 from pipeline import catalogue
@@ -19,6 +20,31 @@ PATHS = {"github": ".github/workflows/iproute2.yml", "gitlab": ".gitlab-ci.yml"}
 
 _REPOSITORY = re.compile(r"(https?|ssh|git)://[\w.@:-]+/[\w./~@:+-]+|[\w.-]+@[\w.-]+:[\w./~+-]+")
 _REF = re.compile(r"[\w][\w./+-]{0,254}")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_PINNED = re.compile(r"[a-z0-9][\w.:/-]*@sha256:[0-9a-f]{64}")
+
+DOCKER = (
+    "docker.io/library/docker:29.8.2-dind"
+    "@sha256:7dcdfc4a20246236f558175182ccace1eb15a41bd3eb119dd2284f393498b7c1"
+)
+"""The official image of Docker, with its daemon and with git, that GitLab's jobs run in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """The images that a workflow uses, each by its digest (NAME@sha256:…)."""
+
+    base: Mapping[str, str] = field(default_factory=dict)
+    """By a release's codename, what its package is built on; else the tag of that name."""
+    tools: str = ""
+    """What respin itself runs in; else the Dockerfile's own tag."""
+    docker: str = DOCKER
+    """What GitLab's jobs run in, and their daemon."""
+
+
+def moves(ref: str) -> bool:
+    """Return whether a ref of git may name another commit tomorrow."""
+    return _COMMIT.fullmatch(ref) is None
 
 
 def affected(config: Config, on: date) -> tuple[Release, ...]:
@@ -32,12 +58,16 @@ def affected(config: Config, on: date) -> tuple[Release, ...]:
     )
 
 
-def workflow(ci: str, repository: str, ref: str, releases: Sequence[Release]) -> str:
+def workflow(
+    ci: str, repository: str, ref: str, releases: Sequence[Release], images: Images | None = None
+) -> str:
     """Return the workflow of a CI (a key of PATHS), as YAML.
 
     ``repository`` is where git fetches respin from, ``ref`` the branch, tag or commit.
-    Raises UsageError for what cannot stand in a shell's line, or if there is no release.
+    Raises UsageError for what cannot stand in a shell's line, if there is no release, and for
+    an image without a digest, or for a release that is not built.
     """
+    images = images or Images()
     if not _REPOSITORY.fullmatch(repository):
         raise UsageError(
             f"{repository!r} is not an address that git fetches from",
@@ -47,12 +77,30 @@ def workflow(ci: str, repository: str, ref: str, releases: Sequence[Release]) ->
         raise UsageError(f"{ref!r} is not the name of a branch, a tag or a commit")
     if not releases:
         raise UsageError("there is no release to build for", hint="name one with --release")
+    _check(images, releases)
     digest = hashlib.sha256(repository.encode()).digest()
     return render(
         f"ci/{ci}.yml.j2",
         repository=repository,
         ref=ref,
         releases=releases,
+        images=images,
         minute=digest[0] % 60,
         hour=1 + digest[1] % 4,
     )
+
+
+def _check(images: Images, releases: Sequence[Release]) -> None:
+    named = [*images.base.values(), images.docker]
+    for each in [*named, images.tools] if images.tools else named:
+        if not _PINNED.fullmatch(each):
+            raise UsageError(
+                f"{each!r} is not an image by its digest",
+                hint="write NAME@sha256:DIGEST; docker buildx imagetools inspect NAME prints it",
+            )
+    unused = set(images.base) - {release.codename for release in releases}
+    if unused:
+        raise UsageError(
+            f"there is an image for {', '.join(sorted(unused))}, which is not built",
+            hint="name the release with --release, too",
+        )

@@ -82,6 +82,12 @@ def cron(**options: Any) -> None:
 def kubernetes(image: str, hourly: bool) -> None:
     """Print a CronJob with its volumes, as YAML for kubectl apply."""
     click.echo(schedule.kubernetes(image, hourly=hourly), nl=False)
+    if "@sha256:" not in image:
+        click.echo(
+            f"respin: the tag of {image} may move, and the pod has the key to the repository. "
+            "To pin it, give --image NAME@sha256:DIGEST",
+            err=True,
+        )
 
 
 def _ci_options(function: Command) -> Command:
@@ -93,12 +99,27 @@ def _ci_options(function: Command) -> Command:
                 metavar="URL",
                 help="Where git fetches respin from.",
             ),
-            click.option("--ref", default="main", help="Branch, tag or commit [default: main]."),
+            click.option(
+                "--ref", required=True, help="Commit of respin's; a branch or tag may move."
+            ),
             click.option(
                 "--release",
                 "names",
                 multiple=True,
                 help="[default: each that is supported and has a defect]",
+            ),
+            click.option(
+                "--image",
+                "base",
+                multiple=True,
+                metavar="RELEASE=NAME@sha256:DIGEST",
+                help="What a release's package is built on [default: its official image].",
+            ),
+            click.option(
+                "--tools-image",
+                default="",
+                metavar="NAME@sha256:DIGEST",
+                help="What respin itself runs in [default: Debian 12's official image].",
             ),
             click.option("--out", type=_PATH, default=Path(), help="[default: here]"),
         ]
@@ -107,10 +128,32 @@ def _ci_options(function: Command) -> Command:
     return function
 
 
-def _ci(kind: str, repository: str, ref: str, names: tuple[str, ...], out: Path) -> None:
+def _ci(
+    kind: str,
+    repository: str,
+    ref: str,
+    names: tuple[str, ...],
+    base: tuple[str, ...],
+    tools_image: str,
+    docker_image: str,
+    out: Path,
+) -> None:
     chosen = tuple(releases.find(name) for name in names)
     chosen = chosen or ciworkflow.affected(configured(None), datetime.date.today())
-    _write(out / ciworkflow.PATHS[kind], ciworkflow.workflow(kind, repository, ref, chosen))
+    pairs = (each.partition("=") for each in base)
+    images = ciworkflow.Images(
+        base={releases.find(name).codename: image for name, _, image in pairs},
+        tools=tools_image,
+        docker=docker_image,
+    )
+    text = ciworkflow.workflow(kind, repository, ref, chosen, images)
+    _write(out / ciworkflow.PATHS[kind], text)
+    if ciworkflow.moves(ref):
+        click.echo(
+            f"respin: {ref} is a name that may move: whoever may move it in {repository} decides "
+            f"what your CI runs. To pin it, give --ref the commit (git ls-remote {repository})",
+            err=True,
+        )
 
 
 @init.command()
@@ -120,11 +163,17 @@ def github(**options: Any) -> None:
 
     It is .github/workflows/iproute2.yml below --out, the top of a repository of yours.
     """
-    _ci("github", **options)
+    _ci("github", docker_image=ciworkflow.DOCKER, **options)
 
 
 @init.command()
 @_ci_options
+@click.option(
+    "--docker-image",
+    default=ciworkflow.DOCKER,
+    metavar="NAME@sha256:DIGEST",
+    help="What the jobs and their daemon run in [default: Docker's official image].",
+)
 def gitlab(**options: Any) -> None:
     """Write a .gitlab-ci.yml that builds and proves each release, for a pipeline schedule."""
     _ci("gitlab", **options)

@@ -50,8 +50,14 @@ COMMANDS = {
     "init systemd": ("--program /respin", "pipeline.schedule.systemd"),
     "init cron": ("--program /respin", "pipeline.schedule.cron"),
     "init kubernetes": ("--image respin", "pipeline.schedule.kubernetes"),
-    "init github": ("--repository https://git.example.org", "pipeline.ciworkflow.workflow"),
-    "init gitlab": ("--repository https://git.example.org", "pipeline.ciworkflow.workflow"),
+    "init github": (
+        "--repository https://git.example.org --ref main",
+        "pipeline.ciworkflow.workflow",
+    ),
+    "init gitlab": (
+        "--repository https://git.example.org --ref main",
+        "pipeline.ciworkflow.workflow",
+    ),
 }
 """Every command -> its arguments, and the function that does its work."""
 

@@ -18,13 +18,16 @@ from pipeline.cliinit import init
 from pipeline.errors import UsageError
 
 URL = "https://git.example.org/tools/iproute2-respin.git"
+REF = "3f786850e387550fdab836ed7e6dc881de23001b"
 SCHEMAS = {"github": "vendor.github-workflows", "gitlab": "vendor.gitlab-ci"}
 ALL = pytest.mark.parametrize("ci", SCHEMAS)
 
 
 def write(ci: str, out: Path, *more: str) -> Path:
     done = CliRunner().invoke(
-        init, [ci, "--repository", URL, "--out", str(out), *more], catch_exceptions=False
+        init,
+        [ci, "--repository", URL, "--ref", REF, "--out", str(out), *more],
+        catch_exceptions=False,
     )
     assert done.exit_code == 0, done.output
     assert Path(done.stdout.strip()) == out / ciworkflow.PATHS[ci]

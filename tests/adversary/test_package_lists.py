@@ -1,0 +1,106 @@
+"""Who: whoever has a line in a list of packages that `make` installs as root, or hands a script
+of ours something to read. Aim: an option, a path, a pattern or a word of the shell in place of a
+package's name; a package gone that this machine needs.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support import project
+from support.cli import CHECKOUT
+
+STAND_IN = """\
+#!/bin/sh
+case ${0##*/} in
+dpkg-query) [ "$3" != there ] || echo installed ;;
+id) echo 0 ;;
+*) printf '%s\\n' "${0##*/} $*" >>"$LOG" ;;
+esac
+"""
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Callable[[str], tuple[int, str, list[str]]]:
+    """Return what tools/install-packages does with a list: status, words, apt-get's calls."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("dpkg-query", "apt-get", "id", "sudo"):
+        (programs / name).write_text(STAND_IN)
+        (programs / name).chmod(0o755)
+    log = tmp_path / "log"
+
+    def play(text: str) -> tuple[int, str, list[str]]:
+        log.write_text("")
+        (tmp_path / "packages.txt").write_text(text)
+        done = subprocess.run(
+            ["sh", CHECKOUT / "tools/install-packages", "packages.txt"],
+            cwd=tmp_path,
+            env={"PATH": f"{programs}:/usr/bin:/bin", "LOG": str(log)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stderr, log.read_text().splitlines()
+
+    return play
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("-oAPT::Update::Pre-Invoke::=reboot", "--allow-unauthenticated", "-y", "iproute2-"),
+        *("a/../../evil.deb", "./evil.deb", "/tmp/evil.deb", "http://x/evil.deb", "*", "?name(x)"),
+        *("$(reboot)", "`reboot`", "a;reboot", "foo=1.0", "foo/unstable", "foo:i386", "lib.*", "."),
+        *("^lib", "Upper", "ünï", "x", "a\\b", "'a'", '"a"', "\x1b[2J"),
+    ],
+)
+def test_a_list_with_more_than_names(
+    listed: Callable[[str], tuple[int, str, list[str]]], name: str
+) -> None:
+    status, words, calls = listed(f"there   there   test\n{name}   x   test\n")
+    assert status == 2 and "is no package's name" in words
+    assert not calls
+
+
+@pytest.mark.bad_input
+def test_a_list_that_is_missing_or_empty(
+    listed: Callable[[str], tuple[int, str, list[str]]],
+) -> None:
+    assert listed("# nothing\n\n")[0] == 2
+    argv = ["sh", CHECKOUT / "tools/install-packages"]
+    for more in ([], ["/nonexistent/list"]):
+        assert subprocess.run([*argv, *more], capture_output=True, check=False).returncode == 2
+
+
+@pytest.mark.attack
+def test_a_package_that_would_remove_another(
+    listed: Callable[[str], tuple[int, str, list[str]]],
+) -> None:
+    """`-y` says yes to removals, too: none may be asked for. What is there is left alone."""
+    assert listed("there  there  test  # words\n") == (0, "", [])
+    status, words, calls = listed("there  there  test\ng++  g++  test\ndocker.io  x  test\n")
+    assert status == 0 and "missing here: g++ docker.io" in words
+    assert calls[-1] == (
+        "apt-get install -q -y --no-install-recommends --no-remove -- g++ docker.io"
+    )
+
+
+@pytest.mark.bad_input
+@pytest.mark.needs("shellcheck")
+def test_a_shell_script_that_splits_or_expands_what_it_is_given() -> None:
+    scripts = [
+        path
+        for path in project.files()
+        if re.match(rb"#!/bin/(ba)?sh\b", path.read_bytes()[:20]) and path.suffix != ".j2"
+    ]
+    assert len(scripts) > 15
+    # SC1007 and SC2016 are of taste; SC1091 is a file that only the image has.
+    argv = ["shellcheck", "--exclude=SC1007,SC1091,SC2016", "--", *map(str, scripts)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
