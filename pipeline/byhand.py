@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline import nightlock, offering, plan, proven, status
+from pipeline import nightlock, offering, plan, proven, status, visible
 from pipeline.cache import file_sha256
 from pipeline.earlier import load
 from pipeline.errors import PublishError, UsageError
@@ -113,9 +113,10 @@ def withdraw(world: World, name: str, version: str, why: str) -> str:
             offers = plan.offered(target, state.runs(name), world.settings.publish.keep)
             there = ", ".join(str(run.ours) for run in offers) or "nothing"
             raise UsageError(f"{name} does not offer {version}", hint=f"it offers {there}")
+        said = visible.line(why)
         with state.together():
             for run in chosen:
-                state.update_run(run.id, withdrawn=world.now(), why=why)
+                state.update_run(run.id, withdrawn=world.now(), why=said)
         done = offering.settle(world, state, night.key, name)
         night.show()
         night.tell()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import json
 import os
 import pwd
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from pipeline import (
     fixes,
     parts,
     report,
+    summaries,
     terminal,
 )
 from pipeline import run as pipeline_run
@@ -198,16 +197,16 @@ def _go(what: Callable[..., Report], order: Order, options: dict[str, Any]) -> N
     out = options["out"] or Path(f"respin-{order.release.codename}")
     with terminal.Terminal(verbose=options["verbose"]) as shown:
         done = what(order, out, shown)
-    terminal.show_report(done)
+    summaries.show_report(done)
     if options["as_json"]:
-        click.echo(json.dumps(report.to_json(done, out.absolute()), indent=2))
+        terminal.say_json(report.to_json(done, out.absolute()))
     elif done.built:
         for deb in done.built.debs:
-            click.echo(deb.path)
+            terminal.say(deb.path)
     elif done.outcome is Outcome.PATCHED and done.patched:
-        click.echo(done.patched.dsc)
+        terminal.say(done.patched.dsc)
     elif done.outcome is Outcome.FETCHED:
-        click.echo(done.source.dsc)
+        terminal.say(done.source.dsc)
 
 
 @cli.command(name="diagnose")
@@ -234,9 +233,9 @@ def diagnose_command(
     with terminal.Terminal(verbose=verbose) as shown:
         found = parts.diagnose_only(tree, dsc, chosen, shown)
     if as_json:
-        click.echo(json.dumps(report.diagnosis_json(found), indent=2))
+        terminal.say_json(report.diagnosis_json(found))
     else:
-        terminal.show_findings(found)
+        summaries.show_findings(found)
     diagnose.refuse_unknown(found)
 
 
@@ -247,10 +246,10 @@ def releases_command(path: Path | None, as_json: bool) -> None:
     """List every release that is known, its support, and which defects its iproute2 has."""
     listed = catalogue.listing(configured(path), datetime.date.today())
     if as_json:
-        click.echo(json.dumps(catalogue.to_json(listed), indent=2))
+        terminal.say_json(catalogue.to_json(listed))
     else:
         for line in catalogue.table(listed):
-            click.echo(line)
+            terminal.say(line)
 
 
 @cli.command(name="doctor")
@@ -259,9 +258,9 @@ def doctor_command(cache: Path | None, as_json: bool, verbose: bool) -> None:
     """Say what this machine has and lacks for each stage, with the command that mends it."""
     checks = doctor.examine(cache)
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(c) for c in checks], indent=2))
+        terminal.say_json([dataclasses.asdict(c) for c in checks])
     else:
-        terminal.show_doctor(checks)
+        summaries.show_doctor(checks)
     if any(check.required and not check.ok for check in checks):
         raise UsageError("this machine lacks something", hint="run the commands that are shown")
 
@@ -275,7 +274,7 @@ def completion(shell: str) -> None:
     complete = get_completion_class(shell)
     if complete is None:
         raise UsageError(f"there is no completion for {shell}")
-    click.echo(complete(cli, {}, "respin", "_RESPIN_COMPLETE").source())
+    terminal.say_lines(complete(cli, {}, "respin", "_RESPIN_COMPLETE").source())
 
 
 for _command in (*clinightly.COMMANDS, cliinit.init, clismoke.smoke):
@@ -310,10 +309,10 @@ def main(argv: list[str] | None = None) -> None:
         # Without standalone_mode click does not raise what context.exit() asks for: it returns it.
         sys.exit(cli.main(argv, prog_name="respin", standalone_mode=False))
     except click.ClickException as e:
-        e.show()
+        terminal.show_usage(e)
         sys.exit(UsageError.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("respin: interrupted; nothing is left behind", err=True)
+        terminal.tell("respin: interrupted; nothing is left behind")
         sys.exit(128 + signal.SIGINT)
     except RespinError as e:
         terminal.show_error(e)
@@ -322,6 +321,5 @@ def main(argv: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.exit(128 + signal.SIGPIPE)
     except Exception:
-        traceback.print_exc()
-        click.echo("respin: this is a bug of respin; please report the lines above", err=True)
+        terminal.show_bug()
         sys.exit(RespinError.exit_code)

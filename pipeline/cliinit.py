@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pipeline import ciworkflow, command, releases, schedule
+from pipeline import ciworkflow, command, releases, schedule, terminal
 from pipeline.clioptions import configured
 from pipeline.errors import UsageError
 from pipeline.schedule import Schedule
@@ -66,14 +66,14 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text)
     except OSError as e:
         raise UsageError(f"{path} cannot be written: {e.strerror}") from e
-    click.echo(path)
+    terminal.say(path)
 
 
 @init.command()
 @_schedule_options
 def cron(**options: Any) -> None:
     """Print a file for /etc/cron.d."""
-    click.echo(schedule.cron(_schedule(**options)), nl=False)
+    terminal.say_lines(schedule.cron(_schedule(**options)))
 
 
 @init.command()
@@ -81,12 +81,11 @@ def cron(**options: Any) -> None:
 @click.option("--hourly", is_flag=True, help="Every hour: retries come when due.")
 def kubernetes(image: str, hourly: bool) -> None:
     """Print a CronJob with its volumes, as YAML for kubectl apply."""
-    click.echo(schedule.kubernetes(image, hourly=hourly), nl=False)
+    terminal.say_lines(schedule.kubernetes(image, hourly=hourly))
     if "@sha256:" not in image:
-        click.echo(
+        terminal.tell(
             f"respin: the tag of {image} may move, and the pod has the key to the repository. "
-            "To pin it, give --image NAME@sha256:DIGEST",
-            err=True,
+            "To pin it, give --image NAME@sha256:DIGEST"
         )
 
 
@@ -149,10 +148,9 @@ def _ci(
     text = ciworkflow.workflow(kind, repository, ref, chosen, images)
     _write(out / ciworkflow.PATHS[kind], text)
     if ciworkflow.moves(ref):
-        click.echo(
+        terminal.tell(
             f"respin: {ref} is a name that may move: whoever may move it in {repository} decides "
-            f"what your CI runs. To pin it, give --ref the commit (git ls-remote {repository})",
-            err=True,
+            f"what your CI runs. To pin it, give --ref the commit (git ls-remote {repository})"
         )
 
 

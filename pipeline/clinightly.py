@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,7 +66,7 @@ def nightly_command(
 
     def note(target: str, text: str) -> None:
         if verbose:
-            click.echo(f"{target}: {text}", err=True)
+            terminal.tell(f"{target}: {text}")
         elif target == "notify":
             said.append(f"{target}: {text}")
 
@@ -76,11 +75,11 @@ def nightly_command(
         values = status.to_json(done.rows)
         values["runs"] = status.history_json(done.runs)["runs"]
         values["published"], values["code"] = list(done.published), done.code
-        click.echo(json.dumps(values, indent=2))
+        terminal.say_json(values)
     elif not quiet or done.runs or done.published or done.code:
-        click.echo(summary(done))
+        terminal.say(summary(done))
     for line in [*said, *_troubles(done)]:
-        click.echo(line, err=True)
+        terminal.tell(line)
     context.exit(done.code)
 
 
@@ -131,10 +130,10 @@ def status_command(path: Path | None, as_json: bool) -> None:
     with state:
         found = status.rows(state, settings.publish.keep, int(time.time()))
     if as_json:
-        click.echo(json.dumps(status.to_json(found), indent=2))
+        terminal.say_json(status.to_json(found))
         return
     if not found:
-        click.echo(f"{byhand.NOTHING}: {byhand.BEGIN}")
+        terminal.say(f"{byhand.NOTHING}: {byhand.BEGIN}")
         return
     head = ("RELEASE", "POCKET", "DISTRO HAS", "WE OFFER", "OUTCOME", "SINCE", "NEXT RETRY")
     lines = [
@@ -150,12 +149,12 @@ def status_command(path: Path | None, as_json: bool) -> None:
         for row in found
     ]
     for line in terminal.aligned([head, *lines]):
-        click.echo(line)
+        terminal.say(line)
     for row in found:
         if row.needs_person:
-            click.echo(f"! {row.target} needs a person: {row.why}")
+            terminal.say(f"! {row.target} needs a person: {row.why}")
         for each in row.older:
-            click.echo(f"{row.target} {each.version}, an older one: {each.outcome}: {each.why}")
+            terminal.say(f"{row.target} {each.version}, an older one: {each.outcome}: {each.why}")
 
 
 @click.command(name="history")
@@ -170,11 +169,11 @@ def history_command(path: Path | None, as_json: bool, targets: tuple[str, ...]) 
             byhand.find(state, name)
         runs = [run for run in state.runs() if not targets or run.target in targets]
     if as_json:
-        click.echo(json.dumps(status.history_json(runs), indent=2))
+        terminal.say_json(status.history_json(runs))
         return
     head = ("RUN", "STARTED", "RELEASE", "VERSION", "OUTCOME", "OURS", "WHY IT WAS MADE")
     for line in terminal.aligned([head, *map(_line, runs)]):
-        click.echo(line)
+        terminal.say(line)
 
 
 def _line(run: RunRow) -> tuple[str, ...]:
@@ -196,9 +195,9 @@ def retry_command(path: Path | None, as_json: bool, targets: tuple[str, ...]) ->
     """Let the next night run a release whatever is known of it; without a name, all that fail."""
     asked = byhand.retry(_world(path), targets)
     if as_json:
-        click.echo(json.dumps({"schema": status.SCHEMA, "asked": list(asked)}))
+        terminal.say_json({"schema": status.SCHEMA, "asked": list(asked)})
     else:
-        click.echo(f"the next `respin nightly` runs: {', '.join(asked) or 'nothing fails'}")
+        terminal.say(f"the next `respin nightly` runs: {', '.join(asked) or 'nothing fails'}")
 
 
 @click.command(name="forget")
@@ -210,9 +209,9 @@ def forget_command(path: Path | None, as_json: bool, version: str | None, target
     """Forget the runs of a release, but for what is offered; it then counts as new."""
     count = byhand.forget(_world(path), target, version)
     if as_json:
-        click.echo(json.dumps({"schema": status.SCHEMA, "target": target, "forgotten": count}))
+        terminal.say_json({"schema": status.SCHEMA, "target": target, "forgotten": count})
     else:
-        click.echo(f"{count} run{'s' if count > 1 else ''} of {target} forgotten")
+        terminal.say(f"{count} run{'s' if count > 1 else ''} of {target} forgotten")
 
 
 @click.command(name="withdraw")
@@ -225,11 +224,11 @@ def withdraw_command(path: Path | None, as_json: bool, why: str, target: str, ve
     """Take a VERSION of ours out of the repository at once."""
     now = byhand.withdraw(_world(path), target, version, why)
     if as_json:
-        click.echo(json.dumps({"schema": status.SCHEMA, "target": target, "offered": now or None}))
+        terminal.say_json({"schema": status.SCHEMA, "target": target, "offered": now or None})
         return
-    click.echo(f"{target} now offers {now or 'nothing: clients get the package of the distro'}")
+    terminal.say(f"{target} now offers {now or 'nothing: clients get the package of the distro'}")
     back = f"iproute2={now}" if now else f"iproute2/{target}"
-    click.echo(f"where it is installed: apt-get install --allow-downgrades {back}")
+    terminal.say(f"where it is installed: apt-get install --allow-downgrades {back}")
 
 
 @click.command(name="publish")
@@ -259,9 +258,9 @@ def publish_command(
         version = handover.dput(folder, target, key=key, distribution=distribution)
     if as_json:
         values = {"schema": status.SCHEMA, "published": version, "to": to or target}
-        click.echo(json.dumps(values))
+        terminal.say_json(values)
     else:
-        click.echo(f"{version} is published: {to or target}")
+        terminal.say(f"{version} is published: {to or target}")
 
 
 @click.group(name="key")
@@ -277,10 +276,10 @@ def key_init(path: Path | None, as_json: bool) -> None:
     settings = configured(path).nightly
     made = keys.init(settings.state_folder(), settings.publish.origin)
     if as_json:
-        click.echo(json.dumps({"fingerprint": made.fingerprint, "home": str(made.home)}))
+        terminal.say_json({"fingerprint": made.fingerprint, "home": str(made.home)})
     else:
-        click.echo(made.fingerprint)
-        click.echo(f"The key is in {made.home}: keep a copy of that folder safe.", err=True)
+        terminal.say(made.fingerprint)
+        terminal.tell(f"The key is in {made.home}: keep a copy of that folder safe.")
 
 
 COMMANDS = (

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pipeline import config, fixes, lock, lockreader, releases
+from pipeline import config, fixes, lock, lockreader, releases, terminal
 from pipeline.cache import Cache
 from pipeline.containers.engines import Kind
 from pipeline.earlier import read
@@ -121,7 +121,7 @@ def configured(path: Path | None) -> config.Config:
     found = config.load(path)
     if found.here:
         said = ", ".join(found.here)
-        click.echo(f"respin: ./{config.NAME} in the current folder is used, for: {said}", err=True)
+        terminal.tell(f"respin: ./{config.NAME} in the current folder is used, for: {said}")
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -13,7 +12,7 @@ from typing import Any
 
 import click
 
-from pipeline import cases, measure, smokepage, terminal
+from pipeline import cases, measure, smokepage, summaries, terminal
 from pipeline.cache import Cache
 from pipeline.clioptions import configured
 from pipeline.describe import UserObject, user_section
@@ -57,7 +56,7 @@ def objects(names: Sequence[str], by: Sequence[str]) -> tuple[UserObject, ...]:
 def _listing(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if not value:
         return
-    terminal.show_cases(cases.all_cases())
+    summaries.show_cases(cases.all_cases())
     context.exit()
 
 
@@ -169,7 +168,7 @@ def _measure(
 def _leave(reports: Sequence[SmokeReport], options: dict[str, Any]) -> None:
     """Leave the matrix wherever it is asked for."""
     for report in reports:
-        terminal.show_smoke(report)
+        summaries.show_smoke(report)
     writers = (("html", smokepage.html), ("junit", smokepage.junit), ("markdown", _tables))
     for option, text in writers:
         if options[option]:
@@ -178,7 +177,7 @@ def _leave(reports: Sequence[SmokeReport], options: dict[str, Any]) -> None:
             except OSError as e:
                 raise UsageError(f"{options[option]} cannot be written: {e.strerror}") from e
     if options["as_json"]:
-        click.echo(json.dumps(smokepage.to_json(reports), indent=2))
+        terminal.say_json(smokepage.to_json(reports))
 
 
 def _tables(reports: Sequence[SmokeReport]) -> str:

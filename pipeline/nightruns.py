@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from pipeline import plan, toolchain
+from pipeline import plan, toolchain, visible
 from pipeline.cache import digest, file_sha256
 from pipeline.earlier import load
 from pipeline.errors import DiagnosisRefused, RespinError
@@ -170,8 +170,8 @@ class Runs:
             run,
             outcome=UNKNOWN if isinstance(error, DiagnosisRefused) else FAILED,
             code=error.exit_code,
-            brief=error.brief,
-            details=f"{error.details}\n{error.hint}".strip()[-DETAILS:],
+            brief=visible.line(error.brief),
+            details=visible.lines(f"{error.details}\n{error.hint}".strip())[-DETAILS:],
             retry_at=plan.retry_at(run, others, self._world.now()),
         )
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import requests
 
-from pipeline import command, limits, status
+from pipeline import command, limits, status, visible
 from pipeline.archives.wire import TooSlow, Wire
 from pipeline.errors import RespinError, UsageError
 from pipeline.nightconfig import Notifying
@@ -92,7 +92,7 @@ def _older(row: Row, failure: Failure) -> Row:
 
 
 def _body(row: Row, event: str, now: int, url: str) -> dict[str, Any]:
-    return {
+    body = {
         "schema": SCHEMA,
         "tool": "iproute2-respin",
         "event": event,
@@ -110,6 +110,8 @@ def _body(row: Row, event: str, now: int, url: str) -> dict[str, Any]:
         "needs_person": row.needs_person,
         "status": f"{url}/index.html",
     }
+    # Whoever gets it shows it: in a mail, a chat, on a terminal.
+    return {k: visible.line(v) if isinstance(v, str) else v for k, v in body.items()}
 
 
 def send(state: State, settings: Notifying, now: int) -> Iterator[str]:
@@ -174,7 +176,7 @@ def _run(letter: Letter, argv: Sequence[str]) -> str:
     try:
         done = command.run(
             list(argv),
-            stdin=json.dumps(letter.body, ensure_ascii=False).encode(),
+            stdin=visible.as_json(letter.body).encode(),
             timeout=TIMEOUT,
             check=False,
         )

@@ -6,14 +6,13 @@ docs/report.md explains the form, templates/report.schema.json defines it.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pipeline import __version__
+from pipeline import __version__, visible
 from pipeline.model import Built, Finding, Patched, SmokeReport, Source, VerifiedFile
 from pipeline.runfolder import REPORT
 
@@ -120,5 +119,5 @@ def diagnosis_json(findings: tuple[Finding, ...]) -> dict[str, Any]:
 
 def write(report: Report, folder: Path) -> None:
     """Write report.json into a run's folder."""
-    text = json.dumps(to_json(report, folder), indent=2, ensure_ascii=False)
+    text = visible.as_json(to_json(report, folder), indent=2)
     (folder / REPORT).write_text(text + "\n", "utf-8")

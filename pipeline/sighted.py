@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from pipeline import plan
+from pipeline import plan, visible
 from pipeline.errors import PublishError, RespinError
 from pipeline.state import TargetState
 from pipeline.watch import View
@@ -59,7 +59,7 @@ def with_problem(target: TargetState, error: RespinError | None, now: int) -> Ta
     same = target.problem_code == error.exit_code
     return dataclasses.replace(
         target,
-        problem=error.brief,
+        problem=visible.line(error.brief),
         problem_code=error.exit_code,
         problem_since=target.problem_since if same else now,
     )

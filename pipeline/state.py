@@ -222,7 +222,7 @@ class State:
             for body in bodies:
                 self._db.write(
                     "INSERT INTO outbox (at, body) VALUES (?, ?)",
-                    (at, json.dumps(body, ensure_ascii=False)),
+                    (at, json.dumps(body)),
                 )
 
     def outbox(self) -> tuple[Letter, ...]:

@@ -1,41 +1,79 @@
-"""What a person sees: progress, tables and errors, all on standard error."""
+"""The terminal: progress, errors, and all that goes to standard output and standard error.
+
+The only place that writes to standard output and standard error. All of it goes through
+visible.py, so no escape of somebody else's reaches a terminal; nothing is read as rich's markup.
+"""
 
 from __future__ import annotations
 
+import io
+import json
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+import traceback
+from collections.abc import Sequence
+from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Column, Table
+from rich.table import Column
+from rich.text import Text
 
-from pipeline.cases import Case
-from pipeline.doctor import Check
+from pipeline import visible
 from pipeline.errors import RespinError
-from pipeline.model import Cell, Finding, Seen, SmokeReport, Verdict
-from pipeline.report import Outcome, Report
 
-_COLOUR = {
-    Verdict.NEEDED: "yellow",
-    Verdict.FIXED: "green",
-    Verdict.ABSENT: "dim",
-    Verdict.UNKNOWN: "bold red",
-}
+
+def say(text: object) -> None:
+    """Write a line to standard output, where a program may read it."""
+    click.echo(visible.line(str(text)))
+
+
+def say_lines(text: str) -> None:
+    """Write text to standard output."""
+    click.echo(visible.lines(text).rstrip("\n"))
+
+
+def say_json(value: Any) -> None:
+    """Write JSON to standard output: ASCII, all else escaped."""
+    click.echo(json.dumps(value, indent=2))
+
+
+def tell(text: str) -> None:
+    """Write a line to standard error, for people."""
+    click.echo(visible.line(text), err=True)
+
+
+def tell_lines(text: str) -> None:
+    """Write text to standard error, for people."""
+    click.echo(visible.lines(text).rstrip("\n"), err=True)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the lines of a table: words in columns."""
+    rows = [[visible.line(cell) for cell in row] for row in rows]
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
     return ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
+
+
+class _Visible(Console):
+    """A console that shows every text as it is written: no markup, and no escape in it."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return the renderable of a text: rich makes one of every str that it is given."""
+        return super().render_str(visible.lines(text), **options)
 
 
 def console() -> Console:
     """Return the console: colours and width only where standard error is a terminal."""
     wide = None if sys.stderr.isatty() else 120
-    return Console(stderr=True, highlight=False, soft_wrap=False, width=wide)
+    return _Visible(stderr=True, highlight=False, markup=False, emoji=False, width=wide)
+
+
+def styled(*parts: str | tuple[str, str]) -> Text:
+    """Return text whose parts may have a style each: ``("text", "bold")``."""
+    pairs = [part if isinstance(part, tuple) else (part, "") for part in parts]
+    return Text.assemble(*((visible.lines(text), style) for text, style in pairs))
 
 
 class Terminal:
@@ -49,14 +87,13 @@ class Terminal:
         self._verbose = verbose
         self._lock = threading.Lock()
         self._tasks: dict[str, TaskID] = {}
+        name = Column(no_wrap=True, min_width=14)
+        note = Column(ratio=1, no_wrap=True, overflow="ellipsis")
         self._progress = Progress(
-            SpinnerColumn(finished_text="[green]✓"),
-            TextColumn("{task.description}", table_column=Column(no_wrap=True, min_width=14)),
+            SpinnerColumn(finished_text="✓"),
+            TextColumn("{task.description}", markup=False, table_column=name),
             TimeElapsedColumn(),
-            TextColumn(
-                "[dim]{task.fields[note]}",
-                table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
-            ),
+            TextColumn("{task.fields[note]}", style="dim", markup=False, table_column=note),
             expand=True,
             console=self._console,
             disable=not self._console.is_terminal,
@@ -73,158 +110,47 @@ class Terminal:
     def begin(self, stage: str) -> None:
         """Show a stage that begins."""
         with self._lock:
-            self._tasks[stage] = self._progress.add_task(stage, total=1, note="")
+            task = self._progress.add_task(visible.line(stage), total=1, note="")
+            self._tasks[stage] = task
 
     def note(self, stage: str, text: str) -> None:
         """Show what happened in a stage."""
         with self._lock:
             if stage in self._tasks:
-                self._progress.update(self._tasks[stage], note=escape(text))
+                self._progress.update(self._tasks[stage], note=visible.line(text))
             if self._verbose:
-                self._console.print(f"[bold]{escape(stage)}[/]: {escape(text)}")
+                self._console.print(styled((stage, "bold"), f": {text}"))
 
     def end(self, stage: str, seconds: float, failed: bool) -> None:
         """Show that a stage has ended."""
         with self._lock:
-            text = f"[red]{stage} failed" if failed else stage
+            text = visible.line(f"✗ {stage} failed" if failed else stage)
             self._progress.update(self._tasks[stage], description=text, completed=1)
             if self._verbose:
                 word = "failed after" if failed else "took"
-                self._console.print(f"[bold]{escape(stage)}[/]: {word} {seconds:.1f} s")
+                self._console.print(styled((stage, "bold"), f": {word} {seconds:.1f} s"))
 
 
 def show_error(error: RespinError) -> None:
     """Show what happened, the details, and what to do next."""
     to = console()
-    to.print(f"[bold red]respin: {escape(error.brief)}[/]", soft_wrap=True)
+    to.print(styled((f"respin: {visible.line(error.brief)}", "bold red")), soft_wrap=True)
     for line in error.details.splitlines():
-        to.print(f"  {escape(line)}", soft_wrap=True)
+        to.print(f"  {line}", soft_wrap=True)
     for note in getattr(error, "__notes__", ()):
-        to.print(f"  {escape(note)}", soft_wrap=True)
+        to.print(f"  {note}", soft_wrap=True)
     if error.hint:
-        to.print(f"[bold]→[/] {escape(error.hint)}", soft_wrap=True)
+        to.print(styled(("→", "bold"), f" {visible.line(error.hint)}"), soft_wrap=True)
 
 
-def show_findings(findings: Iterable[Finding]) -> None:
-    """Show the verdicts, function by function."""
-    table = Table(title="Verdicts", title_justify="left", title_style="bold")
-    for column in ("fix", "verdict", "function", "place", "reason"):
-        table.add_column(column, overflow="fold")
-    for finding in findings:
-        for n, site in enumerate(finding.sites):
-            first = f"{finding.verdict}{' (half)' if finding.half else ''}" if n == 0 else ""
-            colour = _COLOUR[finding.verdict]
-            table.add_row(
-                finding.fix if n == 0 else "",
-                f"[{colour}]{first}[/]",
-                site.function,
-                f"{site.file}:{site.line}" if site.file else "",
-                f"{site.verdict}: {escape(site.reason)}",
-            )
-        table.add_section()
-    console().print(table)
+def show_usage(error: click.ClickException) -> None:
+    """Show what click says of a command line, which quotes it."""
+    words = io.StringIO()
+    error.show(file=words)
+    tell_lines(words.getvalue())
 
 
-def show_report(report: Report) -> None:
-    """Show the summary of a run."""
-    to = console()
-    table = Table(show_header=False, title="Source", title_justify="left", title_style="bold")
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    source = report.source
-    table.add_row("package", f"{source.name} {source.version}")
-    table.add_row("release", f"{source.release.distro} {source.release.codename}")
-    table.add_row("from", escape(source.origin))
-    for file in source.files:
-        table.add_row(file.path.name, f"SHA-256 {file.sha256}")
-    for verified in dict.fromkeys(file.verified for file in source.files):
-        table.add_row("verified", escape(verified))
-    to.print(table)
-    show_findings(report.findings)
-    if report.patched:
-        table = Table(show_header=False, title="Patch", title_justify="left", title_style="bold")
-        table.add_row("version", report.patched.version)
-        for path in report.patched.patches:
-            table.add_row("patch", str(path))
-        table.add_row("source", str(report.patched.dsc))
-        to.print(table)
-    if report.built:
-        table = Table(title="Packages", title_justify="left", title_style="bold")
-        for column in ("file", "bytes", "SHA-256"):
-            table.add_column(column, overflow="fold")
-        for deb in report.built.debs:
-            table.add_row(deb.path.name, f"{deb.size:,}", deb.sha256)
-        to.print(table)
-    if report.smoke:
-        show_smoke(report.smoke)
-    took = "   ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.timings.items())
-    to.print(f"[bold]Timings[/] (stages overlap): {took}")
-    good = "green" if report.outcome is not Outcome.NOT_NEEDED else "cyan"
-    to.print(f"[bold]Outcome: [{good}]{report.outcome}[/{good}][/]")
-
-
-def _cell(cell: Cell | None) -> str:
-    if cell is None:
-        return ""
-    more = f", counted {cell.counted}" if cell.counted >= 0 else ""
-    more += f", received {cell.received} of {cell.sent}" if cell.sent else ""
-    if cell.seen in (Seen.SURVIVES, Seen.NOT_POSSIBLE):
-        more = f": {escape(cell.output or cell.reason.rpartition(': ')[2])}"
-    good = cell.seen in (Seen.LOADS, Seen.SURVIVES)
-    colour = "green" if good else "dim" if cell.seen is Seen.NOT_POSSIBLE else "yellow"
-    text = f"[{colour}]{cell.seen}[/]{more}"
-    return text if cell.ok else f"[bold red]✗[/] {text}\n{escape(cell.why)}"
-
-
-def show_smoke(smoke: SmokeReport) -> None:
-    """Show the smoke matrix, before → after."""
-    where = smoke.accelerator or "namespaces of this machine"
-    title = f"Smoke test on {smoke.kernel} ({where})"
-    table = Table(title=title, title_justify="left", title_style="bold")
-    columns = ("before", "after") if smoke.after else (smoke.packages[0],)
-    for column in ("case", "way", *columns):
-        table.add_column(escape(column), overflow="fold")
-    last = ""
-    for row in smoke.cases:
-        name = f"{row.case}\n[dim]{escape(row.title)}[/]" if row.case != last else ""
-        cells = [_cell(cell) for _, cell in row.cells]
-        table.add_row(name, row.way, *cells)
-        last = row.case
-    to = console()
-    to.print(table)
-    for text in dict.fromkeys(row.object for row in smoke.cases if row.yours):
-        to.print(f"[bold]The object[/]\n{escape(text)}", soft_wrap=True)
-    for limit in dict.fromkeys(limit for row in smoke.cases for limit in row.limits):
-        to.print(f"[yellow]A limit:[/] {escape(limit)}", soft_wrap=True)
-    if smoke.crashes:
-        to.print(f"The guest crashed {smoke.crashes} times and was booted again.")
-
-
-def show_cases(cases: Iterable[Case]) -> None:
-    """List the smoke cases on standard output: name, ways, title."""
-    found: dict[str, list[str]] = {}
-    titles = {}
-    for case in cases:
-        found.setdefault(case.name, []).append(case.way.name)
-        titles[case.name] = case.title
-    for name, names in found.items():
-        click.echo(f"{name:20} {titles[name]} ({', '.join(names)})")
-
-
-def show_doctor(checks: Iterable[Check]) -> None:
-    """Show what this machine has and lacks."""
-    table = Table(title="This machine", title_justify="left", title_style="bold")
-    for column in ("stages", "what", "", "found", "what mends it"):
-        table.add_column(column, overflow="fold")
-    for check in checks:
-        mark = (
-            "[green]✓[/]" if check.ok else ("[bold red]✗[/]" if check.required else "[yellow]–[/]")
-        )
-        table.add_row(
-            ", ".join(check.stages),
-            check.what,
-            mark,
-            escape(check.found),
-            escape(check.mend),
-        )
-    console().print(table)
+def show_bug() -> None:
+    """Show the exception that is being handled, and ask for a report."""
+    tell_lines(traceback.format_exc())
+    tell("respin: this is a bug of respin; please report the lines above")

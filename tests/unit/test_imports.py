@@ -11,7 +11,7 @@ PACKAGE = Path(pipeline.__file__).parent
 STAGES = {"fetch", "diagnose", "patch", "build", "smoke", "publish"}
 LEAVES = {
     *("model", "errors", "progress", "command", "cache", "data", "config"),
-    *("deadlines", "files", "interrupts", "limits", "outputs"),
+    *("deadlines", "files", "interrupts", "limits", "outputs", "visible"),
 }
 SIDES = {"archives", "containers", "vm"}
 
@@ -44,10 +44,38 @@ def test_the_ground_floor_stands_alone() -> None:
         assert imported(PACKAGE / f"{leaf}.py") <= LEAVES | {"__version__"}, leaf
 
 
-def test_only_the_command_line_prints() -> None:
+WRITES = {"print", "Console"} | {
+    f"{module}.{name}"
+    for module, name in [
+        *(("click", "echo"), ("click", "secho"), ("rich", "print")),
+        *(("sys", "stdout"), ("sys", "stderr"), ("sys", "__stdout__"), ("sys", "__stderr__")),
+        *(("traceback", "print_exc"), ("traceback", "print_exception")),
+        *(("warnings", "warn"), ("logging", "warning"), ("logging", "error")),
+    ]
+}
+"""What writes to standard output or standard error."""
+
+
+def used(path: Path) -> set[str]:
+    """Return the names, and attributes of names, that a module uses."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    found = {n.id for n in nodes if isinstance(n, ast.Name)}
+    pairs = [n for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)]
+    return found | {f"{n.value.id}.{n.attr}" for n in pairs if isinstance(n.value, ast.Name)}
+
+
+def test_only_the_terminal_writes_to_the_terminal() -> None:
+    """It cleans what it is given (tests/adversary/test_terminal_escapes.py)."""
     for path in PACKAGE.rglob("*.py"):
-        if path.name in ("cli.py", "terminal.py"):
-            continue
-        calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
-        names = {c.func.id for c in calls if isinstance(c.func, ast.Name)}
-        assert "print" not in names, path
+        assert not used(path) & WRITES or path.name == "terminal.py", path
+
+
+def test_text_with_a_style_is_made_in_one_place() -> None:
+    """``terminal.styled`` cleans it; the console cleans every other text, and reads no markup."""
+    for path in PACKAGE.rglob("*.py"):
+        assert "escape" not in used(path), path
+        if path.name != "terminal.py":
+            assert not used(path) & {"Text.assemble", "Text.from_markup", "Text.append"}, path
+            nodes = ast.walk(ast.parse(path.read_text()))
+            calls = [n for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
+            assert not any(n.func.id == "Text" for n in calls if isinstance(n.func, ast.Name)), path
