@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 import pwd
 import shutil
@@ -24,6 +25,8 @@ def installed() -> Path:
 
     The libraries are those of the Python that runs it; what builds the wheel is this Python's.
     """
+    if importlib.util.find_spec("hatchling") is None:
+        raise RuntimeError("this virtual environment is older than its lock: make .venv/test")
     folder = Path(tempfile.mkdtemp(prefix="respin-installed-"))
     subprocess.run(
         [
