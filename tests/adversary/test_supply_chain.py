@@ -125,10 +125,13 @@ def wheel(folder: Path, code: str = "") -> Path:
 
 
 def sdist(folder: Path, ran: Path) -> Path:
-    """Make a source distribution of ``lamb`` 1.0 whose setup.py leaves a file."""
+    """Make a source distribution of ``lamb`` 1.0 whose build, by itself, leaves a file."""
     tree = folder / "lamb-1.0"
     tree.mkdir()
-    (tree / "setup.py").write_text(f"open({str(ran)!r}, 'w')\n")
+    (tree / "wolf.py").write_text(f"open({str(ran)!r}, 'w')\n")
+    (tree / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "wolf"\nbackend-path = ["."]\n'
+    )
     (tree / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: lamb\nVersion: 1.0\n")
     path = Path(shutil.make_archive(str(tree), "gztar", folder, tree.name))
     shutil.rmtree(tree)
@@ -193,7 +196,7 @@ def test_a_dependency_that_nobody_locked(venv: Path, index: Path) -> None:
 def test_a_source_distribution_that_runs_as_it_is_installed(
     venv: Path, index: Path, tmp_path: Path
 ) -> None:
-    """A locked hash does not help against setup.py: only wheels are taken."""
+    """What the hash holds would run here, as root perhaps: only wheels are taken."""
     ran = tmp_path / "ran"
     found = sdist(index, ran)
     bad = install(venv, index, f"lamb==1.0 --hash=sha256:{digest(found)}\n")
