@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import command, debs, smokeplan
+from pipeline import bounded, command, debs, smokeplan
 from pipeline.cache import Cache
 from pipeline.errors import SmokeFailed, TestbedLost
 from pipeline.matrix import Row
@@ -128,7 +128,7 @@ def _boot(
             waited = _run(machine, coming, accel=guest.accel, seconds=guest.seconds, log=log)
         except TestbedLost as e:
             error = e
-    data = said.read_bytes() if said.exists() else b""
+    data = bounded.read(said, qemu.RESULTS_MAX, follow=False) if said.exists() else b""
     transcript = results.parse(data, smokeplan.ids(guest.rows, phases))
     _check_installed(transcript, phases)
     where = "came to its end" if transcript.kernel else "started"
@@ -185,4 +185,4 @@ def _run(
 
 def _ready(said: Path) -> bool:
     """Whether the guest has tried the first packages and waits for the next."""
-    return said.exists() and said.read_bytes().rstrip().endswith(b'{"kind":"ready"}')
+    return said.exists() and bounded.end(said, 64).rstrip().endswith(b'{"kind":"ready"}')

@@ -17,9 +17,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from debian.deb822 import Changes, Dsc
 from debian.debian_support import Version
 
+from pipeline import bounded, uploads
+from pipeline.archives import control
 from pipeline.archives.apt import AptArchive
 from pipeline.cache import Cache, file_sha256
 from pipeline.command import tail
@@ -34,13 +35,21 @@ from pipeline.progress import Stage
 TIME_LIMIT = 4 * 3600.0
 """Seconds after which a build is taken for one that hangs."""
 
+UNPACK_SECONDS = 600.0
+
 TOOLS = ("build-essential", "fakeroot", "ccache")
 """What a build's root has besides essential packages and build dependencies. ccache is the
 release's own: the host's might not run there."""
 
 STATS = "/build/ccache.stats"
+STATS_BYTES = 4 << 20
+STATS_SECONDS = 60.0
+LOG_END = 2 << 20
+"""Bytes of the end of a build's log in which its errors are looked for."""
 ERROR_LINES = 5
 LOG_LINES = 40
+LINE = 500
+"""Characters of one line that an error shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,10 +173,16 @@ def build_in(
         names = names_in(part / made, version)
         copy_out(inside, "/build", names, part)
         # ccache older than 4.4 writes none.
-        stats = inside.call(["cat", STATS], check=False).stdout
-        for each in Changes((part / made).read_bytes())["Checksums-Sha256"]:
-            if file_sha256(part / each["name"]) != each["sha256"]:
-                raise BuildError(f"{each['name']} is not the file that {made} lists")
+        stats = inside.call(
+            ["cat", STATS],
+            check=False,
+            limit=STATS_BYTES,
+            timeout=STATS_SECONDS,
+            brief="what ccache says of this build cannot be read",
+        ).stdout
+        for each in uploads.read(part / made).files:
+            if file_sha256(part / each.name) != each.sha256:
+                raise BuildError(f"{each.name} is not the file that {made} lists")
         part.rename(dest)
     except OSError as e:
         raise _from_os(e, dest) from e
@@ -198,20 +213,21 @@ def _build(
     jobs: int | None,
 ) -> str:
     """Unpack the source and build it; return the name of the .changes in /build."""
-    fields = Dsc(dsc.read_bytes())
-    name = fields["Source"]
-    files = [dsc.parent / each["name"] for each in fields["Checksums-Sha256"]]
+    fields = control.read(dsc)
+    name = fields.name
+    beside = [dsc.parent / each.name for each in fields.files]
     upstream = Version(version).upstream_version
     folder = f"/build/{name}-{upstream}"
-    copy_in(inside, [dsc, *files], "/build")
+    copy_in(inside, [dsc, *beside], "/build")
     inside.call(
         ["dpkg-source", "--no-check", "-x", f"/build/{dsc.name}", folder],
         folder="/build",
+        timeout=UNPACK_SECONDS,
         log=log,
         brief=f"{dsc.name} cannot be unpacked",
     )
     # The links are made when ccache is installed, which may be before there is a cc.
-    inside.call(["update-ccache-symlinks"], user=User.ROOT, log=log)
+    inside.call(["update-ccache-symlinks"], user=User.ROOT, timeout=UNPACK_SECONDS, log=log)
     jobs = jobs or len(os.sched_getaffinity(0))
     stage.note(f"dpkg-buildpackage with {jobs} jobs")
     done = inside.call(
@@ -266,10 +282,10 @@ def ccache_counters(log: bytes) -> dict[str, int]:
 
 def names_in(changes: Path, version: str) -> list[str]:
     """Return the files that a .changes lists; raise BuildError if it is not that of ``version``."""
-    fields = Changes(changes.read_bytes())
-    if fields.get("Version") != version:
-        raise BuildError(f"{changes.name} is of version {fields.get('Version')}, not {version}")
-    names = [each["name"] for each in fields.get("Checksums-Sha256", [])]
+    found = uploads.read(changes)
+    if found.version != version:
+        raise BuildError(f"{changes.name} is of version {found.version[:60]}, not {version}")
+    names = [each.name for each in found.files]
     if not any(n.endswith(".deb") for n in names) or not any(
         n.endswith(".buildinfo") for n in names
     ):
@@ -283,7 +299,10 @@ def _artifact(path: Path) -> Artifact:
 
 def explain(name: str, version: str, status: int, log: Path) -> BuildError:
     """Return the error of a build that ended with ``status``."""
-    text = log.read_bytes()
+    try:
+        text = bounded.end(log, LOG_END)
+    except OSError as e:
+        text = f"the log cannot be read: {e.strerror}".encode()
     lines = text.decode("utf-8", "replace").splitlines()
     end = tail(text, LOG_LINES)
     full = os.strerror(errno.ENOSPC)
@@ -297,7 +316,7 @@ def explain(name: str, version: str, status: int, log: Path) -> BuildError:
     shown = [line for line in errors if line not in end][:ERROR_LINES]
     return BuildError(
         f"{name} {version} does not build: dpkg-buildpackage ended with status {status}",
-        details="\n".join([*shown, end, f"The whole log: {log}"]),
+        details="\n".join([*(line[:LINE] for line in shown), end, f"The whole log: {log}"]),
         hint="the first error is in the log; what the root contained is in report.json",
     )
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from debian.deb822 import Deb822, PkgRelation
 
+from pipeline import bounded
+
 FIELDS = ("Build-Depends", "Build-Depends-Arch", "Build-Depends-Indep")
 EVERYWHERE = {"any", "linux-any"}
 """Architecture wildcards that hold on every machine that iproute2 is built for."""
@@ -21,8 +23,11 @@ def build_dependency(debian: Path, package: str) -> tuple[bool | None, str]:
     if not control.is_file():
         return True, "there is no debian/control"
     # Only the first paragraph of debian/control is about the source.
-    text = control.read_text("utf-8", "replace").strip()
-    source = Deb822(text.split("\n\n")[0])
+    try:
+        text = bounded.text(control, bounded.SMALL, errors="replace").strip()
+        source = Deb822(text.split("\n\n")[0])
+    except (OSError, ValueError) as e:
+        return None, f"debian/control cannot be read: {e}"
     conflicts = source.get("Build-Conflicts", "")
     if any(name == package for name, _ in _alternatives(conflicts)):
         return None, f"{package} is a build conflict"

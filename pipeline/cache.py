@@ -17,6 +17,7 @@ from pathlib import Path
 
 import platformdirs
 
+from pipeline import bounded
 from pipeline.errors import UsageError
 
 TAG = """Signature: 8a477f597d28d172789f06886806bc55
@@ -34,8 +35,8 @@ def digest(*parts: str | bytes) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, lower-case hexadecimal."""
-    with path.open("rb") as f:
+    """Return the SHA-256 of a regular file, lower-case hexadecimal. Raises OSError."""
+    with bounded.open_regular(path) as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 

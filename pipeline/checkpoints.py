@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import __version__
+from pipeline import __version__, bounded
 from pipeline.cache import file_sha256
 from pipeline.earlier import from_json
 from pipeline.model import Built, Patched, Source, VerifiedFile
@@ -85,7 +85,7 @@ class Checkpoints:
     def _read(self, name: str, stage: Stage) -> None:
         """Take over what a stage left, if it is what was noted."""
         try:
-            note = json.loads((self._notes / name).read_text("utf-8"))
+            note = bounded.from_json(self._notes / name, bounded.LARGE, follow=False)
             made_by = (note["tool_version"], note["schema"])
             if made_by == (__version__, SCHEMA) and note["files"] == self._files(stage):
                 self._had[name] = from_json(stage.record, note["record"], self._folder)

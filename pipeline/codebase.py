@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pipeline import csource
+from pipeline import bounded, csource
 
 FILE_BYTES = 4 << 20
 """A source file of iproute2 is at most 150 kB; a larger one is not read."""
 
 
 def read(path: Path) -> str:
-    """Return a file's text, or nothing if it is not there or too large."""
-    if not path.is_file() or path.stat().st_size > FILE_BYTES:
+    """Return a file's text, or nothing if it is no regular file there, or too large."""
+    try:
+        return bounded.text(path, FILE_BYTES, errors="replace", follow=False)
+    except OSError:
         return ""
-    return path.read_text("utf-8", "replace")
 
 
 @dataclass(frozen=True)

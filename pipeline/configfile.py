@@ -10,10 +10,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pipeline import files
+from pipeline import bounded
 from pipeline.errors import UsageError
 
-LIMIT = files.SMALL
+LIMIT = bounded.SMALL
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def read(path: Path) -> dict[str, Any]:
     UsageError if that is not so, or it cannot be read, or is not TOML.
     """
     try:
-        with files.open_regular(path) as f:
+        with bounded.open_regular(path) as f:
             _check(path, os.fstat(f.fileno()))  # what is judged is what is read
             data = f.read(LIMIT + 1)
     except OSError as e:

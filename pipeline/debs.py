@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from debian.debian_support import Version
 
-from pipeline import command
+from pipeline import bounded, command
+from pipeline.archives import control
 from pipeline.errors import SmokeFailed, SmokeImpossible
 
-_TC = ("sbin/tc", "usr/sbin/tc", "bin/tc", "usr/bin/tc")
+LARGEST = 256 << 20
+"""Bytes; iproute2's packages have 1 to 3 MB, a kernel's 80 MB."""
+LISTING = 16 << 20
+"""Bytes of the list of its files; a kernel's has 0.5 MB."""
+SECONDS = 120.0
+
+# As tar lists a file: rights, owner, size, date, time, name.
+_IN_LISTING = re.compile(r"^[-lh]\S+ +\S+ +\d+ \S+ \S+ (\./)?(usr/)?s?bin/tc( |$)", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +47,31 @@ class Deb:
 
 def read(path: Path) -> Deb:
     """Return what a package is. Raises SmokeFailed if it is none."""
+    try:
+        with bounded.open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+    except OSError as e:
+        raise SmokeFailed(f"{path} cannot be read: {e.strerror}") from e
+    if size > LARGEST:
+        raise SmokeFailed(
+            f"{path.name} has more than {LARGEST >> 20} MiB",
+            hint="Give the binary package iproute2_VERSION_ARCHITECTURE.deb.",
+        )
     fields = command.run(
-        ["dpkg-deb", "--show", "--showformat=${Package} ${Version} ${Architecture}", path],
+        ["dpkg-deb", "--show", "--showformat=${Package}\n${Version}\n${Architecture}\n", path],
+        timeout=SECONDS,
         error=SmokeFailed,
         brief=f"{path.name} is not a package",
-    ).text.split()
-    return Deb(path=path, name=fields[0], version=fields[1], architecture=fields[2])
+    ).text.splitlines()
+    name, version, architecture = (*fields, "", "", "")[:3]
+    sound = control.package_name(name) and control.version_text(version)
+    if not sound or not control.package_name(architecture):
+        raise SmokeFailed(
+            f"{path.name} is not a package: it has no sound name, version and architecture",
+            details="\n".join(line[:200] for line in fields[:3]),
+            hint="Give the binary package iproute2_VERSION_ARCHITECTURE.deb.",
+        )
+    return Deb(path=path, name=name, version=version, architecture=architecture)
 
 
 def with_programs(paths: Sequence[Path], architecture: str) -> tuple[Deb, ...]:
@@ -74,6 +103,11 @@ def with_programs(paths: Sequence[Path], architecture: str) -> tuple[Deb, ...]:
 
 
 def _has_tc(path: Path) -> bool:
-    listing = command.run(["dpkg-deb", "--contents", path], error=SmokeFailed).text
-    names = {line.split()[5].removeprefix("./") for line in listing.splitlines()}
-    return not names.isdisjoint(_TC)
+    listing = command.run(
+        ["dpkg-deb", "--contents", path],
+        timeout=SECONDS,
+        limit=LISTING,
+        error=SmokeFailed,
+        brief=f"{path.name} is not a package",
+    ).text
+    return _IN_LISTING.search(listing) is not None

@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from elftools.common.exceptions import ELFError
 from elftools.elf.constants import SH_FLAGS
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import Section, SymbolTableSection
+from elftools.elf.sections import Section
 
+from pipeline import bounded
 from pipeline.cases import ways
+from pipeline.elf import Broken, Elf
 from pipeline.errors import UsageError
+
+LARGEST = 32 << 20
+"""Bytes; the largest in use have 3 MB."""
 
 MAPS_MAX = 64
 """ELF_MAX_MAPS of iproute2's loader (include/bpf_elf.h)."""
@@ -79,27 +82,35 @@ class Limit:
 
 def read(path: Path) -> Description:
     """Return what is in an object. Raises UsageError if it is no BPF object."""
+    return parse(load(path), str(path))
+
+
+def load(path: Path) -> bytes:
+    """Return the bytes of an object. Raises UsageError if it cannot be one."""
     try:
-        with path.open("rb") as f:
-            elf = ELFFile(f)
-            if elf["e_machine"] != "EM_BPF":
-                raise UsageError(
-                    f"{path} is not a BPF object but one for {elf.get_machine_arch()}",
-                    hint="Compile it with clang -target bpf.",
-                )
-            return _describe(elf)
+        return bounded.read(path, LARGEST)
     except OSError as e:
         raise UsageError(f"{path} cannot be read: {e.strerror}") from e
-    except (ELFError, UnicodeDecodeError, struct.error, ValueError, KeyError, IndexError) as e:
-        raise UsageError(f"{path} is not an ELF object: {e}") from e
 
 
-def _describe(elf: ELFFile) -> Description:
-    sections = list(elf.iter_sections())
-    table = elf.get_section_by_name(".symtab")
-    symbols = list(table.iter_symbols()) if isinstance(table, SymbolTableSection) else []
+def parse(data: bytes, where: str) -> Description:
+    """Return what is in an object; ``where`` names it. Raises UsageError if it is none."""
+    try:
+        elf = Elf(data)
+        if elf.machine == "EM_BPF":
+            return _describe(elf)
+    except Broken as e:
+        raise UsageError(f"{where} is not an ELF object", details=str(e)) from e
+    raise UsageError(
+        f"{where} is not a BPF object but one for {elf.architecture}",
+        hint="Compile it with clang -target bpf.",
+    )
+
+
+def _describe(elf: Elf) -> Description:
+    sections = elf.sections
     named = []
-    for symbol in symbols:
+    for symbol in elf.symbols:
         at = symbol["st_shndx"]
         if symbol.name and isinstance(at, int) and at < len(sections):
             named.append((symbol, sections[at].name))
@@ -126,7 +137,7 @@ def _describe(elf: ELFFile) -> Description:
             if symbol["st_info"]["bind"] == "STB_GLOBAL"
         ),
         data=tuple(s.name for s in sections if _is_data(s)),
-        calls=any(_calls(s.data()) for s in sections if _has_code(s)),
+        calls=any(_calls(elf.content(s)) for s in sections if _has_code(s)),
         btf=next((s["sh_size"] for s in sections if s.name == ".BTF"), 0),
         struct=legacy["sh_size"] // len(named_maps) if legacy and named_maps else None,
     )

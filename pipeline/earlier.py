@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
-import json
 import types
 import typing
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from pipeline import bounded
 from pipeline.errors import UsageError
 from pipeline.report import SCHEMA, Report
 from pipeline.runfolder import REPORT
@@ -37,7 +37,7 @@ def load(folder: Path) -> dict[str, Any]:
     """Return the report of a run's folder as JSON values. Raises UsageError, as ``read`` does."""
     path = folder / REPORT
     try:
-        values: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        values: dict[str, Any] = bounded.from_json(path, bounded.LARGE)
         if values["tool"] != "iproute2-respin" or values["schema"] != SCHEMA:
             raise ValueError(f"schema {values['schema']} of {values['tool']}")
     except OSError as e:

@@ -6,7 +6,6 @@ From the distro's archive, or from a .dsc that the user has.
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -83,12 +82,7 @@ def local(dsc: Path, dest: Path, release: Release, *, name: str = "iproute2") ->
     Size and SHA-256 of each file must be those of the .dsc. Raises FetchError; ``dest`` then
     is as it was.
     """
-    try:
-        data = dsc.read_bytes() if dsc.stat().st_size <= control.LIMIT else b"x" * control.LIMIT * 2
-    except OSError as e:
-        raise FetchError(
-            f"{dsc} cannot be read: {e.strerror}", hint="give the path of a .dsc file"
-        ) from e
+    data = control.load(dsc)
     fields = control.parse(data, str(dsc))
     trust = _trust(data, dsc)
     if fields.name != name:
@@ -106,8 +100,7 @@ def local(dsc: Path, dest: Path, release: Release, *, name: str = "iproute2") ->
     with Staging(dest) as staging:
         (staging.path / first).write_bytes(data)
         for each in fields.files:
-            shutil.copyfile(dsc.parent / each.name, staging.path / each.name)
-            control.check_file(staging.path / each.name, each, str(dsc))
+            control.take(dsc.parent / each.name, staging.path / each.name, each, str(dsc))
         staging.keep([*(f.name for f in fields.files), first])
     own = control.described(dest / first)
     files = [VerifiedFile(path=dest / first, size=own.size, sha256=own.sha256, verified=trust)]

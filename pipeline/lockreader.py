@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline import bounded
 from pipeline.archives import control
 from pipeline.errors import FetchError, UsageError
 from pipeline.lock import KINDS, NAME, SCHEMA, Lock
@@ -26,16 +26,12 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def read(path: Path) -> Lock:
     """Read a lock. Raises UsageError, naming what is not as it must be."""
     try:
-        with path.open("rb") as f:
-            data = f.read(LIMIT + 1)
-        if len(data) > LIMIT:
-            raise UsageError(f"{path} is no lock: it is longer than {LIMIT} bytes")
-        value = json.loads(data.decode("utf-8"))
+        value = bounded.from_json(path, LIMIT)
     except OSError as e:
         raise UsageError(
             f"{path} cannot be read: {e.strerror}", hint=f"give the {NAME} of a run's folder"
         ) from e
-    except (ValueError, RecursionError) as e:
+    except ValueError as e:
         raise UsageError(f"{path} is no lock: not JSON", details=str(e)[:400]) from e
     return _Reader(path).lock(value)
 

@@ -10,13 +10,14 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline import command
+from pipeline import bounded, command
 from pipeline.cache import Cache
 from pipeline.data import data_path
+from pipeline.describe import load
 from pipeline.errors import SmokeImpossible, TestbedLost
 from pipeline.matrix import Kernel, Row
 from pipeline.playbook import files, ids, plan
-from pipeline.vm import results
+from pipeline.vm import qemu, results
 from pipeline.vm.kernel import read_config
 from pipeline.vm.programs import player
 from pipeline.vm.results import Transcript
@@ -69,7 +70,7 @@ def run(
     said.unlink(missing_ok=True)
     for name, content in files(rows).items():
         (home / name).parent.mkdir(exist_ok=True)
-        data = content if isinstance(content, bytes) else content.read_bytes()
+        data = content if isinstance(content, bytes) else load(content)
         (home / name).write_bytes(data)
     text = "hello\n"
     for phase, paths in debs.items():
@@ -86,13 +87,15 @@ def run(
         hint="Nothing is proven. Run it in a guest: leave out --place netns.",
     )
     expected = {*ids(rows, list(debs)), *(f"{phase}:version" for phase in debs)}
-    return results.parse(said.read_bytes(), expected)
+    return results.parse(bounded.read(said, qemu.RESULTS_MAX), expected)
 
 
 def _unpacked(debs: Sequence[Path], root: Path, log: Path) -> str:
     """Unpack packages and return the PATH of their programs."""
     for deb in debs:
-        command.run(["dpkg-deb", "--extract", deb, root], log=log, error=SmokeImpossible)
+        command.run(
+            ["dpkg-deb", "--extract", deb, root], timeout=120, log=log, error=SmokeImpossible
+        )
     # bin before sbin: /sbin/ip is a link to /bin/ip, that is, to this machine's own.
     folders = [root / name for name in ("usr/bin", "bin", "usr/sbin", "sbin")]
     path = ":".join([*map(str, folders), os.environ.get("PATH", os.defpath), "/usr/sbin:/sbin"])

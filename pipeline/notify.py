@@ -17,7 +17,7 @@ from typing import Any
 
 import requests
 
-from pipeline import command, limits, status, visible
+from pipeline import bounded, command, limits, status, visible
 from pipeline.archives.wire import TooSlow, Wire
 from pipeline.errors import RespinError, UsageError
 from pipeline.nightconfig import Notifying
@@ -146,7 +146,7 @@ def _secret(path: Path | None, variable: str) -> str:
     if path is None:
         return os.environ.get(variable, "").strip()
     try:
-        return path.read_text("utf-8").strip()
+        return bounded.text(path, bounded.SMALL).strip()
     except (OSError, ValueError) as e:
         why = e.strerror if isinstance(e, OSError) else "it is not text"
         raise UsageError(f"{path} cannot be read: {why}", hint="see [notify] in respin.toml") from e

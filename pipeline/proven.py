@@ -75,7 +75,7 @@ def _proven(folder: Path, report: dict[str, Any]) -> Proven:
     files.append(File(path=dsc, sha256=patched["sha256"]))
     for file in files:
         _check(folder, file.path, file.sha256)
-    fields = control.parse(dsc.read_bytes(), str(dsc))
+    fields = control.read(dsc)
     for listed in fields.files:
         try:
             control.check_file(dsc.parent / listed.name, listed, dsc.name)

@@ -15,7 +15,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-from pipeline import distroinfo, mirrors
+from pipeline import bounded, distroinfo, mirrors
 from pipeline.archives import machine
 from pipeline.config import Config, Derivative
 from pipeline.distroinfo import Support
@@ -107,7 +107,7 @@ def _near(name: str, config: Config) -> str:
 def _this_machine(path: Path) -> Release:
     fields = {}
     try:
-        for line in path.read_text().splitlines():
+        for line in bounded.text(path, bounded.SMALL, errors="replace").splitlines():
             key, equals, value = line.partition("=")
             if equals:
                 fields[key.strip()] = value.strip().strip("\"'")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import glob
-import json
 import os
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline import bounded
 from pipeline.cache import Cache
 from pipeline.errors import UsageError
 
@@ -60,7 +60,7 @@ def check(out: Path) -> None:
 
 def _is_ours(out: Path) -> bool:
     try:
-        report = json.loads((out / REPORT).read_text())
+        report = bounded.from_json(out / REPORT, bounded.LARGE, follow=False)
     except (OSError, ValueError):
         return False
     return isinstance(report, dict) and report.get("tool") == "iproute2-respin"

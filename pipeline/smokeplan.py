@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from pipeline import playbook
+from pipeline import bounded, playbook
 from pipeline.data import render
+from pipeline.debs import LARGEST
+from pipeline.describe import load
 from pipeline.matrix import Row
 from pipeline.vm.image import GuestImage
 from pipeline.vm.initramfs import Initramfs
@@ -60,7 +62,7 @@ def archive(
         guest.file("init", script.encode(), 0o755)
         guest.folder(f"{HOME[1:]}/{phases[0]}")
         for name, path in packages(debs).items():
-            guest.file(f"{HOME[1:]}/{phases[0]}/{name}", path.read_bytes())
+            guest.file(f"{HOME[1:]}/{phases[0]}/{name}", bounded.read(path, LARGEST))
         for phase in phases:
             plan = playbook.plan(rows, phase, home=HOME, leave=leave)
             guest.file(f"{HOME[1:]}/plan-{phase}", plan.encode("latin-1"))
@@ -68,5 +70,5 @@ def archive(
             if row.corpus:
                 guest.folder(f"{HOME[1:]}/{row.name}")
         for name, content in playbook.files(rows).items():
-            data = content if isinstance(content, bytes) else content.read_bytes()
+            data = content if isinstance(content, bytes) else load(content)
             guest.file(f"{HOME[1:]}/{name}", data)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import __version__, plan
+from pipeline import __version__, bounded, plan
 from pipeline.data import render
 from pipeline.runfolder import REPORT
 from pipeline.state import FAILED, INTERRUPTED, SAME, UNKNOWN, RunRow, State, TargetState
@@ -193,7 +193,7 @@ def ago(now: int, then: int) -> str:
 def _report(run: RunRow) -> dict[str, Any] | None:
     """Return what a run's report says, if its folder is still there."""
     try:
-        value: dict[str, Any] = json.loads((run.folder / REPORT).read_text("utf-8"))
+        value: dict[str, Any] = bounded.from_json(run.folder / REPORT, bounded.LARGE)
     except (OSError, ValueError):
         return None
     return value

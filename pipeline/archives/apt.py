@@ -120,7 +120,7 @@ class AptArchive:
                 raise words.explain(e, doing) from None
             for each in chosen.files:
                 control.check_file(staging.path / each.name, each, f"{chosen.index!r}")
-            fields = control.parse((staging.path / chosen.files[0].name).read_bytes(), doing)
+            fields = control.parse(control.load(staging.path / chosen.files[0].name), doing)
             if set(fields.files) != set(chosen.files[1:]):
                 raise FetchError(
                     f"{doing}: the .dsc and the signed index do not list the same files",

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline import bounded
 from pipeline.errors import FetchError
 
 PIECE = 1 << 20
@@ -44,7 +45,7 @@ def _raw(path: Path, form: str) -> Iterator[bytes]:
     if form in (".xz", ".lzma"):
         yield from _lzma(path)
         return
-    with path.open("rb") as f:
+    with bounded.open_regular(path) as f:
         if form == ".gz":
             with gzip.open(f) as unpacked:
                 while piece := unpacked.read(PIECE):
@@ -60,7 +61,7 @@ def _raw(path: Path, form: str) -> Iterator[bytes]:
 
 def _lzma(path: Path) -> Iterator[bytes]:
     """Unpack xz, which may be several streams after one another, and lzma."""
-    with path.open("rb") as f:
+    with bounded.open_regular(path) as f:
         waiting = f.read(PIECE)
         while waiting:
             stream = lzma.LZMADecompressor(memlimit=MEMORY)

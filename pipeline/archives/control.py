@@ -8,6 +8,7 @@ from pathlib import Path
 
 from debian import deb822
 
+from pipeline import bounded
 from pipeline.cache import file_sha256
 from pipeline.errors import FetchError
 
@@ -72,7 +73,7 @@ def listed(entries: object, where: str) -> tuple[Listed, ...]:
 
     A name must be a plain file name: what apt or dpkg-source writes must stay in its folder.
     """
-    files = []
+    found = []
     given = entries if isinstance(entries, list) else []
     if len(given) > MOST_FILES:
         raise FetchError(
@@ -99,13 +100,13 @@ def listed(entries: object, where: str) -> tuple[Listed, ...]:
                 f" more than {LARGEST}",
                 hint="do not use this source",
             )
-        files.append(Listed(name=name, size=int(size), sha256=sha))
-    if not files or len({f.name for f in files}) != len(files):
+        found.append(Listed(name=name, size=int(size), sha256=sha))
+    if not found or len({f.name for f in found}) != len(found):
         raise FetchError(
             f"{where} has no sound Checksums-Sha256 field",
             hint="a source package without SHA-256 sums cannot be verified",
         )
-    return tuple(files)
+    return tuple(found)
 
 
 def parse(data: bytes, where: str) -> Dsc:
@@ -115,22 +116,37 @@ def parse(data: bytes, where: str) -> Dsc:
     try:
         fields = deb822.Dsc(data.decode("utf-8"))
         sums = fields.get("Checksums-Sha256")
-    except (ValueError, KeyError, EOFError) as e:
+    except (ValueError, KeyError, EOFError, TypeError) as e:
         raise FetchError(f"{where} is not a .dsc", details=str(e)) from e
     name, version = str(fields.get("Source", "")), str(fields.get("Version", ""))
     if not package_name(name) or not version_text(version):
         raise FetchError(f"{where} is not a .dsc: it has no sound Source and Version")
-    files = listed(sums, where)
+    sound = listed(sums, where)
     weak = fields.get("Files")
-    if isinstance(weak, list) and {str(e.get("name")) for e in weak} != {f.name for f in files}:
+    if isinstance(weak, list) and {str(e.get("name")) for e in weak} != {f.name for f in sound}:
         raise FetchError(f"{where}: Files and Checksums-Sha256 do not list the same files")
     return Dsc(
         name=name,
         version=version,
-        files=files,
+        files=sound,
         build_depends=_values(fields, "Build-Depends"),
         build_conflicts=_values(fields, "Build-Conflicts"),
     )
+
+
+def read(path: Path) -> Dsc:
+    """Read the .dsc in a file. Raises FetchError."""
+    return parse(load(path), str(path))
+
+
+def load(path: Path) -> bytes:
+    """Return the bytes of a .dsc. Raises FetchError if it cannot be one."""
+    try:
+        return bounded.read(path, LIMIT)
+    except OSError as e:
+        raise FetchError(
+            f"{path} cannot be read: {e.strerror}", hint="give the path of a .dsc file"
+        ) from e
 
 
 def _values(fields: deb822.Deb822, name: str) -> tuple[str, ...]:
@@ -142,6 +158,17 @@ def _values(fields: deb822.Deb822, name: str) -> tuple[str, ...]:
 def described(path: Path) -> Listed:
     """Return a file's name, size and SHA-256."""
     return Listed(name=path.name, size=path.stat().st_size, sha256=file_sha256(path))
+
+
+def take(path: Path, dest: Path, want: Listed, where: str) -> None:
+    """Copy a file that ``where`` lists to ``dest``, and check the copy. Raises FetchError."""
+    try:
+        same = path.is_file() and path.stat().st_size == want.size
+        if same:
+            bounded.copy(path, dest, want.size)
+    except OSError as e:
+        raise FetchError(f"{path} cannot be copied: {e.strerror}") from e
+    check_file(dest if same else path, want, where)
 
 
 def check_file(path: Path, want: Listed, where: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,8 +117,7 @@ def deliver(
     with Staging(dest) as staging:
         (staging.path / chosen.name).write_bytes(chosen.data)
         for each in fields.files:
-            shutil.copyfile(paths[each.name], staging.path / each.name)
-            control.check_file(staging.path / each.name, each, here)
+            control.take(paths[each.name], staging.path / each.name, each, here)
         staging.keep([*paths, chosen.name])
     own = control.Listed(name=chosen.name, size=len(chosen.data), sha256=chosen.sha256)
     told = [(own, chosen.trust), *((f, f"SHA-256 in {chosen.trust}") for f in fields.files)]

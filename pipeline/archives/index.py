@@ -15,6 +15,7 @@ from pathlib import Path
 from debian import deb822
 from debian.debian_support import Version
 
+from pipeline import bounded
 from pipeline.archives import control, openpgp
 from pipeline.archives.paragraphs import Paragraphs
 from pipeline.errors import FetchError
@@ -175,8 +176,9 @@ def _release(path: Path, meta: str) -> tuple[bytes, bytes | None]:
     base = str(path).removesuffix(meta.replace("/", "_"))
     try:
         if Path(f"{base}InRelease").exists():
-            return Path(f"{base}InRelease").read_bytes(), None
-        return Path(f"{base}Release").read_bytes(), Path(f"{base}Release.gpg").read_bytes()
+            return bounded.read(Path(f"{base}InRelease"), bounded.LARGE), None
+        signature = bounded.read(Path(f"{base}Release.gpg"), bounded.SMALL)
+        return bounded.read(Path(f"{base}Release"), bounded.LARGE), signature
     except OSError as e:
         raise FetchError(
             f"{meta} has no signed Release file beside it in apt's lists",

@@ -132,7 +132,7 @@ class Launchpad:
                 hint="this version cannot be had from there any more",
             )
         dsc = names[0]
-        data = self._service.store.get(urls[dsc], listed[dsc], url).read_bytes()
+        data = control.load(self._service.store.get(urls[dsc], listed[dsc], url))
         return Candidate(data=data, name=dsc, urls=urls, trust="", origin=url)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from debian import deb822
 
-from pipeline import command
+from pipeline import bounded, command
 from pipeline.archives import openpgp
 
 ETC = Path("/etc/apt")
@@ -84,7 +84,7 @@ def entries(etc: Path = ETC) -> tuple[Entry, ...]:
     files = [etc / "sources.list", *(sorted(folder.iterdir()) if folder.is_dir() else ())]
     for path in files:
         try:
-            text = path.read_text(errors="replace")
+            text = bounded.text(path, bounded.SMALL, errors="replace")
         except OSError:
             continue
         if path.suffix == ".list":
@@ -103,7 +103,7 @@ def signed_by(entry: Entry, keyring: Path, lists: Path = LISTS) -> bool | None:
     quoted = f"{bare}/dists/{entry.suite.strip('/')}/InRelease".replace("_", "%5f")
     path = lists / quoted.replace("/", "_")
     try:
-        data = path.read_bytes()
+        data = bounded.read(path, bounded.LARGE)
     except OSError:
         return None
     return bool(openpgp.check(data, keyring).signers)

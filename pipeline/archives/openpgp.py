@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import command
+from pipeline import bounded, command
+from pipeline.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +71,8 @@ def check(
 
         # Without a home of its own it would look at the user's.
         argv: list[command.Arg] = ["gpgv", "--homedir", "/nonexistent", "--status-fd", "2"]
-        for keyring in keyrings:
-            argv += ["--keyring", file("keyring", binary(keyring.read_bytes()))]
+        for path in keyrings:
+            argv += ["--keyring", file("keyring", keyring(path))]
         signed = file("signed", data)
         if detached is None:
             argv += ["--output", "-", signed]
@@ -79,7 +80,7 @@ def check(
             argv += [file("signature", detached), signed]
         # Status 2 also means that one of several keys is not in the keyring, which is
         # usual while an archive changes its keys; so the status lines decide.
-        done = command.run(argv, check=False, timeout=60)
+        done = command.run(argv, check=False, timeout=60, limit=len(data))
     lines = done.stderr.decode("utf-8", "replace").splitlines()
     told = [line.split()[1:] for line in lines if line.startswith("[GNUPG:] ")]
     return _judged(told, done.stdout if detached is None else data, frozen=frozen)
@@ -114,6 +115,17 @@ def _judged(told: Sequence[Sequence[str]], content: bytes, *, frozen: bool) -> S
         expired=tuple(expired),
         weak=tuple(weak),
     )
+
+
+def keyring(path: Path) -> bytes:
+    """Return a keyring in binary form. Raises UsageError if it cannot be read."""
+    try:
+        return binary(bounded.read(path, bounded.KEYRING))
+    except OSError as e:
+        raise UsageError(
+            f"the keyring {path} cannot be read: {e.strerror}",
+            hint="name another one with --keyring FILE",
+        ) from e
 
 
 @contextlib.contextmanager

@@ -78,7 +78,7 @@ class PrivateRoot:
         """Return the one file in which apt finds the keys of a source."""
         if not source.also:
             return source.keyring.absolute()
-        data = b"".join(openpgp.binary(p.read_bytes()) for p in (source.keyring, *source.also))
+        data = b"".join(openpgp.keyring(p) for p in (source.keyring, *source.also))
         path = self.path / "etc" / f"{digest(data)[:16]}.gpg"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)

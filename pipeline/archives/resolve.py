@@ -27,7 +27,7 @@ def packages(output: str) -> Iterator[Package]:
 
 def dependencies(packages: Sequence[str], path: Path) -> list[str]:
     """Return what ``apt-get satisfy`` is to satisfy: packages and build dependencies."""
-    fields = control.parse(path.read_bytes(), path.name)
+    fields = control.parse(control.load(path), path.name)
     wanted = ["build-essential"]
     for package in packages:
         name, equals, version = package.partition("=")

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from debian import deb822
 
-from pipeline import limits
+from pipeline import bounded, limits
 from pipeline.archives import compressed, control, openpgp
 from pipeline.archives.conditional import Mirror, Validators
 from pipeline.archives.paragraphs import Paragraphs
@@ -65,7 +65,9 @@ class SuiteIndex:
 def keys_digest(source: AptSource) -> str:
     """Return a digest of the keyrings of an archive. Raises UsageError if one cannot be read."""
     try:
-        return digest(*(path.read_bytes() for path in (source.keyring, *source.also)))
+        return digest(
+            *(bounded.read(path, bounded.KEYRING) for path in (source.keyring, *source.also))
+        )
     except OSError as e:
         raise UsageError(
             f"the keyring {e.filename} cannot be read: {e.strerror}", hint="name it in respin.toml"

@@ -7,7 +7,6 @@ goes on where the last try stopped. Nothing here is trusted: who asks checks the
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from pipeline import limits
+from pipeline import bounded, limits
 from pipeline.archives.wire import TooSlow, Wire
 from pipeline.errors import FetchError
 
@@ -109,8 +108,8 @@ class Client:
         """Return the JSON at ``url``. Raises FetchError."""
         body = self.read(url, params)
         try:
-            value: object = json.loads(body)
-        except (ValueError, RecursionError) as e:
+            value: object = bounded.parse_json(body)
+        except ValueError as e:
             raise FetchError(
                 f"{url} does not answer in JSON",
                 details=body[:200].decode("utf-8", "replace"),

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline import limits
+from pipeline.archives import openpgp
 from pipeline.containers.base import Container, User
 from pipeline.errors import BuildError, UsageError
 from pipeline.model import AptSource, Package, Release
@@ -104,5 +105,5 @@ def _with_key(box: Container, number: int, source: AptSource) -> AptSource:
         )
     suffix = source.keyring.suffix or ".gpg"
     path = Path(f"{FOLDER}/{number}{suffix}")
-    box.call(["tee", path], user=User.ROOT, stdin=source.keyring.read_bytes())
+    box.call(["tee", path], user=User.ROOT, stdin=openpgp.keyring(source.keyring))
     return replace(source, keyring=path, also=())

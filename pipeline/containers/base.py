@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from pipeline import command
+from pipeline import bounded, command
 from pipeline.command import Arg, Completed
 from pipeline.errors import BuildError, RespinError
 
@@ -29,6 +29,11 @@ BASE_ENVIRONMENT: Mapping[str, str] = {
     "TZ": "UTC",
 }
 """All that a command in a container gets of an environment, before the caller's own."""
+
+
+TAKEN_BYTES = 512 << 20
+"""Bytes that may be taken out of a container at once; iproute2's packages have 6 MB."""
+TAKEN_SECONDS = 600.0
 
 
 class User(IntEnum):
@@ -225,7 +230,9 @@ def copy_in(container: Container, files: Sequence[Path], folder: str) -> None:
                 tar.add(file, arcname=file.name, recursive=False, filter=_anonymous)
         tmp.flush()
         argv = ["tar", "--extract", "--file=-", f"--directory={folder}", "--no-same-owner"]
-        container.call(argv, stdin=Path(tmp.name), brief=f"copying into {folder} failed")
+        container.call(
+            argv, stdin=Path(tmp.name), timeout=TAKEN_SECONDS, brief=f"copying into {folder} failed"
+        )
 
 
 def copy_out(container: Container, folder: str, names: Sequence[str], dest: Path) -> None:
@@ -238,18 +245,17 @@ def copy_out(container: Container, folder: str, names: Sequence[str], dest: Path
         if "/" in name or name in ("", ".", ".."):
             raise BuildError(f"{name!r} is not the name of a file in {folder}")
     with tempfile.TemporaryFile(dir=dest) as tmp:
-        argv = ["tar", "--create", "--file=-", "--format=pax", f"--directory={folder}", "--"]
+        argv = ["tar", "--create", "--file=-", "--format=ustar", f"--directory={folder}", "--"]
         container.call(
             # "./": tar takes a name that begins with a dash for an option, even after "--".
             [*argv, *(f"./{name}" for name in names)],
             stdout=tmp,
+            limit=TAKEN_BYTES,
+            timeout=TAKEN_SECONDS,
             brief=f"copying {', '.join(names)} out of {folder} failed",
         )
         tmp.seek(0)
-        try:
-            taken = take(tmp, frozenset(names), dest)
-        except tarfile.TarError as e:
-            raise BuildError(f"what came out of {folder} is not a tar stream: {e}") from e
+        taken = take(tmp, frozenset(names), dest)
     if missing := set(names) - taken:
         raise BuildError(f"missing in {folder}: {', '.join(sorted(missing))}")
 
@@ -262,16 +268,26 @@ def _anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def take(stream: IO[bytes], names: frozenset[str], dest: Path) -> set[str]:
-    """Write the members of a tar stream to ``dest``; return their names."""
+    """Write the files of a tar stream (POSIX ustar) to ``dest``; return their names.
+
+    Nothing but files of these names may be in it. Headers that would say more of a file, and
+    be as long as they like, are none. Raises BuildError.
+    """
     taken: set[str] = set()
-    with tarfile.open(fileobj=stream, mode="r:") as tar:
-        for member in tar:
-            name = member.name.removeprefix("./")
-            source = tar.extractfile(member) if member.isreg() else None
-            if name not in names - taken or source is None:
-                raise BuildError(f"{name!r} in the container is not a regular file as expected")
-            with (dest / name).open("xb") as out:
-                while chunk := source.read(1 << 20):
-                    out.write(chunk)
-            taken.add(name)
+    while (block := stream.read(tarfile.BLOCKSIZE)).strip(b"\0"):
+        try:
+            member = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        except tarfile.TarError as e:
+            raise BuildError("what came out of the container is not a tar stream") from e
+        name = member.name.removeprefix("./")
+        if name not in names - taken or not member.isreg() or member.size < 0:
+            raise BuildError(f"{name[:80]!r} in the container is not a regular file as expected")
+        with (dest / name).open("xb") as out:
+            left = member.size
+            while left and (piece := stream.read(min(left, bounded.PIECE))):
+                left -= out.write(piece)
+        if left:
+            raise BuildError(f"{name} ended before it was whole as it came out of the container")
+        stream.read(-member.size % tarfile.BLOCKSIZE)
+        taken.add(name)
     return taken

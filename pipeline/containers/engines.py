@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from pipeline import bounded
 from pipeline.cache import Cache
 from pipeline.containers import images, inplace, namespaces, ociengine, roots
 from pipeline.containers.base import Container, Share
@@ -190,7 +191,9 @@ class OciRoots:
                 engine, base, wanted.sources, wanted.release, wanted.key, wanted.log
             )
         with Oci(engine, image) as box:
-            packages = roots.parse(box.call(["cat", "/var/lib/dpkg/status"]).stdout)
+            packages = roots.parse(
+                box.call(["cat", "/var/lib/dpkg/status"], limit=bounded.LARGE).stdout
+            )
         return Root(
             packages=packages,
             image=base.name if base else "",

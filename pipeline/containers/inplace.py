@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline import bounded
 from pipeline.containers import aptinside, roots
 from pipeline.containers.host import Host
 from pipeline.errors import UsageError
@@ -21,7 +22,9 @@ def install(
     os_release = Path("/etc/os-release")
     if not os_release.is_file():
         raise UsageError("this machine does not say which release it is (/etc/os-release)")
-    aptinside.check_release(os_release.read_text(), release, "this machine")
+    aptinside.check_release(
+        bounded.text(os_release, bounded.SMALL, errors="replace"), release, "this machine"
+    )
     there = {(p.name, p.version) for p in roots.packages_of(Path("/"))}
     if any((p.name, p.version) not in there for p in key):
         with Host(network=True) as box:

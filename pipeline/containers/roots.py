@@ -12,7 +12,7 @@ from pathlib import Path
 
 from debian.deb822 import Deb822
 
-from pipeline import command, limits
+from pipeline import bounded, command, limits
 from pipeline.cache import Cache, digest
 from pipeline.containers import namespaces
 from pipeline.containers.namespaces import own_folder, remove_tree
@@ -88,7 +88,10 @@ def packages_of(tree: Path) -> tuple[Package, ...]:
 
 
 def _installed(status: Path) -> tuple[Package, ...]:
-    return parse(status.read_bytes())
+    try:
+        return parse(bounded.read(status, bounded.LARGE))
+    except OSError as e:
+        raise BuildError(f"what is installed in the root cannot be read: {e.strerror}") from e
 
 
 def parse(status: bytes) -> tuple[Package, ...]:

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pipeline import bounded
+
 POLL_SECONDS = 0.2
 """How often it is asked whether the guest is still there, while it does not read."""
 
@@ -48,8 +50,13 @@ class Feed:
         ``gone`` says whether the guest has ended; what it said then tells why.
         """
         for name, path in files.items():
-            content = path.read_bytes()
-            self._write(f"{name} {len(content)}\n".encode() + content, gone)
+            with bounded.open_regular(path) as file:
+                left = os.fstat(file.fileno()).st_size
+                self._write(f"{name} {left}\n".encode(), gone)
+                # Just as many bytes as were said: what is written to it meanwhile does not count.
+                while left and (piece := file.read(min(left, bounded.PIECE))):
+                    left -= len(piece)
+                    self._write(piece, gone)
         self._write(b"end\n", gone)
 
     def _write(self, data: bytes, gone: Callable[[], bool]) -> None:

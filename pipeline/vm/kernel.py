@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import lzma
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
-
 from pipeline import command
-from pipeline.errors import SmokeImpossible
+from pipeline.archives import compressed
+from pipeline.elf import Broken, Elf
+from pipeline.errors import FetchError, SmokeImpossible
 from pipeline.model import Package
+
+CONFIG_BYTES = 8 << 20
+"""Bytes of a kernel's configuration (0.3 MB), and of the list of what is built in."""
+MODULE_BYTES = 64 << 20
+"""Bytes of one module, unpacked; amdgpu has 20 MB."""
+SECONDS = 600.0
 
 _PARTS = re.compile(r"linux-(image|modules|modules-extra)-\d[^/]*")
 """Debian has image and modules in one package, Ubuntu in two or three."""
@@ -67,6 +69,7 @@ def unpack(
     for deb in debs:
         command.run(
             ["dpkg-deb", "--extract", deb, into],
+            timeout=SECONDS,
             log=log,
             error=SmokeImpossible,
             brief=f"the kernel package {deb.name} could not be unpacked",
@@ -97,9 +100,8 @@ def read_config(path: Path) -> frozenset[str] | None:
     """
     if not path.exists():  # Not every package ships it; the modules tell the rest.
         return None
-    data = path.read_bytes()
-    text = gzip.decompress(data) if path.suffix == ".gz" else data
-    lines = (line.partition("=") for line in text.decode("utf-8", "replace").splitlines())
+    text = _unpacked(path, CONFIG_BYTES).decode("utf-8", "replace")
+    lines = (line.partition("=") for line in text.splitlines())
     return frozenset(name for name, _, value in lines if value in ("y", "m"))
 
 
@@ -118,7 +120,7 @@ class _Modules:
     def __init__(self, folder: Path) -> None:
         self._files = {_name(p): p for p in sorted(folder.rglob("*.ko*"))}
         builtin = folder / "modules.builtin"
-        lines = builtin.read_text().splitlines() if builtin.exists() else []
+        lines = _unpacked(builtin, CONFIG_BYTES).decode().splitlines() if builtin.exists() else []
         self._builtin = {_name(Path(line)) for line in lines}
 
     def has(self, name: str) -> bool:
@@ -155,24 +157,31 @@ def _name(path: Path) -> str:
 
 def _read(path: Path) -> bytes:
     """Return a module's content, decompressed: the guest has no program for that."""
-    if path.suffix == ".xz":
-        return lzma.decompress(path.read_bytes())
-    if path.suffix == ".gz":
-        return gzip.decompress(path.read_bytes())
     if path.suffix == ".zst":
-        return command.run(["zstd", "-dcq", path], error=SmokeImpossible).stdout
-    return path.read_bytes()
+        return command.run(
+            ["zstd", "-dcq", path], limit=MODULE_BYTES, timeout=SECONDS, error=SmokeImpossible
+        ).stdout
+    return _unpacked(path, MODULE_BYTES)
+
+
+def _unpacked(path: Path, limit: int) -> bytes:
+    """Return what a file holds, which may be compressed. Raises SmokeImpossible."""
+    try:
+        return b"".join(compressed.pieces(path, path.suffix, limit))
+    except FetchError as e:
+        raise SmokeImpossible(f"a file of the kernel: {e.brief}", details=e.details) from e
 
 
 def _depends(data: bytes, path: Path) -> list[str]:
     """Return the names of the modules that a module says it depends on (.modinfo)."""
     try:
-        section = ELFFile(io.BytesIO(data)).get_section_by_name(".modinfo")
-        lines = section.data().split(b"\0") if section else []
-    except ELFError as e:
+        elf = Elf(data)
+        section = elf.section(".modinfo")
+        lines = elf.content(section).split(b"\0") if section else []
+    except Broken as e:
         raise SmokeImpossible(f"the kernel module {path.name} cannot be read: {e}") from e
     for line in lines:
         key, _, value = line.partition(b"=")
         if key == b"depends" and value:
-            return [n.replace("-", "_") for n in value.decode().split(",")]
+            return [n.replace("-", "_") for n in value.decode("utf-8", "replace").split(",")]
     return []

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import command
+from pipeline import bounded, command
 from pipeline.cache import Cache, digest
 from pipeline.errors import SmokeImpossible, TestbedLost
 from pipeline.vm.machine import Machine
@@ -153,7 +153,7 @@ def lost(brief: str, console: Path, details: str = "") -> TestbedLost:
     """Return the error for a lost guest, with the end of its console's log."""
     parts = [details] if details else []
     if console.exists():
-        text = console.read_bytes()[-65536:].decode("utf-8", "replace")
+        text = bounded.end(console, 65536).decode("utf-8", "replace")
         lines = ["".join(c for c in line if c.isprintable()) for line in text.splitlines()]
         end = lines[-CONSOLE_TAIL:]
         # The call trace after a panic is longer than what says why.

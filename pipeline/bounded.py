@@ -11,8 +11,9 @@ import errno
 import json
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 PIECE = 1 << 20
 SMALL = 1 << 20
@@ -37,7 +38,7 @@ class TooLong(OSError):
         super().__init__(errno.EFBIG, f"it has more than {limit} bytes", str(path))
 
 
-def open_regular(path: Path, *, follow: bool = True) -> IO[bytes]:
+def open_regular(path: Path, *, follow: bool = True) -> BufferedReader:
     """Open a regular file to read, without waiting for anything.
 
     Without ``follow`` a symbolic link in its place is refused, too. Raises OSError.

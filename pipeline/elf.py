@@ -1,0 +1,112 @@
+"""ELF files that somebody else made, read within bounds.
+
+pyelftools believes what a file says of itself: a section of 2^60 bytes is made, four thousand
+million sections are counted, and a header that makes no sense ends in one of a dozen
+exceptions. Here it is held to numbers, bytes and seconds, and there is one exception.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from elftools.elf.constants import SH_FLAGS
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import Section, Symbol, SymbolTableSection
+
+SECTIONS = 8192
+SYMBOLS = 1 << 17
+NAMES = 8 << 20
+"""Bytes of all names."""
+SECONDS = 20.0
+"""For all that is asked of one file; a kernel's largest module takes 0.1 s."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Broken(ValueError):
+    """It is no ELF file, or one that was made to be no end of trouble."""
+
+
+def _broken(
+    function: Callable[Concatenate[Any, P], T],
+) -> Callable[Concatenate[Any, P], T]:
+    """Let a method raise Broken, whatever comes of a file that makes no sense."""
+
+    @functools.wraps(function)
+    def wrapped(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(self, *args, **kwargs)
+        except Broken:
+            raise
+        except (Exception, MemoryError, RecursionError) as e:
+            raise Broken(f"{type(e).__name__}: {e}"[:200]) from e
+
+    return wrapped
+
+
+class Elf:
+    """An ELF file in memory. What is asked of it raises Broken if it makes no sense."""
+
+    @_broken
+    def __init__(self, data: bytes) -> None:
+        """Read its header."""
+        self._size = len(data)
+        self._until = time.monotonic() + SECONDS
+        self._elf = ELFFile(io.BytesIO(data))
+        self.machine: str = str(self._elf["e_machine"])
+        """``EM_BPF`` …"""
+        self.architecture: str = str(self._elf.get_machine_arch())
+        """In words."""
+
+    @functools.cached_property
+    @_broken
+    def sections(self) -> tuple[Section, ...]:
+        """Its sections, in their order."""
+        number = self._elf.num_sections()
+        if number > SECTIONS:
+            raise Broken(f"it has {number} sections")
+        return tuple(self._bounded(map(self._elf.get_section, range(number))))
+
+    @functools.cached_property
+    @_broken
+    def symbols(self) -> tuple[Symbol, ...]:
+        """Its symbols, in their order; none if it has no table of them."""
+        table = self.section(".symtab")
+        if not isinstance(table, SymbolTableSection):
+            return ()
+        if table.num_symbols() > SYMBOLS:
+            raise Broken(f"it has {table.num_symbols()} symbols")
+        return tuple(self._bounded(table.iter_symbols()))
+
+    def section(self, name: str) -> Section | None:
+        """Return the first section of a name, or None."""
+        return next((s for s in self.sections if s.name == name), None)
+
+    @_broken
+    def content(self, section: Section) -> bytes:
+        """Return what is in a section; nothing of one that is not in the file."""
+        if section["sh_type"] == "SHT_NOBITS":
+            return b""
+        if section["sh_size"] > self._size or section["sh_flags"] & SH_FLAGS.SHF_COMPRESSED:
+            raise Broken("a section is larger than the file, or compressed")
+        self._in_time()
+        data: bytes = section.data()
+        return data
+
+    def _bounded(self, items: Iterable[Any]) -> Iterator[Any]:
+        left = NAMES
+        for item in items:
+            left -= len(item.name)
+            if left < 0:
+                raise Broken(f"its names have more than {NAMES} bytes")
+            self._in_time()
+            yield item
+
+    def _in_time(self) -> None:
+        if time.monotonic() > self._until:
+            raise Broken(f"it takes more than {SECONDS:.0f} s to read")
