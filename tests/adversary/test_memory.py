@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support import real
 
-from pipeline import outputs
+from pipeline import build, outputs
+from pipeline.cache import Cache
+from pipeline.containers import base
+from pipeline.errors import BuildError
+from pipeline.progress import QUIET
 
 MOST = 50e6
 """Bytes of memory that a process may have taken more at its end than at its start."""
@@ -120,3 +126,55 @@ def test_a_log_on_a_full_disk_ends_the_command(tmp_path: Path) -> None:
     )
     assert taken < MOST
     assert said.startswith("BuildError: cat failed: the disk is full")
+
+
+# -- out of a container --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+    return Cache(tmp_path_factory.mktemp("cache"))
+
+
+AFTER = """#!/usr/bin/make -f
+%:
+\tdh $@
+override_dh_builddeb:
+\tdh_builddeb
+\t{}
+"""
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        ("ln -sf /dev/zero /build/ccache.stats", "what ccache says of this build cannot be read"),
+        ("rm -f ../ccache.stats; mkfifo ../ccache.stats", "what ccache says"),
+        ("truncate -s 64M ../tiny_1.0_amd64.deb", "copying .* failed"),
+    ],
+    ids=["statistics-zero", "statistics-fifo", "sparse-deb"],
+)
+def test_a_build_that_leaves_what_has_no_end(
+    tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch, harm: str, said: str
+) -> None:
+    """What it did is done after the .deb is made and before the .changes lists it."""
+    monkeypatch.setattr(build, "STATS_SECONDS", 2.0)
+    monkeypatch.setattr(base, "TAKEN_BYTES", 32 << 20)
+    dsc = real.tiny(tmp_path / "source", **{"debian/rules": AFTER.format(harm)})
+    root = real.root()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(BuildError, match=said):
+        build.build(
+            root,
+            dsc,
+            "1.0",
+            1420070400,
+            tmp_path / "debs",
+            cache=cache,
+            log_dir=tmp_path / "logs",
+            stage=QUIET,
+        )
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST / 1024
+    assert not (tmp_path / "debs").exists()
+    assert list(cache.folder("work").iterdir()) == []
