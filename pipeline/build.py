@@ -13,21 +13,21 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from debian.debian_support import Version
 
-from pipeline import bounded, uploads
+from pipeline import bounded, ccache, uploads
 from pipeline.archives import control
 from pipeline.archives.apt import AptArchive
 from pipeline.cache import Cache, file_sha256
 from pipeline.command import tail
-from pipeline.containers import Container, Share, User
+from pipeline.containers import Container, User
 from pipeline.containers.base import copy_in, copy_out
 from pipeline.containers.engines import Engine, Kind, Root, Wanted, choose
-from pipeline.containers.namespaces import own_folder
 from pipeline.errors import BuildError
 from pipeline.model import Artifact, Built, Package, Release
 from pipeline.progress import Stage
@@ -74,6 +74,12 @@ class BuildRoot:
     def architecture(self) -> str:
         """Debian's name of what it builds for."""
         return next(p.architecture for p in self.packages if p.name == "dpkg")
+
+    @property
+    def ccache(self) -> str:
+        """The name under which its ccache is kept; empty: it is not."""
+        release = f"{self.release.distro}-{self.release.codename}-{self.architecture}"
+        return ccache.name(release, self.packages, self.root.trust)
 
 
 def prepare(
@@ -135,9 +141,12 @@ def build(
         )
 
 
-def container(root: BuildRoot, cache: Cache) -> Container:
-    """Return a container for one build in ``root``, not yet started."""
-    return root.root.start(cache, [Share(host=_ccache(cache, root), inside="/ccache")])
+@contextmanager
+def container(root: BuildRoot, cache: Cache) -> Iterator[Container]:
+    """Yield a container for one build in ``root``, with what is kept of ccache for it."""
+    with root.root.start(cache, ()) as inside:
+        ccache.bring(inside, cache, root.ccache)
+        yield inside
 
 
 def build_in(
@@ -168,6 +177,8 @@ def build_in(
         part.chmod(0o755)
         if inside.limits:
             stage.note(inside.limits)
+        if not root.ccache:
+            stage.note("ccache begins anew: nothing vouches for what this root contains")
         made = _build(inside, root, dsc, version, epoch, log, stage, jobs)
         copy_out(inside, "/build", [made], part)
         names = names_in(part / made, version)
@@ -248,30 +259,10 @@ def _build(
 def _environment() -> Mapping[str, str]:
     """Return the environment of a build, on top of the container's own."""
     return {
+        **ccache.environment(),
         "PATH": "/usr/lib/ccache:/usr/sbin:/usr/bin:/sbin:/bin",
-        # debhelper gives a build a HOME of its own, where ccache would begin anew.
-        "CCACHE_DIR": "/ccache",
-        "CCACHE_BASEDIR": "/build",
-        "CCACHE_COMPILERCHECK": "content",
-        "CCACHE_MAXSIZE": "500M",
-        # The user inside is a subordinate id outside: without this the user outside could
-        # not remove the cache. The folder above it is closed to everybody else.
-        "CCACHE_UMASK": "000",
         "CCACHE_STATSLOG": STATS,
     }
-
-
-def _ccache(cache: Cache, root: BuildRoot) -> Path:
-    """Return the folder of ccache for builds in this release.
-
-    What is in it ends up in packages: it lies in a folder that only this user can enter.
-    ccache itself sees to several builds at once.
-    """
-    release = f"{root.release.distro}-{root.release.codename}-{root.architecture}"
-    folder = own_folder(cache, "ccache") / release
-    folder.mkdir(exist_ok=True)
-    folder.chmod(0o777)
-    return folder
 
 
 def ccache_counters(log: bytes) -> dict[str, int]:

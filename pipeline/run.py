@@ -54,6 +54,7 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
                 before = control.result() or work.build_control(room.result(), source)
                 smoked = work.smoke(image.result(), before, built, needed)
                 check.result()
+                work.keep_ccache(room.result())
                 done = Report(
                     outcome=Outcome.FIXED,
                     source=source,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pipeline import (
     build,
+    ccache,
     command,
     diagnose,
     fetch,
@@ -57,7 +58,8 @@ class Work(Inputs):
     def scratch(self) -> Iterator[None]:
         """Hold what is not part of the run's outcome: its folder, and the build's container."""
         with super().scratch(), ExitStack() as self._started, command.threads(1) as self._aside:
-            self._stopping: Future[None] | None = None
+            self._stopping: Future[Path | None] | None = None
+            self._untaken = "nothing is kept: no signed index vouches for the source and its root"
             yield
             if self._stopping:
                 self._stopping.result()
@@ -188,8 +190,37 @@ class Work(Inputs):
                 log_dir=self.folder.logs,
                 stage=stage,
             )
-        self._stopping = self._aside.submit(self._started.close)
+        wanted = bool(patched.source.indexed and root.ccache)
+        self._stopping = self._aside.submit(self._stop, container, wanted)
         return built
+
+    def _stop(self, container: Container, wanted: bool) -> Path | None:
+        """Stop the build's container; return what it leaves of ccache, if that is ``wanted``."""
+        with self._started:
+            try:
+                return ccache.take(container, self._scratch / "ccache.tar") if wanted else None
+            except BuildError as e:
+                self._untaken = e.brief
+                return None
+
+    def keep_ccache(self, room: Room | None) -> None:
+        """Let later builds have what this one added to ccache: only once all is proven.
+
+        A source that no signed index lists leaves nothing to others. What goes wrong here costs
+        the next build some time, and is no reason to lose this one.
+        """
+        if room is None or self._stopping is None:
+            return
+        with self.progress.stage("ccache") as stage:
+            taken = self._stopping.result()
+            if taken is None:
+                stage.note(self._untaken)
+                return
+            try:
+                new = ccache.keep(self.order.cache, room[0].ccache, taken)
+                stage.note(f"{new} new files are kept")
+            except BuildError as e:
+                stage.note(f"nothing is kept: {e.brief}")
 
     def build_control(self, room: Room | None, source: Source) -> tuple[VerifiedFile, ...]:
         """The source without our patch, built in the same root."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline import bounded
-from pipeline.cache import Cache
+from pipeline.cache import Cache, digest
 from pipeline.containers import images, inplace, namespaces, ociengine, roots
 from pipeline.containers.base import Container, Share
 from pipeline.containers.host import Host
@@ -63,6 +63,9 @@ class Root:
     """Where it lies, if it is a tree of the cache."""
     image: str = ""
     """The image that it was made from, by digest, if it was."""
+    trust: str = ""
+    """A digest of what vouches for what it contains: the same keys, the same image. Empty: nothing
+    is known of that, and nothing that is made in it is kept."""
 
 
 class Engine(Protocol):
@@ -141,6 +144,7 @@ class UnshareEngine:
         return Root(
             tree=tree,
             packages=roots.packages_of(tree),
+            trust=roots.trust(wanted.sources),
             start=lambda cache, shares: Unshare(tree, cache, shares=shares),
         )
 
@@ -197,6 +201,7 @@ class OciRoots:
         return Root(
             packages=packages,
             image=base.name if base else "",
+            trust=digest(base.id if base else "", roots.trust(wanted.sources)),
             start=lambda _, shares: Oci(engine, image, shares=shares),
         )
 

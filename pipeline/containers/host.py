@@ -39,8 +39,6 @@ class Host(Container):
         """In words, what is not kept apart here; empty if all that the others keep apart is."""
         cut = self._network or namespaces.possible()
         said = [] if cut else ["the network cannot be cut off in this container"]
-        # The build's user may have no way to the caller's folder, and mounting it is not allowed.
-        said += ["ccache begins anew"] if self.shares else []
         return "; ".join(said)
 
     def _start(self) -> None:

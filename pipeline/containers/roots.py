@@ -7,17 +7,17 @@ tarball or as a tree. Every package is verified by apt against the release's sig
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from debian.deb822 import Deb822
 
 from pipeline import bounded, command, limits
-from pipeline.cache import Cache, digest
+from pipeline.cache import Cache, digest, file_sha256
 from pipeline.containers import namespaces
 from pipeline.containers.namespaces import own_folder, remove_tree
 from pipeline.data import data_path
-from pipeline.errors import BuildError
+from pipeline.errors import BuildError, UsageError
 from pipeline.model import AptSource, Package, Release
 from pipeline.scratch import scratch
 
@@ -126,6 +126,22 @@ def entry_key(
         "",
         *sorted(f"{p.name} {p.version} {p.architecture} {p.sha256}" for p in key),
     )
+
+
+def trust(sources: Iterable[AptSource]) -> str:
+    """Return a digest of the keys that vouch for what comes from these archives.
+
+    Raises UsageError if a keyring cannot be read.
+    """
+    try:
+        told = {
+            f"{file_sha256(path)} {'and expired' if source.gpgv else ''}"
+            for source in sources
+            for path in (source.keyring, *source.also)
+        }
+    except OSError as e:
+        raise UsageError(f"the keyring {e.filename} cannot be read: {e.strerror}") from e
+    return digest(*sorted(told))
 
 
 def _make(

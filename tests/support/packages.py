@@ -24,10 +24,11 @@ def make_source(
     version: str = "6.1.0-3",
     files: Mapping[str, str] | None = None,
     build_depends: str = "debhelper-compat (= 13)",
+    rules: str = RULES,
 ) -> Path:
     """Make a source package, format 3.0 (quilt), and return its .dsc.
 
-    ``files`` are those of the upstream tarball, by path.
+    ``files`` are those of the upstream tarball, by path; ``rules`` is debian/rules.
     """
     folder.mkdir(parents=True, exist_ok=True)
     upstream = version.rpartition("-")[0]
@@ -58,7 +59,7 @@ def make_source(
         f"Section: net\nPriority: optional\nStandards-Version: 4.6.2\n"
         f"Build-Depends: {build_depends}\n\n"
         f"Package: {name}\nArchitecture: any\nDescription: a test\n A test.\n",
-        "rules": RULES,
+        "rules": rules,
     }
     for path, text in debian.items():
         (tree / "debian" / path).parent.mkdir(parents=True, exist_ok=True)

@@ -39,14 +39,17 @@ OBJECT = "object prog 36 72\nsymbol one 1 1 1 0\nsymbol two 1 1 1 36\nrun\n"
 LOADS = "tc prog 2 0 one two\n"
 REFUSED = "tc prog 0 0 - -\n"
 
-MAKEFILE = """tc: tc.c
-\t$(CC) $(CPPFLAGS) $(CFLAGS) -w -DMAP_MEMBERS=9 -I. -static -o $@ tc.c $(LDFLAGS) -lelf -lz
+MAKEFILE = """tc: tc.o
+\t$(CC) $(CFLAGS) -static -o $@ tc.o $(LDFLAGS) -lelf -lz
+
+tc.o: tc.c
+\t$(CC) $(CPPFLAGS) $(CFLAGS) -w -DMAP_MEMBERS=9 -I. -c -o $@ tc.c
 
 install:
 \tinstall -D tc $(DESTDIR)/sbin/tc
 
 clean:
-\trm -f tc
+\trm -f tc tc.o
 """
 TABLE = """#include "lib/bpf.c"
 static const struct variant variants[] = {
@@ -56,7 +59,9 @@ static const struct variant variants[] = {
 """
 
 
-def make(folder: Path, version: str, golden: str = VULNERABLE) -> Path:
+def make(
+    folder: Path, version: str, golden: str = VULNERABLE, *, rules: str = packages.RULES
+) -> Path:
     """Make the source package in ``folder`` and return its .dsc; ``golden`` has the functions."""
     files = {
         "lib/bpf.c": (GOLDEN / golden / "in/lib/bpf.c").read_text(),
@@ -65,7 +70,9 @@ def make(folder: Path, version: str, golden: str = VULNERABLE) -> Path:
         "Makefile": MAKEFILE,
     }
     depends = "debhelper-compat (= 13), libelf-dev"
-    return packages.make_source(folder, version=version, files=files, build_depends=depends)
+    return packages.make_source(
+        folder, version=version, files=files, build_depends=depends, rules=rules
+    )
 
 
 def run(order: Order, out: Path) -> Report:
