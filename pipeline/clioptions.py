@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from pipeline import config, fixes, lock, lockreader, releases, terminal
+from pipeline.address import Address
 from pipeline.cache import Cache
 from pipeline.containers.engines import Kind
 from pipeline.earlier import read
@@ -19,6 +20,15 @@ from pipeline.order import PACKAGE, Order
 PATH = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+
+
+def address(_: click.Context, __: click.Parameter, value: str | None) -> Address | None:
+    """Return an address that is shown without its credentials from here on."""
+    try:
+        return None if value is None else Address(value)
+    except ValueError as e:
+        raise click.BadParameter(str(e)) from None
+
 
 Command = Callable[..., Any]
 
@@ -49,7 +59,12 @@ def source_options(function: Command) -> Command:
                 help="Look here [default: release, updates, security].",
             ),
             click.option("--config", type=FILE, help="[default: $RESPIN_CONFIG or the user's own]"),
-            click.option("--mirror", metavar="URI", help="Archive [default: as apt uses here]."),
+            click.option(
+                "--mirror",
+                metavar="URI",
+                callback=address,
+                help="Archive [default: as apt uses here].",
+            ),
             click.option("--keyring", type=FILE, help="Keys that may sign its index."),
             click.option("--fix", "fix", multiple=True, metavar="NAME", help="Only this fix."),
             click.option("--out", type=PATH, help="The run's folder [default: respin-RELEASE]."),
@@ -94,7 +109,12 @@ def again_options(function: Command) -> Command:
     for option in reversed(
         [
             click.option("--config", type=FILE, help="[default: $RESPIN_CONFIG or the user's own]"),
-            click.option("--mirror", metavar="URI", help="Archive [default: as apt uses here]."),
+            click.option(
+                "--mirror",
+                metavar="URI",
+                callback=address,
+                help="Archive [default: as apt uses here].",
+            ),
             click.option("--keyring", type=FILE, help="Keys that may sign its index."),
             click.option("--out", type=PATH, help="The new folder [default: respin-RELEASE]."),
         ]

@@ -14,7 +14,7 @@ import click
 
 from pipeline import cases, measure, smokepage, summaries, terminal
 from pipeline.cache import Cache
-from pipeline.clioptions import configured
+from pipeline.clioptions import address, configured
 from pipeline.describe import UserObject, user_section
 from pipeline.errors import RespinError, SmokeFailed, SmokeImpossible, TestbedLost, UsageError
 from pipeline.measure import Measured
@@ -96,7 +96,12 @@ def _listing(context: click.Context, _parameter: click.Parameter, value: bool) -
 @click.option("--json", "as_json", is_flag=True, help="The matrix on standard output.")
 @click.option("--logs", type=click.Path(path_type=Path), help="[default: kept if it fails]")
 @click.option("--config", type=_FILE, help="[default: $RESPIN_CONFIG or the user's own]")
-@click.option("--mirror", metavar="URI", help="Archive [default: as apt uses here].")
+@click.option(
+    "--mirror",
+    metavar="URI",
+    callback=address,
+    help="Archive [default: as apt uses here].",
+)
 @click.option("--keyring", type=_FILE, help="Keys that may sign its index.")
 @click.option("--cache", type=click.Path(path_type=Path), help="[default: ~/.cache/respin]")
 @click.option("--verbose", "-v", is_flag=True, help="Say what happens.")

@@ -21,6 +21,7 @@ from typing import Any
 import platformdirs
 
 from pipeline import configfile, tables
+from pipeline.address import Address
 from pipeline.errors import UsageError
 from pipeline.nightconfig import SECTIONS, Nightly, nightly
 
@@ -36,11 +37,16 @@ _SUFFIX = re.compile(r"\+?[a-z]+\{n\}|[+.~a-z0-9]*[a-z]\{n\}")
 class Archives:
     """Addresses without a slash at the end; an empty one is not asked."""
 
-    snapshot: str = "https://snapshot.debian.org"
-    launchpad: str = "https://api.launchpad.net/1.0"
-    debian_old: str = "http://archive.debian.org/debian"
-    debian_security_old: str = "http://archive.debian.org/debian-security"
-    ubuntu_old: str = "http://old-releases.ubuntu.com/ubuntu"
+    snapshot: Address = Address("https://snapshot.debian.org")
+    launchpad: Address = Address("https://api.launchpad.net/1.0")
+    debian_old: Address = Address("http://archive.debian.org/debian")
+    debian_security_old: Address = Address("http://archive.debian.org/debian-security")
+    ubuntu_old: Address = Address("http://old-releases.ubuntu.com/ubuntu")
+
+    def __post_init__(self) -> None:
+        """Take plain texts for addresses, too."""
+        for each in fields(self):
+            object.__setattr__(self, each.name, Address(getattr(self, each.name)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +56,7 @@ class Derivative:
     name: str
     base: str = ""
     """The release of Debian or Ubuntu that it is made from; empty where the name is one."""
-    uris: tuple[str, ...] = ()
+    uris: tuple[Address, ...] = ()
     suites: tuple[str, ...] = ()
     components: tuple[str, ...] = ()
     keyring: Path | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from pipeline.address import Address, scrub
 from pipeline.archives import machine
 from pipeline.distroinfo import known
 from pipeline.errors import UsageError
@@ -13,21 +14,29 @@ from pipeline.model import Release
 TEMPLATES = Path("/usr/share/python-apt/templates")
 
 
-def siblings(mirror: str, release: Release) -> tuple[str, str]:
+def siblings(mirror: str, release: Release) -> tuple[Address, Address]:
     """Return the archives (main, security) of a mirror that the user names.
 
     Raises UsageError if it is not an address.
     """
+    credentials = mirror.credentials if isinstance(mirror, Address) else None
+    mirror = mirror.rstrip("/")
     if not re.match(r"(https?|file|copy|mirror\+\w+):/", mirror) or re.search(r"\s", mirror):
         raise UsageError(
-            f"{mirror!r} is not the address of a mirror",
+            f"{scrub(mirror)!r} is not the address of a mirror",
             hint="give one such as http://mirror.example.org/debian",
         )
-    beside = release.distro == "debian" and mirror.endswith("/debian")
-    return mirror, f"{mirror}-security" if beside else mirror
+    try:
+        address = Address(mirror, credentials)
+    except ValueError as e:
+        raise UsageError("the address of the mirror is not clear", hint=str(e)) from None
+    beside = release.distro == "debian" and address.endswith("/debian")
+    return address, address.like(f"{address}-security") if beside else address
 
 
-def of_this_machine(release: Release, keys: Path, etc: Path, lists: Path) -> tuple[str, str]:
+def of_this_machine(
+    release: Release, keys: Path, etc: Path, lists: Path
+) -> tuple[Address, Address]:
     """Return the archives (main, security) of the distro that this machine's apt uses, or ''.
 
     Other vendors use the same suite names, so an archive counts as the distro's if the index
@@ -36,7 +45,7 @@ def of_this_machine(release: Release, keys: Path, etc: Path, lists: Path) -> tup
     """
     ours = {k.release.codename for k in known() if k.release.distro == release.distro}
     ours |= {"stable", "testing", "unstable", "oldstable"} if release.distro == "debian" else set()
-    found: dict[bool, list[str]] = {False: [], True: []}
+    found: dict[bool, list[Address]] = {False: [], True: []}
     # What serves this very release comes first.
     entries = sorted(machine.entries(etc), key=lambda e: _stem(e.suite) != release.codename)
     for entry in entries:
@@ -46,7 +55,8 @@ def of_this_machine(release: Release, keys: Path, etc: Path, lists: Path) -> tup
         usual = re.search(rf"/{release.distro}(-security)?$", entry.uri) is not None
         if signed or (signed is None and usual):
             found[re.search(r"-security$|/updates$", entry.suite) is not None].append(entry.uri)
-    return (found[False] or [""])[0], (found[True] or [""])[0]
+    nowhere = [Address("")]
+    return (found[False] or nowhere)[0], (found[True] or nowhere)[0]
 
 
 def _stem(suite: str) -> str:
@@ -54,7 +64,7 @@ def _stem(suite: str) -> str:
     return re.split(r"[-/]", suite)[0]
 
 
-def default(release: Release, suite: str) -> str:
+def default(release: Release, suite: str) -> Address:
     """Return the distro's default archive of a suite, as python-apt-common knows it.
 
     That package knows what is common to all releases of a distro, so a newer release than
@@ -76,7 +86,7 @@ def default(release: Release, suite: str) -> str:
             uri = fields.get(f"BaseURI-{machine.architecture()}") or fields.get("BaseURI")
             ours = fields.get("RepositoryType") == "deb" and fields.get("Official") != "false"
             if fields.get("Suite") == wanted and ours and uri:
-                return uri.rstrip("/")
+                return Address(uri.rstrip("/"))
     raise UsageError(
         f"no default mirror of {release.distro} {suite} is known",
         hint="name a mirror with --mirror",

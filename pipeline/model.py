@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from pipeline.address import Address
+
 # -- releases and archives --------------------------------------------------------------
 
 
@@ -30,7 +32,7 @@ class Release:
 class AptSource:
     """One archive that apt reads: a stanza of a .sources file."""
 
-    uri: str
+    uri: Address
     suites: tuple[str, ...]
     components: tuple[str, ...]
     keyring: Path
@@ -44,6 +46,10 @@ class AptSource:
     """Asked only for suites that no other source has."""
     gpgv: Path | None = None
     """What apt is to call in place of gpgv(1), where keys of a frozen archive have expired."""
+
+    def __post_init__(self) -> None:
+        """Take a plain text for an address, too."""
+        object.__setattr__(self, "uri", Address(self.uri))
 
     def stanza(self, *, types: str = "deb deb-src") -> str:
         """Return it in deb822 form (sources.list(5))."""

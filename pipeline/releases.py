@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from pipeline import bounded, distroinfo, mirrors
+from pipeline.address import Address
 from pipeline.archives import machine
 from pipeline.config import Config, Derivative
 from pipeline.distroinfo import Support
@@ -228,11 +229,11 @@ def _places(
     pockets: Sequence[Pocket],
     etc: Path,
     lists: Path,
-) -> list[tuple[str, tuple[str, ...]]]:
+) -> list[tuple[Address, tuple[str, ...]]]:
     """Return the archives of the pockets, each with its suites."""
     suites, apart = suites_of(release, pockets), suite(release, Pocket.SECURITY)
     if mirror is not None:
-        base, security = mirrors.siblings(mirror.rstrip("/"), release)
+        base, security = mirrors.siblings(mirror, release)
     else:
         base, security = mirrors.of_this_machine(release, keys, etc, lists)
         base = base or mirrors.default(release, release.codename)
@@ -252,7 +253,7 @@ def _old(
     if distroinfo.support(release, on) in living:
         return []
     suites, security = suites_of(release, pockets), suite(release, Pocket.SECURITY)
-    old, places = config.archives, list[tuple[str, tuple[str, ...]]]()
+    old, places = config.archives, list[tuple[Address, tuple[str, ...]]]()
     if release.distro == "ubuntu":
         places.append((old.ubuntu_old, suites))
     else:

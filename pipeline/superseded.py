@@ -42,7 +42,7 @@ def history(
         keys = _keys(release, config, keyring)
     service = Service(
         url=url,
-        client=Client(),
+        client=Client(url),
         cache=cache,
         keyrings=keys,
         uploaders=fetch.UPLOADERS,
@@ -81,7 +81,7 @@ def then(
     }
     kept = [
         AptSource(
-            uri=f"{url}/archive/{archive}/{time}",
+            uri=url / f"archive/{archive}/{time}",
             suites=names,
             components=("main",),
             keyring=own,

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.address import Address
 from pipeline.errors import UsageError
 
 URI = re.compile(r"(https?|file|copy|mirror\+\w+):/[^\s'\"]+")
@@ -47,12 +48,15 @@ def text(value: object, where: str) -> str:
     return value
 
 
-def uri(value: object, where: str, *, empty: bool = False) -> str:
+def uri(value: object, where: str, *, empty: bool = False) -> Address:
     """Return an address without a slash at its end. Raises UsageError."""
     address = text(value, where).rstrip("/")
     if not (empty and not address) and not URI.fullmatch(address):
         raise wrong(where, "it is an address such as http://mirror.example.org/debian")
-    return address
+    try:
+        return Address(address)
+    except ValueError as e:
+        raise wrong(where, str(e)) from None
 
 
 def words(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:

@@ -19,7 +19,8 @@ from urllib.parse import quote, unquote, urlsplit
 import requests
 
 from pipeline import limits
-from pipeline.archives import machine
+from pipeline.address import Address, scrub
+from pipeline.archives import credentials, machine
 from pipeline.archives.wire import TooSlow, Wire
 from pipeline.errors import FetchError
 
@@ -71,7 +72,7 @@ class Mirror:
         self._end = 0.0
         self._wire.stop()
 
-    def get(self, url: str, *, limit: int, have: Validators | None = None) -> Answer:
+    def get(self, url: Address, *, limit: int, have: Validators | None = None) -> Answer:
         """Ask for ``url``, at most ``limit`` bytes, unless it is what we ``have``.
 
         Raises FetchError for what is neither the file, nor that it is the same or missing, and
@@ -96,7 +97,7 @@ class Mirror:
             )
             return Answer(body=body, validators=validators)
 
-    def save(self, url: str, path: Path, *, limit: int) -> bool:
+    def save(self, url: Address, path: Path, *, limit: int) -> bool:
         """Write the body at ``url``, at most ``limit`` bytes, to ``path``; False: it is missing.
 
         Raises FetchError as ``get`` does.
@@ -112,14 +113,19 @@ class Mirror:
 
     @contextlib.contextmanager
     def _asked(
-        self, url: str, headers: Mapping[str, str]
+        self, url: Address, headers: Mapping[str, str]
     ) -> Iterator[tuple[requests.Response, Iterator[bytes]]]:
         left = self._end - time.monotonic()
         if left <= 0:
             raise _slow(url, f"what it was asked for is not done after {self._seconds:.0f} s")
+        own = credentials.of(url)
         try:
             with self._wire.ask(
-                quote(url, safe=":/~%+"), headers=headers, seconds=left, piece=PIECE
+                quote(url, safe=":/~%+[]"),
+                headers=headers,
+                auth=own.pair() if own else None,
+                seconds=left,
+                piece=PIECE,
             ) as (answer, pieces):
                 yield answer, pieces
         except TooSlow as e:
@@ -127,9 +133,9 @@ class Mirror:
         except requests.RequestException as e:
             raise FetchError(
                 f"{urlsplit(url).netloc} cannot be asked",
-                details=f"{url}: {type(e).__name__}: {e}",
+                details=scrub(f"{url}: {type(e).__name__}: {e}"),
                 hint="check the network, the proxy and the mirror",
-            ) from e
+            ) from None
 
 
 def _slow(url: str, why: str) -> FetchError:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from pipeline.address import Address
 from pipeline.archives import control
 from pipeline.archives.staging import Staging
 from pipeline.archives.store import Store
@@ -21,7 +22,7 @@ from pipeline.model import Release, Source, VerifiedFile
 class Service:
     """How a service is asked, and whom to believe."""
 
-    url: str
+    url: Address
     """Without a slash at its end."""
     client: Client
     cache: Cache

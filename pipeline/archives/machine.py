@@ -5,6 +5,7 @@ Only read; the pipeline's apt works in a private root (archives/privateroot.py).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from debian import deb822
 
 from pipeline import bounded, command
+from pipeline.address import Address
 from pipeline.archives import openpgp
 
 ETC = Path("/etc/apt")
@@ -25,7 +27,7 @@ LISTS = Path("/var/lib/apt/lists")
 class Entry:
     """An archive of binary packages in the machine's sources.list."""
 
-    uri: str
+    uri: Address
     """Without a slash at its end."""
     suite: str
     components: tuple[str, ...]
@@ -45,10 +47,12 @@ def network_settings() -> tuple[str, ...]:
     return tuple(line for line in done.text.splitlines() if wanted.fullmatch(line))
 
 
-def netrc(etc: Path = ETC) -> Path | None:
-    """Return the machine's apt credentials, if there are any that this user may read."""
-    path = etc / "auth.conf"
-    return path if os.access(path, os.R_OK) else None
+def netrcs(etc: Path) -> tuple[Path, ...]:
+    """Return the machine's apt credentials, as far as this user may read them, in apt's order."""
+    folder = etc / "auth.conf.d"
+    parts = sorted(folder.iterdir()) if os.access(folder, os.R_OK | os.X_OK) else []
+    named = [p for p in parts if p.suffix in (".conf", "") and not p.name.startswith(".")]
+    return tuple(p for p in (etc / "auth.conf", *named) if p.is_file() and os.access(p, os.R_OK))
 
 
 def _one_line(text: str) -> Iterator[Entry]:
@@ -57,7 +61,9 @@ def _one_line(text: str) -> Iterator[Entry]:
         line = re.sub(r"\[[^\]]*\]", " ", line.partition("#")[0])
         words = line.split()
         if len(words) >= 3 and words[0] in ("deb", "deb-src"):
-            yield Entry(uri=words[1].rstrip("/"), suite=words[2], components=tuple(words[3:]))
+            with contextlib.suppress(ValueError):  # of no use to us
+                uri = Address(words[1].rstrip("/"))
+                yield Entry(uri=uri, suite=words[2], components=tuple(words[3:]))
 
 
 def _deb822(text: str) -> Iterator[Entry]:
@@ -67,11 +73,12 @@ def _deb822(text: str) -> Iterator[Entry]:
             continue
         for uri in str(stanza.get("URIs", "")).split():
             for suite in str(stanza.get("Suites", "")).split():
-                yield Entry(
-                    uri=uri.rstrip("/"),
-                    suite=suite,
-                    components=tuple(str(stanza.get("Components", "")).split()),
-                )
+                with contextlib.suppress(ValueError):
+                    yield Entry(
+                        uri=Address(uri.rstrip("/")),
+                        suite=suite,
+                        components=tuple(str(stanza.get("Components", "")).split()),
+                    )
 
 
 def entries(etc: Path = ETC) -> tuple[Entry, ...]:

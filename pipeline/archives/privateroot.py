@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline import command, limits
-from pipeline.archives import machine, openpgp, words
+from pipeline.archives import credentials, machine, openpgp, words
 from pipeline.archives.index import Index
 from pipeline.cache import Cache, digest, file_sha256
 from pipeline.data import data_path, render
@@ -95,11 +95,12 @@ class PrivateRoot:
             "apt.conf.j2",
             root=self.path,
             architecture=self._architecture,
-            netrc=machine.netrc(),
             machine=machine.network_settings(),
             gpgv=self.gpgv() if self.expired_keys else None,
         )
-        _replace(self.path / "etc/apt.conf", conf)
+        # It may hold the credentials of a proxy.
+        credentials.private(self.path / "etc/apt.conf", conf)
+        credentials.write(self.path / "etc", (source.uri for source in sources))
         stanzas = "\n".join(source.stanza() for source in sources)
         _replace(self.path / "etc/sources.list.d/respin.sources", stanzas)
 

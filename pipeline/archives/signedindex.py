@@ -19,6 +19,7 @@ from pathlib import Path
 from debian import deb822
 
 from pipeline import bounded, limits
+from pipeline.address import Address
 from pipeline.archives import compressed, control, openpgp
 from pipeline.archives.conditional import Mirror, Validators
 from pipeline.archives.paragraphs import Paragraphs
@@ -90,7 +91,7 @@ class Reader:
         keys = keys_digest(source)
         if known and known.keys != keys:
             known = replace(known, validators=Validators())  # verified by other keys
-        url = f"{source.uri.rstrip('/')}/dists/{suite}/InRelease"
+        url = source.uri / f"dists/{suite}/InRelease"
         answer = self._mirror.get(
             url, limit=limits.LIMITS.release, have=known.validators if known else None
         )
@@ -148,7 +149,7 @@ class Reader:
     def _index(self, text: str, suite: str, keys: str, validators: Validators) -> SuiteIndex:
         codename = re.search(r"^Codename: (\S+)$", text, re.MULTILINE)
         return SuiteIndex(
-            site=self._source.uri,
+            site=str(self._source.uri),
             suite=suite,
             validators=validators,
             codename=codename[1] if codename else "",
@@ -169,12 +170,12 @@ class Reader:
         by_hash = re.search(r"^Acquire-By-Hash: yes$", text, re.MULTILINE) is not None
         for component in self._components(text):
             want = _listed(text, component)[0]
-            folder = f"{self._source.uri.rstrip('/')}/dists/{suite}"
-            urls = [f"{folder}/{want.name}"]
+            folder = self._source.uri / f"dists/{suite}"
+            urls = [folder / want.name]
             if by_hash:
-                urls.insert(0, f"{folder}/{component}/source/by-hash/SHA256/{want.sha256}")
-            with tempfile.TemporaryDirectory(prefix="respin-sources-") as folder:
-                packed, plain = Path(folder) / "packed", Path(folder) / "plain"
+                urls.insert(0, folder / f"{component}/source/by-hash/SHA256/{want.sha256}")
+            with tempfile.TemporaryDirectory(prefix="respin-sources-") as work:
+                packed, plain = Path(work) / "packed", Path(work) / "plain"
                 self._fetch(urls, want, suite, packed)
                 with plain.open("wb") as f:
                     form = Path(want.name).suffix
@@ -183,7 +184,7 @@ class Reader:
                 for text in Paragraphs(plain, where).named((self._package,)):
                     yield self._sighting(deb822.Sources(text), suite)
 
-    def _fetch(self, urls: list[str], want: control.Listed, suite: str, path: Path) -> None:
+    def _fetch(self, urls: list[Address], want: control.Listed, suite: str, path: Path) -> None:
         for url in urls:
             if not self._mirror.save(url, path, limit=want.size):
                 continue

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import requests
 
 from pipeline import bounded, limits
+from pipeline.address import Address, scrub
 from pipeline.archives.wire import TooSlow, Wire
 from pipeline.errors import FetchError
 
@@ -72,6 +73,7 @@ class Client:
 
     def __init__(
         self,
+        service: Address | None = None,
         *,
         timeout: float = 30.0,
         tries: int = 6,
@@ -80,8 +82,11 @@ class Client:
     ) -> None:
         """Set up.
 
-        ``timeout`` seconds without a byte end a try; the pauses double from ``pause`` seconds.
+        The credentials of the ``service``'s address, if it has any, are sent to it and to no
+        other. ``timeout`` seconds without a byte end a try; the pauses double from ``pause``
+        seconds.
         """
+        self._service = service
         self._timeout, self._tries, self._pause = timeout, tries, pause
         self._clock = clock or Clock()
         self._spent = 0.0
@@ -196,6 +201,7 @@ class Client:
                 params=params,
                 headers=headers,
                 timeout=self._timeout,
+                auth=self._auth(url),
                 seconds=longest,
                 piece=PIECE,
             ) as (answer, pieces):
@@ -205,19 +211,29 @@ class Client:
             raise _Again(str(e)) from e
         except requests.TooManyRedirects as e:
             raise FetchError(
-                f"{_host(url)} redirects in circles", details=f"{url}: {e}", hint="try again later"
-            ) from e
+                f"{_host(url)} redirects in circles",
+                details=scrub(f"{url}: {e}"),
+                hint="try again later",
+            ) from None
         except (
             requests.ConnectionError,
             requests.Timeout,
             requests.exceptions.ChunkedEncodingError,
             requests.exceptions.ContentDecodingError,
         ) as e:
-            raise _Again(f"{type(e).__name__}: {e}") from e
+            raise _Again(scrub(f"{type(e).__name__}: {e}")) from None
         except requests.RequestException as e:
             raise FetchError(
-                f"{_host(url)} cannot be asked", details=f"{url}: {e}", hint="check the address"
-            ) from e
+                f"{_host(url)} cannot be asked",
+                details=scrub(f"{url}: {e}"),
+                hint="check the address",
+            ) from None
+
+    def _auth(self, url: str) -> tuple[bytes, bytes] | None:
+        base = self._service
+        if base is None or base.credentials is None or not same_service(url, base):
+            return None
+        return base.credentials.pair()
 
     def _judge(self, answer: requests.Response, url: str) -> None:
         status = answer.status_code
@@ -228,7 +244,7 @@ class Client:
         passes = "this is not one of the faults that pass; look at the address"
         raise FetchError(
             f"{_host(url)} answered with status {status}",
-            details=answer.url,
+            details=scrub(answer.url),
             hint="check the name and the version" if status in (404, 410) else passes,
         ) from _Status(status)
 
@@ -254,7 +270,7 @@ def _whole(answer: requests.Response, pieces: Iterator[bytes]) -> Iterator[bytes
 
 
 def _host(url: str) -> str:
-    return urlsplit(url).netloc or url
+    return urlsplit(url).netloc.rpartition("@")[2] or url
 
 
 def _too_long(url: str, limit: int) -> FetchError:

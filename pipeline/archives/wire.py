@@ -19,6 +19,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
 
 from pipeline import __version__, limits
 
@@ -184,7 +185,7 @@ class Wire:
         """
         with _Watch(seconds, self._stopped) as watch:
             try:
-                with self.session.request(
+                with self._begin(
                     method,
                     url,
                     headers=dict(headers or {}),
@@ -199,6 +200,15 @@ class Wire:
                 if watch.late:
                     raise TooSlow(watch.late) from e
                 raise
+
+    def _begin(self, method: str, url: str, **options: Any) -> requests.Response:
+        try:
+            return self.session.request(method, url, **options)
+        except requests.RequestException:
+            raise
+        except (HTTPError, TypeError, ValueError) as e:
+            # A proxy or a redirect that is no address: requests lets some of these through.
+            raise requests.exceptions.InvalidURL(type(e).__name__) from None
 
 
 def _pieces(answer: requests.Response, size: int, watch: _Watch) -> Iterator[bytes]:

@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline import limits
-from pipeline.archives import openpgp
+from pipeline.address import Address
+from pipeline.archives import credentials, openpgp
 from pipeline.containers.base import Container, User
 from pipeline.errors import BuildError, UsageError
 from pipeline.model import AptSource, Package, Release
@@ -60,9 +61,14 @@ def install(
         inside = [_with_key(box, i, source) for i, source in enumerate(sources)]
         stanzas = "\n".join(source.stanza(types="deb") for source in inside)
         box.call(["tee", f"{FOLDER}/release.sources"], user=User.ROOT, stdin=stanzas.encode())
+        # On standard input: nobody sees it in the list of processes. It goes before the build.
+        put = f"umask 077; cat > {FOLDER}/auth.conf; chown _apt {FOLDER}/auth.conf || :"
+        known = (Address(s.uri, credentials.of(s.uri)) for s in sources)
+        box.call(["sh", "-c", put], user=User.ROOT, stdin=credentials.text(known).encode())
         options = [
             f"-oDir::Etc::SourceList={FOLDER}/release.sources",
             "-oDir::Etc::SourceParts=/dev/null",
+            f"-oDir::Etc::netrc={FOLDER}/auth.conf",
             "-oAcquire::Languages=none",
             "-oAcquire::Retries=3",
             "-oDpkg::Options::=--force-unsafe-io",

@@ -7,12 +7,14 @@ tarball or as a tree. Every package is verified by apt against the release's sig
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from debian.deb822 import Deb822
 
 from pipeline import bounded, command, limits
+from pipeline.archives import credentials, machine
 from pipeline.cache import Cache, digest, file_sha256
 from pipeline.containers import namespaces
 from pipeline.containers.namespaces import own_folder, remove_tree
@@ -169,6 +171,7 @@ def _make(
         argv: list[str | Path] = [*begin, "sh", script]
         argv += [root.parent, size, form, target, status]
         argv += _mmdebstrap(release, packages, key, strip)
+        argv += _reaching(work, sources)
         gpgv = sorted({str(s.gpgv) for s in sources if s.gpgv})
         argv += [f'--aptopt=Apt::Key::gpgvcommand "{path}"' for path in gpgv]
         argv += [release.codename, root, stanzas]
@@ -203,18 +206,29 @@ def _mmdebstrap(
         "--dpkgopt=force-unsafe-io",
         '--aptopt=Acquire::Languages "none"',
         '--aptopt=Acquire::Retries "3"',
-        *(f"--aptopt={line}" for line in _apt_proxy()),
     ]
     if strip:
         argv += [f"--dpkgopt=path-exclude={path}" for path in STRIP]
     return argv
 
 
-def _apt_proxy() -> list[str]:
-    """Return what the machine's apt configuration says of how to reach archives."""
-    dump = command.run(["apt-config", "dump", "--no-empty"], error=BuildError).text
-    ways = ("Acquire::http::", "Acquire::https::")
-    return [line for line in dump.splitlines() if line.startswith(ways)]
+def _reaching(work: Path, sources: Sequence[AptSource]) -> list[str]:
+    """Return the options by which mmdebstrap's apt learns how archives are reached.
+
+    The machine's proxies and all credentials are in files that only this user can read. They
+    are named in mmdebstrap's own configuration of apt, which ends with it: what is said with
+    --aptopt would stand in the list of processes, and stay in the root.
+    """
+    credentials.write(work, (source.uri for source in sources))
+    lines = (
+        f'Dir::Etc::netrc "{work / credentials.NETRC}";',
+        f'Dir::Etc::netrcparts "{work / credentials.PARTS}";',
+        *machine.network_settings(),
+    )
+    conf = work / "apt.conf"
+    credentials.private(conf, "\n".join((*lines, "")))
+    line = shlex.quote(f'#include "{conf}";')
+    return [f"--setup-hook=printf '%s\\n' {line} >> \"$MMDEBSTRAP_APT_CONFIG\""]
 
 
 def _environment(work: Path) -> dict[str, str]:

@@ -24,6 +24,7 @@ from support.packages import make_source
 from support.services import Service
 
 from pipeline import limits, notify, releases, watch
+from pipeline.address import Address
 from pipeline.archives import paragraphs
 from pipeline.archives.apt import AptArchive
 from pipeline.archives.conditional import Mirror
@@ -174,7 +175,7 @@ class TestNight:
         mirror = Mirror()
         threading.Timer(1.0, mirror.stop).start()
         with pytest.raises(FetchError, match="it was stopped"):
-            mirror.get(f"{bad.url}/dists/bad/InRelease", limit=1 << 20)
+            mirror.get(Address(bad.url) / "dists/bad/InRelease", limit=1 << 20)
 
     def test_an_index_without_end(
         self,

@@ -9,6 +9,7 @@ with Signer("good") as signer, Archive(tmp_path, signer) as archive:
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gzip
 import hashlib
@@ -100,6 +101,18 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Send a file, or where it is to be had."""
+        if self.path.startswith("http://"):  # as a proxy is asked
+            self._archive.through_proxy.append(self.headers.get("Proxy-Authorization", ""))
+            self.path = "/" + self.path.split("/", 3)[3]
+        given = self.headers.get("Authorization", "")
+        self._archive.authorizations.append(given)
+        wanted = self._archive.wanted
+        if wanted and given != f"Basic {base64.b64encode(wanted.encode()).decode()}":
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="archive"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         elsewhere = self._archive.elsewhere.get(unquote(self.path))
         drips = self._archive.drips.get(self.path.partition("?")[0].rpartition("/")[2])
         if drips:
@@ -151,6 +164,12 @@ class Archive:
         """Status and path of every answer."""
         self.drips: dict[str, str] = {}
         """Names of files that drip -> where: in the ``headers`` or in the ``body``."""
+        self.wanted = ""
+        """``user:password`` that every request has to come with; empty: none."""
+        self.through_proxy: list[str] = []
+        """Those by which it was asked as a proxy, with what they came with."""
+        self.authorizations: list[str] = []
+        """What requests came with."""
         self.closing = threading.Event()
         self.elsewhere: dict[str, str] = {}
         """Path -> address to which its request is redirected."""

@@ -9,6 +9,7 @@ A fault is used up by the request that meets it, unless ``times`` says more.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import http.server
 import json
@@ -50,6 +51,8 @@ class Service:
         """(path, value of ws.op or of start) -> answer."""
         self.faults: list[tuple[str, Fault]] = []
         self.log: list[tuple[str, Mapping[str, str]]] = []
+        self.wanted = ""
+        """``user:password`` that every request has to come with; empty: none."""
         self.busy = self.busiest = 0
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -100,6 +103,12 @@ class Service:
         return Fault()
 
     def _handle(self, request: http.server.BaseHTTPRequestHandler) -> None:
+        given = request.headers.get("Authorization", "")
+        if self.wanted and given != f"Basic {base64.b64encode(self.wanted.encode()).decode()}":
+            request.send_response(401)
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+            return
         with self._lock:
             self.log.append((request.path, dict(request.headers.items())))
             self.busy += 1

@@ -1,0 +1,88 @@
+"""Who gets the credentials of an archive: apt by a file, requests by a pair, nobody else.
+
+Those of an address (address.py) come first, then those of the machine's own apt: auth.conf and
+auth.conf.d (apt_auth.conf(5)).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import netrc
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pipeline.address import Address, Credentials
+from pipeline.archives import machine
+from pipeline.errors import UsageError
+
+NETRC = "auth.conf"
+PARTS = "auth.conf.d"
+
+
+def write(folder: Path, addresses: Iterable[Address], etc: Path | None = None) -> None:
+    """Leave in a folder what its apt needs to know: ``auth.conf``, ``auth.conf.d``.
+
+    Nobody but this user can read it. apt looks into the first before the others. Raises
+    UsageError for credentials that apt cannot be given.
+    """
+    private(folder / NETRC, text(addresses))
+    parts = folder / PARTS
+    parts.mkdir(exist_ok=True)
+    for old in parts.iterdir():
+        old.unlink()
+    for number, path in enumerate(machine.netrcs(etc or machine.ETC)):
+        (parts / f"{number:03}.conf").symlink_to(path)
+
+
+def text(addresses: Iterable[Address]) -> str:
+    """Return an auth.conf for these, the longest path of a host first. Raises UsageError."""
+    lines = {_line(each) for each in addresses if each.credentials}
+    return "".join(sorted(lines, reverse=True))
+
+
+def private(path: Path, text: str) -> None:
+    """Write a file that nobody but this user can read, in one step."""
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as f:
+        f.write(text)
+    part.replace(path)
+
+
+def _line(address: Address) -> str:
+    """Return an entry of apt_auth.conf(5); of plain HTTP it wants the protocol to be named."""
+    assert address.credentials
+    own = address.credentials
+    words = (re.sub(r"^mirror\+", "", address), own.user, own.password)
+    if any(not word or re.search(r"\s", word) for word in words):
+        raise UsageError(
+            f"{address} has a user or a password that apt cannot be given",
+            hint="neither may be empty or have white space: apt_auth.conf(5)",
+        )
+    return "machine {} login {} password {}\n".format(*words)
+
+
+def of(address: Address, etc: Path | None = None) -> Credentials | None:
+    """Return what to send to an address, as apt would choose it; None: nothing."""
+    if address.credentials:
+        return address.credentials
+    for path in machine.netrcs(etc or machine.ETC):
+        # What is not to be read, or no such file, has nothing for us.
+        with contextlib.suppress(OSError, ValueError, netrc.NetrcParseError):
+            for name, (user, _, password) in netrc.netrc(str(path)).hosts.items():
+                if _serves(name, address):
+                    return Credentials(user=user, password=password or "")
+    return None
+
+
+def _serves(name: str, address: Address) -> bool:
+    """Tell whether an entry is for an address: [protocol://]hostname[:port][/path]."""
+    protocol, _, place = name.rpartition("://")
+    wanted = urlsplit(address)
+    if protocol != wanted.scheme and (protocol or wanted.scheme != "https"):
+        return False
+    host, slash, path = place.partition("/")
+    return host == wanted.netloc and wanted.path.startswith(f"{slash}{path}")
