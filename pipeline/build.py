@@ -37,6 +37,9 @@ TIME_LIMIT = 4 * 3600.0
 
 UNPACK_SECONDS = 600.0
 
+CHANGES_MAX = 4 << 20
+"""Bytes of a .changes; iproute2's has 2 kB."""
+
 TOOLS = ("build-essential", "fakeroot", "ccache")
 """What a build's root has besides essential packages and build dependencies. ccache is the
 release's own: the host's might not run there."""
@@ -180,7 +183,7 @@ def build_in(
         if not root.ccache:
             stage.note("ccache begins anew: nothing vouches for what this root contains")
         made = _build(inside, root, dsc, version, epoch, log, stage, jobs)
-        copy_out(inside, "/build", [made], part)
+        copy_out(inside, "/build", [made], part, most=CHANGES_MAX)
         names = names_in(part / made, version)
         copy_out(inside, "/build", names, part)
         # ccache older than 4.4 writes none.

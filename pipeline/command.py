@@ -203,6 +203,7 @@ def run(
     hint: str = "",
     stdout: IO[bytes] | None = None,
     limit: int | None = None,
+    look: Callable[[int], str] | None = None,
     cleanup: bool = False,
 ) -> Completed:
     """Run a program to its end.
@@ -211,8 +212,9 @@ def run(
     the command and both its outputs are appended as they come, up to ``outputs.LOG`` bytes;
     ``stdout`` takes standard output in place of memory. With ``check`` a status other than 0
     raises ``error`` with ``brief``, the command as it can be run again, the end of its output,
-    the log's path and ``hint``. ``limit`` are the bytes that its standard output may have. A
-    missing program, an elapsed time-out, more output than the ``limit``, and a log or a
+    the log's path and ``hint``. ``limit`` are the bytes that its standard output may have. ``look``
+    is called with its process id about every second, and what it says in words, if anything,
+    ends it. A missing program, an elapsed time-out, more output than the ``limit``, and a log or a
     ``stdout`` that cannot be written always raise it. Without a limit a program may write as
     much as it likes, but only the end is sure to be kept (``Completed``). A ``cleanup`` runs
     even when everything is being stopped.
@@ -226,7 +228,7 @@ def run(
         )
     if _stopping.is_set() and not cleanup:
         raise KeyboardInterrupt
-    watch = Watch(Limit(timeout) if isinstance(timeout, int | float) else timeout)
+    watch = Watch(Limit(timeout) if isinstance(timeout, int | float) else timeout, look=look)
     line = printable(words, cwd=cwd)
     with contextlib.ExitStack() as stack:
         logfile = stack.enter_context(contextlib.closing(_log(log, line, error))) if log else None
@@ -260,7 +262,7 @@ def run(
     if log is not None:
         parts.append(f"The whole log: {log}")
     raise error(
-        (brief or f"{words[0]} failed") + full(done),
+        (brief or f"{words[0]} failed") + (f": {watch.seen}" if watch.seen else full(done)),
         details="\n".join(p for p in parts if p),
         hint=ROOM if full(done) else hint,
     )
@@ -283,6 +285,8 @@ def _why(done: Completed, watch: Watch) -> str:
             return f"its output cannot be written: {output.problem.strerror}"
         if output.over:
             return f"stopped, for it wrote more than {output.limit} bytes"
+    if watch.seen:
+        return f"stopped, for {watch.seen}"
     return f"stopped after {watch.seconds:g} s" if watch.passed else ""
 
 

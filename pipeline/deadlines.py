@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterator
 GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 
+LOOK = 1.0
+"""Seconds between two looks at what a command uses."""
+
 
 def kill(group: int, *signals: int) -> None:
     """Send signals to a process group, if it is still there."""
@@ -43,13 +46,17 @@ class Limit:
 class Watch:
     """Ends a command when its time is up, or when it is told to: SIGTERM, then SIGKILL."""
 
-    def __init__(self, limit: Limit | None) -> None:
+    def __init__(self, limit: Limit | None, *, look: Callable[[int], str] | None = None) -> None:
+        """``look`` gets its process group, and says in words why it is to be ended, if it is."""
         self.passed = False
         """Its time was up."""
+        self.seen = ""
+        """Why it was ended, if by a look at it."""
         self.fired = False
         """The command was ended."""
         self.seconds = limit.seconds if limit is not None else 0.0
         self._limit = limit
+        self._look = look
         self._group = 0
         self._told = False
         self._ended = threading.Event()
@@ -73,15 +80,21 @@ class Watch:
             self._changed.set()
 
     def _run(self) -> None:
+        seen = ""
         while not self._told:
             left = self._limit.left() if self._limit is not None else None
             if left is not None and left <= 0:
                 break
+            if self._look is not None:
+                left = LOOK if left is None else min(left, LOOK)
             if self._changed.wait(left):
+                break
+            if self._look is not None and (seen := self._look(self._group)):
                 break
         if self._ended.is_set():
             return
-        self.passed, self.fired = not self._told, True
+        self.seen = seen
+        self.passed, self.fired = not (self._told or seen), True
         kill(self._group, signal.SIGTERM)
         if not self._ended.wait(GRACE):
             kill(self._group, signal.SIGKILL)

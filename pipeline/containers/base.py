@@ -11,7 +11,7 @@ import tarfile
 import tempfile
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import IO, Self
 from pipeline import bounded, command
 from pipeline.command import Arg, Completed
 from pipeline.errors import BuildError, RespinError
+from pipeline.walls.allowance import Allowance, words
 
 BASE_ENVIRONMENT: Mapping[str, str] = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -31,8 +32,6 @@ BASE_ENVIRONMENT: Mapping[str, str] = {
 """All that a command in a container gets of an environment, before the caller's own."""
 
 
-TAKEN_BYTES = 512 << 20
-"""Bytes that may be taken out of a container at once; iproute2's packages have 6 MB."""
 TAKEN_SECONDS = 600.0
 
 
@@ -65,6 +64,7 @@ class Call:
     stdin: bytes | Path = b""
     stdout: IO[bytes] | None = None
     limit: int | None = None
+    look: Callable[[int], str] | None = None
     timeout: float | None = None
     log: Path | None = None
     error: type[RespinError] = BuildError
@@ -83,6 +83,7 @@ class Call:
             stdin=self.stdin,
             stdout=self.stdout,
             limit=self.limit,
+            look=self.look,
             timeout=self.timeout,
             log=self.log,
             check=False,
@@ -114,11 +115,23 @@ class Container(ABC):
     name: str
     """The engine: ``unshare`` …"""
 
-    def __init__(self, *, shares: Sequence[Share] = (), network: bool = False) -> None:
-        """Prepare one with the host's network, or with none but loopback."""
+    def __init__(
+        self,
+        *,
+        shares: Sequence[Share] = (),
+        network: bool = False,
+        allowed: Allowance | None = None,
+    ) -> None:
+        """Prepare one with the host's network, or with none but loopback.
+
+        ``allowed`` is how much its commands may use (default: what a build may).
+        """
         self.shares = tuple(shares)
+        self.allowed = allowed or Allowance()
         """The folders of the host that commands see."""
         self._network = network
+        self._look: Callable[[int], str] | None = None
+        """Says whether a command uses too much; an engine's start sets it."""
         self._lock = threading.Lock()
 
     @property
@@ -166,8 +179,9 @@ class Container(ABC):
         ``folder`` is its working directory; ``env`` comes on top of ``BASE_ENVIRONMENT``
         and nothing else does; ``stdin`` is empty by default. The status is as a shell counts
         it: 128 + N for a command that signal N killed, 126 or 127 for one that cannot be run,
-        not 0 if the folder is not there. ``timeout`` is in seconds; then everything of the
-        command is killed and ``error`` raised. The rest is as in ``command.run``. Raises
+        not 0 if the folder is not there. ``timeout`` is in seconds (default: what is allowed);
+        then, and when it uses more than is allowed, everything of the command is killed and
+        ``error`` raised. The rest is as in ``command.run``. Raises
         BuildError, whatever ``check`` says, if the container itself failed.
         """
         call = Call(
@@ -178,7 +192,8 @@ class Container(ABC):
             stdin=stdin if stdin is not None else b"",
             stdout=stdout,
             limit=limit,
-            timeout=timeout,
+            look=self._look,
+            timeout=timeout if timeout is not None else self.allowed.seconds,
             log=log,
             error=error,
             brief=brief or f"{argv[0]} failed",
@@ -235,29 +250,56 @@ def copy_in(container: Container, files: Sequence[Path], folder: str) -> None:
         )
 
 
-def copy_out(container: Container, folder: str, names: Sequence[str], dest: Path) -> None:
+def copy_out(
+    container: Container,
+    folder: str,
+    names: Sequence[str],
+    dest: Path,
+    *,
+    most: int | None = None,
+) -> None:
     """Copy files from a folder of the container into one of the host's.
 
-    What the container says is hostile: only regular files of just these names are taken.
-    Raises BuildError if one is missing or is something else.
+    What the container says is hostile: only regular files of just these names are taken, no more
+    of them than is allowed, and of at most ``most`` bytes together (default: what is allowed).
+    Raises BuildError if one is missing or is something else, or if it is too much.
     """
     for name in names:
         if "/" in name or name in ("", ".", ".."):
             raise BuildError(f"{name!r} is not the name of a file in {folder}")
+    most = container.allowed.taken if most is None else most
+    if len(names) > container.allowed.taken_files:
+        raise BuildError(
+            f"{len(names):,} files are to be copied out of {folder}; "
+            f"at most {container.allowed.taken_files} are taken"
+        )
+    # A file without its content, which takes no room in there, would take it out here.
+    argv = ["stat", "--format=%s", "--", *(f"./{name}" for name in names)]
+    sizes = container.call(argv, folder=folder, check=False).text.split()
+    if sum(int(size) for size in sizes if size.isdigit()) > most:
+        raise BuildError(
+            f"{_some(names)} in {folder} are larger than what is taken: {words(most)} together"
+        )
     with tempfile.TemporaryFile(dir=dest) as tmp:
         argv = ["tar", "--create", "--file=-", "--format=ustar", f"--directory={folder}", "--"]
         container.call(
             # "./": tar takes a name that begins with a dash for an option, even after "--".
             [*argv, *(f"./{name}" for name in names)],
             stdout=tmp,
-            limit=TAKEN_BYTES,
+            # Beside the content: headers, padding, and tar's blocks.
+            limit=most + 4096 * (len(names) + 4),
             timeout=TAKEN_SECONDS,
-            brief=f"copying {', '.join(names)} out of {folder} failed",
+            brief=f"copying {_some(names)} out of {folder} failed",
         )
         tmp.seek(0)
         taken = take(tmp, frozenset(names), dest)
     if missing := set(names) - taken:
-        raise BuildError(f"missing in {folder}: {', '.join(sorted(missing))}")
+        raise BuildError(f"missing in {folder}: {_some(sorted(missing))}")
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return names as they are read: not more than a few."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo:

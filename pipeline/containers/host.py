@@ -16,8 +16,11 @@ from pipeline import command
 from pipeline.command import Completed
 from pipeline.containers import namespaces
 from pipeline.containers.base import Call, Container, Share, User, not_started
-from pipeline.data import data_path
+from pipeline.containers.meter import Disk, Meter, counted
 from pipeline.errors import BuildError, RespinError, UsageError
+from pipeline.walls import processes, seccomp
+from pipeline.walls.allowance import Allowance
+from pipeline.walls.order import Kind, Order
 
 BUILD = Path("/build")
 """Where a build is done, in every container."""
@@ -28,9 +31,15 @@ class Host(Container):
 
     name = "host"
 
-    def __init__(self, *, shares: Sequence[Share] = (), network: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        shares: Sequence[Share] = (),
+        network: bool = False,
+        allowed: Allowance | None = None,
+    ) -> None:
         """Prepare it."""
-        super().__init__(shares=shares, network=network)
+        super().__init__(shares=shares, network=network, allowed=allowed)
         self._folders: list[Path] = []
         self._started = False
 
@@ -64,6 +73,9 @@ class Host(Container):
                 self._folders.append(Path(share.inside))
             for folder in self._folders:
                 os.chown(folder, User.BUILD, User.BUILD)
+            mine = processes.below if namespaces.possible() else _of_the_build
+            disk = Disk(BUILD, self.allowed, lambda: counted(BUILD))
+            self._look = Meter(self.allowed, disk, mine=mine)
             self._started = True
         except OSError as e:
             raise BuildError(f"the build's folders cannot be made: {e}") from e
@@ -71,16 +83,20 @@ class Host(Container):
     def _run(self, call: Call) -> Completed:
         if not self._started:
             raise not_started()
-        own = namespaces.possible()
+        root = call.user is User.ROOT
+        order = Order(
+            kind=Kind.PLACE,
+            namespaces=namespaces.possible(),
+            network=self._network,
+            uid=int(call.user),
+            folder=call.folder,
+            # Root installs packages here, which is what this machine is for.
+            caps=None if root else (),
+            filter=None if root else seccomp.path(),
+            limits={} if root else self.allowed.of_each,
+        )
         try:
-            done = call.through(
-                [
-                    *(namespaces.unshare(network=self._network) if own else ()),
-                    *("sh", data_path("templates", "container", "host-enter.sh")),
-                    *("own" if own else "shared", call.folder, str(int(call.user))),
-                ],
-                namespaces.ENVIRONMENT,
-            )
+            done = call.through(order.argv(), namespaces.ENVIRONMENT)
         except BaseException:
             self._clear()
             raise
@@ -113,3 +129,8 @@ class Host(Container):
         for folder in self._folders:
             shutil.rmtree(folder, ignore_errors=True)
         self._folders.clear()
+
+
+def _of_the_build(_number: int) -> list[int]:
+    """Return the processes of the build's user, where what lost its parent is no child of ours."""
+    return processes.of_user(int(User.BUILD))

@@ -128,7 +128,7 @@ def imported(engine: OciEngine, tree: Path, release: Release) -> str:
     with tempfile.TemporaryFile() as tar:
         command.run(
             [
-                *(*namespaces.own(), "tar", "--create", "--file=-", f"--directory={tree}"),
+                *(*namespaces.among(tree), "tar", "--create", "--file=-"),
                 *("--numeric-owner", "--xattrs", "--xattrs-include=*", "--", *parts),
             ],
             env={"PATH": namespaces.PATH},

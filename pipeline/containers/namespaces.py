@@ -1,20 +1,21 @@
-"""Entering namespaces: as an ordinary user through a user namespace, as root without one.
+"""Entering namespaces: what is made in them by root belongs to an id that is nobody's out here.
 
-In a user namespace root is the user who started us and every other id is one of the
-user's subordinate ids (subuid(5)), so that a tree made by root inside belongs to the user
-outside. Everything started in it dies with its process 1, and so do its mounts.
+For an ordinary user it belongs to the user (walls/ids.py). Everything started in namespaces
+dies with its process 1, and so do its mounts.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import command
 from pipeline.cache import Cache
-from pipeline.data import data_path
 from pipeline.errors import BuildError, UsageError
+from pipeline.walls import ids, seccomp, views
+from pipeline.walls.order import Bind, Kind, Order
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs are looked for, inside and outside: a user's own PATH may lack sbin."""
@@ -26,15 +27,28 @@ ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C.UTF-8"}
 def unshare(*, network: bool = True) -> list[str]:
     """Return the beginning of a command line that runs the rest in fresh namespaces.
 
-    Without ``network`` the rest sees nothing but a loopback interface that is down.
+    An ordinary user is root in there; root stays what it is. It sees all that the caller sees;
+    without ``network`` nothing but a loopback interface that is down.
     """
-    argv = ["unshare"]
-    if os.geteuid() != 0:
-        argv += ["--user", "--map-auto", "--map-root-user"]
-    argv += ["--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child"]
-    if not network:
-        argv.append("--net")
-    return [*argv, "sh", str(data_path("templates", "container", "init.sh"))]
+    return Order(
+        kind=Kind.ALL,
+        ids=None if os.geteuid() == 0 else ids.mine(),
+        network=network,
+        caps=None,
+        uid=None,
+        folder="",
+        inherit=True,
+    ).argv()
+
+
+def among(tree: Path) -> list[str]:
+    """Return the beginning of a command line that sees the ids of a tree as those in there do.
+
+    It begins in the tree, and the caller's programs are seen.
+    """
+    return Order(
+        kind=Kind.ALL, ids=ids.mine(), chdir=tree, caps=None, folder="", inherit=True
+    ).argv()
 
 
 def in_container() -> bool:
@@ -53,8 +67,8 @@ def trouble() -> BuildError | None:
     """Try whether namespaces can be entered and mounts made in them; return what went wrong."""
     try:
         command.run(
-            [*unshare(), "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
-            env={"PATH": PATH},
+            [*_maker(), "mount", "-t", "tmpfs", "tmpfs", "/tmp"],
+            env=ENVIRONMENT,
             timeout=60,
             error=BuildError,
             brief="this user cannot enter namespaces of its own here",
@@ -80,16 +94,67 @@ def check() -> None:
         raise found
 
 
-def own() -> list[str]:
+def maker(*writes: Path) -> list[str]:
     """Return the beginning of a command line that runs the rest where it may make a root.
 
-    That is in fresh namespaces; or right here, for root in a container whose engine allows
-    none (a step of ``docker build``), which is ours to use up. Raises BuildError elsewhere.
+    It is root and may mount, but sees of this machine only its programs, and the folders that
+    it writes to; they have to be ``given`` to it. Its environment comes first, as NAME=VALUE.
+    For root in a container whose engine allows no namespaces (a step of ``docker build``) that
+    is right here: the container is ours to use up. Raises BuildError elsewhere.
     """
     if not possible() and os.geteuid() == 0 and in_container():
-        return ["sh", str(data_path("templates", "container", "init.sh"))]
+        return Order(
+            kind=Kind.PLACE,
+            namespaces=False,
+            caps=None,
+            filter=seccomp.path(mounts=True),
+            inherit=True,
+        ).argv()
     check()
-    return unshare()
+    return _maker(*writes)
+
+
+def _maker(*writes: Path) -> list[str]:
+    view = views.system(*(Bind(host=path, write=True) for path in writes), network=True)
+    return Order(
+        kind=Kind.VIEW,
+        ids=ids.mine(),
+        network=True,
+        mounts=True,
+        caps=None,
+        filter=seccomp.path(mounts=True),
+        inherit=True,
+        **view.parts,
+    ).argv()
+
+
+def whose() -> str:
+    """Return in a word to whom belongs what is made in namespaces; a tree is of use to those."""
+    return ids.mine().key if possible() else "root's"
+
+
+def given(*paths: Path) -> None:
+    """Let files and folders, with all that is in them, belong to root behind a wall."""
+    if possible():
+        _own(paths, ids.mine().owner)
+
+
+def taken(*paths: Path) -> None:
+    """Let files and folders, with all that is in them, belong to this user again."""
+    _own(paths, (os.geteuid(), os.getegid()))
+
+
+def _own(paths: Sequence[Path], owner: tuple[int, int]) -> None:
+    """Change owners as root may; a link is never followed. An ordinary user needs none of it."""
+    if os.geteuid() != 0:
+        return
+    for path in paths:
+        os.chown(path, *owner, follow_symlinks=False)
+        if path.is_symlink() or not path.is_dir():
+            continue
+        for _, folders, files, at in os.fwalk(path):
+            for name in (*folders, *files):
+                os.chown(name, *owner, dir_fd=at, follow_symlinks=False)
 
 
 def remove_tree(path: Path) -> None:
@@ -100,8 +165,10 @@ def remove_tree(path: Path) -> None:
     if path.is_symlink() or not path.exists():
         path.unlink(missing_ok=True)
         return
+    # Root needs no namespace for that: rm(1) follows no link.
+    begin = unshare() if os.geteuid() != 0 and possible() else ()
     command.run(
-        [*(unshare() if possible() else ()), "rm", "-rf", "--one-file-system", "--", path],
+        [*begin, "rm", "-rf", "--one-file-system", "--", path],
         env={"PATH": PATH},
         error=BuildError,
         brief=f"{path} could not be removed",

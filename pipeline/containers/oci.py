@@ -15,8 +15,10 @@ from pipeline import command
 from pipeline.command import Completed
 from pipeline.containers.base import Call, Container, Share, make_build_user, not_started
 from pipeline.containers.ociengine import LABEL, SECONDS, OciEngine, words
+from pipeline.containers.ocimeter import OciMeter
 from pipeline.data import data_path
 from pipeline.errors import BuildError, RespinError
+from pipeline.walls.allowance import Allowance
 
 _OURS = "/run/respin"
 """A file system in memory, so that a full disk is never taken for a failure of the engine."""
@@ -32,14 +34,20 @@ class Oci(Container):
         *,
         shares: Sequence[Share] = (),
         network: bool = False,
+        allowed: Allowance | None = None,
     ) -> None:
         """Prepare one over ``image``, an id."""
-        super().__init__(shares=shares, network=network)
+        super().__init__(shares=shares, network=network, allowed=allowed)
         self.name = engine.name
         self.engine = engine
         self._image = image
         self._id = ""
         self._numbers = itertools.count(1)
+
+    @property
+    def limits(self) -> str:
+        """In words, what its engine cannot hold it to."""
+        return self.engine.unbounded
 
     def _start(self) -> None:
         init = data_path("templates", "container", "oci-init.sh").read_text()
@@ -51,6 +59,7 @@ class Oci(Container):
         argv += [f"--network={'host' if self._network else 'none'}"]
         argv += ["--security-opt=no-new-privileges", f"--tmpfs={_OURS}:size=1m,mode=1777"]
         argv += [f"--mount={mount}" for mount in mounts]
+        argv += [*self.engine.bounds(self.allowed), f"--shm-size={self.allowed.shm}"]
         done = self.engine.call(
             *("container", "run", *argv, self._image, "/bin/sh", "-c", init),
             brief=f"{self.name} did not start a container",
@@ -61,6 +70,7 @@ class Oci(Container):
         # runc gives the file system the mode of a folder that the image has there already.
         put = f"umask 022; chmod 1777 {_OURS}; cat > {_OURS}/enter"
         self.engine.call("exec", "--interactive", self._id, "/bin/sh", "-c", put, stdin=enter)
+        self._look = OciMeter(self.engine, self._id, self.allowed)
         make_build_user(self)
 
     def _run(self, call: Call) -> Completed:

@@ -14,6 +14,7 @@ from typing import IO
 from pipeline import command
 from pipeline.command import Arg, Completed
 from pipeline.errors import BuildError, RespinError, UsageError
+from pipeline.walls.allowance import Allowance
 
 LABEL = "iproute2-respin"
 """On every container and image that is made here."""
@@ -33,6 +34,26 @@ class OciEngine:
     """``docker`` or ``podman``: the program."""
     version: str
     """Of the daemon, or of podman itself."""
+    controls: tuple[str, ...] = ("pids", "memory")
+    """What it can bound for all processes of a container together, of these two."""
+
+    @property
+    def unbounded(self) -> str:
+        """In words, what it cannot; empty if there is nothing."""
+        lacking = [name for name in ("pids", "memory") if name not in self.controls]
+        what = {"pids": "processes", "memory": "memory"}
+        names = " and ".join(what[name] for name in lacking)
+        return f"{self.name} cannot bound {names} here (no control group)" if lacking else ""
+
+    def bounds(self, allowed: Allowance) -> list[str]:
+        """Return the options that hold a container to what is allowed; its filter of system
+        calls is the engine's own, and stays on."""
+        argv = [f"--ulimit=fsize={allowed.file}:{allowed.file}"]
+        if "pids" in self.controls:
+            argv.append(f"--pids-limit={allowed.processes}")
+        if "memory" in self.controls:
+            argv += [f"--memory={allowed.memory}", f"--memory-swap={allowed.memory}"]
+        return argv
 
     def call(
         self,
@@ -92,7 +113,24 @@ def find(name: str) -> OciEngine:
             f"this {name} is of version {version}; {oldest} is the oldest that will do",
             hint=f"upgrade {name}, or build with --container unshare",
         )
-    return OciEngine(name=name, version=version)
+    return OciEngine(name=name, version=version, controls=_controls(name))
+
+
+def _controls(name: str) -> tuple[str, ...]:
+    """Return what an engine can bound. Raises UsageError if it does not say."""
+    form = "{{.MemoryLimit}} {{.PidsLimit}}" if name == "docker" else "{{.Host.CgroupControllers}}"
+    said = command.run(
+        [name, "info", "--format", form],
+        env=command.environment(),
+        timeout=SECONDS,
+        error=UsageError,
+        brief=f"{name} does not say what it can bound",
+    ).text
+    if name == "podman":
+        words = re.findall(r"\w+", said)
+        return tuple(each for each in ("pids", "memory") if each in words)
+    memory, _, pids = said.strip().partition(" ")
+    return tuple(k for k, v in (("pids", pids), ("memory", memory)) if v == "true")
 
 
 def explain(name: str, said: str) -> UsageError:

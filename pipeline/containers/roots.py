@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from debian.deb822 import Deb822
@@ -25,7 +27,7 @@ from pipeline.scratch import scratch
 
 __all__ = ["packages_of", "remove_tree", "root_tar", "root_tree"]
 
-FORMAT = "3"
+FORMAT = "4"
 """Part of every key: to be raised when roots are made in another way."""
 
 MEMORY_NEEDED = 3 << 30
@@ -80,7 +82,8 @@ def root_tree(
         _make("tree", part, sources, release, packages, cache, key, log, strip)
 
     own_folder(cache, "roots")
-    name = entry_key(sources, release, packages, key, strip)
+    # Its files belong to the ids that this user has for them.
+    name = digest(entry_key(sources, release, packages, key, strip), namespaces.whose())
     return cache.entry("roots", name, make, remove=remove_tree)
 
 
@@ -158,23 +161,24 @@ def _make(
     strip: bool,
 ) -> None:
     """Make a root and leave it at ``target`` as ``tree`` or ``tar``."""
-    begin = namespaces.own()
     with scratch(cache, "root", remove=remove_tree) as work:
         stanzas = work / "release.sources"
-        stanzas.write_text("\n".join(s.stanza(types="deb") for s in sources))
-        status = work / "status"
-        root = work / "mnt" / "root"
-        root.parent.mkdir()
+        near = [_near(number, source, work) for number, source in enumerate(sources)]
+        stanzas.write_text("\n".join(s.stanza(types="deb") for s in near))
+        (work / "mnt").mkdir()
         in_memory = namespaces.possible() and _memory_available() >= MEMORY_NEEDED
-        size = "1536m" if in_memory else "disk"
-        script = data_path("templates", "container", "make-root.sh")
-        argv: list[str | Path] = [*begin, "sh", script]
-        argv += [root.parent, size, form, target, status]
+        script = work / "make-root.sh"
+        shutil.copyfile(data_path("templates", "container", "make-root.sh"), script)
+        argv: list[str | Path] = [*namespaces.maker(work), "sh", script]
+        argv += [work, "1536m" if in_memory else "disk", form]
         argv += _mmdebstrap(release, packages, key, strip)
         argv += _reaching(work, sources)
-        gpgv = sorted({str(s.gpgv) for s in sources if s.gpgv})
+        gpgv = sorted({str(s.gpgv) for s in near if s.gpgv})
         argv += [f'--aptopt=Apt::Key::gpgvcommand "{path}"' for path in gpgv]
-        argv += [release.codename, root, stanzas]
+        argv += [release.codename, work / "mnt" / "root", stanzas]
+        # apt's own user has to find its way to what it downloads; nobody gets as far out here.
+        work.chmod(0o755)
+        namespaces.given(work)
         command.run(
             argv,
             env=_environment(work),
@@ -185,7 +189,22 @@ def _make(
             hint="The lines above say which package or index it failed on; "
             "without a network a root can only come from the cache.",
         )
-        compare(status, key)
+        compare(work / "status", key)
+        if form == "tar":
+            namespaces.taken(work / "made")
+        (work / "made").rename(target)
+
+
+def _near(number: int, source: AptSource, work: Path) -> AptSource:
+    """Return a source with its keys, and its way to check them, where they can be read."""
+    keyring = work / f"{number}{source.keyring.suffix or '.gpg'}"
+    shutil.copyfile(source.keyring, keyring)
+    gpgv = None
+    if source.gpgv:
+        gpgv = work / f"{number}-gpgv"
+        shutil.copyfile(source.gpgv, gpgv)
+        gpgv.chmod(0o755)
+    return replace(source, keyring=keyring, gpgv=gpgv, also=())
 
 
 def _mmdebstrap(

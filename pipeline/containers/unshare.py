@@ -2,12 +2,13 @@
 
 For an ordinary user with subordinate ids and for root. Each command gets namespaces and
 mounts of its own, which are gone when it ends; what it wrote stays in the scratch folder
-until the container is stopped. templates/container/enter.sh does the mounts.
+until the container is stopped. walls/enter.py does the mounts.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,9 +25,12 @@ from pipeline.containers.base import (
     make_build_user,
     not_started,
 )
-from pipeline.data import data_path
+from pipeline.containers.meter import Disk, Meter, counted
 from pipeline.errors import BuildError
 from pipeline.scratch import scratch
+from pipeline.walls import ids, seccomp, views
+from pipeline.walls.allowance import Allowance
+from pipeline.walls.order import CAPABILITIES, Bind, Kind, Order
 
 
 class Unshare(Container):
@@ -42,13 +46,14 @@ class Unshare(Container):
         shares: Sequence[Share] = (),
         network: bool = False,
         overlay: bool = True,
+        allowed: Allowance | None = None,
     ) -> None:
         """Prepare one over ``tree`` (``roots.root_tree``), writing to a new folder of the cache.
 
         Without ``overlay``, or where none can be mounted (over another overlay, on a file
         system without extended attributes), it works on a copy of the tree.
         """
-        super().__init__(shares=shares, network=network)
+        super().__init__(shares=shares, network=network, allowed=allowed)
         self._tree = tree.resolve()
         self._cache = cache
         self._scratch: Path | None = None
@@ -60,7 +65,9 @@ class Unshare(Container):
     @property
     def limits(self) -> str:
         """In words, what it does less well here."""
-        return "" if self.overlay else "no overlay can be mounted here: it works on a copy"
+        said = [ids.mine().words]
+        said += [] if self.overlay else ["no overlay can be mounted here: it works on a copy"]
+        return "; ".join(filter(None, said))
 
     def _start(self) -> None:
         namespaces.check()
@@ -68,14 +75,27 @@ class Unshare(Container):
         self._scratch = self._left.enter_context(scratch(self._cache, "unshare", remove=remove))
         for name in ("lower", "upper", "work", "root"):
             (self._scratch / name).mkdir()
-            # The root of an overlay has the mode of its upper folder.
+            # The root of an overlay has the mode and the owner of its upper folder.
             (self._scratch / name).chmod(0o755)
+        namespaces.given(self._scratch / "upper")
         if self.overlay:
             nothing = Call(argv=("true",), user=User.ROOT, env=BASE_ENVIRONMENT)
             self.overlay = self._enter(nothing) is not None
         if not self.overlay:
             self._copy()
+        self._look = Meter(self.allowed, self._disk())
         make_build_user(self)
+
+    def _disk(self) -> Disk:
+        """Return what looks at what is written; of a copy of the tree, at what was added."""
+        written = self._running / ("upper" if self.overlay else "copy")
+        had = (0, 0) if self.overlay else counted(written)
+
+        def count() -> tuple[int, int]:
+            size, files = counted(written)
+            return size - had[0], files - had[1]
+
+        return Disk(written, self.allowed, count)
 
     def _run(self, call: Call) -> Completed:
         done = self._enter(call)
@@ -90,22 +110,33 @@ class Unshare(Container):
 
     def _enter(self, call: Call) -> Completed | None:
         """Run a command; return None, and keep what was said, if it never came to run."""
-        here = self._running
-        entered = here / "entered"
+        entered = self._running / "entered"
         entered.unlink(missing_ok=True)
-        shares = [word for s in self.shares for word in (str(s.host.resolve()), s.inside)]
-        done = call.through(
-            [
-                *namespaces.unshare(network=self._network),
-                *("sh", data_path("templates", "container", "enter.sh"), self._tree, here),
-                *("overlay" if self.overlay else "copy", "net" if self._network else "nonet"),
-                *(str(int(call.user)), call.folder, *shares, "--"),
-            ],
-            namespaces.ENVIRONMENT,
+        root = call.user is User.ROOT
+        binds = [Bind(host=s.host.resolve(), inside=s.inside, write=True) for s in self.shares]
+        resolver = views.resolver() if self._network else None
+        if resolver:
+            binds.append(Bind(host=resolver, inside="/etc/resolv.conf"))
+        order = Order(
+            kind=Kind.TREE,
+            ids=ids.mine(),
+            network=self._network,
+            scratch=self._running,
+            tree=self._tree,
+            copy=not self.overlay,
+            binds=tuple(binds),
+            uid=int(call.user),
+            folder=call.folder,
+            caps=CAPABILITIES if root else (),
+            filter=seccomp.path(),
+            limits=self.allowed.of_each,
+            shm=self.allowed.shm,
+            mark=entered,
         )
-        if entered.exists():
+        done = call.through(order.argv(), namespaces.ENVIRONMENT)
+        if entered.exists() and entered.stat().st_size:
             return done
-        self._trouble = command.tail(done.err.end())
+        self._trouble = command.tail(done.end)
         return None
 
     @property
@@ -117,8 +148,10 @@ class Unshare(Container):
     def _copy(self) -> None:
         """Copy the tree into the scratch folder, where no overlay can be had."""
         copy = self._running / "copy"
+        # Root copies all ids as they are.
+        begin = namespaces.unshare() if os.geteuid() != 0 else ()
         command.run(
-            [*namespaces.unshare(), "cp", "-a", "--reflink=auto", "--", self._tree, copy],
+            [*begin, "cp", "-a", "--reflink=auto", "--", self._tree, copy],
             env={"PATH": namespaces.PATH},
             error=BuildError,
             brief="the root could not be copied",

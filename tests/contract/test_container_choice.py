@@ -50,7 +50,8 @@ def test_auto_without_namespaces(
     script = "echo 24.0.7" if answers else "echo Cannot connect >&2; exit 1"
     for each in ("docker", "podman"):
         program(tmp_path, each, script, monkeypatch)
-    program(tmp_path, "unshare", "echo not permitted >&2; exit 1", monkeypatch)
+    program(tmp_path, "python", "echo not permitted >&2; exit 1", monkeypatch)
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     monkeypatch.setattr(namespaces, "in_container", lambda: in_container)
     namespaces.trouble.cache_clear()
     try:

@@ -56,8 +56,9 @@ def make(request: pytest.FixtureRequest, shared: Path) -> Iterator[Make]:
         case "host":
             if os.geteuid() != 0:
                 pytest.skip("--container host is for root")
-            yield partial(Host, shares=[share])
-            assert not BUILD.exists() and not Path("/shared").exists()
+            with real.host_alone():
+                yield partial(Host, shares=[share])
+                assert not BUILD.exists() and not Path("/shared").exists()
         case kind:
             overlay = kind == "unshare-overlay"
             yield partial(Unshare, real.root().tree, real.cache(), shares=[share], overlay=overlay)
@@ -324,7 +325,7 @@ def test_full_disk_is_the_command_s_own_failure(box: Container, tmp_path: Path) 
     """On a small disk a small file fits and a big one does not, and the rest goes on."""
     if box.name in ("docker", "podman"):
         # Their disk is the machine's own; the file system in memory that they give is small.
-        said = fill.fill(box, "/dev/shm", 200)
+        said = fill.fill(box, "/dev/shm", 300)
     else:
         argv = [box.name, real.root().tree, tmp_path]
         done = real.on_small_disk(tmp_path, "8m", SUPPORT / "fill.py", *argv)

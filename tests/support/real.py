@@ -6,9 +6,13 @@ so that only the first run of the tests pays for it.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import functools
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import platformdirs
@@ -79,6 +83,14 @@ def tiny(folder: Path, *, version: str = "1.0", depends: str = "", **files: str)
     (tree / "debian" / "rules").chmod(0o755)
     command.run(["dpkg-source", "--build", tree.name], cwd=folder)
     return folder / f"tiny_{version}.dsc"
+
+
+@contextlib.contextmanager
+def host_alone() -> Iterator[None]:
+    """Hold /build, where --container host builds, against other test processes."""
+    with (Path(tempfile.gettempdir()) / "respin-test-host.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def on_small_disk(folder: Path, size: str, script: Path, *args: str | Path) -> command.Completed:

@@ -1,0 +1,118 @@
+"""A look, every second, at what a container uses, so that it is ended before it is too much.
+
+It needs no control group, which an ordinary user seldom has. What it is too slow for is held
+by the kernel for each process (Allowance.of_each), or by the engine (oci.py).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from pipeline import command
+from pipeline.containers import namespaces
+from pipeline.errors import BuildError
+from pipeline.walls import processes
+from pipeline.walls.allowance import Allowance, words
+
+COUNT_SECONDS = 60.0
+"""For counting what is on the disk; a million files take 10."""
+
+Count = Callable[[], tuple[int, int]]
+"""Returns bytes and files."""
+
+
+class Disk:
+    """What a container added to the disk: looked at only when the disk got fuller by as much."""
+
+    def __init__(self, folder: Path, allowed: Allowance, count: Count) -> None:
+        """``folder`` lies on the disk; ``count`` says what of it is the container's."""
+        self._folder, self._allowed, self._count = folder, allowed, count
+        self._at = _filled(folder)
+        self._left = allowed.disk, allowed.files
+
+    def too_much(self) -> str:
+        """Say why it is too much; empty if it is not."""
+        allowed = self._allowed
+        try:
+            now = _filled(self._folder)
+            grown = now[0] - self._at[0], now[1] - self._at[1]
+            if grown[0] <= self._left[0] and grown[1] <= self._left[1]:
+                return ""
+            size, files = self._count()
+        except BuildError:
+            return "it wrote more to the disk than can be counted"
+        except (OSError, KeyboardInterrupt):  # the folder is gone, or all is being stopped
+            return ""
+        if size > allowed.disk:
+            return f"it wrote more than {words(allowed.disk)} to the disk"
+        if files > allowed.files:
+            return f"it made more than {allowed.files:,} files"
+        # A part at least, so that not every further byte is a reason to count again.
+        self._at = now
+        self._left = (
+            max(allowed.disk - size, allowed.disk // 16),
+            max(allowed.files - files, allowed.files // 16),
+        )
+        return ""
+
+
+def _filled(folder: Path) -> tuple[int, int]:
+    """Return the bytes and the files that are on a disk."""
+    found = os.statvfs(folder)
+    return (found.f_blocks - found.f_bfree) * found.f_frsize, found.f_files - found.f_ffree
+
+
+def counted(folder: Path) -> tuple[int, int]:
+    """Return the bytes and the files that a folder takes on the disk.
+
+    Raises BuildError if there are too many of them to be counted in time.
+    """
+    begin = namespaces.unshare() if os.geteuid() != 0 else []
+    found = []
+    for what in ("--block-size=1", "--inodes"):
+        done = command.run(
+            [*begin, "du", "--summarize", "--one-file-system", what, "--", folder],
+            env=namespaces.ENVIRONMENT,
+            timeout=COUNT_SECONDS,
+            check=False,
+            error=BuildError,
+        )
+        first = done.text.split("\t")[0]
+        if not first.isdigit():
+            raise BuildError(
+                "what is on the disk cannot be counted", details=command.tail(done.end)
+            )
+        found.append(int(first))
+    return found[0], found[1]
+
+
+class Meter:
+    """What a command is looked at with: see ``command.run``."""
+
+    def __init__(
+        self,
+        allowed: Allowance,
+        disk: Disk | None,
+        *,
+        mine: Callable[[int], Iterable[int]] = processes.below,
+    ) -> None:
+        """``mine`` returns the processes that count, from that of the command line."""
+        self._allowed, self._disk, self._mine = allowed, disk, mine
+        self._shared = processes.shared()
+
+    def __call__(self, number: int) -> str:
+        """Say why a command is to be ended; empty if it is not."""
+        allowed = self._allowed
+        use = processes.of(self._mine(number))
+        if use.processes >= allowed.processes * 3 // 4:
+            return f"it ran {use.processes:,} processes at once"
+        memory = use.memory
+        if processes.scarce():
+            # Files in memory are no process's. Others may have made some, too; where enough
+            # memory is left, nobody is blamed for them.
+            memory += max(0, processes.shared() - self._shared)
+        if memory > allowed.memory:
+            return f"it used more than {words(allowed.memory)} of memory"
+        return self._disk.too_much() if self._disk else ""

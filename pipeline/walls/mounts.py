@@ -1,0 +1,184 @@
+"""What a command sees: a root of its own, and what is mounted in it.
+
+What is in the new root may have been written by hostile commands before: nothing in it is found
+by its path from outside. What is mounted there is taken before (open_tree(2), of Linux 5.2),
+the old root is put away, and only then are the places looked up, which cannot lead outside now.
+
+Imported by ``enter.py``, which runs without site-packages.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+
+from pipeline.walls import calls
+from pipeline.walls.calls import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_REC, call, mount
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
+
+
+class Mount:
+    """Something to be mounted in the new root, taken while the old one is still there."""
+
+    def __init__(self, number: int, inside: str, *, folder: bool, readonly: bool = False) -> None:
+        """Take over the descriptor of a mount that is nowhere yet."""
+        self._number, self._inside = number, inside
+        self._folder, self._readonly = folder, readonly
+
+    @classmethod
+    def of(cls, path: str, inside: str, *, readonly: bool = False) -> Mount:
+        """Take a file or a folder of the host's, with all that is mounted in it."""
+        flags = calls.OPEN_TREE_CLONE | calls.AT_RECURSIVE | calls.CLOEXEC
+        number = calls.syscall(calls.OPEN_TREE, calls.AT_FDCWD, os.fsencode(path), flags)
+        return cls(number, inside, folder=os.path.isdir(path), readonly=readonly)
+
+    @classmethod
+    def proc(cls) -> Mount:
+        """Return the /proc of this process's own namespace."""
+        made = calls.syscall(calls.FSOPEN, b"proc", 1)
+        calls.syscall(calls.FSCONFIG, made, calls.CREATE, None, None, 0)
+        # Flags of mounts that are not of mount(2) have, for these three, the same values.
+        number = calls.syscall(calls.FSMOUNT, made, 1, MS_NOSUID | MS_NODEV | MS_NOEXEC)
+        os.close(made)
+        return cls(number, "/proc", folder=True)
+
+    def attach(self) -> None:
+        """Mount it where it belongs."""
+        _make(self._inside, folder=self._folder)
+        target = os.fsencode(self._inside)
+        flags = calls.FROM_DESCRIPTOR
+        calls.syscall(calls.MOVE_MOUNT, self._number, b"", calls.AT_FDCWD, target, flags)
+        os.close(self._number)
+        if self._readonly:
+            # What restricts it already has to be said again (mount_namespaces(7), locked flags);
+            # statvfs(3) has the flags of mount(2), but for relatime.
+            kept = os.statvfs(self._inside).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC | 0xC00)
+            flags = calls.MS_REMOUNT | MS_BIND | calls.MS_RDONLY | kept
+            mount("", self._inside, None, flags)
+
+
+def build(order: dict[str, Any], copies: Sequence[tuple[int, str]], *, root: bool) -> None:
+    """Make the new root and go there; by root, or in an ordinary user's own user namespace.
+
+    ``copies`` are open files, and where they are seen. Raises OSError.
+    """
+    mount("none", "/", None, MS_REC | calls.MS_PRIVATE)
+    if order["kind"] == "place":
+        mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    if order["kind"] not in ("tree", "view"):
+        return
+    owner = (order["ids"]["uid"][0][1], order["ids"]["gid"][0][1]) if root else None
+    binds = [Mount.of(p, inside, readonly=mode == "ro") for p, inside, mode in order["binds"]]
+    binds = [Mount.proc(), *binds]
+    devices = [Mount.of(f"/dev/{name}", f"/dev/{name}") for name in DEVICES]
+    devices += [_kvm(owner)] if order["kvm"] else []
+    _replace_root(_view() if order["kind"] == "view" else _tree(order))
+    for name, target in order["links"]:
+        os.symlink(target, name)
+    for name in order["open"]:
+        _make(name, folder=True)
+        os.chmod(name, 0o1777)
+    _devices(devices, order["shm"])
+    for each in binds:
+        each.attach()
+    for number, (source, path) in enumerate(copies):
+        _copy(source, path, f"/dev/.copy-{number}", owner)
+
+
+def _tree(order: dict[str, Any]) -> str:
+    """Mount a tree in the scratch folder, and return where.
+
+    Paths in overlay's options are relative, for a comma or a colon has a meaning there.
+    """
+    os.chdir(order["scratch"])
+    if order["copy"]:
+        mount("copy", "root", None, MS_BIND)
+    else:
+        mount(order["tree"], "lower", None, MS_BIND)
+        # Overlay's own attributes: trusted ones are only for root of the whole machine.
+        with open("/proc/self/uid_map") as f:
+            whole = f.read().split() == ["0", "0", "4294967295"]
+        options = "lowerdir=lower,upperdir=upper,workdir=work"
+        mount("respin", "root", "overlay", 0, options if whole else f"{options},userxattr")
+    return "root"
+
+
+def _view() -> str:
+    """Mount an empty file system, and return where."""
+    mount("view", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=64m")
+    return "/tmp"
+
+
+def _kvm(owner: tuple[int, int] | None) -> Mount:
+    """Return /dev/kvm; for root, which is another id in there, a node that belongs to that."""
+    if owner is None:
+        return Mount.of("/dev/kvm", "/dev/kvm")
+    mount("kvm", "/tmp", "tmpfs", MS_NOSUID, "mode=0755,size=4k")
+    os.mknod("/tmp/kvm", stat.S_IFCHR | 0o600, os.stat("/dev/kvm").st_rdev)
+    os.chown("/tmp/kvm", *owner)
+    taken = Mount.of("/tmp/kvm", "/dev/kvm")
+    call("umount2", b"/tmp", calls.MNT_DETACH)
+    return taken
+
+
+def _replace_root(path: str) -> None:
+    """Make a mount the root, and put the old one away with all that is in it."""
+    os.chdir(path)
+    try:
+        call("pivot_root", b".", b".")
+    except OSError:
+        # Docker's filter refuses it. The old root then lies below the new one, out of reach.
+        mount(".", "/", None, calls.MS_MOVE)
+        os.chroot(".")
+    else:
+        # The old root lies over the new one, which "." still is.
+        call("umount2", b".", calls.MNT_DETACH)
+    os.chdir("/")
+    # From here on root must not import what a hostile root says is Python's.
+    sys.path.clear()
+    sys.meta_path.clear()
+
+
+def _devices(devices: Sequence[Mount], shm: str) -> None:
+    _make("/dev", folder=True)
+    mount("dev", "/dev", "tmpfs", MS_NOSUID, "mode=0755,size=8m")
+    for each in devices:
+        each.attach()
+    os.mkdir("/dev/shm")
+    os.mkdir("/dev/pts")
+    mount("shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=1777,size={shm}")
+    mount("devpts", "/dev/pts", "devpts", 0, "newinstance,ptmxmode=0666,mode=0620")
+    os.symlink("pts/ptmx", "/dev/ptmx")
+    for name, rest in LINKS.items():
+        os.symlink(f"/proc/self/fd{rest}", f"/dev/{name}")
+
+
+def _copy(source: int, path: str, copy: str, owner: tuple[int, int] | None) -> None:
+    """Let a file be seen at its path that only the caller may read."""
+    with open(source, "rb") as f:
+        data, mode = f.read(), os.fstat(f.fileno()).st_mode
+    with open(copy, "xb") as f:
+        f.write(data)
+    os.chmod(copy, 0o500 if mode & 0o100 else 0o400)
+    if owner:
+        os.chown(copy, *owner)
+    _make(path, folder=False)
+    mount(copy, path, None, MS_BIND)
+    os.unlink(copy)
+
+
+def _make(path: str, *, folder: bool) -> None:
+    """Make a place to mount something on, if nothing is there."""
+    if os.path.lexists(path):
+        return
+    os.makedirs(path if folder else os.path.dirname(path), 0o755, exist_ok=True)
+    if not folder:
+        os.mknod(path, stat.S_IFREG | 0o644)

@@ -1,0 +1,104 @@
+"""What a wall is to be, and the command line that builds it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from pipeline.walls import enter
+from pipeline.walls.ids import Ids
+
+CAPABILITIES = (0, 1, 3, 4, 5, 6, 7, 8, 10, 18, 31)
+"""What root behind a wall may have: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID,
+SETPCAP, NET_BIND_SERVICE, SYS_CHROOT, SETFCAP. Docker's default, without NET_RAW, MKNOD (which no
+user namespace has) and AUDIT_WRITE; over ids and namespaces that are its own."""
+
+
+class Kind(StrEnum):
+    """What is seen behind it."""
+
+    TREE = "tree"
+    """A tree, by an overlay or as a copy."""
+    VIEW = "view"
+    """The host's programs and configuration, and beside them only what is named."""
+    ALL = "all"
+    """All that the caller sees."""
+    PLACE = "place"
+    """The same, with a /proc of its own: where this machine is itself to be used up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bind:
+    """A file or a folder of the host's that is seen."""
+
+    host: Path
+    inside: str = ""
+    """Where; empty: at the same place."""
+    write: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """A wall."""
+
+    kind: Kind
+    namespaces: bool = True
+    ids: Ids | None = None
+    """Those of its user namespace; None: root stays root."""
+    network: bool = False
+    """The host's; else none but a loopback interface that is down."""
+    scratch: Path | None = None
+    """For ``TREE``: a folder with the empty folders lower, upper, work, root (and copy)."""
+    tree: Path | None = None
+    copy: bool = False
+    """The tree was copied to scratch/copy, and no overlay is mounted."""
+    binds: tuple[Bind, ...] = ()
+    copies: tuple[Path, ...] = ()
+    """Small files that only the caller may read, to be read at the same place."""
+    links: tuple[tuple[str, str], ...] = ()
+    """Symbolic links to be made: where, and to what."""
+    open: tuple[str, ...] = ()
+    """Folders to be made for everybody."""
+    kvm: bool = False
+    """Whether /dev/kvm is seen; the caller's groups are kept, one of which may have it."""
+    mounts: bool = False
+    """Whether it may mount (as what makes a root has to)."""
+    chdir: Path | None = None
+    """Where to go before anything of the caller's is given up."""
+    uid: int | None = 0
+    folder: str = "/"
+    """The command's working directory; empty: where it is."""
+    inherit: bool = False
+    """Whether the command gets the environment of the caller."""
+    caps: tuple[int, ...] | None = ()
+    """Capabilities that root may have in there; None: all."""
+    filter: Path | None = None
+    """Of system calls (seccomp.path)."""
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """setrlimit(2)."""
+    shm: int = 64 << 20
+    mark: Path | None = None
+    """A file to be made, which is not empty if the command came to run."""
+
+    def argv(self) -> list[str]:
+        """Return the beginning of a command line: environment and command come after it.
+
+        The environment is NAME=VALUE, and all that the command gets.
+        """
+        order = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        order["ids"] = self.ids and {"uid": self.ids.uid, "gid": self.ids.gid}
+        order["binds"] = [
+            (str(b.host), b.inside or str(b.host), "rw" if b.write else "ro") for b in self.binds
+        ]
+        text = json.dumps(order, default=_plain)
+        return [sys.executable, "-I", "-S", "-B", str(Path(enter.__file__).absolute()), text]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(value)

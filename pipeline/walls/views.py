@@ -1,0 +1,64 @@
+"""What programs of the host see that are run behind a wall: programs, libraries, configuration.
+
+No home, no /var, no /run, no /sys, no device but the harmless ones; /tmp is empty and theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+from pipeline.walls.order import Bind
+
+PROGRAMS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+"""Links into /usr where /usr is merged, folders elsewhere."""
+
+
+class Parts(TypedDict):
+    """Those fields of an order that say what is seen."""
+
+    binds: tuple[Bind, ...]
+    links: tuple[tuple[str, str], ...]
+    copies: tuple[Path, ...]
+    open: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What is seen."""
+
+    binds: tuple[Bind, ...]
+    links: tuple[tuple[str, str], ...]
+    copies: tuple[Path, ...] = ()
+    open: tuple[str, ...] = ("/tmp", "/var/tmp")
+
+    @property
+    def parts(self) -> Parts:
+        """The same, as arguments of an order."""
+        return {"binds": self.binds, "links": self.links, "copies": self.copies, "open": self.open}
+
+
+def system(*binds: Bind, copies: Sequence[Path] = (), network: bool = False) -> View:
+    """Return the view of a program that needs the host's programs, and what is given."""
+    root = Path("/")
+    seen = [Bind(host=root / name) for name in ("usr", "etc")]
+    links = []
+    for name in PROGRAMS:
+        path = root / name
+        if path.is_symlink():
+            links.append((str(path), str(path.readlink())))
+        elif path.is_dir():
+            seen.append(Bind(host=path))
+    found = [path for path in copies if path.is_file()]
+    where = resolver()
+    if network and where and not where.is_relative_to("/etc"):
+        found.append(where)
+    return View(binds=(*seen, *binds), links=tuple(links), copies=tuple(found))
+
+
+def resolver() -> Path | None:
+    """Return the file that says who resolves names: /etc/resolv.conf is often a link into /run."""
+    path = Path("/etc/resolv.conf")
+    return path.resolve() if path.is_file() else None
