@@ -14,6 +14,8 @@ import pytest
 from support import project
 from support.cli import CHECKOUT
 
+from pipeline.containers import namespaces
+
 STAND_IN = """\
 #!/bin/sh
 case ${0##*/} in
@@ -89,6 +91,44 @@ def test_a_package_that_would_remove_another(
     assert calls[-1] == (
         "apt-get install -q -y --no-install-recommends --no-remove -- g++ docker.io"
     )
+
+
+SOURCES = """\
+deb http://deb.example.org/debian bookworm main
+deb http://deb.example.org/debian-security bookworm-security main
+"""
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    ("mirror", "taken"),
+    [
+        ("http://mirror.example.org:8080/a~b/debian/", True),
+        ("http://x/debian bookworm main\ndeb [trusted=yes] http://evil.example/", False),
+        ("http://x/debian [trusted=yes]", False),
+        ("http://x/&/debian", False),
+        ("http://x/#e;reboot", False),
+        ("http://x/\\1", False),
+        ("http:x", False),
+        ("/debian", False),
+    ],
+)
+def test_a_mirror_that_is_more_than_an_address(mirror: str, taken: bool, tmp_path: Path) -> None:
+    """Docker's MIRROR goes into apt's lists of an image, which trusts what they say."""
+    apt = tmp_path / "apt"
+    (apt / "sources.list.d").mkdir(parents=True)
+    (apt / "sources.list").write_text(SOURCES)
+    script = 'mount --bind "$1" /etc/apt && exec sh "$2" "$3"'
+    argv = [*namespaces.unshare(), "sh", "-c", script, "sh", apt]
+    argv += [CHECKOUT / "templates/docker/mirror.sh", mirror]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    found = (apt / "sources.list").read_text()
+    if taken:
+        assert done.returncode == 0, done.stderr
+        assert found == SOURCES.replace("http://deb.example.org", mirror.rpartition("/debian")[0])
+    else:
+        assert done.returncode == 2 and "a mirror is an address" in done.stderr
+        assert found == SOURCES
 
 
 @pytest.mark.bad_input
