@@ -75,10 +75,12 @@ def nightly_command(
         values = status.to_json(done.rows)
         values["runs"] = status.history_json(done.runs)["runs"]
         values["published"], values["code"] = list(done.published), done.code
+        values["repaired"] = dict(done.repaired)
         terminal.say_json(values)
     elif not quiet or done.runs or done.published or done.code:
         terminal.say(summary(done))
-    for line in [*said, *_troubles(done)]:
+    altered = [f"{name}: {text}" for name, text in done.repaired]
+    for line in [*said, *altered, *_troubles(done)]:
         terminal.tell(line)
     context.exit(done.code)
 
@@ -276,9 +278,9 @@ def key_init(path: Path | None, as_json: bool) -> None:
     settings = configured(path).nightly
     made = keys.init(settings.state_folder(), settings.publish.origin)
     if as_json:
-        terminal.say_json({"fingerprint": made.fingerprint, "home": str(made.home)})
+        terminal.say_json({"fingerprint": made.name, "home": str(made.home)})
     else:
-        terminal.say(made.fingerprint)
+        terminal.say(made.name)
         terminal.tell(f"The key is in {made.home}: keep a copy of that folder safe.")
 
 

@@ -25,12 +25,18 @@ LONGEST_HOME = 80
 class Key:
     """A signing key: who it is, and where gpg finds it."""
 
-    fingerprint: str
+    fingerprints: tuple[str, ...]
+    """More than one while it is being changed for another: all of them sign."""
     home: Path | None
     """None: the user's own GnuPG home, with its agent."""
     passphrase_file: Path | None = None
     ours: bool = False
     """It is the one of ``init``: its agent is stopped when it has signed."""
+
+    @property
+    def name(self) -> str:
+        """The fingerprints, for people."""
+        return " and ".join(self.fingerprints)
 
     def clearsign(self, data: bytes) -> bytes:
         """Return ``data`` in a clear-text signature (InRelease). Raises PublishError."""
@@ -42,7 +48,8 @@ class Key:
 
     def _sign(self, how: str, data: bytes) -> bytes:
         argv: list[command.Arg] = ["--armor", "--digest-algo", "SHA512", "--no-tty"]
-        argv += ["--local-user", self.fingerprint]
+        for fingerprint in self.fingerprints:
+            argv += ["--local-user", fingerprint]
         if self.passphrase_file:
             argv += ["--pinentry-mode", "loopback", "--passphrase-file", self.passphrase_file]
         with _gpg(self.home, ours=self.ours) as gpg:
@@ -51,7 +58,7 @@ class Key:
                 stdin=data,
                 timeout=TIMEOUT,
                 error=PublishError,
-                brief=f"gpg could not sign with the key {self.fingerprint}",
+                brief=f"gpg could not sign with the key {self.name}",
                 hint="has it a passphrase? Then name passphrase-file under [publish], or let"
                 " gpg-agent know it",
             ).stdout
@@ -60,14 +67,14 @@ class Key:
         """Return the public key, in ASCII armour. Raises PublishError."""
         with _gpg(self.home, ours=False) as gpg:
             found = command.run(
-                [*gpg, "--armor", "--export", self.fingerprint],
+                [*gpg, "--armor", "--export", *self.fingerprints],
                 timeout=TIMEOUT,
                 error=PublishError,
-                brief=f"gpg could not export the key {self.fingerprint}",
+                brief=f"gpg could not export the key {self.name}",
             ).stdout
         if not found:
             raise PublishError(
-                f"there is no key {self.fingerprint} in {self.home or 'your GnuPG home'}",
+                f"there is no key {self.name} in {self.home or 'your GnuPG home'}",
                 hint="see key and gnupg-home under [publish] in respin.toml",
             )
         return found
@@ -125,7 +132,7 @@ def init(state: Path, origin: str) -> Key:
             error=PublishError,
             brief="gpg could not make a key",
         )
-    return Key(fingerprint=_secret(home)[0], home=home, ours=True)
+    return Key(fingerprints=_secret(home), home=home, ours=True)
 
 
 def find(state: Path, settings: Publishing) -> Key:
@@ -135,7 +142,9 @@ def find(state: Path, settings: Publishing) -> Key:
     """
     if settings.key:
         home = settings.gnupg_home
-        return Key(fingerprint=settings.key, home=home, passphrase_file=settings.passphrase_file)
+        return Key(
+            fingerprints=(settings.key,), home=home, passphrase_file=settings.passphrase_file
+        )
     home = state / HOME
     found = _secret(home) if home.exists() else ()
     if not found:
@@ -143,7 +152,7 @@ def find(state: Path, settings: Publishing) -> Key:
             "there is no key to sign the repository with",
             hint="respin key init makes one; or name yours with key under [publish]",
         )
-    return Key(fingerprint=found[0], home=home, ours=True)
+    return Key(fingerprints=found, home=home, ours=True)
 
 
 def _secret(home: Path) -> tuple[str, ...]:

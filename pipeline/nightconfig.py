@@ -33,6 +33,8 @@ class Publishing:
     origin: str = "iproute2-respin"
     keep: int = 3
     """Versions that a repository offers at once."""
+    valid_for: timedelta = timedelta(days=14)
+    """How long a client believes an index; each night signs it anew."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +116,7 @@ def _publishing(values: Mapping[str, Any], path: Path) -> Publishing:
         url=tables.uri(table.get("url", Publishing.url), f"{where} url"),
         origin=origin,
         keep=tables.number(table.get("keep", Publishing.keep), f"{where} keep", 1, 100),
+        valid_for=_days(table, "valid-for", where, Publishing.valid_for),
     )
 
 

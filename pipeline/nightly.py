@@ -25,7 +25,7 @@ from pipeline import (
 from pipeline import watch as watching
 from pipeline.archives.signedindex import Sighting
 from pipeline.earlier import load
-from pipeline.errors import RespinError
+from pipeline.errors import PublishError, RespinError
 from pipeline.keys import Key
 from pipeline.keys import find as find_key
 from pipeline.model import AptSource
@@ -49,6 +49,8 @@ class Summary:
     """Those that were made."""
     published: tuple[str, ...]
     """Targets whose repository changed."""
+    repaired: tuple[tuple[str, str], ...]
+    """Targets of whose repository somebody else changed something, and what came of it."""
     code: int
     """The exit code: 0, or that of the first thing that went wrong tonight."""
 
@@ -64,6 +66,7 @@ def nightly(world: World) -> Summary:
         State(world.folder, create=True) as state,
     ):
         night = Night(world, state)
+        night.audit()
         night.runs.resume()
         night.watch()
         for step in night.plan():
@@ -97,9 +100,32 @@ class Night:
         self._codes: list[int] = []
         self.runs = Runs(world, state, self.inputs, self._codes)
         self._published: list[str] = []
+        self._repaired: list[tuple[str, str]] = []
         self._changed: set[str] = set()
         self._seen: dict[str, tuple[Sighting, ...]] = {}
         """Target -> the versions that its archive has tonight, the oldest first."""
+
+    # -- audit --------------------------------------------------------------------------
+
+    def audit(self) -> None:
+        """Hold what clients see against what was published; make it anew where it differs."""
+        for row in self.rows():
+            names = offering.altered(self.world, self.state, row.target)
+            if not names:
+                continue
+            done = offering.settle(self.world, self.state, self.key, row.target)
+            what = f"{names[0]} and {len(names) - 1} more" if names[1:] else names[0]
+            then = (
+                f"it cannot be made anew: {done.problem.brief}"
+                if done.problem
+                else ("it was made anew")
+            )
+            text = f"what was published was changed by somebody else: {what}; {then}"
+            self._codes.append(PublishError.exit_code)
+            self._repaired.append((row.target, text))
+            self.world.note(row.target, text)
+            url = self.world.settings.publish.url
+            notify.note_repair(self.state, row, text, self.world.now(), url)
 
     # -- watch --------------------------------------------------------------------------
 
@@ -236,5 +262,6 @@ class Night:
             rows=self.rows(),
             runs=tuple(self.state.run(number) for number in self.runs.made),
             published=tuple(self._published),
+            repaired=tuple(self._repaired),
             code=self._codes[0] if self._codes else 0,
         )

@@ -19,7 +19,7 @@ import requests
 
 from pipeline import bounded, command, limits, status, visible
 from pipeline.archives.wire import TooSlow, Wire
-from pipeline.errors import RespinError, UsageError
+from pipeline.errors import PublishError, RespinError, UsageError
 from pipeline.nightconfig import Notifying
 from pipeline.state import Letter, State
 from pipeline.status import Failure, Row
@@ -30,6 +30,7 @@ OLDEST = 7 * 24 * 3600
 """Seconds after which a notification that could not be sent is given up."""
 
 NEW, GONE, FAILURE, RECOVERY, END = "new-package", "withdrawn", "failure", "recovery", "ended"
+TAMPERED = "tampered"
 BAD = ("failed", "unknown", status.PROBLEM)
 
 
@@ -55,6 +56,12 @@ def note_changes(state: State, rows: Sequence[Row], now: int, url: str) -> None:
             if failure.version not in before.get("older", [])
         ]
         state.tell(row.target, value, now, bodies)
+
+
+def note_repair(state: State, row: Row, text: str, now: int, url: str) -> None:
+    """Put into the outbox that somebody else has changed what was published."""
+    bad = replace(row, outcome=status.PROBLEM, why=text, code=PublishError.exit_code)
+    state.post(now, _body(bad, TAMPERED, now, url))
 
 
 def _bad(row: Row) -> list[Any] | None:

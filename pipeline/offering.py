@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline import nightlock, plan, proven, publish
+from pipeline import generations, nightlock, plan, proven, publish, status
 from pipeline.archives import machine
 from pipeline.errors import PublishError, RespinError
 from pipeline.keys import Key
@@ -47,14 +47,18 @@ def settle(world: World, state: State, key: Key, name: str) -> Settled:
         with nightlock.held(world.folder, doing, world.clock(), name=f"{name}.lock", wait=PATIENCE):
             target = state.targets()[name]
             runs = plan.offered(target, state.runs(name), world.settings.publish.keep)
-            offers, left_out = _offers(world, state, key, target, runs)
+            offers, left_out = _offers(state, target, runs)
             repository = repository_of(world, key, name, offers)
-            changed = publish.publish(repository, offers, target.versions)
+            changed = publish.publish(
+                repository, offers, target.versions, memory=state, now=world.now()
+            )
             if left_out:
                 raise left_out
+            _check_clock(state, name, world.now())
     except RespinError as e:
         problem = PublishError(e.brief, details=e.details, hint=e.hint)
-    offered = publish.visible(repository_of(world, key, name, ()))
+    issued = state.issued(name)
+    offered = issued.offered if issued else ()
     with state.together():
         for run in runs:
             if run.ours in offered and run.published is None:
@@ -66,14 +70,15 @@ def settle(world: World, state: State, key: Key, name: str) -> Settled:
 
 
 def _offers(
-    world: World, state: State, key: Key, target: TargetState, runs: Sequence[RunRow]
+    state: State, target: TargetState, runs: Sequence[RunRow]
 ) -> tuple[list[Proven], RespinError | None]:
     """Return what is to be offered, and what of it cannot be.
 
     That is raised, and clients go on to see what they saw; but not if that is a version which
     was withdrawn: then it goes, and what cannot be offered with it.
     """
-    seen = publish.visible(repository_of(world, key, target.name, ()))
+    issued = state.issued(target.name)
+    seen = issued.offered if issued else ()
     bad = any(r.withdrawn and r.ours in seen for r in state.runs(target.name))
     offers: list[Proven] = []
     left_out: RespinError | None = None
@@ -87,6 +92,27 @@ def _offers(
                 raise
             left_out = left_out or e
     return offers, left_out
+
+
+def _check_clock(state: State, name: str, now: int) -> None:
+    """Raise PublishError if an index is of a day that is still to come."""
+    issued = state.issued(name)
+    if issued and issued.date > now + publish.DAY:
+        raise PublishError(
+            f"the index of {name} is of {status.iso(issued.date)}, which is still to come",
+            details="A client whose clock is right takes it for not valid yet. Dates never go "
+            "back, for that is how an old index is passed off as a new one.",
+            hint="set this machine's clock right; if it was wrong when that was signed, remove "
+            f"the link {name} from the folder that is served",
+        )
+
+
+def altered(world: World, state: State, name: str) -> tuple[str, ...]:
+    """Return what clients see of a target that is not what was published: names of files."""
+    doing = f"looking at what is published of {name}"
+    with nightlock.held(world.folder, doing, world.clock(), name=f"{name}.lock", wait=PATIENCE):
+        issued = state.issued(name)
+        return generations.differences(world.public / name, issued) if issued else ()
 
 
 def repository_of(

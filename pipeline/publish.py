@@ -1,37 +1,46 @@
 """Stage publish: one signed apt repository per release, changed in one step.
 
 aptly makes a repository from the versions that are to be offered, each time anew in a folder
-of its own (a generation); it is signed, read back, and put in its place by renaming one
-symbolic link. So a client sees the old state or the new, whatever moment we are killed at.
-Its own way would rename the indexes one by one. What the generation before had by hash stays
-for a client that is in between.
+of its own (generations.py); it is signed, read back, and put in its place by renaming one
+symbolic link. aptly's own way would rename the indexes one by one. So each night whatever
+happened to the published files is undone, and the signature is new.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
-from pipeline import command, versions
+from pipeline import command, generations, releasefile, versions
 from pipeline.archives import openpgp
 from pipeline.cache import digest, file_sha256
 from pipeline.data import render
 from pipeline.errors import PatchError, PublishError
+from pipeline.generations import FOLDER, NOTHING, Issued
 from pipeline.keys import Key
 from pipeline.nightconfig import Publishing
 from pipeline.proven import Proven
 
-GENERATIONS = ".generations"
-MANIFEST = ".manifest.json"
-FORMAT = "1"
-"""Of a generation; another one makes every repository anew."""
+FORMAT = "2"
+"""Of a generation; another one counts as a change."""
 TIMEOUT = 600.0
+DAY = 24 * 3600
+
+
+class Memory(Protocol):
+    """Where it is remembered what was published; not in the folder that is served."""
+
+    def issued(self, target: str) -> Issued | None:
+        """Return what was last published of a target."""
+
+    def issue(self, target: str, issued: Issued) -> None:
+        """Remember what is published of a target."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,32 +61,17 @@ class Repository:
         """What clients see: a symbolic link to a generation."""
         return self.public / self.target
 
-    def current(self) -> str:
-        """Return the name of the generation that clients see; empty if there is none."""
-        try:
-            return self.link.readlink().name
-        except FileNotFoundError:
-            return ""
-        except OSError as e:
-            raise PublishError(
-                f"{self.link} is not a repository of ours", hint="move it out of the way"
-            ) from e
+    @property
+    def store(self) -> Path:
+        """Where its generations are, and those of others."""
+        return self.public / FOLDER
 
     def content(self, offers: Iterable[Proven]) -> str:
         """Return a digest of what clients get where these are offered and nothing else."""
         files = sorted(f"{f.path.name} {f.sha256}" for o in offers for f in o.files)
         settings = (self.settings.origin, self.settings.url, *self.packages)
-        return digest(FORMAT, self.key.fingerprint, self.architecture, *settings, *files)[:16]
-
-
-def visible(repository: Repository) -> tuple[str, ...]:
-    """Return our versions that clients see now."""
-    name = f"dists/{repository.target}/main/binary-{repository.architecture}/Packages"
-    try:
-        text = (repository.link / name).read_text("utf-8", "replace")
-    except OSError:
-        return ()
-    return tuple(dict.fromkeys(re.findall(r"^Version: (\S+)$", text, re.MULTILINE)))
+        keys = " ".join(self.key.fingerprints)
+        return digest(FORMAT, keys, self.architecture, *settings, *files)[:16]
 
 
 def check_law(offers: Sequence[Proven], listed: Sequence[str]) -> None:
@@ -92,67 +86,91 @@ def check_law(offers: Sequence[Proven], listed: Sequence[str]) -> None:
 
 
 def publish(
-    repository: Repository, offers: Sequence[Proven], listed: Sequence[str], log: Path | None = None
+    repository: Repository,
+    offers: Sequence[Proven],
+    listed: Sequence[str],
+    *,
+    memory: Memory,
+    now: int,
+    log: Path | None = None,
 ) -> bool:
-    """Let a repository offer these versions and nothing else; return whether it changed.
+    """Let a repository offer these versions and nothing else; return whether that is a change.
 
-    ``listed`` are the versions that the distro's archive has now. Raises PublishError; what
-    clients see then is what they saw before.
+    It is made and signed anew in any case, at ``now``, in seconds since 1970. ``listed`` are
+    the versions that the distro's archive has. Raises PublishError; what clients see then is
+    what they saw before.
     """
     check_law(offers, listed)
-    content, before = repository.content(offers), repository.current()
-    store = repository.public / GENERATIONS
-    _, _, serial = before.rpartition("-")
-    if before == f"{repository.target}-{content}-{serial}":
-        _clear(repository, store, {before, _before(store / before)})
-        return False
-    # Also a state that was before is a new one: clients refuse an index with an older date.
-    name = f"{repository.target}-{content}-{int(serial or 0) + 1}"
-    store.mkdir(parents=True, exist_ok=True)
-    _clear(repository, store, {before, name})
-    if not (store / name / MANIFEST).exists():
-        part = Path(tempfile.mkdtemp(dir=store, prefix=f".part-{repository.target}-"))
-        try:
-            _make(repository, offers, part, log)
-            _keep(store / before if before else None, part, before)
-            _check(repository, offers, part)
-            part.chmod(0o755)
-            _to_disk(part)
-            part.rename(store / name)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-    _point(repository.link, Path(GENERATIONS) / name)
-    return True
-
-
-def _point(link: Path, to: Path) -> None:
-    """Put a symbolic link in place of another, in one step."""
-    part = link.with_name(f".{link.name}.link")
-    part.unlink(missing_ok=True)
-    part.symlink_to(to)
-    part.replace(link)
-    _sync(link.parent)
-
-
-def _to_disk(part: Path) -> None:
-    """Wait until all of a generation is on the disk: a power cut must not leave it half there."""
-    done: set[int] = set()
-    for path in (*part.rglob("*"), part):
-        inode = path.stat().st_ino
-        if inode not in done:
-            _sync(path)
-        done.add(inode)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    target, before = repository.target, generations.current(repository.link)
+    last = memory.issued(target) or NOTHING
+    content = repository.content(offers)
+    changed = not before.startswith(f"{target}-{content}-")
+    serial = max(generations.serial(before), last.serial) + 1
+    new = Issued(
+        serial=serial,
+        date=_date(last, now, begun=bool(before)),
+        # Also a state that was before is a new one: clients refuse an index with an older date.
+        generation=f"{target}-{content}-{serial}",
+        keys=repository.key.fingerprints,
+        offered=tuple(offer.version for offer in offers),
+    )
+    both = dict.fromkeys((*last.offered, *new.offered))
+    on_the_way = replace(last, serial=serial, date=new.date, offered=tuple(both))
+    promised = (last.own if changed else last.kept) if before == last.generation else ()
     try:
-        os.fsync(descriptor)
+        new = _made(repository, offers, new, replace(last, kept=promised), log)
+        # Before anybody can see it: neither its date nor its number is ever used again.
+        memory.issue(target, on_the_way)
+        generations.point(repository.link, Path(FOLDER) / new.generation)
+    except OSError as e:
+        raise PublishError(
+            f"the repository could not be written: {e.strerror}",
+            details=str(e),
+            hint="see who owns the folder and whether its disk has room",
+        ) from e
+    memory.issue(target, new)
+    return changed
+
+
+def _made(
+    repository: Repository, offers: Sequence[Proven], new: Issued, last: Issued, log: Path | None
+) -> Issued:
+    """Make a generation and check it; return what is in it.
+
+    What the ``last`` one is to keep stays for a client that is in between.
+    """
+    target, store = repository.target, repository.store
+    store.mkdir(parents=True, exist_ok=True)
+    generations.clear(store, target, {generations.current(repository.link)})
+    part = Path(tempfile.mkdtemp(dir=store, prefix=f".part-{target}-"))
+    try:
+        _make(repository, offers, part, new.date, log)
+        own = generations.own(part)
+        kept = generations.keep(store / last.generation, last, part)
+        _check(repository, offers, part)
+        part.chmod(0o755)
+        generations.to_disk(part)
+        files = generations.inventory(part)
+        part.rename(store / new.generation)
     finally:
-        os.close(descriptor)
+        shutil.rmtree(part, ignore_errors=True)
+    return replace(new, files=files, own=own, kept=kept)
 
 
-def _make(repository: Repository, offers: Sequence[Proven], part: Path, log: Path | None) -> None:
+def _date(last: Issued, now: int, *, begun: bool) -> int:
+    """Return the date of a new index: now, but later than that of the last one.
+
+    Only where there is no repository any more, and the last date is still to come, it begins
+    anew: no client can have taken such an index (apt: "is not valid yet").
+    """
+    if not begun and last.date > now + DAY:
+        return now
+    return max(now, last.date + 1)
+
+
+def _make(
+    repository: Repository, offers: Sequence[Proven], part: Path, date: int, log: Path | None
+) -> None:
     """Let aptly make the repository in ``part``, sign it, and add what clients need."""
     with tempfile.TemporaryDirectory(dir=part, prefix=".aptly-") as work:
         folder = Path(work)
@@ -185,11 +203,15 @@ def _make(repository: Repository, offers: Sequence[Proven], part: Path, log: Pat
             *(f"-origin={repository.settings.origin}", f"-label={repository.settings.origin}"),
             *(target, "filesystem:here:"),
         )
-    for path in part.rglob("by-hash/*/*"):
-        if path.is_symlink():  # aptly's own memory of its last state
+    for path in list(part.rglob("by-hash/*/*")):
+        # Links are aptly's own memory of its last state.
+        if path.is_symlink() or path.parent.name in releasefile.WEAK:
             path.unlink()
     dists = part / "dists" / repository.target
-    release = (dists / "Release").read_bytes()
+    release = releasefile.issued(
+        (dists / "Release").read_bytes(), date, repository.settings.valid_for
+    )
+    (dists / "Release").write_bytes(release)
     (dists / "InRelease").write_bytes(repository.key.clearsign(release))
     (dists / "Release.gpg").write_bytes(repository.key.detach(release))
     _client_files(repository, part)
@@ -219,49 +241,6 @@ def _client_files(repository: Repository, part: Path) -> None:
     for kind in ("sources", "pref"):
         text = render(f"repository/client.{kind}.j2", **values)
         (part / f"{origin}.{kind}").write_text(text)
-
-
-def _keep(before: Path | None, part: Path, name: str) -> None:
-    """Link what the generation before had by hash and in its pool, and note what is new here.
-
-    A client that read the index before the change finds what it lists after it.
-    """
-    own = _own(part)
-    if before is not None:
-        for path in _manifest(before)["own"]:
-            if not (part / path).exists():
-                (part / path).parent.mkdir(parents=True, exist_ok=True)
-                os.link(before / path, part / path)
-    (part / MANIFEST).write_text(json.dumps({"before": name, "own": own}))
-
-
-def _own(part: Path) -> list[str]:
-    found = [*part.rglob("by-hash/*/*"), *(p for p in (part / "pool").rglob("*"))]
-    return sorted(str(p.relative_to(part)) for p in found if p.is_file())
-
-
-def _manifest(generation: Path) -> dict[str, list[str]]:
-    try:
-        value: dict[str, list[str]] = json.loads((generation / MANIFEST).read_text())
-    except (OSError, ValueError):
-        return {"own": []}
-    return value
-
-
-def _before(generation: Path) -> str:
-    return str(_manifest(generation).get("before", ""))
-
-
-def _clear(repository: Repository, store: Path, keep: set[str]) -> None:
-    """Remove generations that no client can be in any more, and what a kill left behind."""
-    if not store.is_dir():
-        return
-    for path in store.iterdir():
-        name = path.name
-        part = name.startswith(f".part-{repository.target}-")
-        old = re.fullmatch(rf"{re.escape(repository.target)}-[0-9a-f]{{16}}-[0-9]+", name)
-        if part or (old and name not in keep):
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def _check(repository: Repository, offers: Sequence[Proven], part: Path) -> None:

@@ -19,6 +19,7 @@ from pipeline.archives.signedindex import SuiteIndex
 from pipeline.data import data_path
 from pipeline.database import Database, sound
 from pipeline.errors import UsageError
+from pipeline.generations import Issued
 from pipeline.staterows import (
     FAILED,
     FIXED,
@@ -46,7 +47,7 @@ __all__ = [
 
 T = TypeVar("T")
 NAME = "state.sqlite"
-SCHEMA = 1
+SCHEMA = 2
 
 
 class State:
@@ -208,6 +209,24 @@ class State:
             for run in runs:
                 self._db.write("DELETE FROM runs WHERE id = ?", (run.id,))
 
+    # -- repositories -------------------------------------------------------------------
+
+    def issued(self, target: str) -> Issued | None:
+        """Return what was last published of a target."""
+        rows = self._db.rows("SELECT * FROM repositories WHERE target = ?", (target,))
+        return self._read(staterows.issued_of, rows[0]) if rows else None
+
+    def issue(self, target: str, issued: Issued) -> None:
+        """Remember what is published of a target."""
+        values = asdict(issued)
+        for name in ("files", "own", "kept", "keys", "offered"):
+            values[name] = json.dumps(values[name])
+        names, holes = ", ".join(values), ", ".join(f":{name}" for name in values)
+        self._db.write(
+            f"INSERT OR REPLACE INTO repositories (target, {names}) VALUES (:target, {holes})",
+            {"target": target, **values},
+        )
+
     # -- notifications ------------------------------------------------------------------
 
     def told(self) -> dict[str, dict[str, Any]]:
@@ -220,10 +239,11 @@ class State:
         with self.together():
             self._db.write("INSERT OR REPLACE INTO told VALUES (?, ?)", (target, value))
             for body in bodies:
-                self._db.write(
-                    "INSERT INTO outbox (at, body) VALUES (?, ?)",
-                    (at, json.dumps(body)),
-                )
+                self.post(at, body)
+
+    def post(self, at: int, body: Mapping[str, Any]) -> None:
+        """Put what is to be sent into the outbox."""
+        self._db.write("INSERT INTO outbox (at, body) VALUES (?, ?)", (at, json.dumps(body)))
 
     def outbox(self) -> tuple[Letter, ...]:
         """Return what did not go every way yet, oldest first."""

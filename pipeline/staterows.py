@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline.archives.signedindex import SuiteIndex
 from pipeline.earlier import from_json
+from pipeline.generations import Issued
 
 FIXED, NOT_NEEDED, FAILED, UNKNOWN = "fixed", "not-needed", "failed", "unknown"
 SAME, INTERRUPTED = "same", "interrupted"
@@ -109,6 +110,13 @@ def run_of(values: dict[str, Any]) -> RunRow:
     """Return the run of a row."""
     run: RunRow = from_json(RunRow, {**values, "inputs": json.loads(values["inputs"])}, Path())
     return run
+
+
+def issued_of(values: dict[str, Any]) -> Issued:
+    """Return what a row says was published of a target."""
+    lists = {name: json.loads(values[name]) for name in ("files", "own", "kept", "keys", "offered")}
+    issued: Issued = from_json(Issued, {**values, **lists}, Path())
+    return issued
 
 
 def told_of(values: dict[str, Any]) -> dict[str, Any]:

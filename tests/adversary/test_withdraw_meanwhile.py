@@ -16,7 +16,7 @@ import pytest
 from support import cli, onerelease
 from support.onerelease import Here
 
-from pipeline import publish
+from pipeline import generations
 
 pytestmark = [pytest.mark.needs("aptly"), pytest.mark.fault]
 
@@ -72,7 +72,7 @@ def test_while_a_night_publishes_it(here: Here, monkeypatch: pytest.MonkeyPatch)
     """The night has decided to offer it, and is about to put that in its place."""
     said: list[cli.Said] = []
     thread = threading.Thread(target=lambda: said.append(withdraw(here)))
-    point = publish._point
+    point = generations.point
 
     def slow(link: Path, to: Path) -> None:
         if not thread.ident:
@@ -84,7 +84,7 @@ def test_while_a_night_publishes_it(here: Here, monkeypatch: pytest.MonkeyPatch)
             seen.append(offered(here))
 
     seen: list[list[str]] = []
-    monkeypatch.setattr(publish, "_point", slow)
+    monkeypatch.setattr(generations, "point", slow)
     assert here.nights.night(0).code == 0
     thread.join()
     assert sorted(seen[0]) == [OLD, NEW]  # the control: it did offer it

@@ -7,7 +7,8 @@ import http.server
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from debian import deb822
 from support import packages, standin
 from support.archive import Signer
 
-from pipeline import handover, keys, publish
+from pipeline import generations, handover, keys, publish
 from pipeline.archives import openpgp
 from pipeline.errors import PublishError, UsageError
 from pipeline.keys import Key
@@ -27,6 +28,7 @@ from pipeline.nightconfig import Publishing
 from pipeline.proven import Proven, proven
 from pipeline.publish import Repository
 from pipeline.releases import USUAL
+from pipeline.state import State
 from pipeline.targets import Target
 from pipeline.watch import watch
 
@@ -63,6 +65,16 @@ def repository(tmp_path: Path, key: Key) -> Repository:
     )
 
 
+def put(repository: Repository, offers: Sequence[Proven], archive: Sequence[str]) -> bool:
+    """Publish, with a state beside the served folder that remembers it."""
+    with State(repository.public.parent / "memory", create=True) as state:
+        return publish.publish(repository, offers, archive, memory=state, now=int(time.time()))
+
+
+def current(repository: Repository) -> str:
+    return generations.current(repository.link)
+
+
 def listed(repository: Repository) -> list[str]:
     path = repository.link / "dists/bookworm/main/binary-amd64/Packages"
     found = deb822.Packages.iter_paragraphs(path.read_text(), use_apt_pkg=False)
@@ -73,17 +85,19 @@ def test_what_is_offered_is_what_was_asked_for(
     repository: Repository, folders: dict[str, Path]
 ) -> None:
     offers = [proven(folder) for folder in folders.values()]
-    assert publish.publish(repository, [], [])
+    assert put(repository, [], [])
     assert listed(repository) == []
-    assert publish.publish(repository, offers, ["6.1.0-3", "6.1.0-4"])
+    assert put(repository, offers, ["6.1.0-3", "6.1.0-4"])
     assert listed(repository) == sorted(folders)
-    before = repository.current()
-    assert not publish.publish(repository, offers, ["6.1.0-4"])
-    assert repository.current() == before
+    before = current(repository)
+    # The same again is no change, and yet signed anew.
+    assert not put(repository, offers, ["6.1.0-4"])
+    assert current(repository) != before and listed(repository) == sorted(folders)
+    before = current(repository)
     # Less than before is a new state, too: clients refuse an index with an older date.
-    assert publish.publish(repository, offers[:1], ["6.1.0-3"])
-    assert publish.publish(repository, offers, ["6.1.0-4"])
-    serials = [before.rpartition("-")[2], repository.current().rpartition("-")[2]]
+    assert put(repository, offers[:1], ["6.1.0-3"])
+    assert put(repository, offers, ["6.1.0-4"])
+    serials = [before.rpartition("-")[2], current(repository).rpartition("-")[2]]
     assert int(serials[1]) == int(serials[0]) + 2
 
 
@@ -97,14 +111,16 @@ def test_a_client_in_between_finds_what_it_was_promised(
         found = [*repository.link.rglob("by-hash/*/*"), *(repository.link / "pool").rglob("*.deb")]
         return {str(p.relative_to(repository.link)) for p in found}
 
-    publish.publish(repository, [one], ["6.1.0-3"])
+    put(repository, [one], ["6.1.0-3"])
     first = promised()
-    publish.publish(repository, [two], ["6.1.0-3"])
+    put(repository, [two], ["6.1.0-3"])
     assert first < promised() and listed(repository) == ["6.1.0-3+bpf2"]
-    publish.publish(repository, [two, three], ["6.1.0-3", "6.1.0-4"])
+    put(repository, [two], ["6.1.0-3"])
+    assert first < promised()  # signed anew, and no other change
+    put(repository, [two, three], ["6.1.0-3", "6.1.0-4"])
     assert not first <= promised()
-    left = {p.name for p in (repository.public / publish.GENERATIONS).iterdir()}
-    assert len(left) == 2 and repository.current() in left
+    left = {p.name for p in repository.store.iterdir()}
+    assert len(left) == 2 and current(repository) in left
 
 
 @pytest.mark.parametrize(
@@ -121,11 +137,11 @@ def test_the_law_is_held_against_the_archive(
 ) -> None:
     offers = [proven(folders["6.1.0-3+bpf1"])]
     if not words:
-        assert publish.publish(repository, offers, archive)
+        assert put(repository, offers, archive)
         return
     with pytest.raises(PublishError, match=words.replace("+", r"\+")):
-        publish.publish(repository, offers, archive)
-    assert repository.current() == ""
+        put(repository, offers, archive)
+    assert current(repository) == ""
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -184,18 +200,18 @@ def test_a_failure_leaves_what_was_there(
     repository: Repository, folders: dict[str, Path], tmp_path: Path
 ) -> None:
     one, two, _ = (proven(folder) for folder in folders.values())
-    publish.publish(repository, [one], ["6.1.0-3"])
-    before = repository.current()
-    nobody = replace(repository.key, fingerprint="0" * 40)
+    put(repository, [one], ["6.1.0-3"])
+    before = current(repository)
+    nobody = replace(repository.key, fingerprints=("0" * 40,))
     with pytest.raises(PublishError, match="could not sign"):
-        publish.publish(replace(repository, key=nobody), [one, two], ["6.1.0-3"])
+        put(replace(repository, key=nobody), [one, two], ["6.1.0-3"])
     spoilt = tmp_path / two.files[0].path.name
     spoilt.write_bytes(b"!")
     bad: Proven = replace(two, files=(replace(two.files[0], path=spoilt), *two.files[1:]))
     with pytest.raises(PublishError, match="has changed since it was made"):
-        publish.publish(repository, [one, bad], ["6.1.0-3"])
-    assert repository.current() == before and listed(repository) == ["6.1.0-3+bpf1"]
-    assert [p.name for p in (repository.public / publish.GENERATIONS).iterdir()] == [before]
+        put(repository, [one, bad], ["6.1.0-3"])
+    assert current(repository) == before and listed(repository) == ["6.1.0-3+bpf1"]
+    assert [p.name for p in repository.store.iterdir()] == [before]
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -221,7 +237,7 @@ def test_apt_over_http(
     repository: Repository, folders: dict[str, Path], served: str, tmp_path: Path
 ) -> None:
     """In a private root: packages and source, verified by the published key, pinned."""
-    publish.publish(repository, [proven(f) for f in folders.values()], ["6.1.0-3", "6.1.0-4"])
+    put(repository, [proven(f) for f in folders.values()], ["6.1.0-3", "6.1.0-4"])
     root = tmp_path / "apt"
     etc = ("etc/apt/sources.list.d", "etc/apt/preferences.d", "etc/apt/apt.conf.d")
     for name in (
@@ -282,7 +298,7 @@ def test_our_own_watch_reads_it_by_hash(
     repository: Repository, folders: dict[str, Path], served: str
 ) -> None:
     """As it reads any archive that offers its lists by hash; and nothing else is asked for."""
-    publish.publish(repository, [proven(f) for f in folders.values()], ["6.1.0-3", "6.1.0-4"])
+    put(repository, [proven(f) for f in folders.values()], ["6.1.0-3", "6.1.0-4"])
     source = AptSource(
         uri=served,
         suites=("bookworm",),
@@ -352,7 +368,7 @@ def test_a_source_upload_to_a_farm(
     monkeypatch.setenv("GNUPGHOME", str(key.home))
     folder = folders["6.1.0-3+bpf1"]
     before = sorted((p, p.stat().st_mtime_ns) for p in folder.rglob("*"))
-    sent = handover.dput(folder, "farm", key=key.fingerprint, distribution="bookworm")
+    sent = handover.dput(folder, "farm", key=key.name, distribution="bookworm")
     assert sent == "6.1.0-3+bpf1"
     names = {p.name for p in incoming.iterdir()}
     assert names == {
@@ -366,11 +382,11 @@ def test_a_source_upload_to_a_farm(
     ring = tmp_path / "ring.asc"
     ring.write_bytes(key.public())
     signed = openpgp.check(changes.read_bytes(), ring)
-    assert signed.signers == (key.fingerprint,)
+    assert signed.signers == key.fingerprints
     fields = deb822.Changes(signed.content)
     assert (fields["Distribution"], fields["Architecture"]) == ("bookworm", "source")
     assert {each["name"] for each in fields["Checksums-Sha256"]} == names - {changes.name}
     assert before == sorted((p, p.stat().st_mtime_ns) for p in folder.rglob("*"))
     with pytest.raises(PublishError, match="dput"):
-        handover.dput(folder, "nowhere", key=key.fingerprint)
+        handover.dput(folder, "nowhere", key=key.name)
     subprocess.run(["gpgconf", "--homedir", str(key.home), "--kill", "gpg-agent"], check=True)

@@ -23,7 +23,7 @@ def raising(name: str) -> Any:
 
     def end(*_: object, **__: object) -> object:
         if name.isdigit():
-            return SimpleNamespace(rows=(), runs=(), published=(), code=int(name))
+            return SimpleNamespace(rows=(), runs=(), published=(), repaired=(), code=int(name))
         kind = getattr(errors, name, None) or getattr(importlib.import_module("builtins"), name)
         raise kind("made up")
 

@@ -1,0 +1,172 @@
+"""The states of a repository on the disk: each whole in a folder of its own, a generation.
+
+What clients see is a symbolic link to one of them, so they see the old or the new, whatever
+moment we are killed at. What is in one is remembered by hash outside of the served folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.cache import file_sha256
+from pipeline.errors import PublishError
+
+FOLDER = ".generations"
+"""Of the served folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issued:
+    """What was last published of a target."""
+
+    serial: int
+    """Of the generation that was made last; no other has it."""
+    date: int
+    """The Date of its index, in seconds since 1970: no later one is older."""
+    generation: str
+    """What clients see; while ``serial`` is put there, the one before."""
+    keys: tuple[str, ...] = ()
+    """The fingerprints of the keys that signed it."""
+    offered: tuple[str, ...] = ()
+    """Our versions in it; while another is put in its place, those of both."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """All that is in it: path -> SHA-256 and size."""
+    own: tuple[str, ...] = ()
+    """Of these, what its own index lists by hash or in the pool."""
+    kept: tuple[str, ...] = ()
+    """And what the index before it did."""
+
+
+NOTHING = Issued(serial=0, date=0, generation="")
+
+
+def serial(generation: str) -> int:
+    """Return the number of a generation, by its name; 0: it has none."""
+    number = generation.rpartition("-")[2]
+    return int(number) if number.isdecimal() and len(number) < 10 else 0
+
+
+def inventory(generation: Path) -> dict[str, str]:
+    """Return all that lies in a folder that we have made: path -> SHA-256 and size in bytes."""
+    return {name: _described(generation / name) for name in _names(generation)}
+
+
+def _names(generation: Path) -> set[str]:
+    """Return the paths of all files in a folder, and of all that is neither file nor folder."""
+    found = set()
+    for folder, folders, names in os.walk(generation):
+        paths = [Path(folder) / name for name in names]
+        paths += [path for name in folders if (path := Path(folder) / name).is_symlink()]
+        found |= {str(path.relative_to(generation)) for path in paths}
+    return found
+
+
+def _described(path: Path) -> str:
+    return f"{file_sha256(path)} {path.stat().st_size}"
+
+
+def _same(path: Path, wanted: str) -> bool:
+    """Tell whether a file is what was published. Nothing larger is read, and no link followed."""
+    try:
+        found = path.lstat()
+        size = int(wanted.rpartition(" ")[2])
+        return stat.S_ISREG(found.st_mode) and found.st_size == size and _described(path) == wanted
+    except (OSError, ValueError):
+        return False
+
+
+def differences(link: Path, issued: Issued) -> tuple[str, ...]:
+    """Return what clients see, through a link, that is not what was published: names of files."""
+    try:
+        there = link.readlink()
+    except FileNotFoundError:
+        return ()  # taken away, which an administrator may do: it is made anew
+    except OSError:
+        return (link.name,)
+    if there.name != issued.generation and serial(there.name) == issued.serial:
+        return ()  # we were killed before that was noted
+    generation = link.parent / FOLDER / issued.generation
+    if there != Path(FOLDER) / issued.generation or generation.is_symlink():
+        return (link.name,)
+    names = _names(generation) | set(issued.files)
+    return tuple(sorted(n for n in names if not _same(generation / n, issued.files.get(n, ""))))
+
+
+def keep(before: Path, issued: Issued, part: Path) -> tuple[str, ...]:
+    """Link what the generation before is to keep into the new one; return what is there now.
+
+    A client that read the index before the change finds what it lists after it. What is not
+    the file that was published is left out.
+    """
+    done = []
+    for name in issued.kept:
+        old, new = before / name, part / name
+        if not new.exists() and _same(old, issued.files.get(name, "")):
+            new.parent.mkdir(parents=True, exist_ok=True)
+            os.link(old, new, follow_symlinks=False)
+            done.append(name)
+    return tuple(done)
+
+
+def own(part: Path) -> tuple[str, ...]:
+    """Return what a client is promised by a generation's index: by hash, and in the pool."""
+    found = [*part.rglob("by-hash/*/*"), *(part / "pool").rglob("*")]
+    return tuple(sorted(str(p.relative_to(part)) for p in found if p.is_file()))
+
+
+def clear(store: Path, target: str, leave: Iterable[str]) -> None:
+    """Remove generations that no client can be in any more, and what a kill left behind."""
+    if not store.is_dir():
+        return
+    for path in store.iterdir():
+        part = path.name.startswith(f".part-{target}-")
+        old = re.fullmatch(rf"{re.escape(target)}-[0-9a-f]{{16}}-[0-9]+", path.name)
+        if path.is_symlink():
+            path.unlink()
+        elif part or (old and path.name not in leave):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def current(link: Path) -> str:
+    """Return the name of the generation that clients see; empty if there is none."""
+    try:
+        return link.readlink().name
+    except FileNotFoundError:
+        return ""
+    except OSError as e:
+        raise PublishError(
+            f"{link} is not a repository of ours", hint="move it out of the way"
+        ) from e
+
+
+def point(link: Path, to: Path) -> None:
+    """Put a symbolic link in place of another, in one step."""
+    part = link.with_name(f".{link.name}.link")
+    part.unlink(missing_ok=True)
+    part.symlink_to(to)
+    part.replace(link)
+    _sync(link.parent)
+
+
+def to_disk(part: Path) -> None:
+    """Wait until all of a generation is on the disk: a power cut must not leave it half there."""
+    done: set[int] = set()
+    for path in (*part.rglob("*"), part):
+        inode = path.stat().st_ino
+        if inode not in done:
+            _sync(path)
+        done.add(inode)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,99 @@
+"""A client of our repository: this machine's own apt, in a root of its own.
+
+It starts in no time; a whole machine with what else is installed is tests/support/client.py.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+NAME = "iproute2-respin"
+FOLDERS = (
+    *("etc/apt/sources.list.d", "etc/apt/preferences.d", "etc/apt/apt.conf.d"),
+    *("var/lib/dpkg", "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"),
+)
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve a folder on loopback; yield its address."""
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class AptClient:
+    """One machine: what it trusts, and what it has seen."""
+
+    def __init__(self, root: Path, uri: str, key: bytes, suite: str = "bookworm") -> None:
+        """``uri`` has the repository of ``suite``; ``key`` is what the user has installed."""
+        self._root = root
+        for name in FOLDERS:
+            (root / name).mkdir(parents=True)
+        (root / "var/lib/dpkg/status").touch()
+        self.keyring = root / f"etc/apt/{NAME}.asc"
+        self.keyring.write_bytes(key)
+        (root / "etc/apt/sources.list.d/ours.sources").write_text(
+            f"Types: deb deb-src\nURIs: {uri}\nSuites: {suite}\nComponents: main\n"
+            f"Signed-By: {self.keyring}\n"
+        )
+        options = {
+            "Dir": root,
+            "Dir::Etc": "etc/apt",
+            "Dir::State": "var/lib/apt",
+            "Dir::State::status": root / "var/lib/dpkg/status",
+            "APT::Architecture": "amd64",
+            "APT::Sandbox::User": "root",
+            "Acquire::Languages": "none",
+        }
+        (root / "apt.conf").write_text("".join(f'{k} "{v}";\n' for k, v in options.items()))
+
+    def apt(self, *argv: str) -> tuple[int, str]:
+        """Call a program of apt's; return its status, and what it said."""
+        done = subprocess.run(
+            argv,
+            env={
+                "APT_CONFIG": str(self._root / "apt.conf"),
+                "PATH": "/usr/bin:/bin",
+                "LC_ALL": "C.UTF-8",
+            },
+            cwd=self._root,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def update(self) -> bool:
+        """Update; return whether all was well."""
+        return self.apt("apt-get", "update", "--error-on=any")[0] == 0
+
+    def candidate(self) -> str:
+        """Return the version of iproute2 that it would install."""
+        _, said = self.apt("apt-cache", "policy", "iproute2")
+        lines = [line.split() for line in said.splitlines()]
+        return next((words[1] for words in lines if words[:1] == ["Candidate:"]), "")
+
+    def download(self) -> Path:
+        """Download that version."""
+        status, said = self.apt("apt-get", "download", "iproute2")
+        assert status == 0, said
+        (found,) = self._root.glob("iproute2_*.deb")
+        return found
