@@ -10,9 +10,10 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from pipeline.cache import file_sha256
 from pipeline.errors import PublishError
@@ -23,18 +24,19 @@ FOLDER = ".generations"
 
 @dataclass(frozen=True, kw_only=True)
 class Issued:
-    """What was last published of a target."""
+    """What was published of a target: one generation."""
 
+    generation: str
     serial: int
-    """Of the generation that was made last; no other has it."""
+    """No other generation of the target has it."""
     date: int
     """The Date of its index, in seconds since 1970: no later one is older."""
-    generation: str
-    """What clients see; while ``serial`` is put there, the one before."""
+    placed: bool = False
+    """Clients see it, or saw it; before that, only a kill can have kept us from noting it."""
     keys: tuple[str, ...] = ()
     """The fingerprints of the keys that signed it."""
     offered: tuple[str, ...] = ()
-    """Our versions in it; while another is put in its place, those of both."""
+    """Our versions in it."""
     files: Mapping[str, str] = field(default_factory=dict)
     """All that is in it: path -> SHA-256 and size."""
     own: tuple[str, ...] = ()
@@ -43,7 +45,31 @@ class Issued:
     """And what the index before it did."""
 
 
-NOTHING = Issued(serial=0, date=0, generation="")
+class Memory(Protocol):
+    """Where it is remembered what was published; not in the folder that is served."""
+
+    def issued(self, target: str) -> tuple[Issued, ...]:
+        """Return the last generations of a target, by their serial."""
+
+    def issue(self, target: str, issued: Issued) -> None:
+        """Remember a generation of a target."""
+
+    def forget_issued(self, target: str, but: Collection[str]) -> None:
+        """Forget the generations of a target, but these."""
+
+
+def standing(known: Sequence[Issued]) -> tuple[Issued, ...]:
+    """Return, of what is known of a target, the generations that clients may see now.
+
+    That is the last one that was placed, and after a kill one that was about to be.
+    """
+    placed = max((i.serial for i in known if i.placed), default=0)
+    return tuple(i for i in known if i.serial >= placed)
+
+
+def visible(known: Sequence[Issued]) -> tuple[str, ...]:
+    """Return our versions that clients see now."""
+    return tuple(dict.fromkeys(v for i in standing(known) for v in i.offered))
 
 
 def serial(generation: str) -> int:
@@ -81,7 +107,7 @@ def _same(path: Path, wanted: str) -> bool:
         return False
 
 
-def differences(link: Path, issued: Issued) -> tuple[str, ...]:
+def differences(link: Path, known: Sequence[Issued]) -> tuple[str, ...]:
     """Return what clients see, through a link, that is not what was published: names of files."""
     try:
         there = link.readlink()
@@ -89,23 +115,22 @@ def differences(link: Path, issued: Issued) -> tuple[str, ...]:
         return ()  # taken away, which an administrator may do: it is made anew
     except OSError:
         return (link.name,)
-    if there.name != issued.generation and serial(there.name) == issued.serial:
-        return ()  # we were killed before that was noted
-    generation = link.parent / FOLDER / issued.generation
-    if there != Path(FOLDER) / issued.generation or generation.is_symlink():
+    issued = next((i for i in standing(known) if there == Path(FOLDER) / i.generation), None)
+    generation = link.parent / there
+    if issued is None or generation.is_symlink():
         return (link.name,)
     names = _names(generation) | set(issued.files)
     return tuple(sorted(n for n in names if not _same(generation / n, issued.files.get(n, ""))))
 
 
-def keep(before: Path, issued: Issued, part: Path) -> tuple[str, ...]:
-    """Link what the generation before is to keep into the new one; return what is there now.
+def keep(before: Path, issued: Issued, paths: Sequence[str], part: Path) -> tuple[str, ...]:
+    """Link these paths of the generation before into the new one; return what is there now.
 
     A client that read the index before the change finds what it lists after it. What is not
     the file that was published is left out.
     """
     done = []
-    for name in issued.kept:
+    for name in paths:
         old, new = before / name, part / name
         if not new.exists() and _same(old, issued.files.get(name, "")):
             new.parent.mkdir(parents=True, exist_ok=True)

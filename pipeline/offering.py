@@ -57,8 +57,7 @@ def settle(world: World, state: State, key: Key, name: str) -> Settled:
             _check_clock(state, name, world.now())
     except RespinError as e:
         problem = PublishError(e.brief, details=e.details, hint=e.hint)
-    issued = state.issued(name)
-    offered = issued.offered if issued else ()
+    offered = generations.visible(state.issued(name))
     with state.together():
         for run in runs:
             if run.ours in offered and run.published is None:
@@ -77,8 +76,7 @@ def _offers(
     That is raised, and clients go on to see what they saw; but not if that is a version which
     was withdrawn: then it goes, and what cannot be offered with it.
     """
-    issued = state.issued(target.name)
-    seen = issued.offered if issued else ()
+    seen = generations.visible(state.issued(target.name))
     bad = any(r.withdrawn and r.ours in seen for r in state.runs(target.name))
     offers: list[Proven] = []
     left_out: RespinError | None = None
@@ -96,10 +94,10 @@ def _offers(
 
 def _check_clock(state: State, name: str, now: int) -> None:
     """Raise PublishError if an index is of a day that is still to come."""
-    issued = state.issued(name)
-    if issued and issued.date > now + publish.DAY:
+    date = max(issued.date for issued in state.issued(name))
+    if date > now + publish.DAY:
         raise PublishError(
-            f"the index of {name} is of {status.iso(issued.date)}, which is still to come",
+            f"the index of {name} is of {status.iso(date)}, which is still to come",
             details="A client whose clock is right takes it for not valid yet. Dates never go "
             "back, for that is how an old index is passed off as a new one.",
             hint="set this machine's clock right; if it was wrong when that was signed, remove "
@@ -111,8 +109,8 @@ def altered(world: World, state: State, name: str) -> tuple[str, ...]:
     """Return what clients see of a target that is not what was published: names of files."""
     doing = f"looking at what is published of {name}"
     with nightlock.held(world.folder, doing, world.clock(), name=f"{name}.lock", wait=PATIENCE):
-        issued = state.issued(name)
-        return generations.differences(world.public / name, issued) if issued else ()
+        known = state.issued(name)
+        return generations.differences(world.public / name, known) if known else ()
 
 
 def repository_of(

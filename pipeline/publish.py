@@ -15,14 +15,13 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from pipeline import command, generations, releasefile, versions
 from pipeline.archives import openpgp
 from pipeline.cache import digest, file_sha256
 from pipeline.data import render
 from pipeline.errors import PatchError, PublishError
-from pipeline.generations import FOLDER, NOTHING, Issued
+from pipeline.generations import FOLDER, Issued, Memory
 from pipeline.keys import Key
 from pipeline.nightconfig import Publishing
 from pipeline.proven import Proven
@@ -31,16 +30,6 @@ FORMAT = "2"
 """Of a generation; another one counts as a change."""
 TIMEOUT = 600.0
 DAY = 24 * 3600
-
-
-class Memory(Protocol):
-    """Where it is remembered what was published; not in the folder that is served."""
-
-    def issued(self, target: str) -> Issued | None:
-        """Return what was last published of a target."""
-
-    def issue(self, target: str, issued: Issued) -> None:
-        """Remember what is published of a target."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,25 +91,24 @@ def publish(
     """
     check_law(offers, listed)
     target, before = repository.target, generations.current(repository.link)
-    last = memory.issued(target) or NOTHING
+    known = memory.issued(target)
     content = repository.content(offers)
     changed = not before.startswith(f"{target}-{content}-")
-    serial = max(generations.serial(before), last.serial) + 1
+    serial = max((generations.serial(before), *(i.serial for i in known))) + 1
     new = Issued(
-        serial=serial,
-        date=_date(last, now, begun=bool(before)),
         # Also a state that was before is a new one: clients refuse an index with an older date.
         generation=f"{target}-{content}-{serial}",
+        serial=serial,
+        date=_date(known, now, begun=bool(before)),
         keys=repository.key.fingerprints,
         offered=tuple(offer.version for offer in offers),
     )
-    both = dict.fromkeys((*last.offered, *new.offered))
-    on_the_way = replace(last, serial=serial, date=new.date, offered=tuple(both))
-    promised = (last.own if changed else last.kept) if before == last.generation else ()
+    last = next((i for i in known if i.generation == before), None)
+    promised = () if last is None else last.own if changed else last.kept
     try:
-        new = _made(repository, offers, new, replace(last, kept=promised), log)
+        new = _made(repository, offers, new, last, promised, log)
         # Before anybody can see it: neither its date nor its number is ever used again.
-        memory.issue(target, on_the_way)
+        memory.issue(target, new)
         generations.point(repository.link, Path(FOLDER) / new.generation)
     except OSError as e:
         raise PublishError(
@@ -128,16 +116,22 @@ def publish(
             details=str(e),
             hint="see who owns the folder and whether its disk has room",
         ) from e
-    memory.issue(target, new)
+    memory.issue(target, replace(new, placed=True))
+    memory.forget_issued(target, (before, new.generation))
     return changed
 
 
 def _made(
-    repository: Repository, offers: Sequence[Proven], new: Issued, last: Issued, log: Path | None
+    repository: Repository,
+    offers: Sequence[Proven],
+    new: Issued,
+    last: Issued | None,
+    promised: Sequence[str],
+    log: Path | None,
 ) -> Issued:
     """Make a generation and check it; return what is in it.
 
-    What the ``last`` one is to keep stays for a client that is in between.
+    What was ``promised`` of the ``last`` one stays for a client that is in between.
     """
     target, store = repository.target, repository.store
     store.mkdir(parents=True, exist_ok=True)
@@ -146,7 +140,9 @@ def _made(
     try:
         _make(repository, offers, part, new.date, log)
         own = generations.own(part)
-        kept = generations.keep(store / last.generation, last, part)
+        kept: tuple[str, ...] = ()
+        if last:
+            kept = generations.keep(store / last.generation, last, promised, part)
         _check(repository, offers, part)
         part.chmod(0o755)
         generations.to_disk(part)
@@ -157,15 +153,16 @@ def _made(
     return replace(new, files=files, own=own, kept=kept)
 
 
-def _date(last: Issued, now: int, *, begun: bool) -> int:
+def _date(known: Sequence[Issued], now: int, *, begun: bool) -> int:
     """Return the date of a new index: now, but later than that of the last one.
 
     Only where there is no repository any more, and the last date is still to come, it begins
     anew: no client can have taken such an index (apt: "is not valid yet").
     """
-    if not begun and last.date > now + DAY:
+    last = max((i.date for i in known), default=0)
+    if not begun and last > now + DAY:
         return now
-    return max(now, last.date + 1)
+    return max(now, last + 1)
 
 
 def _make(

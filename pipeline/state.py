@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -211,20 +211,25 @@ class State:
 
     # -- repositories -------------------------------------------------------------------
 
-    def issued(self, target: str) -> Issued | None:
-        """Return what was last published of a target."""
-        rows = self._db.rows("SELECT * FROM repositories WHERE target = ?", (target,))
-        return self._read(staterows.issued_of, rows[0]) if rows else None
+    def issued(self, target: str) -> tuple[Issued, ...]:
+        """Return what was last published of a target, by serial."""
+        query = "SELECT * FROM generations WHERE target = ? ORDER BY serial"
+        return tuple(self._read(staterows.issued_of, r) for r in self._db.rows(query, (target,)))
 
     def issue(self, target: str, issued: Issued) -> None:
         """Remember what is published of a target."""
-        values = asdict(issued)
+        values = {"target": target, **asdict(issued), "placed": int(issued.placed)}
         for name in ("files", "own", "kept", "keys", "offered"):
             values[name] = json.dumps(values[name])
         names, holes = ", ".join(values), ", ".join(f":{name}" for name in values)
+        self._db.write(f"INSERT OR REPLACE INTO generations ({names}) VALUES ({holes})", values)
+
+    def forget_issued(self, target: str, but: Collection[str]) -> None:
+        """Forget what was published of a target, but these generations."""
+        holes = ", ".join("?" for _ in but)
         self._db.write(
-            f"INSERT OR REPLACE INTO repositories (target, {names}) VALUES (:target, {holes})",
-            {"target": target, **values},
+            f"DELETE FROM generations WHERE target = ? AND generation NOT IN ({holes})",
+            (target, *but),
         )
 
     # -- notifications ------------------------------------------------------------------

@@ -115,7 +115,8 @@ def run_of(values: dict[str, Any]) -> RunRow:
 def issued_of(values: dict[str, Any]) -> Issued:
     """Return what a row says was published of a target."""
     lists = {name: json.loads(values[name]) for name in ("files", "own", "kept", "keys", "offered")}
-    issued: Issued = from_json(Issued, {**values, **lists}, Path())
+    values = {**values, **lists, "placed": bool(values["placed"])}
+    issued: Issued = from_json(Issued, values, Path())
     return issued
 
 

@@ -54,17 +54,19 @@ CREATE TABLE IF NOT EXISTS numbers (
     PRIMARY KEY (target, version)
 ) STRICT;
 
--- What was last published. Here and not in the served folder: what is there is held against it.
-CREATE TABLE IF NOT EXISTS repositories (
-    target TEXT PRIMARY KEY,
-    serial INTEGER NOT NULL,        -- of the generation that was made last
+-- What was published. Here and not in the served folder: what is there is held against it.
+CREATE TABLE IF NOT EXISTS generations (
+    target TEXT NOT NULL,
+    generation TEXT NOT NULL,
+    serial INTEGER NOT NULL,        -- no other of the target has it
     date INTEGER NOT NULL,          -- of its index: none after it is older
-    generation TEXT NOT NULL,       -- what clients see
+    placed INTEGER NOT NULL,        -- 1: clients have seen it
+    keys TEXT NOT NULL,             -- JSON: fingerprints of those that signed
+    offered TEXT NOT NULL,          -- JSON: our versions in it
     files TEXT NOT NULL,            -- JSON: path -> SHA-256 and size
     own TEXT NOT NULL,              -- JSON: paths that its index promises
     kept TEXT NOT NULL,             -- JSON: paths that the index before promised
-    keys TEXT NOT NULL,             -- JSON: fingerprints of those that signed
-    offered TEXT NOT NULL           -- JSON: our versions in it
+    PRIMARY KEY (target, generation)
 ) STRICT;
 
 CREATE TABLE IF NOT EXISTS told (

@@ -52,7 +52,7 @@ class Traced(state.State):
 
     def __init__(self, folder: Path, *, create: bool = False) -> None:
         super().__init__(folder, create=create)
-        self._db.set_trace_callback(lambda statement: moment())
+        self._db._db.set_trace_callback(lambda statement: moment())
 
 
 def main() -> None:
