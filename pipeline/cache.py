@@ -50,6 +50,11 @@ class Cache:
         """
         default = os.environ.get("RESPIN_CACHE") or platformdirs.user_cache_path("respin")
         self.root = Path(root or default).absolute()
+        if not str(self.root).isprintable():
+            raise UsageError(
+                f"the cache folder {self.root} has a name that cannot be shown",
+                hint="name another one with --cache DIR or RESPIN_CACHE",
+            )
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             tag = self.root / "CACHEDIR.TAG"

@@ -18,10 +18,13 @@ from pipeline.model import Release
 PATHS = {"github": ".github/workflows/iproute2.yml", "gitlab": ".gitlab-ci.yml"}
 """Where each CI looks for its workflow, below a repository's top."""
 
-_REPOSITORY = re.compile(r"(https?|ssh|git)://[\w.@:-]+/[\w./~@:+-]+|[\w.-]+@[\w.-]+:[\w./~+-]+")
-_REF = re.compile(r"[\w][\w./+-]{0,254}")
+# Neither begins with a dash, for git would take it for an option; nor does a host, for ssh would.
+_REPOSITORY = re.compile(
+    r"(https?|ssh|git)://\w[\w.@:-]*/[\w./~@:+-]+|\w[\w.-]*@\w[\w.-]*:[\w./~+-]+", re.ASCII
+)
+_REF = re.compile(r"\w[\w./+-]{0,254}", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_PINNED = re.compile(r"[a-z0-9][\w.:/-]*@sha256:[0-9a-f]{64}")
+_PINNED = re.compile(r"[a-z0-9][\w.:/-]*@sha256:[0-9a-f]{64}", re.ASCII)
 
 DOCKER = (
     "docker.io/library/docker:29.8.2-dind"

@@ -92,10 +92,15 @@ ENDED_WITH_US = ("/usr/bin/setpriv", "--pdeathsig", "KILL", "--")
 PR_SET_PDEATHSIG: the parent is the thread, which waits for the end). Of util-linux, Essential."""
 
 
+def word(arg: Arg) -> str:
+    """Return a word of a command line; a path that begins with a dash would be an option."""
+    return f"./{arg}" if isinstance(arg, Path) and str(arg).startswith("-") else str(arg)
+
+
 def printable(argv: Sequence[Arg], *, cwd: Path | None = None) -> str:
     """Return the command as a line that a shell would run again."""
-    line = shlex.join(str(a) for a in argv)
-    return f"(cd {shlex.quote(str(cwd))} && {line})" if cwd else line
+    line = shlex.join(map(word, argv))
+    return f"(cd {shlex.quote(word(cwd))} && {line})" if cwd else line
 
 
 def which(program: str) -> str | None:
@@ -219,7 +224,7 @@ def run(
     much as it likes, but only the end is sure to be kept (``Completed``). A ``cleanup`` runs
     even when everything is being stopped.
     """
-    words = tuple(str(a) for a in argv)
+    words = tuple(map(word, argv))
     program = which(words[0]) if "/" not in words[0] else words[0]
     if program is None or not os.access(program, os.X_OK):
         raise UsageError(

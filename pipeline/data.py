@@ -5,10 +5,15 @@ In a checkout it stands beside the package; in an installed wheel inside it.
 
 from __future__ import annotations
 
+import fnmatch
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
+
+from pipeline import quoting, visible
 
 
 def data_path(*parts: str) -> Path:
@@ -24,19 +29,54 @@ def data_path(*parts: str) -> Path:
     raise FileNotFoundError(f"{'/'.join(parts)} is missing from this installation")
 
 
+LANGUAGES: Mapping[str, Callable[[str], str]] = {
+    "apt.conf.j2": quoting.apt_conf,
+    "dep3.patch.j2": quoting.folded,
+    "repository/client.*.j2": quoting.deb822,
+    "schedule/systemd.*.j2": quoting.word,
+    "schedule/crontab.j2": quoting.word,
+    "schedule/*.yaml.j2": quoting.yaml,
+    "ci/*.yml.j2": quoting.yaml,
+    "guest/*.sh.j2": quoting.shell,
+    "objects/*.j2": quoting.c,
+    "*.html.j2": visible.lines,  # and markup is escaped by the name
+}
+"""Names of templates -> how what fills their holes is written in their language."""
+
+
+def language(template: str) -> Callable[[str], str]:
+    """Return how a value is written in a template's language. Raises KeyError for none."""
+    for pattern, write in LANGUAGES.items():
+        if fnmatch.fnmatchcase(template, pattern):
+            return write
+    raise KeyError(f"the language of the template {template} is not known: see LANGUAGES")
+
+
 @cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+def _environment(write: Callable[[str], str]) -> jinja2.Environment:
+    def fill(value: object) -> object:
+        """Write a value; what is Markup or Raw is written already."""
+        plain = isinstance(value, str | Path) and not isinstance(value, Markup | quoting.Raw)
+        return write(str(value)) if plain else value
+
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(data_path("templates")),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
-        # Templates make C, shell and deb822 text; a page that is HTML escapes by its name.
-        autoescape=jinja2.select_autoescape(["html", "html.j2"], default=False),
+        autoescape=jinja2.select_autoescape(["html.j2"], default=False),
+        finalize=fill,
     )
+    environment.filters["raw"] = quoting.Raw
+    environment.filters["link"] = quoting.link
+    return environment
 
 
 def render(template: str, /, **values: object) -> str:
-    """Fill in templates/<template>; a hole without a value is an error."""
-    return _environment().get_template(template).render(**values)
+    """Fill in templates/<template>; a hole without a value is an error.
+
+    Each value is written by the rule of the template's language. Raises UsageError for one that
+    cannot stand there.
+    """
+    return _environment(language(template)).get_template(template).render(**values)

@@ -5,6 +5,7 @@ Read from the file alone, before anything is loaded. Pure but for reading the fi
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ LARGEST = 32 << 20
 
 MAPS_MAX = 64
 """ELF_MAX_MAPS of iproute2's loader (include/bpf_elf.h)."""
+
+_SECTION = re.compile(r"[A-Za-z0-9_.?][A-Za-z0-9_.?/:@+,*=%^~-]{0,200}")
+"""No option of tc's, and nothing to the lines of `tc -batch`, where a # begins a comment even in
+quotes (lib/utils.c: getcmdline)."""
 
 _NOT_A_WAY = (".text", ".fini", ".init")
 _LOCAL, _CALL, _PSEUDO_CALL = "STB_LOCAL", 0x85, 1
@@ -242,6 +247,11 @@ def user_section(item: UserObject) -> str:
         )
     programs = read(item.path).programs
     wanted = item.section or next(iter(programs), None)
+    if wanted in programs and not _SECTION.fullmatch(wanted):
+        raise UsageError(
+            f"{item.path} has a program in a section {wanted!r}, which tc cannot be told of",
+            hint="name the section with letters, digits and _.?/:@+,*=%^~-",
+        )
     if wanted is None or wanted not in programs:
         raise UsageError(
             f"{item.path} has no program in a section {wanted or 'of its own'}",

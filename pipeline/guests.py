@@ -161,7 +161,7 @@ def _kernels(
     usual = _settings()["kernels"].get(archive.release.distro, ())
     own = name or archive.release.kernel
     for pattern in (own,) if own else usual:
-        package = pattern.format(kernel=machine.kernel)
+        package = pattern.replace("{kernel}", machine.kernel)
         if archive.candidate(package) is not None:
             found = kernels.parts(archive.closure([package]))
             if found:

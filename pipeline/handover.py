@@ -5,13 +5,16 @@ For architectures and volumes that one machine does not serve: a PPA, mini-build
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 
 from pipeline import command, proven
-from pipeline.errors import PublishError
+from pipeline.errors import PublishError, UsageError
 
 TIMEOUT = 600.0
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_/+~-]*")
+"""No option, and one line: a newline would begin another field of the .changes."""
 
 
 def dput(folder: Path, host: str, *, key: str = "", distribution: str = "") -> str:
@@ -21,6 +24,10 @@ def dput(folder: Path, host: str, *, key: str = "", distribution: str = "") -> s
     the changelog in the .changes. Raises PublishError; nothing was uploaded then, or dput's
     words say what was.
     """
+    if not _HOST.fullmatch(host):
+        raise UsageError(f"{host!r} is not the name of a host of dput's", hint="see ~/.dput.cf")
+    if distribution and not _HOST.fullmatch(distribution):
+        raise UsageError(f"{distribution!r} is not the name of a distribution")
     offer = proven.proven(folder)
     dsc = next(f.path for f in offer.files if f.path.suffix == ".dsc")
     with tempfile.TemporaryDirectory(prefix="respin-dput-") as name:

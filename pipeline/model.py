@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from pipeline.address import Address
+from pipeline.quoting import deb822_path, deb822_words
 
 # -- releases and archives --------------------------------------------------------------
 
@@ -52,10 +53,12 @@ class AptSource:
         object.__setattr__(self, "uri", Address(self.uri))
 
     def stanza(self, *, types: str = "deb deb-src") -> str:
-        """Return it in deb822 form (sources.list(5))."""
+        """Return it in deb822 form (sources.list(5)). Raises UsageError for what has none."""
         return (
-            f"Types: {types}\nURIs: {self.uri}\nSuites: {' '.join(self.suites)}\n"
-            f"Components: {' '.join(self.components)}\nSigned-By: {self.keyring}\n"
+            f"Types: {types}\nURIs: {deb822_words(self.uri)}\n"
+            f"Suites: {deb822_words(*self.suites)}\n"
+            f"Components: {deb822_words(*self.components)}\n"
+            f"Signed-By: {deb822_path(self.keyring)}\n"
             + ("Check-Valid-Until: no\n" if self.frozen else "")
         )
 

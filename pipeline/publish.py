@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline import command, generations, releasefile, versions
-from pipeline.archives import openpgp
+from pipeline.archives import control, openpgp
 from pipeline.cache import digest, file_sha256
 from pipeline.data import render
 from pipeline.errors import PatchError, PublishError
@@ -228,6 +228,9 @@ def _aptly(config: Path, log: Path | None, *argv: command.Arg) -> None:
 def _client_files(repository: Repository, part: Path) -> None:
     """Write what a client installs: the key, a .sources file, preferences."""
     origin = repository.settings.origin
+    for name in repository.packages:  # "*" would be every package there is
+        if not control.package_name(name):
+            raise PublishError(f"{name!r} is not the name of a package")
     (part / f"{origin}.asc").write_bytes(repository.key.public())
     values = {
         "origin": origin,

@@ -8,12 +8,13 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline import quoting
 from pipeline.data import render
 from pipeline.errors import UsageError
 
 SERVICE, TIMER = "respin-nightly.service", "respin-nightly.timer"
 _USER = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
-_IMAGE = re.compile(r"[a-z0-9][\w./:@-]{0,254}")
+_IMAGE = re.compile(r"[a-z0-9][\w./:@-]{0,254}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class Schedule:
         if not _USER.fullmatch(self.user):
             raise UsageError(f"{self.user!r} is not the name of a user")
         for path in (self.program, self.config, self.state, self.cache):
-            if path is not None and not re.fullmatch(r"/[\w./+-]*", str(path)):
+            if path is not None and not re.fullmatch(r"/[A-Za-z0-9_./+-]*", str(path)):
                 raise UsageError(
                     f"{path} cannot stand in a unit or a crontab",
                     hint="give an absolute path of letters, digits and ._+-",
@@ -77,7 +78,7 @@ def cron(schedule: Schedule) -> str:
         user=schedule.user,
         state=schedule.state,
         delay=1800 if schedule.hourly else 10800,
-        line=shlex.join(words),
+        line=quoting.cron(shlex.join(words)),
     )
 
 
@@ -88,8 +89,7 @@ def kubernetes(image: str, *, hourly: bool = False) -> str:
     return render(
         "schedule/cronjob.yaml.j2",
         image=image,
-        minute=_minute(image),
-        hour="*" if hourly else "1",
+        cron=f"{_minute(image)} {'*' if hourly else 1} * * *",
         delay=1800 if hourly else 10800,
     )
 

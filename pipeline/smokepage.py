@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from pipeline import __version__
+from pipeline import __version__, visible
 from pipeline.cases import loaders, ways
 from pipeline.data import render
 from pipeline.model import CaseResult, Cell, Seen, SmokeReport
+from pipeline.quoting import markdown as quoted
 
 SCHEMA = 1
 
@@ -58,7 +59,7 @@ def markdown(report: SmokeReport) -> str:
     lines.append("|---" * (4 if both else 3) + "|")
     for row in report.cases:
         cells = " | ".join(_mark(cell) for _, cell in row.cells)
-        lines.append(f"| {row.case}: {row.title} | {row.way} | {cells} |")
+        lines.append(f"| {quoted(f'{row.case}: {row.title}')} | {quoted(row.way)} | {cells} |")
     return "\n".join(lines) + "\n"
 
 
@@ -67,7 +68,7 @@ def _mark(cell: Cell) -> str:
     if cell.seen is Seen.LOADS and cell.received != cell.sent:
         return f"{text}, {cell.received} of {cell.sent} received"
     if cell.seen is Seen.NOT_POSSIBLE:
-        return f"{text}: {cell.reason.rpartition(': ')[2]}"
+        return f"{text}: {quoted(cell.reason.rpartition(': ')[2])}"
     return text
 
 
@@ -90,7 +91,16 @@ def junit(reports: Sequence[SmokeReport]) -> str:
             cells = [(row, cell) for row, phase, cell in report.cells if phase == when]
             root.append(_suite(f"{package} on Linux {report.kernel}", when, cells))
     ET.indent(root)
+    for element in root.iter():
+        _clean(element)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _clean(element: ET.Element) -> None:
+    """Show by its number what XML cannot hold, or nobody can see; markup is escaped later."""
+    element.attrib = {name: visible.lines(value) for name, value in element.attrib.items()}
+    if element.text:
+        element.text = visible.lines(element.text)
 
 
 def _suite(name: str, when: str, cells: Sequence[tuple[CaseResult, Cell]]) -> ET.Element:

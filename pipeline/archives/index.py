@@ -168,7 +168,11 @@ class Index:
         """Return the names of the packages that are Essential or have one of the priorities."""
         lines = [b"Essential: yes", *(b"Priority: " + p.encode() for p in priorities)]
         places = (at for line in lines for at in self._text.lines(line))
-        return {str(deb822.Deb822(self._text.at(at)).get("Package")) for at in places}
+        names = {str(deb822.Deb822(self._text.at(at)).get("Package")) for at in places}
+        for name in names:
+            if not control.package_name(name):
+                raise FetchError(f"{self!r} names a package {name!r}", hint="use another mirror")
+        return names
 
 
 def _release(path: Path, meta: str) -> tuple[bytes, bytes | None]:

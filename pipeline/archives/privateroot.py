@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import command, limits
+from pipeline import command, limits, quoting
 from pipeline.archives import credentials, machine, openpgp, words
 from pipeline.archives.index import Index
 from pipeline.cache import Cache, digest, file_sha256
@@ -21,7 +21,8 @@ from pipeline.data import data_path, render
 from pipeline.errors import FetchError, RespinError, UsageError
 from pipeline.model import AptSource
 
-_FORMAT = "$(FILENAME)|$(METAKEY)|$(RELEASE)|$(REPO_URI)|$(CREATED_BY)"
+_FORMAT = "\x1f".join(("$(FILENAME)", "$(METAKEY)", "$(RELEASE)", "$(REPO_URI)", "$(CREATED_BY)"))
+"""A unit separator stands in no address and no name of a file of ours."""
 
 
 class PrivateRoot:
@@ -44,7 +45,7 @@ class PrivateRoot:
         self.sources = tuple(sources)
         self._architecture = architecture
         self._cache = cache
-        self._key = digest(architecture, *(s.stanza() for s in sources), *keys)
+        self._key = digest(architecture, *map(repr, sources), *keys)
         self.active: tuple[AptSource, ...] = ()
         """What the last update read: sources without the suites that they do not have."""
         self.expired_keys = False
@@ -76,7 +77,7 @@ class PrivateRoot:
 
     def _keyring(self, source: AptSource) -> Path:
         """Return the one file in which apt finds the keys of a source."""
-        if not source.also:
+        if not source.also and quoting.fits_deb822(source.keyring.absolute()):
             return source.keyring.absolute()
         data = b"".join(openpgp.keyring(p) for p in (source.keyring, *source.also))
         path = self.path / "etc" / f"{digest(data)[:16]}.gpg"
@@ -186,8 +187,9 @@ class PrivateRoot:
         """Return the lists. Raises FetchError if what is not frozen has an expired key."""
         kept = {(s.uri.rstrip("/"), suite): s for s in self.active for suite in s.suites}
         found = []
-        for line in self.apt("apt-get", "indextargets", "--format", _FORMAT).text.splitlines():
-            path, meta, suite, site, kind = line.split("|")
+        told = self.apt("apt-get", "indextargets", "--format", _FORMAT).text
+        for line in filter(None, told.split("\n")):
+            path, meta, suite, site, kind = line.split("\x1f")
             source = kept.get((site.rstrip("/"), suite))
             if kind in ("Packages", "Sources") and Path(path).exists() and source:
                 index = Index(

@@ -11,7 +11,10 @@ from pipeline.archives import control
 from pipeline.errors import BuildError
 from pipeline.model import Package
 
-_URI = re.compile(r"^'[^']+' (?P<name>[^ _]+)_(?P<version>[^ _]+)_(?P<arch>[^ _.]+)\.deb ")
+_URI = re.compile(
+    r"^'[^']+' (?P<name>[a-z0-9][a-z0-9+.-]+)_(?P<version>[A-Za-z0-9.+~%-]+)"
+    r"_(?P<arch>[a-z0-9-]+)\.deb "
+)
 
 
 def packages(output: str) -> Iterator[Package]:

@@ -23,6 +23,9 @@ FORMAT = "2"
 
 PULL_SECONDS = 900.0
 
+_IMAGE = re.compile(r"[a-zA-Z0-9][\w./:@-]{0,500}", re.ASCII)
+"""A reference, or an id: no option of the engine's."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Base:
@@ -49,6 +52,11 @@ def base(engine: OciEngine, release: Release, named: str | None, log: Path) -> B
     name = named or official(release)
     if name is None:
         return None
+    if not _IMAGE.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is not the name of an image",
+            hint="give NAME, NAME:TAG or NAME@sha256:DIGEST",
+        )
     try:
         engine.call(
             *("image", "pull", "--quiet", name),

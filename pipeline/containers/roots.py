@@ -15,7 +15,7 @@ from pathlib import Path
 
 from debian.deb822 import Deb822
 
-from pipeline import bounded, command, limits
+from pipeline import bounded, command, limits, quoting
 from pipeline.archives import credentials, machine
 from pipeline.cache import Cache, digest, file_sha256
 from pipeline.containers import namespaces
@@ -174,7 +174,7 @@ def _make(
         argv += _mmdebstrap(release, packages, key, strip)
         argv += _reaching(work, sources)
         gpgv = sorted({str(s.gpgv) for s in near if s.gpgv})
-        argv += [f'--aptopt=Apt::Key::gpgvcommand "{path}"' for path in gpgv]
+        argv += [f"--aptopt=Apt::Key::gpgvcommand {quoting.apt_conf(path)}" for path in gpgv]
         argv += [release.codename, work / "mnt" / "root", stanzas]
         # apt's own user has to find its way to what it downloads; nobody gets as far out here.
         work.chmod(0o755)
@@ -240,13 +240,13 @@ def _reaching(work: Path, sources: Sequence[AptSource]) -> list[str]:
     """
     credentials.write(work, (source.uri for source in sources))
     lines = (
-        f'Dir::Etc::netrc "{work / credentials.NETRC}";',
-        f'Dir::Etc::netrcparts "{work / credentials.PARTS}";',
+        f"Dir::Etc::netrc {quoting.apt_conf(str(work / credentials.NETRC))};",
+        f"Dir::Etc::netrcparts {quoting.apt_conf(str(work / credentials.PARTS))};",
         *machine.network_settings(),
     )
     conf = work / "apt.conf"
     credentials.private(conf, "\n".join((*lines, "")))
-    line = shlex.quote(f'#include "{conf}";')
+    line = shlex.quote(f"#include {quoting.apt_conf(str(conf))};")
     return [f"--setup-hook=printf '%s\\n' {line} >> \"$MMDEBSTRAP_APT_CONFIG\""]
 
 

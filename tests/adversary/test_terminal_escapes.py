@@ -208,7 +208,7 @@ EVIL = "\x1b]0;pwned\x07\x9b2J\u202e"
         ["fetch", "--release", "bookworm", "--version", EVIL],
         ["releases", "--config", EVIL],
         ["smoke", "--deb", __file__, "--way", EVIL],
-        ["init", "github", "--repository", EVIL],
+        ["init", "github", "--ref", "main", "--repository", EVIL],
         ["init", "kubernetes", "--image", EVIL],
         ["init", "cron", "--program", "/x", "--user", EVIL],
         ["publish", "--to", EVIL, "."],

@@ -11,7 +11,7 @@ PACKAGE = Path(pipeline.__file__).parent
 STAGES = {"fetch", "diagnose", "patch", "build", "smoke", "publish"}
 LEAVES = {
     *("model", "errors", "progress", "command", "cache", "data", "config"),
-    *("address", "bounded", "deadlines", "interrupts", "limits", "outputs", "visible"),
+    *("address", "bounded", "deadlines", "interrupts", "limits", "outputs", "quoting", "visible"),
 }
 SIDES = {"archives", "containers", "vm"}
 
