@@ -581,7 +581,7 @@ SINKS = {
     "regex judge.py:_difference": "of a fix, ours",
     "regex judge.py:_words": "ways.toml's, ours",
     "regex mirrors.py:of_this_machine": "debian or ubuntu",
-    "regex publish.py:_clear": "escaped",
+    "regex generations.py:clear": "escaped",
     "regex publish.py:_check": "a name of ours, with the machine's architecture",
     "regex versions.py:check_against": "escaped",
     "regex visible.py:lines": "ours",
