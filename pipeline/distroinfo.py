@@ -108,9 +108,15 @@ def _known(distro: str, row: dict[str, str]) -> Known:
     )
 
 
-def support(release: Release, on: date) -> Support:
-    """Return the support that a release has on a day; of one that is not known: supported."""
+def find(release: Release) -> Known | None:
+    """Return a release with its dates; None for one that is not known."""
     for each in known():
         if (each.release.distro, each.release.codename) == (release.distro, release.codename):
-            return each.support(on)
-    return Support.SUPPORTED
+            return each
+    return None
+
+
+def support(release: Release, on: date) -> Support:
+    """Return the support that a release has on a day; of one that is not known: supported."""
+    found = find(release)
+    return found.support(on) if found else Support.SUPPORTED

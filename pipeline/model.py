@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 
@@ -45,6 +46,10 @@ class AptSource:
     that have expired since."""
     fallback: bool = False
     """Asked only for suites that no other source has."""
+    since: date | None = None
+    """The day of the release: no index of it is older."""
+    ordered: bool = False
+    """No pocket's index is older than that of the release: the distro signs them that often."""
     gpgv: Path | None = None
     """What apt is to call in place of gpgv(1), where keys of a frozen archive have expired."""
 

@@ -23,6 +23,7 @@ from pipeline import (
     toolchain,
 )
 from pipeline import watch as watching
+from pipeline.archives.memory import Memory
 from pipeline.archives.signedindex import Sighting
 from pipeline.earlier import load
 from pipeline.errors import PublishError, RespinError
@@ -138,6 +139,7 @@ class Night:
             known,
             package=PACKAGE,
             now=world.clock(),
+            memory=Memory(world.cache),
         )
         before = self.state.targets()
         for view in views:

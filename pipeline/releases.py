@@ -193,6 +193,8 @@ def sources(
     described = config.releases.get(release.codename, Derivative(name=release.codename))
     keys = keyring or described.keyring or keyring_for(release)
     components = described.components or _COMPONENTS[release.distro]
+    today = on or date.today()
+    since, ordered = (None, False) if described.base else _dates(release, today)
     if described.uris and mirror is None:
         return tuple(
             AptSource(
@@ -201,17 +203,38 @@ def sources(
                 components=components,
                 keyring=keys,
                 frozen=described.frozen,
+                since=since,
+                ordered=ordered,
             )
             for uri in described.uris
         )
     stanzas = [
-        AptSource(uri=uri, suites=suites, components=components, keyring=keys)
+        AptSource(
+            uri=uri,
+            suites=suites,
+            components=components,
+            keyring=keys,
+            since=since,
+            ordered=ordered,
+        )
         for uri, suites in _places(release, mirror, keys, pockets, etc, lists)
         if suites
     ]
     if mirror is None:
-        stanzas += _old(release, keys, pockets, config, on or date.today())
+        stanzas += _old(release, keys, pockets, config, today)
     return tuple(stanzas)
+
+
+def _dates(release: Release, on: date) -> tuple[date | None, bool]:
+    """Return the day of a release, if it is past, and whether its pockets are all signed again.
+
+    While a distro supports a release, it signs the updates and security pockets more often than
+    the release itself; later, the release may be signed once more when it moves.
+    """
+    found = distroinfo.find(release)
+    if found is None or found.released is None or found.released > on:
+        return None, False
+    return found.released, found.support(on) in (Support.SUPPORTED, Support.LTS)
 
 
 def suites_of(release: Release, pockets: Sequence[Pocket]) -> tuple[str, ...]:

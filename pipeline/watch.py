@@ -9,7 +9,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
+from pipeline.archives import belief
+from pipeline.archives.belief import Dated
 from pipeline.archives.conditional import AT_ONCE, Mirror
+from pipeline.archives.memory import Memory
 from pipeline.archives.signedindex import Reader, Sighting, SuiteIndex
 from pipeline.errors import FetchError, RespinError
 from pipeline.model import AptSource
@@ -36,11 +39,12 @@ def watch(
     *,
     package: str,
     now: datetime,
+    memory: Memory | None = None,
 ) -> tuple[View, ...]:
     """Read the signed indexes of all targets' archives, conditionally; return a view of each.
 
-    ``sources`` gives a target's archives. What one archive does wrong is in that target's
-    view and touches no other.
+    ``sources`` gives a target's archives, ``memory`` is the cache's. What one archive does wrong
+    is in that target's view and touches no other.
     """
     places: dict[Target, list[tuple[AptSource, str]]] = {}
     views: dict[Target, View] = {}
@@ -59,7 +63,7 @@ def watch(
                 threads = stack.enter_context(ThreadPoolExecutor(AT_ONCE))
                 asked[source.uri] = Mirror(), threads
             mirror, threads = asked[source.uri]
-            reader = Reader(mirror, source, package, now)
+            reader = Reader(mirror, source, package, now, memory)
             reads[source, suite] = threads.submit(
                 reader.read, suite, known.get((source.uri, suite))
             )
@@ -81,11 +85,13 @@ def watch(
 def _view(target: Target, read: Sequence[tuple[tuple[AptSource, str], SuiteIndex | None]]) -> View:
     (first, release), _ = read[0]
     had: set[str] = set()
-    indexes = []
+    indexes, dated = [], []
     for (source, suite), index in sorted(read, key=lambda each: each[0][0].fallback):
         if index is not None and not (source.fallback and suite in had):
             had.add(suite)
             indexes.append(index)
+            dated.append(Dated(source=source, suite=suite, date=index.date))
+    belief.check_order(dated, release)
     if release not in had:
         raise FetchError(
             f"{first.uri} has no suite {release}", hint="check the release and its mirror"

@@ -77,9 +77,11 @@ class AptArchive:
 
     def versions(self, source: str) -> tuple[Listed, ...]:
         """Return the versions of a source package in the pockets, newest first."""
-        return newest_first(
+        found = newest_first(
             found for index in self._indexes("Sources") for found in index.sources(source)
         )
+        self._root.hold_versions(source, found)
+        return found
 
     def _choose(self, found: Sequence[Listed], name: str, version: str | None) -> Listed:
         for each in found:

@@ -5,19 +5,17 @@ They are read as they are, by searching for the paragraphs that are asked for (p
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from debian import deb822
 from debian.debian_support import Version
 
-from pipeline import bounded
-from pipeline.archives import control, openpgp
+from pipeline.archives import control
 from pipeline.archives.paragraphs import Paragraphs
+from pipeline.archives.release import SignedRelease
 from pipeline.errors import FetchError
 
 
@@ -47,25 +45,16 @@ class Index:
     """One Packages or Sources file, and the InRelease that vouches for it."""
 
     def __init__(
-        self,
-        path: Path,
-        *,
-        meta: str,
-        suite: str,
-        site: str,
-        keyring: Path,
-        also: Sequence[Path] = (),
-        frozen: bool = False,
+        self, path: Path, *, meta: str, release: SignedRelease, frozen: bool = False
     ) -> None:
-        """Open the list file ``path`` that apt fetched as ``meta`` of ``suite`` from ``site``.
+        """Open the list file ``path``, which ``release`` has as ``meta``.
 
-        ``keyring`` and ``also`` hold the keys that may have signed it. Of an archive that is
-        ``frozen``, keys that have expired since are taken, and ``trust`` says so. The bytes stay
-        those of this moment, whatever another run's update does to the file.
+        Of an archive that is ``frozen``, ``trust`` says what was not held against it. The bytes
+        stay those of this moment, whatever another run's update does to the file.
         """
-        self.path, self.meta, self.suite, self.site = path, meta, suite, site
-        self._keyring, self._also, self._frozen = keyring, tuple(also), frozen
-        self._release, self._detached = _release(path, meta)
+        self.path, self.meta, self.release = path, meta, release
+        self.suite, self.site = release.suite, release.site
+        self._frozen = frozen
         self._trust = ""
         self._text = Paragraphs(path, f"{self!r}")
 
@@ -75,48 +64,31 @@ class Index:
     def trust(self) -> str:
         """Say why this index is trusted: its InRelease, the date, the keys that signed it.
 
-        gpgv checks the signature again, and the index's own SHA-256 must be the one that the
-        signed text lists. Raises FetchError if not.
+        Its SHA-256 must be the one that the signed text lists. Raises FetchError if not.
         """
-        if self._trust:
-            return self._trust
-        signed = openpgp.check(
-            self._release,
-            *(self._keyring, *self._also),
-            detached=self._detached,
-            frozen=self._frozen,
-        )
-        if not signed.signers:
-            raise FetchError(
-                f"the index of {self.suite} at {self.site} is not signed by a key of"
-                f" {self._keyring}",
-                hint="use another mirror (--mirror), or name the keyring of this one (--keyring)",
+        if not self._trust:
+            self._check_hash()
+            release = self.release
+            self._trust = (
+                f"{self!r}, listed in its InRelease of {_minute(release.stated.date)},"
+                f" signed by {', '.join(release.signers)}{self._waived()}"
             )
-        text = signed.content.decode("utf-8", "replace")
-        self._check_hash(text)
-        date = re.search(r"^Date: (.*)$", text, re.MULTILINE)
-        when = _utc(date.group(1)) if date else "an unknown date"
-        self._trust = (
-            f"{self.meta} of {self.suite} at {self.site}, listed in its InRelease of {when},"
-            f" signed by {', '.join(signed.signers)}{self._waived(signed, text)}"
-        )
         return self._trust
 
-    def _waived(self, signed: openpgp.Signed, release: str) -> str:
+    def _waived(self) -> str:
         """Say what was not held against the index of a frozen archive."""
-        waived = [f"that the key {key} has expired since" for key in signed.expired]
-        until = re.search(r"^Valid-Until: (.*)$", release, re.MULTILINE)
-        if self._frozen and until and _passed(until.group(1)):
-            waived.append(f"that it was valid until {_utc(until.group(1))}")
+        waived = [f"that the key {key} has expired since" for key in self.release.expired]
+        until = self.release.stated.valid_until
+        if self._frozen and until and until < datetime.now(UTC):
+            waived.append(f"that it was valid until {_minute(until)}")
         if not waived:
             return ""
         return f"; the archive is frozen, so it was not held against it {' and '.join(waived)}"
 
-    def _check_hash(self, release: str) -> None:
+    def _check_hash(self) -> None:
         """Compare this list with the signed Release, where that lists it uncompressed."""
-        sums = release.partition("\nSHA256:")[2]
-        line = re.search(rf"^ ([0-9a-f]{{64}}) +\d+ {re.escape(self.meta)}$", sums, re.MULTILINE)
-        if line and line.group(1) != self._text.sha256():
+        listed = self.release.listed(self.meta)
+        if listed and listed[0] != self._text.sha256():
             raise FetchError(
                 f"the cached {self!r} is not the file that its signed InRelease lists",
                 hint="delete the folder apt of the cache, or run again if another run updates it",
@@ -175,31 +147,5 @@ class Index:
         return names
 
 
-def _release(path: Path, meta: str) -> tuple[bytes, bytes | None]:
-    """Return the signed Release beside a list, and its signature if that is a file apart."""
-    base = str(path).removesuffix(meta.replace("/", "_"))
-    try:
-        if Path(f"{base}InRelease").exists():
-            return bounded.read(Path(f"{base}InRelease"), bounded.LARGE), None
-        signature = bounded.read(Path(f"{base}Release.gpg"), bounded.SMALL)
-        return bounded.read(Path(f"{base}Release"), bounded.LARGE), signature
-    except OSError as e:
-        raise FetchError(
-            f"{meta} has no signed Release file beside it in apt's lists",
-            details=str(e),
-            hint="delete the folder apt of the cache and try again",
-        ) from e
-
-
-def _passed(date: str) -> bool:
-    try:
-        return parsedate_to_datetime(date.strip()).astimezone(UTC) < datetime.now(UTC)
-    except ValueError:
-        return True
-
-
-def _utc(date: str) -> str:
-    try:
-        return parsedate_to_datetime(date.strip()).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except ValueError:
-        return f"the date {date.strip()!r}"
+def _minute(when: datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M} UTC"

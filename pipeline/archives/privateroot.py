@@ -11,11 +11,14 @@ import os
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import command, limits, quoting
-from pipeline.archives import credentials, machine, openpgp, words
-from pipeline.archives.index import Index
+from pipeline.archives import belief, credentials, machine, openpgp, words
+from pipeline.archives.index import Index, Listed
+from pipeline.archives.memory import Memory, Seen
+from pipeline.archives.release import SignedRelease, beside
 from pipeline.cache import Cache, digest, file_sha256
 from pipeline.data import data_path, render
 from pipeline.errors import FetchError, RespinError, UsageError
@@ -50,6 +53,9 @@ class PrivateRoot:
         """What the last update read: sources without the suites that they do not have."""
         self.expired_keys = False
         """The index of a frozen archive is signed by keys that have expired since."""
+        self.memory = Memory(cache)
+        self._newer: dict[tuple[str, str], tuple[AptSource, Seen | None]] = {}
+        """Site and suite of each index of the last update -> what was seen that is newer."""
         self._log = log
         self.path = cache.folder("apt") / self._key[:32]
 
@@ -173,7 +179,9 @@ class PrivateRoot:
                 where = ", ".join(sorted({s.uri for s in self.sources}))
                 raise words.explain(e, f"updating the indexes of {where}") from None
             else:
-                return self._indexes()
+                found = self._indexes()
+                self._hold(found, missing)
+                return found
 
     def _gone(self, failed: FetchError) -> frozenset[tuple[str, str]]:
         """Return what apt says is missing, or has expired where a fallback may have it."""
@@ -184,26 +192,68 @@ class PrivateRoot:
         }
 
     def _indexes(self) -> tuple[Index, ...]:
-        """Return the lists. Raises FetchError if what is not frozen has an expired key."""
+        """Return the lists. Raises FetchError if one is not signed by a key that counts for us.
+
+        What apt takes is not the same everywhere: Debian 13's takes keys that have expired.
+        """
         kept = {(s.uri.rstrip("/"), suite): s for s in self.active for suite in s.suites}
+        releases: dict[tuple[str, str], SignedRelease] = {}
         found = []
         told = self.apt("apt-get", "indextargets", "--format", _FORMAT).text
         for line in filter(None, told.split("\n")):
             path, meta, suite, site, kind = line.split("\x1f")
-            source = kept.get((site.rstrip("/"), suite))
+            place = (site.rstrip("/"), suite)
+            source = kept.get(place)
             if kind in ("Packages", "Sources") and Path(path).exists() and source:
-                index = Index(
-                    Path(path),
-                    meta=meta,
-                    suite=suite,
-                    site=site.rstrip("/"),
-                    keyring=source.keyring,
-                    frozen=source.frozen,
-                )
-                if self.expired_keys:
-                    index.trust()
-                found.append(index)
+                if place not in releases:
+                    data, detached = beside(Path(path), meta)
+                    releases[place] = SignedRelease(
+                        data,
+                        suite=suite,
+                        site=place[0],
+                        keyrings=(source.keyring,),
+                        frozen=source.frozen,
+                        detached=detached,
+                    )
+                release = releases[place]
+                found.append(Index(Path(path), meta=meta, release=release, frozen=source.frozen))
         return tuple(found)
+
+    def _hold(self, indexes: Sequence[Index], missing: Collection[tuple[str, str]]) -> None:
+        """Hold what apt has fetched against what was asked for, and what was seen before.
+
+        Raises FetchError if it is not to be believed, or lacks a suite that was there.
+        """
+        # As they were given, for so they are known to whoever else remembers.
+        given = {(s.uri.rstrip("/"), suite): s for s in self.sources for suite in s.suites}
+        there = {(i.site, i.suite): i.release for i in indexes}
+        for place in sorted(set(given) & set(missing)):
+            seen = self.memory.of(given[place], place[1])
+            if seen and place[1] not in {suite for _, suite in there}:
+                raise belief.gone(given[place], place[1], seen)
+        dated, now = [], datetime.now(UTC)
+        for place, release in there.items():
+            source = given[place]
+            seen = self.memory.of(source, release.suite)
+            forget = f"rm {self.memory.path(source, release.suite)}"
+            newer = belief.hold(release, source, [seen], now, forget=forget)
+            self._newer[place] = (source, newer)
+            dated.append(belief.Dated(source=source, suite=release.suite, date=release.stated.date))
+        belief.check_order(dated, self.sources[0].suites[0])
+        for place, release in there.items():
+            belief.note(self.memory, given[place], release)
+
+    def hold_versions(self, package: str, found: Sequence[Listed]) -> None:
+        """Hold the versions of a source package, the newest first, against what was seen.
+
+        Raises FetchError if an index that is older than one that was seen has none as new.
+        """
+        releases = {(i.index.site, i.suite): i.index.release for i in found}
+        for place, (source, newer) in self._newer.items():
+            best = next((i.version for i in found if (i.index.site, i.suite) == place), None)
+            belief.hold_version(place, newer, package, best)
+            if best is not None:
+                belief.note(self.memory, source, releases[place], **{package: best})
 
 
 def _replace(path: Path, text: str) -> None:

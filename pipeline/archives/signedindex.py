@@ -12,19 +12,21 @@ import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from pathlib import Path
 
 from debian import deb822
+from debian.debian_support import Version
 
-from pipeline import bounded, limits
+from pipeline import limits
 from pipeline.address import Address
-from pipeline.archives import compressed, control, openpgp
+from pipeline.archives import belief, compressed, control
 from pipeline.archives.conditional import Mirror, Validators
+from pipeline.archives.memory import Memory, Seen, keys_digest
 from pipeline.archives.paragraphs import Paragraphs
+from pipeline.archives.release import SignedRelease
 from pipeline.cache import digest
-from pipeline.errors import FetchError, UsageError
+from pipeline.errors import FetchError
 from pipeline.model import AptSource
 
 _FORMS = (".xz", ".gz", ".bz2", "")
@@ -63,68 +65,83 @@ class SuiteIndex:
     sightings: tuple[Sighting, ...]
 
 
-def keys_digest(source: AptSource) -> str:
-    """Return a digest of the keyrings of an archive. Raises UsageError if one cannot be read."""
-    try:
-        return digest(
-            *(bounded.read(path, bounded.KEYRING) for path in (source.keyring, *source.also))
-        )
-    except OSError as e:
-        raise UsageError(
-            f"the keyring {e.filename} cannot be read: {e.strerror}", hint="name it in respin.toml"
-        ) from e
+FORMAT = "2"
+"""Of how an index is held against what was asked for: to be raised when that changes, so that
+what an older respin took is looked at again."""
 
 
 class Reader:
     """Reads the suites of one archive."""
 
-    def __init__(self, mirror: Mirror, source: AptSource, package: str, now: datetime) -> None:
+    def __init__(
+        self,
+        mirror: Mirror,
+        source: AptSource,
+        package: str,
+        now: datetime,
+        memory: Memory | None = None,
+    ) -> None:
+        """Read by a mirror's client what it has of a source package; ``now`` is tonight.
+
+        ``memory`` is that of the cache.
+        """
         self._mirror, self._source, self._package, self._now = mirror, source, package, now
+        self._memory = memory
 
     def read(self, suite: str, known: SuiteIndex | None) -> SuiteIndex | None:
         """Return the suite's index, ``known`` itself if nothing has changed; None: no such suite.
 
-        Raises FetchError for what cannot be had or verified, has expired, or is older than
-        what is known. A suite that was there before has to be there.
+        ``known`` stays, too, if the mirror has one that is a little older. Raises FetchError for
+        what cannot be had or verified, has expired, or is not to be believed (belief.py). A suite
+        that was there before has to be there.
         """
         source = self._source
-        keys = keys_digest(source)
+        keys = digest(FORMAT, keys_digest(source))
         if known and known.keys != keys:
             known = replace(known, validators=Validators())  # verified by other keys
-        url = source.uri / f"dists/{suite}/InRelease"
+        seen = self._memory.of(source, suite) if self._memory else None
+        before = [seen, Seen(codename=known.codename, date=known.date) if known else None]
         answer = self._mirror.get(
-            url, limit=limits.LIMITS.release, have=known.validators if known else None
+            source.uri / f"dists/{suite}/InRelease",
+            limit=limits.LIMITS.release,
+            have=known.validators if known else None,
         )
+        last = next(filter(None, before[::-1]), None)
         if answer.missing:
-            if known:
-                raise FetchError(
-                    f"{suite} is gone from {source.uri}",
-                    details=url,
-                    hint="has it come to its end? Then take it out of respin.toml",
-                )
+            if last:
+                raise belief.gone(source, suite, last)
             return None
         if answer.same:
             assert known is not None
             self._check_valid(known)
             return known
-        text = self._signed_text(answer.body, suite)
-        fresh = self._index(text, suite, keys, answer.validators)
-        if known and fresh.codename != known.codename:
-            raise FetchError(
-                f"the index of {suite} at {source.uri} is that of another release",
-                details=f"its Codename is {fresh.codename!r}, and was {known.codename!r} before",
-                hint="somebody replays another index, or the archive was made anew",
-            )
-        if known and fresh.date < known.date:
-            raise FetchError(
-                f"the index of {suite} at {source.uri} went back in time",
-                details=f"it is of {fresh.date:%F %T}, and was of {known.date:%F %T} before",
-                hint="the mirror is behind, or somebody replays an old index; use another mirror",
-            )
+        release = self._signed(answer.body, suite)
+        newer = belief.hold(release, source, before, self._now, forget=self._forget(suite))
+        if known and release.stated.date < known.date:
+            self._check_valid(known)  # as apt does: of two, the newer one counts
+            return known
+        fresh = self._index(release, keys, answer.validators)
         self._check_valid(fresh)
         if known and fresh.sources == known.sources:
-            return replace(fresh, sightings=known.sightings)
-        return replace(fresh, sightings=tuple(self._sightings(text, suite)))
+            fresh = replace(fresh, sightings=known.sightings)
+        else:
+            fresh = replace(fresh, sightings=tuple(self._sightings(release)))
+        self._remember(release, fresh, newer)
+        return fresh
+
+    def _forget(self, suite: str) -> str:
+        if self._memory is None:
+            return "begin with another state folder"
+        return f"rm {self._memory.path(self._source, suite)}, and begin with another state folder"
+
+    def _remember(self, release: SignedRelease, fresh: SuiteIndex, newer: Seen | None) -> None:
+        """Hold the versions against what was seen, and remember them."""
+        versions = sorted((s.version for s in fresh.sightings), key=Version)
+        best = versions[-1] if versions else None
+        belief.hold_version((fresh.site, fresh.suite), newer, self._package, best)
+        if self._memory:
+            listed = {self._package: best} if best else {}
+            belief.note(self._memory, self._source, release, **listed)
 
     def _check_valid(self, index: SuiteIndex) -> None:
         if index.valid_until and index.valid_until < self._now and not self._source.frozen:
@@ -134,42 +151,42 @@ class Reader:
                 hint="the mirror is behind; use another one, or wait for it",
             )
 
-    def _signed_text(self, body: bytes, suite: str) -> str:
-        """Return what the signature covers, and nothing around it."""
+    def _signed(self, body: bytes, suite: str) -> SignedRelease:
         source = self._source
-        signed = openpgp.check(body, source.keyring, *source.also, frozen=source.frozen)
-        if not signed.signers:
-            raise FetchError(
-                f"the index of {suite} at {source.uri} is not signed by a key of {source.keyring}",
-                details="its signature is bad" if signed.bad else "",
-                hint="if the archive has a new key, install the new keyring",
-            )
-        return signed.content.decode("utf-8", "replace")
+        return SignedRelease(
+            body,
+            suite=suite,
+            site=str(source.uri),
+            keyrings=(source.keyring, *source.also),
+            frozen=source.frozen,
+        )
 
-    def _index(self, text: str, suite: str, keys: str, validators: Validators) -> SuiteIndex:
-        codename = re.search(r"^Codename: (\S+)$", text, re.MULTILINE)
+    def _index(self, release: SignedRelease, keys: str, validators: Validators) -> SuiteIndex:
+        stated = release.stated
+        sources = ((c, _listed(release, c)[0].sha256) for c in self._components(release))
         return SuiteIndex(
             site=str(self._source.uri),
-            suite=suite,
+            suite=release.suite,
             validators=validators,
-            codename=codename[1] if codename else "",
+            codename=stated.codename,
             keys=keys,
-            date=_date(text, "Date", suite) or datetime.fromtimestamp(0, UTC),
-            valid_until=_date(text, "Valid-Until", suite),
-            sources=tuple(f"{c} {_listed(text, c)[0].sha256}" for c in self._components(text)),
+            date=stated.date,
+            valid_until=stated.valid_until,
+            sources=tuple(f"{component} {sha256}" for component, sha256 in sources),
             sightings=(),
         )
 
-    def _components(self, text: str) -> Iterator[str]:
+    def _components(self, release: SignedRelease) -> Iterator[str]:
         """Yield the components of which the index lists sources."""
         for component in self._source.components:
-            if _listed(text, component):
+            if _listed(release, component):
                 yield component
 
-    def _sightings(self, text: str, suite: str) -> Iterator[Sighting]:
-        by_hash = re.search(r"^Acquire-By-Hash: yes$", text, re.MULTILINE) is not None
-        for component in self._components(text):
-            want = _listed(text, component)[0]
+    def _sightings(self, release: SignedRelease) -> Iterator[Sighting]:
+        suite = release.suite
+        by_hash = re.search(r"^Acquire-By-Hash: yes$", release.text, re.MULTILINE) is not None
+        for component in self._components(release):
+            want = _listed(release, component)[0]
             folder = self._source.uri / f"dists/{suite}"
             urls = [folder / want.name]
             if by_hash:
@@ -212,23 +229,12 @@ class Reader:
         return Sighting(version=version, dsc=dsc[0], suite=suite)
 
 
-def _listed(text: str, component: str) -> list[control.Listed]:
+def _listed(release: SignedRelease, component: str) -> list[control.Listed]:
     """Return how a Release lists a component's Sources, best compression first."""
-    sums = text.partition("\nSHA256:")[2]
     found = []
     for form in _FORMS:
         name = f"{component}/source/Sources{form}"
-        match = re.search(rf"^ ([0-9a-f]{{64}}) +(\d+) {re.escape(name)}$", sums, re.MULTILINE)
-        if match and int(match[2]) <= limits.LIMITS.listing:
-            found.append(control.Listed(name=name, size=int(match[2]), sha256=match[1]))
+        listed = release.listed(name)
+        if listed and listed[1] <= limits.LIMITS.listing:
+            found.append(control.Listed(name=name, size=listed[1], sha256=listed[0]))
     return found
-
-
-def _date(text: str, field: str, suite: str) -> datetime | None:
-    match = re.search(rf"^{field}: (.*)$", text, re.MULTILINE)
-    if not match:
-        return None
-    try:
-        return parsedate_to_datetime(match[1].strip()).astimezone(UTC)
-    except ValueError as e:
-        raise FetchError(f"the index of {suite} has no sound {field}: {match[1]!r}") from e

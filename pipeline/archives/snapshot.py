@@ -18,7 +18,8 @@ from urllib.parse import quote
 
 from debian.debian_support import Version
 
-from pipeline.archives import compressed, control, openpgp, vouch
+from pipeline import limits
+from pipeline.archives import belief, compressed, control, vouch
 from pipeline.archives.history import (
     Candidate,
     Service,
@@ -28,13 +29,12 @@ from pipeline.archives.history import (
     only,
 )
 from pipeline.archives.index import Index
+from pipeline.archives.release import SignedRelease
 from pipeline.archives.web import not_there
 from pipeline.errors import FetchError
 from pipeline.model import Release, Source
 
 META = "main/source/Sources"
-LARGEST_INDEX = 512 << 20
-"""Bytes of an index, unpacked; Debian's largest has 60 MiB."""
 SHOWN = 12
 """Versions that an error lists."""
 
@@ -158,38 +158,35 @@ class Snapshot:
             if not_there(e):
                 return ""
             raise
-        checked = openpgp.check(signed, *self._service.keyrings, frozen=True)
-        if not checked.signers:  # by keys that are not at hand, or by nobody
-            return ""
-        with tempfile.TemporaryDirectory(prefix="respin-index-") as tmp:
-            folder = Path(tmp)
-            (folder / "InRelease").write_bytes(signed)
-            path = folder / META.replace("/", "_")
-            if not self._unpack_index(dists, checked.content.decode("utf-8", "replace"), path):
-                return ""
-            index = Index(
-                path,
-                meta=META,
+        try:
+            release = SignedRelease(
+                signed,
                 suite=suite,
                 site=site,
-                keyring=self._service.keyrings[0],
-                also=self._service.keyrings[1:],
+                keyrings=self._service.keyrings,
                 frozen=True,
             )
+            belief.check_name(release)
+        except FetchError:  # by keys that are not at hand, or by nobody; or it is another's
+            return ""
+        with tempfile.TemporaryDirectory(prefix="respin-index-") as tmp:
+            path = Path(tmp) / "Sources"
+            if not self._unpack_index(dists, release, path):
+                return ""
+            index = Index(path, meta=META, release=release, frozen=True)
             for listed in index.sources(name):
                 if listed.files[0].sha256 == sha256:
                     return f"SHA-256 in {index.trust()}"
         return ""
 
-    def _unpack_index(self, dists: str, release: str, path: Path) -> bool:
+    def _unpack_index(self, dists: str, release: SignedRelease, path: Path) -> bool:
         """Fetch the Sources that a signed Release lists, in whatever form it has."""
-        sums = release.partition("\nSHA256:")[2]
         for suffix in (*compressed.FORMS, ""):
             meta = f"{META}{suffix}"
-            line = re.search(rf"^ ([0-9a-f]{{64}}) +(\d{{1,10}}) {re.escape(meta)}$", sums, re.M)
-            if not line:
+            listed = release.listed(meta)
+            if not listed:
                 continue
-            want = control.Listed(name=meta, size=int(line.group(2)), sha256=line.group(1))
+            want = control.Listed(name=meta, size=listed[1], sha256=listed[0])
             try:
                 stored = self._service.store.get(f"{dists}/{meta}", want, f"{dists}/InRelease")
             except FetchError as e:
@@ -197,7 +194,7 @@ class Snapshot:
                     continue  # Debian lists the plain form and publishes only the others
                 raise
             with path.open("wb") as out:
-                out.writelines(compressed.pieces(stored, suffix, LARGEST_INDEX))
+                out.writelines(compressed.pieces(stored, suffix, limits.LIMITS.listing))
             return True
         return False
 

@@ -18,11 +18,13 @@ from support.packages import make_source
 from support.services import Service, snapshot
 
 from pipeline import fetch, releases
+from pipeline.address import Address
 from pipeline.archives import openpgp, vouch
 from pipeline.archives.conditional import Mirror
-from pipeline.archives.index import Index
+from pipeline.archives.privateroot import PrivateRoot
 from pipeline.archives.signedindex import Reader
 from pipeline.archives.snapshot import Snapshot
+from pipeline.cache import Cache
 from pipeline.errors import FetchError
 from pipeline.model import AptSource
 
@@ -46,6 +48,15 @@ def archive(tmp_path: Path, signer: Signer) -> Iterator[Archive]:
         yield serving
 
 
+def source_of(archive: Archive) -> AptSource:
+    return AptSource(
+        uri=Address(archive.url),
+        suites=("bookworm",),
+        components=("main",),
+        keyring=archive.keyring,
+    )
+
+
 @pytest.mark.parametrize("digest", WEAK)
 def test_a_text_signed_over_a_weak_digest(signer: Signer, digest: str) -> None:
     """Clear-signed, and with a signature apart."""
@@ -67,10 +78,7 @@ def test_control_a_text_signed_over_a_strong_one(signer: Signer, digest: str) ->
 
 @pytest.mark.parametrize("digest", WEAK)
 def test_the_index_that_a_night_watches(archive: Archive, signer: Signer, digest: str) -> None:
-    source = AptSource(
-        uri=archive.url, suites=("bookworm",), components=("main",), keyring=archive.keyring
-    )
-    reader = Reader(Mirror(), source, "iproute2", datetime.now(UTC))
+    reader = Reader(Mirror(), source_of(archive), "iproute2", datetime.now(UTC))
     archive.publish()
     read = reader.read("bookworm", None)
     assert read and read.sightings
@@ -81,19 +89,21 @@ def test_the_index_that_a_night_watches(archive: Archive, signer: Signer, digest
 
 
 @pytest.mark.parametrize("digest", WEAK)
-def test_the_index_that_the_report_calls_signed(
-    archive: Archive, signer: Signer, digest: str
+def test_the_index_that_apt_has_taken(
+    archive: Archive, signer: Signer, digest: str, tmp_path: Path
 ) -> None:
-    """Whatever apt took it for."""
-    meta = "main/source/Sources"
+    """Whatever apt makes of it: what lies in its lists is checked again."""
+    archive.publish()
+    root = PrivateRoot(Cache(tmp_path / "cache"), [source_of(archive)], "amd64", None)
+    (index, *_) = root.update({"bookworm"})
+    assert signer.fingerprint in index.trust()
     signer.digest = digest
     archive.publish()
-    folder = archive.root / "dists/bookworm"
-    path = folder / meta.replace("/", "_")
-    path.write_bytes((folder / meta).read_bytes())
-    index = Index(path, meta=meta, suite="bookworm", site="here", keyring=archive.keyring)
-    with pytest.raises(FetchError, match="is not signed by a key of"):
-        index.trust()
+    (kept,) = (tmp_path / "cache").rglob("*_InRelease")
+    kept.write_bytes((archive.root / "dists/bookworm/InRelease").read_bytes())
+    with pytest.raises(FetchError, match="is not signed by a key of") as caught:
+        root._indexes()
+    assert "is over" in caught.value.details
 
 
 def test_the_index_of_the_day_that_is_to_vouch_for_a_superseded_source(

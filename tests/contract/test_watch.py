@@ -246,15 +246,14 @@ def test_twelve_releases_with_nothing_new(
         archive.add_source(dsc)
         now = datetime.now(UTC)
         archive.publish(date=now, valid_until=now + timedelta(days=9))
-        first = archive.root / "dists/bookworm"
         text = "".join(
             f'[release.{name}]\nbase = "bookworm"\nuris = ["{archive.url}"]\n'
             f'keyring = "{archive.keyring}"\n'
             for name in NAMES
         )
-        for name in NAMES:
-            for pocket in nights.POCKETS:
-                shutil.copytree(first, archive.root / f"dists/{name}{pocket}")
+        archive.copy_suite(
+            "bookworm", *(f"{n}{pocket}" for n in NAMES for pocket in nights.POCKETS)
+        )
         cache = Cache(tmp_path / "cache")
         prepared = tmp_path / "prepared"
         for name in NAMES:

@@ -179,6 +179,8 @@ class Archive:
         self._suite = suite
         self._architecture = architecture
         self._suites = {suite}
+        self.says: dict[str, dict[str, str]] = {}
+        """Suite -> fields of its Release in place of those that Debian's has."""
         self._published = time.time() - 86400
 
     def __enter__(self) -> Self:
@@ -237,15 +239,16 @@ class Archive:
         signer: Signer | None = None,
         date: datetime | None = None,
         valid_until: datetime | None = None,
+        only: str | None = None,
     ) -> None:
-        """Write and sign the indexes of every suite over what was added.
+        """Write and sign the indexes of every suite, or ``only`` one, over what was added.
 
         ``signer`` signs in place of the archive's own key. An index is valid for a week from
         its ``date`` (default: an hour ago) unless ``valid_until`` says otherwise.
         """
         # HTTP dates count seconds: two editions of one second would be one to a client's cache.
         self._published += 60
-        for suite in sorted(self._suites):
+        for suite in sorted(self._suites if only is None else {only}):
             self._pool(suite)
             self._publish(suite, signer or self._signer, date, valid_until)
 
@@ -271,18 +274,31 @@ class Archive:
                 sums.append(f" {hashlib.sha256(data).hexdigest()} {len(data)} {path}")
         made = date or datetime.now(UTC) - timedelta(hours=1)
         until = valid_until or made + timedelta(days=7)
-        release = "\n".join(
-            (
-                *("Origin: Debian", "Label: Debian", f"Suite: {suite}", f"Codename: {suite}"),
-                f"Date: {_date(made)}",
-                f"Valid-Until: {_date(until)}",
-                f"Architectures: {self._architecture}",
-                *("Components: main", "SHA256:", *sums, ""),
-            )
-        )
+        fields = {
+            **_names(suite),
+            "Date": _date(made),
+            "Valid-Until": _date(until),
+            "Architectures": self._architecture,
+            "Components": "main",
+            **self.says.get(suite, {}),
+        }
+        lines = [f"{name}: {value}" for name, value in fields.items() if value]
+        release = "\n".join((*lines, "SHA256:", *sums, ""))
         (dists / "InRelease").write_bytes(signer.clearsign(release))
         for path in dists.rglob("*"):
             os.utime(path, (self._published, self._published))
+
+    def copy_suite(self, suite: str, *others: str) -> None:
+        """Let other suites list what a published one lists, each under its own name."""
+        folder = self.root / "dists" / suite
+        text = (folder / "InRelease").read_text().partition("\n\n")[2]
+        text = text.partition("-----BEGIN PGP SIGNATURE")[0]
+        for other in others:
+            shutil.copytree(folder, folder.parent / other)
+            fields = "".join(f"{name}: {value}\n" for name, value in _names(other).items())
+            kept = [n for n in text.splitlines(True) if n.partition(":")[0] not in _names(other)]
+            signed = self._signer.clearsign(fields + "".join(kept))
+            (folder.parent / other / "InRelease").write_bytes(signed)
 
     def corrupt(self, name: str, how: str = "bytes") -> None:
         """Spoil a published file, found by its name anywhere in the archive.
@@ -305,6 +321,16 @@ class Archive:
                 self.cut.add(name)
             else:
                 raise AssertionError(how)
+
+
+def _names(suite: str) -> dict[str, str]:
+    """Return what Debian's Release of a suite calls itself, as of a release that is stable."""
+    release, _, old = suite.partition("/")
+    pocket = release.partition("-")[2]
+    alias = {"sid": "unstable"}.get(release, f"stable-{pocket}" if pocket else "stable")
+    security = old == "updates" or pocket == "security"
+    label = "Debian-Security" if security else "Debian"
+    return {"Origin": "Debian", "Label": label, "Suite": alias, "Codename": release}
 
 
 def _date(when: datetime) -> str:

@@ -1,0 +1,172 @@
+"""Whether a signed index is believed: is it the one that was asked for, and not an old one?
+
+A signature says that somebody made it, once; not for which suite it is served, nor when. Both
+roads ask here: a night's watch (signedindex.py), and what apt has fetched (privateroot.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from pipeline.archives.memory import Memory, Seen, lower
+from pipeline.archives.release import SignedRelease, Stated
+from pipeline.errors import FetchError
+from pipeline.model import AptSource
+
+BEHIND = timedelta(days=2)
+"""An index may be so much older than one that was seen: mirrors behind one name are not all of
+one hour. (apt keeps the newer one of the two, however old the other is.)"""
+
+GRACE = timedelta(days=7)
+"""A pocket may be so much older than the release: they are not signed in one hour."""
+
+AHEAD = timedelta(hours=1)
+"""A date may be so far in the future: clocks differ."""
+
+MIRROR = "use another mirror (--mirror): this one is behind, or somebody replays an old index"
+
+
+def check_name(release: SignedRelease) -> None:
+    """Raise FetchError if an index is not that of the suite that was asked for."""
+    if not _is(release.stated, release.suite):
+        said = release.stated
+        raise FetchError(
+            f"{release} is that of another release",
+            details=f"its Suite is {said.suite or 'not said'}, its Codename"
+            f" {said.codename or 'not said'}; asked for was {release.suite}",
+            hint="somebody replays another index, or this is no mirror of that suite: use"
+            " another one (--mirror)",
+        )
+
+
+def _is(said: Stated, asked: str) -> bool:
+    """Tell whether an index says that it is the one that was asked for.
+
+    By its Codename (``bookworm-updates``) or its Suite (``stable-updates``), as apt does. Ubuntu's
+    pockets have the release's Codename, so there the Suite decides. Debian's security archive up
+    to Debian 10 is asked for ``buster/updates`` and says ``buster``, as the release itself does;
+    its Label tells them apart.
+    """
+    if said.codename and said.suite.startswith(f"{said.codename}-"):
+        return asked == said.suite
+    names = {said.codename, said.suite} - {""}
+    release, slash, _ = asked.rpartition("/")
+    if not slash or asked in names:
+        return asked in names
+    return release in names and (said.origin != "Debian" or said.label == "Debian-Security")
+
+
+def hold(
+    release: SignedRelease,
+    source: AptSource,
+    before: Sequence[Seen | None],
+    now: datetime,
+    *,
+    forget: str = "",
+) -> Seen | None:
+    """Hold an index against what was asked for, and what was seen of it ``before``.
+
+    Returns the newest of what was seen if that is newer: the mirror is merely behind. ``forget``
+    says how to forget what was seen. Raises FetchError if it is another's, is from the future, is
+    older than the release that it is of, or older by more than BEHIND than what was seen.
+    """
+    check_name(release)
+    made = release.stated.date
+    if made > now + AHEAD:
+        raise FetchError(
+            f"{release} is dated in the future",
+            details=f"it is of {made:%F %T} UTC",
+            hint="check this machine's clock",
+        )
+    if source.since and not source.frozen and made < _day(source.since) - GRACE:
+        raise FetchError(
+            f"{release} is older than the release itself",
+            details=f"it is of {made:%F %T} UTC, and the release of {source.since}",
+            hint=MIRROR,
+        )
+    seen = max((s for s in before if s), key=lambda s: s.date, default=None)
+    if seen is None:
+        return None
+    if seen.codename != release.stated.codename:
+        raise FetchError(
+            f"{release} is that of another release",
+            details=f"its Codename is {release.stated.codename!r}, and was {seen.codename!r}"
+            " before",
+            hint=f"somebody replays another index; or, if the archive was made anew, {forget}",
+        )
+    if made < seen.date - BEHIND:
+        raise FetchError(
+            f"{release} went back in time",
+            details=f"it is of {made:%F %T} UTC, and was of {seen.date:%F %T} UTC before",
+            hint=f"{MIRROR}; or, if the archive was made anew, {forget}",
+        )
+    return seen if made < seen.date else None
+
+
+def hold_version(
+    place: tuple[str, str], newer: Seen | None, package: str, version: str | None
+) -> None:
+    """Raise FetchError if an index that is behind lists a lower version than was seen.
+
+    ``place`` is its site and suite, ``newer`` what ``hold`` returned. An index that is newer than
+    all that was seen may list a lower one: then the distro has withdrawn a version.
+    """
+    seen = newer.versions.get(package) if newer else None
+    if newer and seen and lower(version, seen):
+        site, suite = place
+        raise FetchError(
+            f"the index of {suite} at {site} is behind: it has {package}"
+            f" {version or '(not at all)'}, and {seen} was there before",
+            details=f"an index of {newer.date:%F %T} UTC was seen, and this one is older",
+            hint="try again later, or use another mirror (--mirror)",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dated:
+    """An index among those of one release."""
+
+    source: AptSource
+    suite: str
+    date: datetime
+
+
+def check_order(indexes: Sequence[Dated], release: str) -> None:
+    """Raise FetchError if a pocket's index is older than that of the ``release``, a suite.
+
+    Only where the distro signs them again at least whenever it signs the release.
+    """
+    ours = [i for i in indexes if i.source.ordered and not i.source.frozen]
+    first = max((i.date for i in ours if i.suite == release), default=None)
+    for each in ours if first else ():
+        assert first
+        if each.suite != release and each.date < first - GRACE:
+            raise FetchError(
+                f"the index of {each.suite} at {each.source.uri} is older than that of {release}",
+                details=f"it is of {each.date:%F %T} UTC, and that of the release of"
+                f" {first:%F %T} UTC",
+                hint=MIRROR,
+            )
+
+
+def note(memory: Memory, source: AptSource, release: SignedRelease, **versions: str) -> None:
+    """Remember an index that was believed."""
+    stated = release.stated
+    new = Seen(codename=stated.codename, date=stated.date, versions=versions)
+    memory.note(source, release.suite, new)
+
+
+def gone(source: AptSource, suite: str, seen: Seen) -> FetchError:
+    """Return the error of a suite that was there, and is not."""
+    return FetchError(
+        f"{suite} is gone from {source.uri}",
+        details=f"its index of {seen.date:%F %T} UTC was seen there",
+        hint="use another mirror (--mirror); or, if the distro has ended it, choose the pockets"
+        " that are left (--pocket, or pockets in respin.toml)",
+    )
+
+
+def _day(day: date) -> datetime:
+    return datetime.combine(day, time.min, UTC)

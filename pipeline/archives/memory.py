@@ -1,0 +1,121 @@
+"""What was seen of each archive, so that it cannot go back: in the cache, for all runs and nights.
+
+One file for each archive, suite and keyring: its index's date, and the newest version of each
+source package that was asked for. It only ever goes forward. The cache may be deleted; then the
+next look is a first one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from debian.debian_support import Version
+
+from pipeline import bounded
+from pipeline.archives import control
+from pipeline.cache import Cache, digest
+from pipeline.errors import FetchError, UsageError
+from pipeline.model import AptSource
+
+KIND = "seen"
+"""Of the cache."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """The newest index that was seen of a suite."""
+
+    codename: str
+    date: datetime
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Source package -> the newest version that it listed."""
+
+
+def keys_digest(source: AptSource) -> str:
+    """Return a digest of the keyrings of an archive. Raises UsageError if one cannot be read."""
+    try:
+        return digest(
+            *(bounded.read(path, bounded.KEYRING) for path in (source.keyring, *source.also))
+        )
+    except OSError as e:
+        raise UsageError(
+            f"the keyring {e.filename} cannot be read: {e.strerror}",
+            hint="name another one with --keyring FILE, or in respin.toml",
+        ) from e
+
+
+class Memory:
+    """What a cache remembers."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def _key(self, source: AptSource, suite: str) -> str:
+        return digest(source.uri.rstrip("/"), suite, keys_digest(source))
+
+    def path(self, source: AptSource, suite: str) -> Path:
+        """Return where it is; who deletes it makes the next look a first one."""
+        return self._cache.folder(KIND) / f"{self._key(source, suite)[:32]}.json"
+
+    def of(self, source: AptSource, suite: str) -> Seen | None:
+        """Return what was seen; None if nothing was. Raises FetchError if it is damaged."""
+        path = self.path(source, suite)
+        try:
+            return _read(json.loads(bounded.text(path, bounded.SMALL, follow=False)))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+            raise FetchError(
+                f"what was seen of {suite} at {source.uri} cannot be read",
+                details=f"{path}: {e}",
+                hint=f"rm {path} makes the next look a first one",
+            ) from e
+
+    def note(self, source: AptSource, suite: str, new: Seen) -> None:
+        """Remember this, if it is no older than what is remembered."""
+        with self._cache.lock(KIND, self._key(source, suite)):
+            old = self.of(source, suite)
+            if old and old.date > new.date:
+                return
+            versions = {**(old.versions if old else {}), **new.versions}
+            if old == Seen(codename=new.codename, date=new.date, versions=versions):
+                return
+            value = {
+                "site": str(source.uri),
+                "suite": suite,
+                "codename": new.codename,
+                "date": new.date.isoformat(),
+                "versions": versions,
+            }
+            path = self.path(source, suite)
+            part = path.with_suffix(".part")
+            with suppress(FileNotFoundError):
+                part.unlink()
+            with part.open("x", encoding="utf-8") as f:
+                json.dump(value, f)
+                f.flush()
+                os.fsync(f.fileno())
+            part.replace(path)
+
+
+def _read(value: dict[str, Any]) -> Seen:
+    """Raises ValueError, KeyError, TypeError or AttributeError if it is not what we wrote."""
+    date = datetime.fromisoformat(value["date"])
+    versions = dict(value["versions"])
+    if not isinstance(value["codename"], str) or date.tzinfo is None:
+        raise ValueError("it is not what respin writes")
+    if not all(control.version_text(str(v)) for v in versions.values()):
+        raise ValueError("it is not what respin writes")
+    return Seen(codename=value["codename"], date=date.astimezone(UTC), versions=versions)
+
+
+def lower(version: str | None, seen: str) -> bool:
+    """Tell whether a version, or none, is below one that was seen."""
+    return version is None or Version(version) < Version(seen)
