@@ -26,8 +26,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from ruamel.yaml import YAML
-from support import hostile
+from support import hostile, inprocess
+from support.archive import Archive, Signer
 from support.filled import filled
+from support.packages import make_source
 
 from pipeline import (
     build,
@@ -493,6 +495,24 @@ def test_a_value_says_nothing_but_itself(name: str) -> None:
     found: Any = PLACES[name]()
     came_out, had_to = found
     assert came_out == had_to
+
+
+@pytest.mark.bad_input
+def test_control_a_fetch_between_such_names(tmp_path: Path) -> None:
+    """Keyrings and caches may be called as their user likes; what apt cannot hold is a sentence."""
+    with Signer("distro") as signer, Archive(tmp_path / "archive", signer) as archive:
+        archive.add_source(make_source(tmp_path / "source"))
+        archive.publish()
+        (archive.root / "x|y").symlink_to(archive.root)
+        keyring = tmp_path / "my keys, 1:2" / "k.gpg"
+        keyring.parent.mkdir()
+        keyring.write_bytes(signer.keyring.read_bytes())
+        args = ["fetch", "--release", "bookworm", "--mirror", f"{archive.url}/x|y"]
+        args += ["--keyring", str(keyring), "--out", str(tmp_path / "out")]
+        for cache, status in (("c\"x;#{}%n'd", 0), ("a b", 2)):
+            said = inprocess.respin(*args, env={"RESPIN_CACHE": str(tmp_path / cache)})
+            assert said.status == status, said.err
+            assert status == 0 or "without blanks" in said.err
 
 
 # -- that the lists are whole -----------------------------------------------------------

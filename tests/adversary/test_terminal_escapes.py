@@ -11,23 +11,29 @@ from __future__ import annotations
 import io
 import json
 import re
+import socketserver
 import sys
+import threading
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import hostile, inprocess
+from support.archive import Archive, Signer
+from support.packages import make_source
 
-from pipeline import catalogue, command, fixes, report, summaries, terminal, visible
+from pipeline import catalogue, command, fixes, report, status, summaries, terminal, visible
 from pipeline.cases import all_cases
 from pipeline.doctor import Check
 from pipeline.errors import BuildError, RespinError, tree
 from pipeline.model import Finding, SmokeReport
 from pipeline.report import Report
+from pipeline.state import RunRow, State, TargetState
 
 SHOWN = [
     ("\x1b]0;pwned\x07", r"\x1b]0;pwned\x07"),
@@ -275,6 +281,74 @@ def test_a_report_that_is_read_with_cat(tmp_path: Path) -> None:
     text = (tmp_path / report.REPORT).read_text("utf-8")
     assert clean(text)
     assert json.loads(text)["source"]["origin"] == hostile.TEXT
+
+
+class Mirror(socketserver.StreamRequestHandler):
+    """Answers each request with a reason of the attacker's."""
+
+    def handle(self) -> None:
+        """Answer."""
+        self.rfile.readline()
+        self.wfile.write(
+            b"HTTP/1.1 403 \x1b]0;pwned\x07\x9b2J\x08\xe2\x80\xae\r\nContent-Length: 0\r\n"
+        )
+        self.wfile.write(b"Connection: close\r\n\r\n")
+
+
+@pytest.mark.attack
+def test_the_words_of_a_mirror(tmp_path: Path) -> None:
+    """apt hands on what a server says, and respin what apt says."""
+    with Signer("distro") as signer, socketserver.TCPServer(("127.0.0.1", 0), Mirror) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        mirror = f"http://127.0.0.1:{server.server_address[1]}/debian"
+        said = inprocess.respin(
+            *("fetch", "--release", "bookworm", "--mirror", mirror, "--keyring", signer.keyring),
+            *("--verbose", "--out", tmp_path / "out"),
+            env={"RESPIN_CACHE": str(tmp_path / "cache")},
+        )
+        server.shutdown()
+    assert said.status == 10 and "pwned" in said.err
+    assert clean(said.out + said.err), ascii(said.err)
+
+
+@pytest.mark.attack
+def test_markup_and_escapes_in_a_path(tmp_path: Path) -> None:
+    """A path that rich took for markup ended in a traceback, after all the work was done."""
+    with Signer("distro") as signer, Archive(tmp_path / "archive", signer) as archive:
+        archive.add_source(make_source(tmp_path / "source"))
+        archive.publish()
+        args = ["--release", "bookworm", "--mirror", archive.url, "--keyring", archive.keyring]
+        for name, shown in (("a[/b]", "a[/b]"), ("x\x1b[2J", r"x\x1b[2J"), ("a{b}%s", "a{b}%s")):
+            out = tmp_path / name
+            env = {"RESPIN_CACHE": str(tmp_path / "cache")}
+            said = inprocess.respin("fetch", *args, "--out", out, env=env)
+            assert said.status == 0, said.err
+            assert said.out == f"{tmp_path}/{shown}/source/iproute2_6.1.0-3.dsc\n"
+            assert clean(said.err)
+            # What a program is to have exactly is in the JSON.
+            told = inprocess.respin("fetch", *args, "--json", "--out", out, env=env)
+            dsc = json.loads(told.out)["source"]["files"][0]["path"]
+            assert (out / dsc).is_file() and clean(told.out)
+
+
+@pytest.mark.attack
+def test_what_a_night_has_heard(tmp_path: Path) -> None:
+    """What archives, builds and guests said is in the state, and is shown for months."""
+    with State(tmp_path, create=True) as state:
+        state.save_target(hostile.record(TargetState, EVIL, name="bookworm", ended=None))
+        run = state.begin_run(hostile.record(RunRow, EVIL, id=0, target="bookworm", ended=None))
+        state.update_run(run.id, ended=2, outcome="failed", brief=EVIL, details=EVIL, code=13)
+    env = {"RESPIN_STATE": str(tmp_path), "RESPIN_CACHE": str(tmp_path / "cache")}
+    for args in (["status"], ["history"], ["status", "--json"], ["history", "--json"]):
+        said = inprocess.respin(*args, env=env)
+        assert said.status == 0, said.err
+        assert clean(said.out + said.err) and "pwned" in said.out, ascii(said.out)
+    with State(tmp_path) as state:
+        runs, rows = state.runs(), status.rows(state, 3, 9)
+    status.write(tmp_path / "public", rows, runs, datetime.now(UTC))
+    for page in ("index.html", "status.json"):
+        text = (tmp_path / "public" / page).read_text("utf-8")
+        assert clean(text) and "pwned" in text
 
 
 @pytest.mark.bad_input
