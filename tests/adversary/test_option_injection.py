@@ -15,6 +15,7 @@ import json
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support import inprocess
@@ -105,11 +106,10 @@ def _changes(evil: str) -> None:
 
 def _index(evil: str) -> set[str]:
     """Read the Essential packages of an index that lists one of this name."""
-    Path("l_InRelease").write_text("")
-    Path("l_Packages").write_text(f"Package: {evil}\nEssential: yes\n")
-    return Index(
-        Path("l_Packages"), meta="Packages", suite="s", site="x", keyring=Path("k")
-    ).essential(())
+    path = Path("l_Packages")
+    path.write_text(f"Package: {evil}\nEssential: yes\n")
+    release = SimpleNamespace(suite="s", site="x")
+    return Index(path, meta="Packages", release=release).essential(())  # type: ignore[arg-type]
 
 
 def _section(evil: str) -> str:
