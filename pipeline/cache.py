@@ -19,6 +19,7 @@ import platformdirs
 
 from pipeline import bounded
 from pipeline.errors import UsageError
+from pipeline.interrupts import interrupts
 
 TAG = """Signature: 8a477f597d28d172789f06886806bc55
 # This file marks a cache folder of iproute2-respin, see https://bford.info/cachedir/
@@ -112,8 +113,8 @@ class Cache:
                 make(part)
                 part.rename(final)
             except BaseException:
-                if part.exists():
-                    with contextlib.suppress(Exception):
+                with interrupts.held(), contextlib.suppress(Exception):
+                    if part.exists():
                         clear(part)
                 raise
         return final

@@ -6,7 +6,6 @@ import dataclasses
 import datetime
 import os
 import pwd
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from pipeline import (
     clismoke,
     diagnose,
     doctor,
+    ending,
     fixes,
     parts,
     report,
@@ -42,8 +42,7 @@ from pipeline.clioptions import (
     source_options,
 )
 from pipeline.containers.engines import Kind
-from pipeline.errors import RespinError, UsageError
-from pipeline.interrupts import interrupts
+from pipeline.errors import UsageError
 from pipeline.order import Order
 from pipeline.report import Outcome, Report
 
@@ -76,6 +75,14 @@ def cli() -> None:
     respin run --object prog.o      ... and my own object has to load, too
     respin doctor                   what this machine lacks for it
     """
+    try:
+        here = str(Path.cwd())
+    except OSError as e:
+        raise UsageError(
+            f"the current folder cannot be used: {e.strerror}",
+            hint="go to one that is there: cd",
+        ) from e
+    _utf8("the name of the current folder", here)
 
 
 def _cases(names: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -281,14 +288,6 @@ for _command in (*clinightly.COMMANDS, cliinit.init, clismoke.smoke):
     cli.add_command(_command)
 
 
-def _was_interrupted(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
 def _at_home() -> None:
     """Name this user's home where nobody has: a service of the system's has no $HOME.
 
@@ -304,22 +303,33 @@ def _at_home() -> None:
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with the code that DESIGN gives."""
     _at_home()
-    interrupts.install()
+    ending.run(lambda: _call(sys.argv[1:] if argv is None else argv))
+
+
+def _utf8(what: str, text: str) -> None:
+    """Raise UsageError for bytes that are no text: reports and programs would choke on them."""
     try:
-        # Without standalone_mode click does not raise what context.exit() asks for: it returns it.
-        sys.exit(cli.main(argv, prog_name="respin", standalone_mode=False))
-    except click.ClickException as e:
-        terminal.show_usage(e)
-        sys.exit(UsageError.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        terminal.tell("respin: interrupted; nothing is left behind")
-        sys.exit(128 + signal.SIGINT)
-    except RespinError as e:
-        terminal.show_error(e)
-        # What went wrong while an interrupted run was cleaning up does not change why it ended.
-        sys.exit(128 + signal.SIGINT if _was_interrupted(e) else e.exit_code)
-    except BrokenPipeError:
-        sys.exit(128 + signal.SIGPIPE)
-    except Exception:
-        terminal.show_bug()
-        sys.exit(RespinError.exit_code)
+        text.encode("utf-8")
+    except UnicodeEncodeError as e:
+        raise UsageError(
+            f"{what} is not UTF-8",
+            details=text.encode("utf-8", "backslashreplace").decode(),
+            hint="give it another name",
+        ) from e
+
+
+def _call(argv: list[str]) -> int:
+    """Call a command; return its exit code. What ends it otherwise is raised as it is."""
+    for number, word in enumerate(argv, 1):
+        _utf8(f"the word {number} of the command line", word)
+    for name, value in os.environ.items():
+        if name.startswith("RESPIN_") or name in ("HOME", "TMPDIR"):
+            _utf8(f"the variable {name}", value)
+    if "_RESPIN_COMPLETE" in os.environ:  # a shell asks how a word goes on
+        cli.main(argv, prog_name="respin")
+    try:
+        with cli.make_context("respin", list(argv)) as context:
+            cli.invoke(context)
+    except click.exceptions.Exit as e:
+        return e.exit_code
+    return 0

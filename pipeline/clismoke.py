@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 import click
 
-from pipeline import cases, measure, smokepage, summaries, terminal
+from pipeline import cases, leftovers, measure, smokepage, summaries, temporary, terminal
 from pipeline.cache import Cache
 from pipeline.clioptions import address, configured
 from pipeline.describe import UserObject, user_section
@@ -131,16 +129,16 @@ def smoke(**options: Any) -> None:
 @contextmanager
 def _logs(named: Path | None) -> Iterator[Path]:
     """Yield the folder of the logs; one that nobody named is kept only if an error says so."""
-    logs = named or Path(tempfile.mkdtemp(prefix="respin-smoke-"))
-    kept = False
-    try:
-        yield logs
-    except RespinError:
-        kept = any(logs.iterdir())
-        raise
-    finally:
-        if not named and not kept:
-            shutil.rmtree(logs)
+    if named:
+        yield named
+        return
+    with leftovers.folder(temporary.system(), "respin-smoke-") as logs:
+        try:
+            yield logs
+        except RespinError:
+            if any(logs.iterdir()):
+                leftovers.done(logs)
+            raise
 
 
 def _measure(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,6 +111,6 @@ def _batches(
             )
         return done.text.splitlines()
 
-    with ThreadPoolExecutor(workers) as pool:
+    with command.threads(workers) as pool:
         batches = [numbered[start::workers] for start in range(workers)]
         return [line for lines in pool.map(one, filter(None, batches)) for line in lines]

@@ -194,6 +194,18 @@ def _to_the_end(
     return process
 
 
+def _check_words(words: Sequence[str], error: type[RespinError]) -> None:
+    """Raise ``error`` for a word that no program can be given."""
+    for word in words:
+        try:
+            word.encode("utf-8")
+        except UnicodeEncodeError as e:
+            shown = word.encode("utf-8", "backslashreplace").decode()
+            raise error(f"a name is not UTF-8: {shown}", hint="give it another name") from e
+        if "\0" in word:
+            raise error(f"a name has a NUL in it, for {words[0]}: {word!r}"[:200])
+
+
 def run(
     argv: Sequence[Arg],
     *,
@@ -225,6 +237,7 @@ def run(
     even when everything is being stopped.
     """
     words = tuple(map(word, argv))
+    _check_words(words, error)
     program = which(words[0]) if "/" not in words[0] else words[0]
     if program is None or not os.access(program, os.X_OK):
         raise UsageError(

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline import fetch, lock, maketree, releases, scratch, superseded
+from pipeline import fetch, lock, maketree, releases, scratch, superseded, temporary
 from pipeline.archives.apt import AptArchive
 from pipeline.checkpoints import FETCH, Checkpoints
 from pipeline.errors import FetchError
@@ -47,6 +47,7 @@ class Inputs:
     def scratch(self) -> Iterator[None]:
         """Hold the folder for what is not part of the run's outcome."""
         scratch.sweep(self.order.cache)
+        temporary.sweep()
         self._scratch.mkdir()
         yield
         shutil.rmtree(self._scratch)

@@ -30,6 +30,7 @@ class Interrupts:
         self._pending: int | None = None
         self.ending: int | None = None
         """The signal that ends this process, once there was one."""
+        self._closed = False
 
     def install(self) -> None:
         """Take the signals."""
@@ -38,7 +39,16 @@ class Interrupts:
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._take)
 
+    def close(self) -> None:
+        """Hear no more: the process is at its end, and what comes now comes too late."""
+        self._closed = True
+        for number in SIGNALS:
+            if signal.getsignal(number) == self._take:  # else it would end Python's own ending
+                signal.signal(number, signal.SIG_IGN)
+
     def _take(self, number: int, frame: FrameType | None) -> None:
+        if self._closed:
+            return
         if self.ending is not None or self._pending is not None:
             self._answer()
         elif self._held:
@@ -70,7 +80,7 @@ class Interrupts:
             self._come()
 
     def _come(self) -> None:
-        if self._pending is not None and not self._held:
+        if self._pending is not None and not self._held and not self._closed:
             self.ending, self._pending = self._pending, None
             raise KeyboardInterrupt
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import command, debs, guests, matrix, netns, releases, smoke, tally
+from pipeline import command, debs, guests, matrix, netns, releases, smoke, tally, temporary
 from pipeline.archives.apt import AptArchive
 from pipeline.cache import Cache
 from pipeline.cases import Case
@@ -73,6 +73,7 @@ def measure(order: Order, progress: Progress) -> Measured:
     """
     order.log_dir.mkdir(parents=True, exist_ok=True)
     sweep(order.cache)
+    temporary.sweep()
     packages = _packages(order)
     if order.place == "netns":
         with progress.stage("smoke") as stage:

@@ -13,7 +13,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from debian.changelog import ChangeBlock, Changelog, ChangelogParseError
@@ -63,7 +62,7 @@ def mend_all(trees: Sequence[Path], fix: Fix) -> list[tuple[str, ...]]:
     work = [
         (t / f, texts[f]) for t, texts, row in zip(trees, before, rows, strict=True) for f in row
     ]
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with command.threads(len(os.sched_getaffinity(0))) as pool:
         list(pool.map(_lay_out, *zip(*work, strict=True)))
     return rows
 

@@ -8,24 +8,33 @@ into the folder at the end.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import glob
 import os
+import re
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import bounded
+from pipeline import bounded, command, leftovers
 from pipeline.cache import Cache
 from pipeline.errors import UsageError
+from pipeline.interrupts import interrupts
 
 REPORT = "report.json"
 CHECKPOINTS = ".checkpoints"
 """What a run has finished is noted here until it is whole (checkpoints.py)."""
 UNFINISHED = ".unfinished"
 """Marks a folder that is being written by the process that has locked it (flock(2))."""
+OLD = "run"
+"""What another run is called in the folder to which it is moved aside."""
+_MADE = re.compile(r"\.[a-z0-9_]{8}$")
+"""The end of a name that tempfile.mkdtemp made."""
+YOUNG = 60.0
+"""Seconds in which a folder may be there and not be locked yet by the process that made it."""
 KEPT_LOGS = 20
 """Runs whose logs stay under the cache."""
 
@@ -44,18 +53,38 @@ class RunFolder:
 
 def check(out: Path) -> None:
     """Raise UsageError if ``out`` exists and is not a run of ours, or cannot be made."""
+    try:
+        _check(out)
+    except OSError as e:
+        raise _cannot(out, e) from e
+
+
+def _check(out: Path) -> None:
+    if not out.name or out.name == "..":
+        raise UsageError(f"{out} is no name for a new folder", hint="name one with --out")
     if out.is_dir() and not any(out.iterdir()):
         return
-    if (out.exists() or out.is_symlink()) and not _is_ours(out):
+    if os.path.lexists(out) and not _is_ours(out):
         raise UsageError(
             f"{out} exists and is not a folder that respin wrote",
             hint="name another folder with --out",
         )
     parent = out.absolute().parent
-    while not parent.exists():
+    while not os.path.lexists(parent):
         parent = parent.parent
+    if not parent.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, f"{parent} is not a folder", str(parent))
     if not os.access(parent, os.W_OK):
         raise UsageError(f"{parent} cannot be written", hint="name another folder with --out")
+
+
+def _cannot(out: Path, e: OSError) -> UsageError:
+    return UsageError(
+        f"{out} cannot be written: {e.strerror or e}",
+        hint="make room there, or name another folder with --out"
+        if e.errno in command.FULL
+        else "name another folder with --out",
+    )
 
 
 def _is_ours(out: Path) -> bool:
@@ -82,39 +111,107 @@ def open_run(
     is the folder of a run that was killed, to be gone on with; beside ``out``, and taken away.
 
     An older run of ours at ``out`` is replaced. If the block fails nothing is at ``out``
-    that was not there before; with ``keep`` the unfinished folder stays where it is and a
-    note is added to the error. With ``resumable`` it stays where the user, or a service manager,
-    stops the run. What runs to the same place left when they were killed is removed.
+    that was not there before; with ``keep`` the unfinished folder stays where it is. With
+    ``resumable`` it stays where the user, or a service manager, stops the run. A note on the
+    error says what stays. What runs to the same place left when they were killed is removed.
+    Raises UsageError if ``out`` cannot be written.
     """
     check(out)
     final = out.absolute()
-    final.parent.mkdir(parents=True, exist_ok=True)
-    if logs is None:
-        logs = _log_folder(cache)
-    else:
-        logs.mkdir(parents=True, exist_ok=True)
-    if not resumable:
-        _sweep(final)
-    part = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}."))
-    if unfinished is not None:
-        unfinished.replace(part)
+    logs = _log_folder(cache, logs)
+    with _parents(final):
+        if not resumable:
+            _sweep(final)
+        part = _begin(final, unfinished)
+        try:
+            with _lock(part) as locked:
+                if locked and not resumable:
+                    (part / UNFINISHED).touch()
+                yield RunFolder(part, logs)
+                _finish(part, final, logs)
+        except BaseException as e:
+            _stop(part, e, keep=keep, resumable=resumable)
+            if isinstance(e, OSError) and e.errno in command.FULL:
+                raise _cannot(final, e) from e
+            raise
+
+
+@contextlib.contextmanager
+def _parents(final: Path) -> Iterator[None]:
+    """Make the folders above a place; take away again what is empty if the block fails."""
+    lacking = [parent for parent in final.parents if not parent.exists()]
     try:
-        with _lock(part) as locked:
-            if locked and not resumable:
-                (part / UNFINISHED).touch()
-            yield RunFolder(part, logs)
-            shutil.copytree(logs, part / "logs")
+        with interrupts.held():
+            for parent in reversed(lacking):
+                parent.mkdir(exist_ok=True)
+                leftovers.note(parent, Path.rmdir)
+    except OSError as e:
+        _clear(lacking)
+        raise _cannot(final, e) from e
+    try:
+        yield
+    except BaseException:
+        _clear(lacking)
+        raise
+    for parent in lacking:
+        leftovers.done(parent)
+
+
+def _clear(parents: list[Path]) -> None:
+    """Remove folders that were made, the deepest first; one that is not empty is somebody's."""
+    with interrupts.held():
+        for parent in parents:
+            leftovers.clear(parent)
+
+
+def _begin(final: Path, unfinished: Path | None) -> Path:
+    """Make the folder beside ``final`` that is written into."""
+    with interrupts.held():
+        try:
+            part = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}."))
+            leftovers.note(part)
+            if unfinished is not None:
+                unfinished.replace(part)
+        except OSError as e:
+            raise _cannot(final, e) from e
+    return part
+
+
+def _finish(part: Path, final: Path, logs: Path) -> None:
+    """Add the logs and put a whole run in its place."""
+    try:
+        shutil.copytree(logs, part / "logs")
+        with interrupts.held():
             part.chmod(0o755)
             (part / UNFINISHED).unlink(missing_ok=True)
             _replace(part, final)
-            shutil.rmtree(final / CHECKPOINTS, ignore_errors=True)
-    except BaseException as e:
-        if keep:
+            leftovers.done(part)
+            for parent in final.parents:
+                leftovers.done(parent)
+            leftovers.whole(f"The run had ended: it is whole, in {final}")
+    except shutil.Error as e:  # a list of what could not be copied, in words
+        raise UsageError(
+            f"the logs could not be copied to {final}",
+            details="\n".join(str(each[2]) for each in e.args[0][:5]),
+            hint="is there room? name another folder with --out",
+        ) from e
+    except OSError as e:
+        raise _cannot(final, e) from e
+    shutil.rmtree(final / CHECKPOINTS, ignore_errors=True)
+
+
+def _stop(part: Path, e: BaseException, *, keep: bool, resumable: bool) -> None:
+    """Clear away a run that failed or was stopped, or keep what is to be kept of it."""
+    with interrupts.held():
+        if keep and part.exists():
             (part / UNFINISHED).unlink(missing_ok=True)
             e.add_note(f"The unfinished run is kept in {part}")
-        elif isinstance(e, Exception) or not resumable:
-            shutil.rmtree(part, ignore_errors=True)
-        raise
+            leftovers.done(part)
+        elif resumable and not isinstance(e, Exception):
+            e.add_note(f"What had ended of the run is kept in {part}, for the next night")
+            leftovers.done(part)
+        else:
+            leftovers.clear(part)
 
 
 @contextlib.contextmanager
@@ -135,25 +232,49 @@ def _lock(part: Path) -> Iterator[bool]:
 def _sweep(final: Path) -> None:
     """Remove folders beside ``final`` that a run of this user left when it was killed."""
     for part in final.parent.glob(f".{glob.escape(final.name)}.*"):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), interrupts.held():
+            found = part.lstat()
+            if found.st_uid != os.geteuid() or not _MADE.search(part.name):
+                continue
             # Whoever writes one locks it first, and marks it then.
-            if (part / UNFINISHED).stat().st_uid == os.geteuid():
-                with _lock(part) as locked:
-                    if locked:
-                        shutil.rmtree(part)
+            with _lock(part) as locked:
+                if locked and (part / UNFINISHED).exists():
+                    shutil.rmtree(part)
+                elif locked and (part / OLD).is_dir():
+                    _take_back(part, final)
+                elif locked and time.time() - found.st_mtime > YOUNG:
+                    part.rmdir()  # nothing was in it yet
+
+
+def _take_back(part: Path, final: Path) -> None:
+    """Put an older run back into its place, or remove it if a newer one is there."""
+    if not final.exists():
+        (part / OLD).rename(final)
+    shutil.rmtree(part)
 
 
 def _replace(part: Path, final: Path) -> None:
-    old = None
-    if final.exists():
-        old = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}.old."))
-        final.rename(old / "run")
-    part.rename(final)
-    if old:
-        shutil.rmtree(old, ignore_errors=True)
+    """Put a folder in the place of another, which then goes."""
+    if not final.exists():
+        part.rename(final)
+        return
+    old = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}.old."))
+    leftovers.note(old)
+    with _lock(old):
+        final.rename(old / OLD)
+        try:
+            part.rename(final)
+        except OSError:
+            (old / OLD).rename(final)
+            raise
+        finally:
+            leftovers.clear(old)
 
 
-def _log_folder(cache: Cache) -> Path:
+def _log_folder(cache: Cache, named: Path | None) -> Path:
+    if named is not None:
+        named.mkdir(parents=True, exist_ok=True)
+        return named
     folder = cache.folder("logs")
     for old in sorted(folder.iterdir())[:-KEPT_LOGS]:
         shutil.rmtree(old, ignore_errors=True)

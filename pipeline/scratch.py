@@ -15,9 +15,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+from pipeline import leftovers
 from pipeline.cache import Cache
 from pipeline.containers.namespaces import own_folder, remove_tree
 from pipeline.errors import RespinError
+from pipeline.interrupts import interrupts
 
 KIND = "work"
 LOCK = ".lock"
@@ -33,17 +35,20 @@ def scratch(
     user's.
     """
     with contextlib.ExitStack() as stack:
-        with cache.lock(KIND, "all"):
+        with cache.lock(KIND, "all"), interrupts.held():
             parent = own_folder(cache, KIND).resolve()
             number, lock = tempfile.mkstemp(prefix=f"{name}-", suffix=LOCK, dir=parent)
+            folder = Path(lock.removesuffix(LOCK))
             held = stack.enter_context(os.fdopen(number, "w"))
             fcntl.flock(held, fcntl.LOCK_EX)
-        folder = Path(lock.removesuffix(LOCK))
+            leftovers.note(Path(lock), lambda _: _end(folder, remove))
         try:
             folder.mkdir(mode=0o700)
             yield folder
         finally:
-            _end(folder, remove)
+            with interrupts.held():
+                _end(folder, remove)
+                leftovers.done(Path(lock))
 
 
 def sweep(cache: Cache) -> None:

@@ -6,7 +6,6 @@ visible.py, so no escape of somebody else's reaches a terminal; nothing is read 
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 import threading
@@ -21,7 +20,7 @@ from rich.table import Column
 from rich.text import Text
 
 from pipeline import visible
-from pipeline.errors import RespinError
+from pipeline.errors import RespinError, UsageError
 
 
 def say(text: object) -> None:
@@ -145,12 +144,17 @@ def show_error(error: RespinError) -> None:
 
 def show_usage(error: click.ClickException) -> None:
     """Show what click says of a command line, which quotes it."""
-    words = io.StringIO()
-    error.show(file=words)
-    tell_lines(words.getvalue())
+    context = getattr(error, "ctx", None)
+    said = error.format_message()
+    if context is not None and said == context.get_help():  # a group that was given no command
+        tell_lines(said)
+        return
+    said = f"{said[:1].lower()}{said[1:]}".removesuffix(".")
+    hint = f"{context.command_path} --help shows what there is" if context is not None else ""
+    show_error(UsageError(said, hint=hint))
 
 
-def show_bug() -> None:
-    """Show the exception that is being handled, and ask for a report."""
-    tell_lines(traceback.format_exc())
+def show_bug(error: BaseException) -> None:
+    """Show an exception that nobody foresaw, and ask for a report."""
+    tell_lines("".join(traceback.format_exception(error)))
     tell("respin: this is a bug of respin; please report the lines above")

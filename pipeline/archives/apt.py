@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from urllib.parse import quote
 
 from debian.debian_support import Version
 
+from pipeline import leftovers
 from pipeline.archives import control, machine, resolve, words
 from pipeline.archives.index import Index, Listed, newest_first
 from pipeline.archives.privateroot import PrivateRoot
@@ -279,8 +279,7 @@ class AptArchive:
 
     def _acquire(self, chosen: Sequence[Listed]) -> None:
         """Let apt download .debs into the store, several at once, checked as they come."""
-        with tempfile.TemporaryDirectory(dir=self._store, prefix="part-") as name:
-            folder = Path(name)
+        with leftovers.folder(self._store, "part-") as folder:
             argv = ["/usr/lib/apt/apt-helper", "-q", "download-file"]
             for each in chosen:
                 want = each.files[0]

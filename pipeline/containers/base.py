@@ -21,6 +21,7 @@ from typing import IO, Self
 from pipeline import bounded, command
 from pipeline.command import Arg, Completed
 from pipeline.errors import BuildError, RespinError
+from pipeline.interrupts import interrupts
 from pipeline.walls.allowance import Allowance, words
 
 BASE_ENVIRONMENT: Mapping[str, str] = {
@@ -144,7 +145,8 @@ class Container(ABC):
         try:
             self._start()
         except BaseException:
-            self._remove()
+            with interrupts.held():
+                self._remove()
             raise
         return self
 
@@ -155,7 +157,8 @@ class Container(ABC):
         trace: TracebackType | None,
     ) -> None:
         """Stop it and remove all that was written to it."""
-        self._remove()
+        with interrupts.held():
+            self._remove()
 
     def call(
         self,

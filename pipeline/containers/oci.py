@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import secrets
 from collections.abc import Sequence
 
 from pipeline import command
@@ -19,6 +20,8 @@ from pipeline.containers.ocimeter import OciMeter
 from pipeline.data import data_path
 from pipeline.errors import BuildError, RespinError
 from pipeline.walls.allowance import Allowance
+
+REMOVE_SECONDS = 300.0
 
 _OURS = "/run/respin"
 """A file system in memory, so that a full disk is never taken for a failure of the engine."""
@@ -42,6 +45,7 @@ class Oci(Container):
         self.engine = engine
         self._image = image
         self._id = ""
+        self._called = ""
         self._numbers = itertools.count(1)
 
     @property
@@ -55,7 +59,17 @@ class Oci(Container):
             words(["type=bind", f"source={s.host.resolve()}", f"target={s.inside}"])
             for s in self.shares
         ]
-        argv = ["--detach", f"--label={LABEL}", "--user=0:0", "--workdir=/", "--entrypoint="]
+        # Found by this name also where its id was never said: who ends the client of an engine
+        # has not stopped the engine.
+        self._called = f"{LABEL}-{secrets.token_hex(8)}"
+        argv = [
+            "--detach",
+            f"--name={self._called}",
+            f"--label={LABEL}",
+            "--user=0:0",
+            "--workdir=/",
+            "--entrypoint=",
+        ]
         argv += [f"--network={'host' if self._network else 'none'}"]
         argv += ["--security-opt=no-new-privileges", f"--tmpfs={_OURS}:size=1m,mode=1777"]
         argv += [f"--mount={mount}" for mount in mounts]
@@ -111,10 +125,13 @@ class Oci(Container):
             self._inside("/bin/sh", "-c", "kill -KILL -1")
 
     def _remove(self) -> None:
-        number, self._id = self._id, ""
-        if number:
+        started, name = bool(self._id), self._called
+        self._id = self._called = ""
+        if name:
             self.engine.call(
-                *("container", "rm", "--force", "--volumes", number),
+                *("container", "rm", "--force", "--volumes", name),
+                check=started,
+                timeout=REMOVE_SECONDS,
                 brief=f"a container of {self.name} could not be removed",
                 hint=f"{self.name} container prune --filter label={LABEL}",
                 cleanup=True,

@@ -129,10 +129,7 @@ def _stages() -> None:
 
 
 def _bug() -> None:
-    try:
-        raise ValueError(hostile.TEXT)
-    except ValueError:
-        terminal.show_bug()
+    terminal.show_bug(ValueError(hostile.TEXT))
 
 
 SHOWS: dict[str, Callable[[], None]] = {

@@ -1,0 +1,90 @@
+"""What this process has begun and has to clear away: so that what is said of it is so.
+
+Whoever makes a folder that must not outlive the process notes it here, in the same moment, and
+takes the note away when the folder is gone or in its place. At the end of the process, however
+it comes, what is still noted is cleared away, and what cannot be is named.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pipeline.errors import RespinError
+from pipeline.interrupts import interrupts
+
+Remove = Callable[[Path], object]
+
+_noted: dict[Path, Remove] = {}
+_whole: list[str] = []
+_lock = threading.Lock()
+
+
+def note(path: Path, remove: Remove = shutil.rmtree) -> None:
+    """Note what has to go before this process ends, and how it is removed."""
+    with _lock:
+        _noted[path] = remove
+
+
+def done(path: Path) -> None:
+    """Take away the note: it is gone, or in its place, or stays on purpose."""
+    with _lock:
+        _noted.pop(path, None)
+
+
+def whole(sentence: str) -> None:
+    """Remember what has come to its end and stays, whatever becomes of the process then."""
+    _whole.append(sentence)
+
+
+def what_is_whole() -> tuple[str, ...]:
+    """Return what has come to its end and stays."""
+    return tuple(_whole)
+
+
+@contextlib.contextmanager
+def folder(parent: Path | None, prefix: str, remove: Remove = shutil.rmtree) -> Iterator[Path]:
+    """Yield a new folder, closed to others; it is removed after the block, or else named.
+
+    Raises OSError if it cannot be made.
+    """
+    with interrupts.held():
+        path = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
+        note(path, remove)
+    try:
+        yield path
+    finally:
+        with interrupts.held():
+            clear(path)
+
+
+def clear(path: Path) -> bool:
+    """Remove what is noted under this path; return whether it is gone."""
+    with _lock:
+        remove = _noted.get(path)
+    if remove is None:
+        return not os.path.lexists(path)
+    with contextlib.suppress(OSError, RespinError):
+        if os.path.lexists(path):
+            remove(path)
+    gone = not os.path.lexists(path)
+    if gone:
+        done(path)
+    return gone
+
+
+def clear_all() -> tuple[Path, ...]:
+    """Remove all that is noted; return what could not be removed.
+
+    Of a folder that is to go only if it is empty, that it is not is no failure.
+    """
+    with interrupts.held():
+        with _lock:
+            paths = sorted(_noted, reverse=True)  # what is inside of another goes first
+            empty = {path for path, remove in _noted.items() if remove is Path.rmdir}
+        return tuple(path for path in paths if not clear(path) and path not in empty)

@@ -1,0 +1,86 @@
+"""Temporary files of this process, all in one folder: gone with it, or else with the next run.
+
+Programs that use this package without its command line keep the usual place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline import leftovers
+from pipeline.errors import UsageError
+from pipeline.interrupts import interrupts
+
+YOUNG = 60.0
+"""Seconds in which a folder may be there and not be locked yet by the process that made it."""
+
+_system = ""
+
+
+def _prefix() -> str:
+    return f"respin-{os.geteuid()}-"
+
+
+def system() -> Path:
+    """Return the folder of the system, or of $TMPDIR, for what outlives this process.
+
+    Raises UsageError if none can be written.
+    """
+    if _system:
+        return Path(_system)
+    try:
+        with interrupts.held():  # it tries to write a file
+            return Path(tempfile.gettempdir())
+    except FileNotFoundError as e:
+        raise UsageError(
+            "no folder for temporary files can be written", hint="name one with TMPDIR"
+        ) from e
+
+
+@contextlib.contextmanager
+def own() -> Iterator[None]:
+    """Let the temporary files of Python's tempfile have a folder of their own in the block.
+
+    Raises UsageError if no folder for temporary files can be written.
+    """
+    global _system
+    parent, before = system(), tempfile.tempdir
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(leftovers.folder(parent, _prefix()))
+            number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, number)
+            fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as e:
+            raise UsageError(
+                f"{parent}, the folder for temporary files, cannot be used: {e.strerror}",
+                hint="make room there, or name another one with TMPDIR",
+            ) from e
+        _system, tempfile.tempdir = str(parent), str(folder)
+        try:
+            yield
+        finally:
+            _system, tempfile.tempdir = "", before
+
+
+def sweep() -> None:
+    """Remove the folders of this user's processes that were killed."""
+    for path in system().glob(f"{_prefix()}*"):
+        with contextlib.suppress(OSError):
+            number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                found = os.fstat(number)
+                if found.st_uid != os.geteuid() or time.time() - found.st_mtime < YOUNG:
+                    continue
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with interrupts.held():
+                    shutil.rmtree(path)
+            finally:
+                os.close(number)
