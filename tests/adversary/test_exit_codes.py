@@ -62,7 +62,7 @@ COMMANDS = {
 """Every command -> its arguments, and the function that does its work."""
 
 ENDS = {kind.__name__: kind.exit_code for kind in errors.tree()}
-ENDS |= {"ZeroDivisionError": 1, "MemoryError": 1, "KeyboardInterrupt": 130, "BrokenPipeError": 141}
+ENDS |= {"ZeroDivisionError": 1, "MemoryError": 2, "KeyboardInterrupt": 130, "BrokenPipeError": 141}
 
 
 def names(group: object = respin, before: Sequence[str] = ()) -> Iterator[str]:

@@ -111,6 +111,15 @@ def test_what_is_kept_is_named(tmp_path: Path) -> None:
             assert ("nothing unfinished is left" in done["said"]) == (not named), done
 
 
+@contextmanager
+def killing(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Let a process not outlive the block."""
+    try:
+        yield
+    finally:
+        process.kill()
+
+
 STUBBORN = """
 import sys
 from pathlib import Path
@@ -122,8 +131,7 @@ deadlines.GRACE = 1.0
 
 def work():
     with open_run(Path("out"), Cache(Path("cache"))):
-        command.run(["sh", "-c", "trap '' TERM; echo begun >&2; while :; do sleep 0.1; done"],
-            log=Path("log"))
+        command.run(["sh", "-c", "trap '' TERM; touch begun; while :; do sleep 0.1; done"])
 
 ending.run(work)
 """
@@ -133,25 +141,28 @@ ending.run(work)
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_a_second_one_while_a_command_will_not_end(tmp_path: Path, number: signal.Signals) -> None:
     """It is answered with a sentence; the clean-up comes to its end."""
-    with subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", STUBBORN],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(cli.CHECKOUT)},
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        deadline = time.monotonic() + 20
-        while not (tmp_path / "log").exists() or "begun" not in (tmp_path / "log").read_text():
+    with (
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", STUBBORN],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(cli.CHECKOUT)},
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+        killing(process),
+    ):
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "begun").exists():
             assert time.monotonic() < deadline
             time.sleep(0.05)
         for _ in range(3):
             process.send_signal(number)
             time.sleep(0.2)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert said.count("respin: it is being stopped") == 2
     assert said.endswith(NOTHING)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "log"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["begun", "cache"]
 
 
 UNREMOVABLE = """
@@ -226,15 +237,15 @@ def test_two_signals_to_a_real_run(
         start_new_session=True,
     ) as process:
         assert process.stderr
-        for line in process.stderr:
-            if line.startswith(after):
-                break
-        time.sleep(pause)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
-            os.killpg(process.pid, number)
-            time.sleep(0.05)
-        said = process.stderr.read()
-        process.wait(timeout=60)
+        with killing(process):
+            for line in process.stderr:
+                if line.startswith(after):
+                    break
+            time.sleep(pause)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+                os.killpg(process.pid, number)
+                time.sleep(0.05)
+            _, said = process.communicate(timeout=60)
     assert "Traceback" not in said
     assert process.returncode == 130, said
     if "it is whole" not in said:
