@@ -40,6 +40,7 @@ from pipeline.clioptions import (
     order_again,
     order_of,
     source_options,
+    trust_option,
 )
 from pipeline.containers.engines import Kind
 from pipeline.errors import UsageError
@@ -163,7 +164,11 @@ def patch(earlier: Path | None, **options: Any) -> None:
             hint="leave out one of them",
         )
     order = order_again(
-        earlier, options, fixes=fixes.choose(options["fix"]), number=options["number"]
+        earlier,
+        options,
+        fixes=fixes.choose(options["fix"]),
+        number=options["number"],
+        trust_container=options["trust_container"],
     )
     _go(
         lambda o, out, shown: parts.patch_only(o, out, shown, earlier=earlier),
@@ -224,11 +229,13 @@ def _go(what: Callable[..., Report], order: Order, options: dict[str, Any]) -> N
 )
 @click.option("--dsc", type=FILE, help="A source package.")
 @click.option("--fix", "fix", multiple=True, metavar="NAME", help="Only this fix.")
+@trust_option
 @common_options
 def diagnose_command(
     tree: Path | None,
     dsc: Path | None,
     fix: tuple[str, ...],
+    trust_container: bool,
     cache: Path | None,
     as_json: bool,
     verbose: bool,
@@ -238,7 +245,7 @@ def diagnose_command(
         raise UsageError("diagnose wants one of --tree and --dsc")
     chosen = fixes.choose(fix)
     with terminal.Terminal(verbose=verbose) as shown:
-        found = parts.diagnose_only(tree, dsc, chosen, shown)
+        found = parts.diagnose_only(tree, dsc, chosen, shown, trust_container=trust_container)
     if as_json:
         terminal.say_json(report.diagnosis_json(found))
     else:

@@ -33,6 +33,13 @@ def address(_: click.Context, __: click.Parameter, value: str | None) -> Address
 Command = Callable[..., Any]
 
 
+trust_option = click.option(
+    "--trust-container",
+    is_flag=True,
+    help="Where no sandbox can be made in this container: read a source of mine in it.",
+)
+
+
 def source_options(function: Command) -> Command:
     """Add the options that say which source, and where the folder goes."""
     for option in reversed(
@@ -51,6 +58,7 @@ def source_options(function: Command) -> Command:
                 metavar="SHA256",
                 help="Take this very .dsc although nobody vouches for it.",
             ),
+            trust_option,
             click.option(
                 "--pocket",
                 "pockets",
@@ -176,6 +184,7 @@ def order_of(options: dict[str, Any], **more: Any) -> Order:
         keyring=options["keyring"],
         fixes=fixes.choose(options["fix"]),
         number=options["number"],
+        trust_container=options["trust_container"],
         cache=Cache(options["cache"]),
         **more,
     )

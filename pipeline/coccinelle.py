@@ -1,18 +1,22 @@
 """Running Coccinelle (spatch) over source trees, many at the cost of about one.
 
-Each tree stands under a number in a folder of our own, so that neither the trees' paths
-nor what they contain can be taken for something else by spatch or in its output.
+Only the files that matter are copied from the trees, into a folder of our own, each tree under a
+number: spatch sees nothing else of them (no .cocciconfig), and neither their paths nor what they
+contain can be taken for something else by spatch or in its output.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.bounded import copy
 from pipeline import command
+from pipeline.codebase import FILE_BYTES
+from pipeline.containers import lent, sandbox
 from pipeline.data import data_path
 from pipeline.errors import RespinError
 
@@ -48,9 +52,10 @@ def report(
     Raises ``error`` with ``brief`` if Coccinelle fails.
     """
     isomorphisms = data_path("patches", "diagnose.iso")
-    options = ["--no-show-diff", "--iso-file", str(isomorphisms), "--sp-file", str(cocci)]
+    options = ["--no-show-diff", "--iso-file", isomorphisms.name, "--sp-file", cocci.name]
+    call = _Call(files=files, options=options, data=(isomorphisms, cocci), error=error, brief=brief)
     found: list[list[Match]] = [[] for _ in trees]
-    for line in _batches(trees, files, options, error, brief):
+    for line in _batches(trees, call):
         fields = line.split("\t")
         if len(fields) < 5 or fields[0] != "respin" or not fields[4].isdecimal():
             continue
@@ -77,40 +82,66 @@ def apply(
     Raises ``error`` with ``brief`` if Coccinelle fails.
     """
     # --smpl-spacing: the spacing of the semantic patch, not Coccinelle's own.
-    options = ["--no-show-diff", "--smpl-spacing", "--in-place", "--sp-file", str(cocci)]
-    _batches(trees, files, options, error, brief)
+    options = ["--no-show-diff", "--smpl-spacing", "--in-place", "--sp-file", cocci.name]
+    _batches(
+        trees,
+        _Call(files=files, options=options, data=(cocci,), error=error, brief=brief, in_place=True),
+    )
 
 
-def _batches(
-    trees: Sequence[Path],
-    files: Sequence[str],
-    options: Sequence[str],
-    error: type[RespinError],
-    brief: str,
-) -> list[str]:
-    """Run spatch over all trees, a process per core; return the lines it printed."""
-    numbered = [
-        (n, tree) for n, tree in enumerate(trees) if any((tree / f).is_file() for f in files)
-    ]
-    workers = max(1, min(len(os.sched_getaffinity(0)), len(numbered)))
+@dataclass(frozen=True, kw_only=True)
+class _Call:
+    """How spatch is called on a batch of trees."""
 
-    def one(batch: Sequence[tuple[int, Path]]) -> list[str]:
-        with tempfile.TemporaryDirectory(prefix="respin-spatch-") as tmp:
-            groups = []
-            for number, tree in batch:
-                (Path(tmp) / str(number)).symlink_to(tree.resolve())
-                groups.append("\n".join(f"{number}/{f}" for f in files if (tree / f).is_file()))
-            (Path(tmp) / "groups").write_text("\n\n".join(groups) + "\n")
-            done = command.run(
-                ["spatch", "--very-quiet", *options, "--file-groups", "groups"],
-                cwd=Path(tmp),
+    files: Sequence[str]
+    options: Sequence[str]
+    data: Sequence[Path]
+    """Our own files that the options name, without their folders."""
+    error: type[RespinError]
+    brief: str
+    in_place: bool = False
+    """It changes the files."""
+
+    def on(self, batch: Sequence[tuple[int, Path]]) -> list[str]:
+        """Run spatch over numbered trees; return the lines it printed."""
+        with lent.lent(None, "respin-spatch-") as folder:
+            copied = [(tree / f, folder / str(n) / f) for n, tree in batch for f in self._of(tree)]
+            for here, there in copied:
+                there.parent.mkdir(parents=True, exist_ok=True)
+                self._copy(here, there)
+            for path in self.data:
+                shutil.copyfile(path, folder / path.name)
+            groups = ["\n".join(f"{n}/{f}" for f in self._of(tree)) for n, tree in batch]
+            (folder / "groups").write_text("\n\n".join(groups) + "\n")
+            done = sandbox.run(
+                ["spatch", "--very-quiet", *self.options, "--file-groups", "groups"],
+                folder=folder,
                 timeout=SECONDS + SECONDS_EACH * len(batch),
-                error=error,
-                brief=brief,
+                error=self.error,
+                brief=self.brief,
                 hint="respin doctor says whether coccinelle is installed as it should be",
             )
+            if self.in_place:
+                for here, there in copied:
+                    here.write_bytes(there.read_bytes())
         return done.text.splitlines()
 
+    def _of(self, tree: Path) -> list[str]:
+        return [f for f in self.files if (tree / f).is_file()]
+
+    def _copy(self, here: Path, there: Path) -> None:
+        try:
+            copy(here, there, FILE_BYTES)
+        except OSError as e:
+            raise self.error(self.brief, details=f"{here} cannot be read: {e.strerror}") from e
+
+
+def _batches(trees: Sequence[Path], call: _Call) -> list[str]:
+    """Run spatch over all trees, a process per core; return the lines it printed."""
+    numbered = [
+        (n, tree) for n, tree in enumerate(trees) if any((tree / f).is_file() for f in call.files)
+    ]
+    workers = max(1, min(len(os.sched_getaffinity(0)), len(numbered)))
     with command.threads(workers) as pool:
         batches = [numbered[start::workers] for start in range(workers)]
-        return [line for lines in pool.map(one, filter(None, batches)) for line in lines]
+        return [line for lines in pool.map(call.on, filter(None, batches)) for line in lines]

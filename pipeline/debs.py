@@ -10,8 +10,9 @@ from pathlib import Path
 
 from debian.debian_support import Version
 
-from pipeline import bounded, command
+from pipeline import bounded
 from pipeline.archives import control
+from pipeline.containers import debfile
 from pipeline.errors import SmokeFailed, SmokeImpossible
 
 LARGEST = 256 << 20
@@ -57,12 +58,8 @@ def read(path: Path) -> Deb:
             f"{path.name} has more than {LARGEST >> 20} MiB",
             hint="Give the binary package iproute2_VERSION_ARCHITECTURE.deb.",
         )
-    fields = command.run(
-        ["dpkg-deb", "--show", "--showformat=${Package}\n${Version}\n${Architecture}\n", path],
-        timeout=SECONDS,
-        error=SmokeFailed,
-        brief=f"{path.name} is not a package",
-    ).text.splitlines()
+    form = "${Package}\n${Version}\n${Architecture}\n"
+    fields = debfile.show(path, form, error=SmokeFailed).splitlines()
     name, version, architecture = (*fields, "", "", "")[:3]
     sound = control.package_name(name) and control.version_text(version)
     if not sound or not control.package_name(architecture):
@@ -103,11 +100,4 @@ def with_programs(paths: Sequence[Path], architecture: str) -> tuple[Deb, ...]:
 
 
 def _has_tc(path: Path) -> bool:
-    listing = command.run(
-        ["dpkg-deb", "--contents", path],
-        timeout=SECONDS,
-        limit=LISTING,
-        error=SmokeFailed,
-        brief=f"{path.name} is not a package",
-    ).text
-    return _IN_LISTING.search(listing) is not None
+    return _IN_LISTING.search(debfile.contents(path, error=SmokeFailed)) is not None

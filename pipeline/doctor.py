@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipeline import command
 from pipeline.cache import Cache
+from pipeline.containers import sandbox
 from pipeline.data import data_path
 from pipeline.errors import UsageError
 
@@ -67,6 +68,7 @@ def examine(cache_root: Path | None = None) -> tuple[Check, ...]:
         # What starts respin is there, in whichever way: else nobody would be asking.
         *(_package(need) for need in needs() if need.stages != ("setup",)),
         *_namespaces(),
+        *_sandbox(),
         *_subids(),
         _kvm(),
         *_cache(cache_root),
@@ -104,6 +106,30 @@ def _namespaces() -> Iterator[Check]:
         found="usable" if done.status == 0 else command.tail(done.err.end()).strip(),
         mend=_namespaces_mend(root) if done.status else "",
     )
+
+
+def _sandbox() -> Iterator[Check]:
+    """Make the sandbox that sources are read in."""
+    if command.which("bwrap") is None:
+        return  # the package's own check says so
+    try:
+        found, ok = _WALLS[sandbox.wall()], True
+    except UsageError as e:
+        found, ok = "\n".join([e.brief, e.details]).strip(), False
+    yield Check(
+        stages=("fetch", "diagnose", "patch"),
+        what="sandbox",
+        ok=ok,
+        found=found,
+        mend="" if ok else _namespaces_mend(os.geteuid() == 0),
+    )
+
+
+_WALLS = {
+    sandbox.Wall.BUBBLEWRAP: "bubblewrap can make one",
+    sandbox.Wall.CONTAINER: "none can be made in this container, which is the wall: sources of "
+    "your own need --trust-container",
+}
 
 
 def _namespaces_mend(root: bool) -> str:

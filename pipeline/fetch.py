@@ -5,17 +5,17 @@ From the distro's archive, or from a .dsc that the user has.
 
 from __future__ import annotations
 
-import os
-import tempfile
+import shutil
 from pathlib import Path
 
 from debian.debian_support import Version
 
-from pipeline import command
+from pipeline import bounded, sourcetree
 from pipeline.archives import compressed, control, openpgp, vouch
 from pipeline.archives.apt import AptArchive
 from pipeline.archives.history import History
 from pipeline.archives.staging import Staging
+from pipeline.containers import lent, sandbox
 from pipeline.errors import FetchError, UsageError
 from pipeline.model import Release, Source, VerifiedFile
 from pipeline.progress import QUIET, Stage
@@ -132,31 +132,37 @@ def _trust(data: bytes, dsc: Path) -> str:
     return f"{given} ({vouch.nobody(data, signed, 'of the package debian-keyring')})"
 
 
-def unpack(source: Source, dest: Path, *, log: Path | None = None) -> Path:
+def unpack(
+    source: Source, dest: Path, *, trust_container: bool = False, log: Path | None = None
+) -> Path:
     """Unpack a source into the folder ``dest``, which must not exist, with its patches applied.
 
     This is the tree that dpkg-source makes (``dpkg-source -x``). Returns ``dest``. Raises
-    FetchError if it cannot be unpacked, or would unpack to more than LARGEST bytes; nothing
-    is left then.
+    FetchError if it cannot be unpacked, would unpack to more than LARGEST bytes, or is none that
+    may be read here (``sandbox.admit``, ``sourcetree.settle``); nothing is left then.
     """
     if dest.exists():
         raise FetchError(f"{dest} exists already", hint="choose a folder that is not there")
+    sandbox.admit(source.dsc.name, indexed=source.indexed, trust_container=trust_container)
+    form = control.parse(bounded.read(source.dsc, control.LIMIT), source.dsc.name).format
+    sourcetree.check_format(form, source.dsc.name)
     _measure(source)
     dest.parent.mkdir(parents=True, exist_ok=True)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("DPKG_", "QUILT_"))}
-    with tempfile.TemporaryDirectory(dir=dest.parent, prefix=".unpack-") as name:
-        tree = Path(name) / "tree"
+    with lent.lent(dest.parent, ".unpack-") as folder:
+        for file in source.files:
+            shutil.copyfile(file.path, folder / file.path.name)
         # Every file has been verified; dpkg-source would look for a signature it may not know.
-        command.run(
-            ["dpkg-source", "--no-copy", "--no-check", "-x", source.dsc.absolute(), tree],
-            env={**environment, "LC_ALL": "C.UTF-8"},
+        sandbox.run(
+            ["dpkg-source", "--no-copy", "--no-check", "-x", source.dsc.name, "tree"],
+            folder=folder,
             timeout=600,
             log=log,
             error=FetchError,
             brief=f"{source.dsc.name} cannot be unpacked",
             hint="its files are those that were listed, so the source package itself is broken",
         )
-        tree.rename(dest)
+        sourcetree.settle(folder / "tree", form)
+        (folder / "tree").rename(dest)
     return dest
 
 

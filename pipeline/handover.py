@@ -6,10 +6,10 @@ For architectures and volumes that one machine does not serve: a PPA, mini-build
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 
 from pipeline import command, proven
+from pipeline.containers import lent, sandbox
 from pipeline.errors import PublishError, UsageError
 
 TIMEOUT = 600.0
@@ -30,26 +30,37 @@ def dput(folder: Path, host: str, *, key: str = "", distribution: str = "") -> s
         raise UsageError(f"{distribution!r} is not the name of a distribution")
     offer = proven.proven(folder)
     dsc = next(f.path for f in offer.files if f.path.suffix == ".dsc")
-    with tempfile.TemporaryDirectory(prefix="respin-dput-") as name:
-        work = Path(name)
+    with lent.lent(None, "respin-dput-") as work:
         for file in offer.files:
             if file.path.suffix != ".deb":
                 (work / file.path.name).write_bytes(file.path.read_bytes())
-        tree = work / "tree"
-        _run("dpkg-source", "--no-check", "-x", work / dsc.name, tree, cwd=work)
+        _read(work, "dpkg-source", "--no-check", "-x", dsc.name, "tree")
         stem = dsc.name.removesuffix(".dsc")
         changes = work / f"{stem}_source.changes"
         buildinfo = f"{stem}_source.buildinfo"
-        _run("dpkg-genbuildinfo", "--build=source", f"-O../{buildinfo}", cwd=tree)
+        _read(work, "dpkg-genbuildinfo", "--build=source", f"-O../{buildinfo}", at="tree")
         # -sa: the farm may never have seen the upstream tarball.
         options = ["--build=source", "-sa", f"-O../{changes.name}"]
         if distribution:
             options.append(f"-DDistribution={distribution}")
-        _run("dpkg-genchanges", *options, cwd=tree)
+        _read(work, "dpkg-genchanges", *options, at="tree")
         sign = ["debsign", "--re-sign", *([f"-k{key}"] if key else ()), changes.name]
         _run(*sign, cwd=work, hint="name the key with --key, and let gpg-agent know its passphrase")
         _run("dput", host, changes.name, cwd=work, hint=f"is {host} in ~/.dput.cf?")
     return offer.version
+
+
+def _read(folder: Path, *argv: str, at: str = ".") -> None:
+    """Run what reads the source, where it can do no harm."""
+    sandbox.run(
+        argv,
+        folder=folder,
+        at=at,
+        reads=[Path("/var/lib/dpkg")],  # the list of packages, for the .buildinfo
+        timeout=TIMEOUT,
+        error=PublishError,
+        brief=f"the source upload failed at {argv[0]}",
+    )
 
 
 def _run(*argv: command.Arg, cwd: Path, hint: str = "") -> None:

@@ -17,6 +17,7 @@ from typing import TypeVar
 from pipeline import fetch, lock, maketree, releases, scratch, superseded, temporary
 from pipeline.archives.apt import AptArchive
 from pipeline.checkpoints import FETCH, Checkpoints
+from pipeline.containers import sandbox
 from pipeline.errors import FetchError
 from pipeline.lock import Lock
 from pipeline.model import GuestPackages, Package, Source, VerifiedFile
@@ -42,6 +43,8 @@ class Inputs:
         self._root: tuple[Package, ...] = ()
         self._guest: GuestPackages | None = None
         self._control: Package | None = None
+        self.sandbox: sandbox.Wall | None = None
+        """Where this machine's tools read the source, once they do."""
 
     @contextmanager
     def scratch(self) -> Iterator[None]:
@@ -106,7 +109,12 @@ class Inputs:
         order = self.order
         if order.tree_dir:
             log = self.folder.log("fetch")
-            return maketree.make_source(order.tree_dir, self._scratch / "made", log=log)
+            return maketree.make_source(
+                order.tree_dir,
+                self._scratch / "made",
+                trust_container=order.trust_container,
+                log=log,
+            )
         if order.locked and order.locked.kind != "archive":
             return lock.local_dsc(order.locked)
         return order.dsc
@@ -160,7 +168,28 @@ class Inputs:
 
     def tree(self, source: Source) -> Path:
         """The source as dpkg-source unpacks it."""
-        return fetch.unpack(source, self._scratch / "tree", log=self.folder.log("fetch"))
+        return self.unpack(source, "tree", "fetch")
+
+    def unpack(self, source: Source, name: str, stage: str) -> Path:
+        """Unpack a source behind the wall; it is noted that it was."""
+        self.sandbox = sandbox.wall()
+        return fetch.unpack(
+            source,
+            self._scratch / name,
+            trust_container=self.order.trust_container,
+            log=self.folder.log(stage),
+        )
+
+    def check_sandbox(self) -> None:
+        """Raise now, and not after downloads, if the source may not be read on this machine.
+
+        UsageError if no sandbox can be had, FetchError if what is asked for wants a better one.
+        """
+        order = self.order
+        given = order.tree_dir or order.dsc
+        if given is None and order.locked and order.locked.kind != "archive":
+            given = order.locked.path
+        sandbox.admit(str(given), indexed=given is None, trust_container=order.trust_container)
 
     def _libraries(self) -> dict[str, str]:
         names = {fix.requires.build_depends for fix in self.order.fixes if fix.requires}

@@ -2,50 +2,52 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tarfile
-import tempfile
 from pathlib import Path
 
 from debian.changelog import Changelog, ChangelogParseError
 from debian.debian_support import Version
 
-from pipeline import command
+from pipeline import bounded, sourcetree
 from pipeline.archives import control
+from pipeline.containers import lent, sandbox
 from pipeline.errors import FetchError
 
 LIMIT = 512 << 20
 """Bytes of a tree; iproute2's has 7 MiB."""
-LEFT_OUT = (".git", ".pc", ".svn", ".hg")
 EPOCH = 1 << 28
 """Times of the files in a tarball that is made here: no tree's own times are part of it."""
 
 
-def make_source(tree: Path, dest: Path, *, log: Path | None = None) -> Path:
+def make_source(
+    tree: Path, dest: Path, *, trust_container: bool = False, log: Path | None = None
+) -> Path:
     """Make a source package of ``tree`` in the new folder ``dest``; return its .dsc.
 
     The upstream tarball beside the tree is taken if there is one; else one is made of the
     tree without debian/ and without its patches. The tree itself is not changed. Raises
-    FetchError; ``dest`` then is not there.
+    FetchError, also if it is none that may be read here (``sandbox.admit``,
+    ``sourcetree.settle``); ``dest`` then is not there.
     """
-    name, version = _identity(tree)
-    upstream = version.upstream_version or str(version)
+    sandbox.admit(str(tree), indexed=False, trust_container=trust_container)
     dest.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=dest.parent, prefix=".tree-") as tmp:
-        work = Path(tmp)
-        copy = work / f"{name}-{upstream}"
-        _copy(tree, copy)
-        if (tree / ".pc" / "applied-patches").exists():
-            shutil.copytree(tree / ".pc", copy / ".pc", symlinks=True)
+    with lent.lent(dest.parent, ".tree-") as work:
+        unnamed = work / "tree"
+        sourcetree.copy(tree, unnamed, LIMIT)
+        sourcetree.settle(unnamed, "")
+        name, version = _identity(tree, unnamed)
+        upstream = version.upstream_version or str(version)
+        copy = unnamed.rename(work / f"{name}-{upstream}")
+        if (copy / ".pc" / "applied-patches").exists():
             _dpkg_source(["--after-build", "--unapply-patches", copy.name], work, log)
-            shutil.rmtree(copy / ".pc", ignore_errors=True)
+        shutil.rmtree(copy / ".pc", ignore_errors=True)
         if version.debian_revision is not None:
             beside = sorted(tree.absolute().parent.glob(f"{name}_{upstream}.orig*.tar.*"))
             for path in beside:
-                shutil.copyfile(path, work / path.name)
+                _take(path, work / path.name)
             if not beside:
-                _tarball(copy, work / f"{name}_{upstream}.orig.tar.gz")
+                _tarball(copy, work / f"{name}_{upstream}.orig.tar", log)
         _dpkg_source(["--build", copy.name], work, log)
         shutil.rmtree(copy)
         (dsc,) = work.glob("*.dsc")
@@ -53,11 +55,12 @@ def make_source(tree: Path, dest: Path, *, log: Path | None = None) -> Path:
     return dest / dsc.name
 
 
-def _identity(tree: Path) -> tuple[str, Version]:
-    """Return name and version of the newest entry of debian/changelog."""
+def _identity(tree: Path, copy: Path) -> tuple[str, Version]:
+    """Return name and version of the newest entry of the copy's debian/changelog."""
     path = tree / "debian" / "changelog"
     try:
-        log = Changelog(path.read_text("utf-8")[: control.LIMIT], max_blocks=1, strict=True)
+        text = bounded.text(copy / "debian" / "changelog", bounded.LARGE)
+        log = Changelog(text[: control.LIMIT], max_blocks=1, strict=True)
         name, version = str(log.package), str(log.version)
     except OSError as e:
         raise FetchError(
@@ -71,22 +74,22 @@ def _identity(tree: Path) -> tuple[str, Version]:
     return name, Version(version)
 
 
-def _copy(tree: Path, copy: Path) -> None:
-    """Copy a tree, links as links. Raises FetchError if it is larger than LIMIT."""
-    size = 0
-    for folder, _, files in os.walk(tree):
-        for each in files:
-            size += (Path(folder) / each).lstat().st_size
-    if size > LIMIT:
-        raise FetchError(f"{tree} has more than {LIMIT >> 20} MiB", hint="is it the right folder?")
+def _take(path: Path, dest: Path) -> None:
+    """Copy an upstream tarball that lies beside the tree; a link to one stays in its folder."""
+    end = path.resolve()
+    if not end.is_relative_to(path.parent.resolve()):
+        raise FetchError(
+            f"{path} is a link that leads out of its folder",
+            hint="put the upstream tarball itself beside the tree",
+        )
     try:
-        shutil.copytree(tree, copy, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
-    except (shutil.Error, OSError) as e:
-        raise FetchError(f"{tree} cannot be copied", details=str(e)[:2000]) from e
+        bounded.copy(end, dest, control.LARGEST, follow=False)
+    except OSError as e:
+        raise FetchError(f"{path} cannot be read: {e.strerror}") from e
 
 
-def _tarball(tree: Path, path: Path) -> None:
-    """Pack a tree without debian/; the same tree makes the same bytes."""
+def _tarball(tree: Path, path: Path, log: Path | None) -> None:
+    """Pack a tree without debian/ into ``path``.gz; the same tree makes the same bytes."""
 
     def plain(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
         if info.name == f"{tree.name}/debian":
@@ -97,19 +100,16 @@ def _tarball(tree: Path, path: Path) -> None:
         info.mode = 0o755 if info.isdir() or info.mode & 0o100 else 0o644
         return info
 
-    plain_path = path.with_suffix("")
-    with tarfile.open(plain_path, "w", format=tarfile.GNU_FORMAT) as tar:
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
         tar.add(tree, arcname=tree.name, filter=plain)
     # gzip -n keeps name and time out of it.
-    command.run(["gzip", "-n", "-9", plain_path], error=FetchError)
+    sandbox.run(["gzip", "-n", "-9", path.name], folder=path.parent, log=log, error=FetchError)
 
 
 def _dpkg_source(argv: list[str], folder: Path, log: Path | None) -> None:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DPKG_", "QUILT_"))}
-    command.run(
+    sandbox.run(
         ["dpkg-source", *argv],
-        cwd=folder,
-        env={**kept, "LC_ALL": "C.UTF-8"},
+        folder=folder,
         timeout=600,
         log=log,
         error=FetchError,

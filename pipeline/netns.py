@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipeline import bounded, command
 from pipeline.cache import Cache
+from pipeline.containers import debfile, namespaces, sandbox
 from pipeline.data import data_path
 from pipeline.describe import load
 from pipeline.errors import SmokeImpossible, TestbedLost
@@ -92,18 +93,17 @@ def run(
 
 def _unpacked(debs: Sequence[Path], root: Path, log: Path) -> str:
     """Unpack packages and return the PATH of their programs."""
-    for deb in debs:
-        command.run(
-            ["dpkg-deb", "--extract", deb, root], timeout=120, log=log, error=SmokeImpossible
-        )
+    debfile.extract(debs, root, error=SmokeImpossible, log=log)
     # bin before sbin: /sbin/ip is a link to /bin/ip, that is, to this machine's own.
-    folders = [root / name for name in ("usr/bin", "bin", "usr/sbin", "sbin")]
-    path = ":".join([*map(str, folders), os.environ.get("PATH", os.defpath), "/usr/sbin:/sbin"])
-    command.run(
-        ["env", f"PATH={path}", "tc", "-V"],
+    folders = ("usr/bin", "bin", "usr/sbin", "sbin")
+    sandbox.run(
+        ["env", f"PATH={':'.join([*folders, namespaces.PATH])}", "tc", "-V"],
+        folder=root,
+        drop_links=True,
         log=log,
         error=SmokeImpossible,
         brief=f"the tc of {debs[0].name} does not run on this machine",
         hint="It may need libraries of another release: leave out --place netns.",
     )
-    return path
+    here = [str(root / name) for name in folders]
+    return ":".join([*here, os.environ.get("PATH", os.defpath), "/usr/sbin:/sbin"])

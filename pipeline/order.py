@@ -49,6 +49,9 @@ class Order:
     """Where it is built."""
     image: str | None = None
     """The base image for docker and podman."""
+    trust_container: bool = False
+    """Read also what no signed index vouches for where the only wall is the container that all of
+    respin runs in."""
     force_host: bool = False
     """Build in place even where this machine is no container."""
     prove: bool = False

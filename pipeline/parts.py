@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import diagnose, fetch, lock, lockreader, releases, report
+from pipeline import diagnose, fetch, lock, lockreader, releases, report, sourcetree
 from pipeline.adopt import adopt
 from pipeline.cache import file_sha256
+from pipeline.containers import sandbox
 from pipeline.earlier import read
 from pipeline.errors import FetchError, UsageError
 from pipeline.fixes import Fix
@@ -32,11 +33,14 @@ from pipeline.work import Work
 def fetch_only(order: Order, out: Path, journal: Journal | None = None) -> Report:
     """Leave the verified source at ``out``."""
     with _part(order, out, journal) as (work, folder):
+        if order.tree_dir:
+            work.check_sandbox()
         source = work.fetch()
         done = Report(
             outcome=Outcome.FETCHED,
             source=source,
             findings=(),
+            sandbox=work.sandbox,
             archives=work.archive.trust(),
             timings=work.progress.timings,
         )
@@ -52,9 +56,12 @@ def patch_only(
     ``earlier`` is a folder with the source; None: it is fetched.
     """
     with _part(order, out, journal) as (work, folder):
+        work.check_sandbox()
         before = _again(earlier, folder) if earlier else None
         source = before.source if before else work.fetch()
-        findings = work.diagnose(work.tree(source))
+        # What a folder says of itself is no signed index.
+        tree = work.tree(replace(source, indexed=False) if before else source)
+        findings = work.diagnose(tree)
         needed = needed_fixes(order.fixes, findings)
         patched = work.patch(source, needed) if needed else None
         if patched:
@@ -64,6 +71,7 @@ def patch_only(
             source=source,
             findings=findings,
             patched=patched,
+            sandbox=work.sandbox,
             archives=_archives(work, before),
             timings=work.progress.timings,
         )
@@ -137,17 +145,25 @@ def prove_only(
 
 
 def diagnose_only(
-    tree: Path | None, dsc: Path | None, fixes: Sequence[Fix], journal: Journal | None = None
+    tree: Path | None,
+    dsc: Path | None,
+    fixes: Sequence[Fix],
+    journal: Journal | None = None,
+    *,
+    trust_container: bool = False,
 ) -> tuple[Finding, ...]:
     """Diagnose an unpacked tree or a local .dsc, and do nothing else.
 
-    Raises FetchError if the .dsc cannot be read, DiagnosisRefused if there is no loader.
+    Raises FetchError if it cannot be read or is not taken, DiagnosisRefused if there is no loader.
     """
+    sandbox.admit(str(tree or dsc), indexed=False, trust_container=trust_container)
     with Progress(journal).stage("diagnose") as stage, tempfile.TemporaryDirectory() as tmp:
         if tree is None:
             assert dsc is not None
             source = fetch.local(dsc, Path(tmp) / "source", releases.find(None))
-            tree = fetch.unpack(source, Path(tmp) / "tree")
+            tree = fetch.unpack(source, Path(tmp) / "tree", trust_container=trust_container)
+        else:
+            sourcetree.look(tree)
         return diagnose.diagnose(tree, fixes, stage=stage)
 
 

@@ -11,14 +11,15 @@ import difflib
 import email.utils
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from debian.changelog import ChangeBlock, Changelog, ChangelogParseError
 
-from pipeline import coccinelle, command, versions
+from pipeline import bounded, coccinelle, versions
+from pipeline.archives import control
 from pipeline.cache import file_sha256
+from pipeline.containers import lent, sandbox
 from pipeline.data import data_path, render
 from pipeline.errors import PatchError
 from pipeline.fixes import Fix
@@ -26,6 +27,8 @@ from pipeline.model import Patched, Source
 from pipeline.progress import QUIET, Stage
 
 AUTHOR = "iproute2-respin <respin@localhost>"
+STYLE = "kernel.clang-format"
+"""In templates/."""
 LAYOUT_SECONDS = 120.0
 DPKG_SECONDS = 300.0
 
@@ -96,22 +99,29 @@ def _lay_out(path: Path, before: str) -> None:
     ]
     if not ranges:
         return
-    style = data_path("templates", "kernel.clang-format")
-    command.run(
-        ["clang-format", "-i", f"--style=file:{style}", *ranges, path],
-        timeout=LAYOUT_SECONDS,
-        error=PatchError,
-        brief="clang-format could not lay out the patched code",
-    )
+    with lent.lent(None, "respin-layout-") as folder:
+        shutil.copyfile(path, folder / path.name)
+        shutil.copyfile(data_path("templates", STYLE), folder / STYLE)
+        sandbox.run(
+            ["clang-format", "-i", f"--style=file:{STYLE}", *ranges, path.name],
+            folder=folder,
+            timeout=LAYOUT_SECONDS,
+            error=PatchError,
+            brief="clang-format could not lay out the patched code",
+        )
+        path.write_bytes((folder / path.name).read_bytes())
 
 
-def unified(old: Path, new: Path, files: Sequence[str]) -> str:
-    """Return the differences of files in two trees as a patch for ``-p1``."""
+def unified(folder: Path, names: Sequence[str]) -> str:
+    """Return the differences of files between ``folder/a`` and ``folder/b`` as a ``-p1`` patch."""
     parts = []
-    for f in files:
-        done = command.run(
-            ["diff", "-up", "--label", f"a/{f}", "--label", f"b/{f}", old / f, new / f],
+    for f in names:
+        old, new = f"a/{f}", f"b/{f}"
+        done = sandbox.run(
+            ["diff", "-up", "--label", old, "--label", new, old, new],
+            folder=folder,
             check=False,
+            error=PatchError,
         )
         if done.status != 1:
             raise PatchError(f"{f}: the patch could not be written", details=done.text)
@@ -195,8 +205,7 @@ def patch(
         source.version, source.release.distro, number, rule=source.release.suffix
     )
     dest.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=dest.parent, prefix=".patch-") as tmp:
-        work = Path(tmp)
+    with lent.lent(dest.parent, ".patch-") as work:
         changelog, date = changelog_entry(
             (tree / "debian/changelog").read_text("utf-8"),
             version=version,
@@ -205,7 +214,10 @@ def patch(
             quilt=_is_quilt(tree),
         )
         texts = _patches(tree, fixes, work, date)
-        new = _edited(tree, work, texts, changelog)
+        try:
+            new = _edited(tree, work, texts, changelog)
+        except OSError as e:
+            raise PatchError("the source tree cannot be edited", details=str(e)) from e
         dsc = _source_package(source, new, version, date, log)
         (dsc.parent / "patches").mkdir()
         for name, text in texts.items():
@@ -236,7 +248,7 @@ def _patches(
     texts = {}
     for fix in fixes:
         changed = mend(new, fix)
-        texts[patch_name(fix)] = quilt_patch(fix, unified(old, new, changed), date)
+        texts[patch_name(fix)] = quilt_patch(fix, unified(work, changed), date)
         for f in changed:
             shutil.copy(new / f, old / f)
     return texts
@@ -265,7 +277,7 @@ def _edited(tree: Path, work: Path, texts: dict[str, str], changelog: str) -> Pa
     if listed and not listed.endswith("\n"):
         listed += "\n"
     for name, patch_text in texts.items():
-        if (folder / name).exists():
+        if (folder / name).exists() or (folder / name).is_symlink():
             raise PatchError(f"the source has a debian/patches/{name} already")
         (folder / name).write_text(patch_text, "utf-8", "surrogateescape")
         listed += f"{name}\n"
@@ -280,14 +292,11 @@ def _source_package(
     for file in source.files:
         if ".orig" in file.path.name:
             shutil.copy(file.path, top.parent / file.path.name)
-    command.run(
+    sandbox.run(
         # It applies the new patch itself, with no fuzz allowed, or fails.
         ["dpkg-source", "-b", top.name],
-        cwd=top.parent,
-        env={
-            **command.environment(),
-            "SOURCE_DATE_EPOCH": str(int(date.timestamp())),
-        },
+        folder=top.parent,
+        env={"SOURCE_DATE_EPOCH": str(int(date.timestamp()))},
         timeout=DPKG_SECONDS,
         log=log,
         error=PatchError,
@@ -296,4 +305,11 @@ def _source_package(
     made = list(top.parent.glob("*.dsc"))
     if len(made) != 1:
         raise PatchError("dpkg-source made no .dsc", details=str([str(m) for m in made]))
+    fields = control.parse(bounded.read(made[0], control.LIMIT), made[0].name)
+    if (fields.name, fields.version) != (source.name, version):
+        raise PatchError(
+            f"the source package that was made is {fields.name} {fields.version}, not"
+            f" {source.name} {version}",
+            hint="please report this source",
+        )
     return made[0]

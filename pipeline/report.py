@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import __version__, visible
+from pipeline.containers.sandbox import Wall
 from pipeline.model import Built, Finding, Patched, SmokeReport, Source, VerifiedFile
 from pipeline.runfolder import REPORT
 
@@ -46,6 +47,8 @@ class Report:
     control: tuple[VerifiedFile, ...] = ()
     """The packages without the fix that the smoke test held ours against."""
     smoke: SmokeReport | None = None
+    sandbox: Wall | None = None
+    """Where this machine's tools read the source; None: none did."""
     archives: tuple[str, ...] = ()
     """In words: each signed index that packages were chosen by, and what was waived of it."""
     timings: Mapping[str, float] = dataclasses.field(default_factory=dict)

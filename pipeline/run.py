@@ -38,6 +38,7 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
     ) as folder:
         work = Work(order, folder, Progress(journal))
         with work.scratch(), command.threads(5) as pool:
+            work.check_sandbox()
             work.check_engine()
             source = work.fetch()
             findings = work.diagnose(work.tree(source))
@@ -63,6 +64,7 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
                     built=built.result(),
                     control=before,
                     smoke=smoked,
+                    sandbox=work.sandbox,
                     archives=work.archive.trust(),
                     timings=work.progress.timings,
                 )
@@ -91,6 +93,7 @@ def not_needed(work: Work, source: Source, findings: tuple[Finding, ...]) -> Rep
         findings=findings,
         control=control,
         smoke=smoked,
+        sandbox=work.sandbox,
         archives=work.archive.trust(),
         timings=work.progress.timings,
     )

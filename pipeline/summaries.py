@@ -9,6 +9,7 @@ from rich.text import Text
 
 from pipeline import terminal
 from pipeline.cases import Case
+from pipeline.containers.sandbox import Wall
 from pipeline.doctor import Check
 from pipeline.model import Cell, Finding, Seen, SmokeReport, Verdict
 from pipeline.report import Outcome, Report
@@ -60,6 +61,8 @@ def show_report(report: Report) -> None:
         table.add_row(file.path.name, f"SHA-256 {file.sha256}")
     for verified in dict.fromkeys(file.verified for file in source.files):
         table.add_row("verified", verified)
+    if report.sandbox is Wall.CONTAINER:
+        table.add_row("read", "in this very container, in which no sandbox can be made")
     to.print(table)
     show_findings(report.findings)
     if report.patched:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -28,7 +29,15 @@ from pipeline.cases import select
 from pipeline.checkpoints import BUILD, CONTROL, PATCH
 from pipeline.containers import Container, engines
 from pipeline.containers.engines import Engine, Kind
-from pipeline.errors import BuildError, PatchError, SmokeFailed, SmokeImpossible, TestbedLost
+from pipeline.errors import (
+    BuildError,
+    DiagnosisRefused,
+    FetchError,
+    PatchError,
+    SmokeFailed,
+    SmokeImpossible,
+    TestbedLost,
+)
 from pipeline.fixes import Fix
 from pipeline.inputs import Inputs
 from pipeline.model import (
@@ -112,9 +121,18 @@ class Work(Inputs):
         listed = [each.version for each in self.archive.versions(PACKAGE)]
         listed += self.archive.binary_versions(PACKAGE)
         versions.check_against(patched.version, listed, base=patched.source.version)
-        made = fetch.local(patched.dsc, self._scratch / "patched", patched.source.release)
-        tree = fetch.unpack(made, self._scratch / "patched-tree", log=self.folder.log("patch"))
-        findings = diagnose.diagnose(tree, self.order.fixes, libraries=self._libraries())
+        try:
+            made = fetch.local(patched.dsc, self._scratch / "patched", patched.source.release)
+            made = replace(made, indexed=patched.source.indexed)
+            tree = self.unpack(made, "patched-tree", "patch")
+            findings = diagnose.diagnose(tree, self.order.fixes, libraries=self._libraries())
+        except (FetchError, DiagnosisRefused) as e:
+            raise PatchError(
+                f"the patched source is not sound: {e.brief}",
+                details=e.details,
+                hint="what the source says of how it is packed may be the reason: see its "
+                "debian/source/options",
+            ) from e
         left = [f.fix for f in findings if f.verdict not in (Verdict.FIXED, Verdict.ABSENT)]
         if left:
             raise PatchError(

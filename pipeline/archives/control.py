@@ -47,6 +47,7 @@ class Dsc:
 
     name: str
     version: str
+    format: str
     files: tuple[Listed, ...]
     build_depends: tuple[str, ...]
     """Build-Depends, -Arch and -Indep, as written."""
@@ -128,6 +129,7 @@ def parse(data: bytes, where: str) -> Dsc:
     return Dsc(
         name=name,
         version=version,
+        format=str(fields.get("Format", "1.0")),
         files=sound,
         build_depends=_values(fields, "Build-Depends"),
         build_conflicts=_values(fields, "Build-Conflicts"),

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import command
 from pipeline.archives import compressed
+from pipeline.containers import debfile, sandbox
 from pipeline.elf import Broken, Elf
 from pipeline.errors import FetchError, SmokeImpossible
 from pipeline.model import Package
@@ -66,14 +66,7 @@ def unpack(
     ``options`` those that are had by a module of this name. Raises SmokeImpossible if the
     kernel lacks one that is needed.
     """
-    for deb in debs:
-        command.run(
-            ["dpkg-deb", "--extract", deb, into],
-            timeout=SECONDS,
-            log=log,
-            error=SmokeImpossible,
-            brief=f"the kernel package {deb.name} could not be unpacked",
-        )
+    debfile.extract(debs, into, error=SmokeImpossible, log=log)
     images = sorted(into.glob("boot/vmlinu[xz]-*"))
     if not images:
         raise SmokeImpossible(f"{debs[0].name} holds no kernel image")
@@ -158,8 +151,13 @@ def _name(path: Path) -> str:
 def _read(path: Path) -> bytes:
     """Return a module's content, decompressed: the guest has no program for that."""
     if path.suffix == ".zst":
-        return command.run(
-            ["zstd", "-dcq", path], limit=MODULE_BYTES, timeout=SECONDS, error=SmokeImpossible
+        return sandbox.run(
+            ["zstd", "-dcq"],
+            folder=None,
+            stdin=path,
+            limit=MODULE_BYTES,
+            timeout=SECONDS,
+            error=SmokeImpossible,
         ).stdout
     return _unpacked(path, MODULE_BYTES)
 

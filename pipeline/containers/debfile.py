@@ -1,0 +1,71 @@
+"""Binary packages as dpkg-deb reads them, behind the wall: they may be anybody's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline import bounded
+from pipeline.containers import lent, sandbox
+from pipeline.errors import RespinError
+
+LARGEST = 1 << 30
+"""Bytes of a package; that of a kernel has 100 MiB."""
+SECONDS = 600.0
+
+
+def show(deb: Path, fields: str, *, error: type[RespinError]) -> str:
+    """Return fields of a package, in the form of dpkg-deb's --showformat. Raises ``error``."""
+    return _read(deb, ["--show", f"--showformat={fields}"], error)
+
+
+def contents(deb: Path, *, error: type[RespinError]) -> str:
+    """Return the list of a package's files, as tar -tv writes it. Raises ``error``."""
+    return _read(deb, ["--contents"], error)
+
+
+def extract(
+    debs: Sequence[Path], into: Path, *, error: type[RespinError], log: Path | None
+) -> None:
+    """Unpack packages into the folder ``into``, which is made if it is not there.
+
+    Links that lead out of it are left out. Raises ``error``; ``into`` is not there then.
+    """
+    into.parent.mkdir(parents=True, exist_ok=True)
+    with lent.lent(into.parent, ".deb-") as folder:
+        if into.exists():
+            into.rename(folder / "root")
+        for deb in debs:
+            name = _take(deb, folder, error)
+            sandbox.run(
+                ["dpkg-deb", "--extract", name, "root"],
+                folder=folder,
+                drop_links=True,
+                timeout=SECONDS,
+                log=log,
+                error=error,
+                brief=f"the package {deb.name} could not be unpacked",
+            )
+            (folder / name).unlink()
+        (folder / "root").rename(into)
+
+
+def _read(deb: Path, options: Sequence[str], error: type[RespinError]) -> str:
+    with lent.lent(None, "respin-deb-") as folder:
+        name = _take(deb, folder, error)
+        return sandbox.run(
+            ["dpkg-deb", *options, name],
+            folder=folder,
+            limit=bounded.LARGE,
+            error=error,
+            brief=f"{deb.name} is not a package",
+        ).text
+
+
+def _take(deb: Path, folder: Path, error: type[RespinError]) -> str:
+    """Copy a package into a folder, under a name that no program takes for an option."""
+    try:
+        bounded.copy(deb, folder / "package.deb", LARGEST)
+    except OSError as e:
+        raise error(f"{deb} cannot be read: {e.strerror}") from e
+    return "package.deb"

@@ -1,0 +1,175 @@
+"""Folders of ours that a sandboxed tool works in: lent to it, and looked through when it has ended.
+
+What is in one afterwards was made by somebody else. Nothing of ours reads it before it is known
+to hold nothing but regular files, folders and links that stay inside, of a bearable size.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import command
+from pipeline.errors import RespinError
+
+LARGEST = 2 << 30
+"""Bytes that a folder may hold: an unpacked source, twice, and its tarballs (fetch.LARGEST)."""
+ENTRIES = 200_000
+"""Files and folders; iproute2 has 750, a kernel's package 5,000."""
+DEPTH = 64
+"""Folders in each other; iproute2 has 5."""
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Strange(Exception):
+    """Something that no source holds, or more than any; the text says what and where."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A file, folder or link of a tree, whose folder is open as ``at``."""
+
+    at: int
+    name: str
+    path: str
+    """Relative to the top."""
+    info: os.stat_result
+
+
+def entries(top: Path, *, without: Collection[str] = ()) -> Iterator[Entry]:
+    """Yield all that is below a folder, each folder before what it holds; no link is followed.
+
+    What is called as one of ``without`` is passed over. An entry may be changed or removed
+    before the next is asked for. Raises Strange if it is too much, OSError.
+    """
+    left = ENTRIES
+    number = os.open(top, _FOLDER)
+    try:
+        for entry in _below(number, "", DEPTH, without):
+            left -= 1
+            if left < 0:
+                raise Strange(f"more than {ENTRIES} files")
+            yield entry
+    finally:
+        os.close(number)
+
+
+def _below(at: int, path: str, depth: int, without: Collection[str]) -> Iterator[Entry]:
+    if depth == 0:
+        raise Strange(f"folders that are {DEPTH} deep: {path[:80]!r}")
+    with os.scandir(at) as found:
+        for each in found:
+            if each.name in without:
+                continue
+            here = f"{path}{each.name}"
+            info = each.stat(follow_symlinks=False)
+            yield Entry(at=at, name=each.name, path=here, info=info)
+            if stat.S_ISDIR(info.st_mode):
+                with contextlib.suppress(FileNotFoundError):  # removed by the caller meanwhile
+                    number = os.open(each.name, _FOLDER, dir_fd=at)
+                    try:
+                        yield from _below(number, f"{here}/", depth - 1, without)
+                    finally:
+                        os.close(number)
+
+
+def lend(folder: Path, owner: int) -> None:
+    """Give a folder, and all that is in it, to another user."""
+    os.chown(folder, owner, owner, follow_symlinks=False)
+    for each in entries(folder):
+        os.chown(each.name, owner, owner, dir_fd=each.at, follow_symlinks=False)
+
+
+def take_back(folder: Path, *, drop_links: bool = False) -> None:
+    """Make all in a folder this user's own again, and hold it to what is bearable (``look``).
+
+    With ``drop_links`` a link that leads out of the folder is removed. Raises Strange, OSError;
+    what is in the folder is then good for nothing but to be removed.
+    """
+    mine, group, seen = os.geteuid(), os.getegid(), _Look(folder)
+    top = folder.stat()
+    if top.st_uid != mine:
+        os.chown(folder, mine, group)
+    folder.chmod(stat.S_IMODE(top.st_mode) & 0o777 | 0o700)
+    for each in entries(folder):
+        if each.info.st_uid != mine:
+            os.chown(each.name, mine, group, dir_fd=each.at, follow_symlinks=False)
+        mode = each.info.st_mode
+        if drop_links and stat.S_ISLNK(mode) and seen.leads_out(each):
+            os.unlink(each.name, dir_fd=each.at)
+            continue
+        seen.at(each)
+        if stat.S_ISLNK(mode):
+            continue
+        usable = stat.S_IMODE(mode) & 0o777 | (0o700 if stat.S_ISDIR(mode) else 0o600)
+        if usable != stat.S_IMODE(mode):
+            os.chmod(each.name, usable, dir_fd=each.at)
+
+
+def look(folder: Path, *, without: Collection[str] = ()) -> None:
+    """Hold a folder that is not ours to what is bearable: raise Strange if it is not, OSError.
+
+    That is: files, folders and links that stay in it, not more than ENTRIES and LARGEST.
+    """
+    seen = _Look(folder)
+    for each in entries(folder, without=without):
+        seen.at(each)
+
+
+class _Look:
+    """Holds one entry of a folder after the other to what is bearable."""
+
+    def __init__(self, folder: Path) -> None:
+        self._top = os.path.realpath(folder)
+        self._left = LARGEST
+
+    def at(self, each: Entry) -> None:
+        """Raise Strange if an entry is, or is too much."""
+        mode = each.info.st_mode
+        if stat.S_ISLNK(mode):
+            if self.leads_out(each):
+                raise Strange(f"a link that leads out of it: {each.path[:200]!r}")
+        elif stat.S_ISREG(mode):
+            self._left -= each.info.st_size
+            if self._left < 0:
+                raise Strange(f"more than {LARGEST >> 20} MiB")
+        elif not stat.S_ISDIR(mode):
+            raise Strange(f"what is neither file, folder nor link: {each.path[:200]!r}")
+
+    def leads_out(self, each: Entry) -> bool:
+        """Whether a link leads out of the folder, by whatever other links."""
+        path = os.path.join(self._top, each.path)  # noqa: PTH118 - names may not be UTF-8
+        end = os.path.realpath(path)
+        return end != self._top and not end.startswith(f"{self._top}/")
+
+
+@contextlib.contextmanager
+def lent(parent: Path | None, prefix: str) -> Iterator[Path]:
+    """Yield a new folder, in ``parent`` or where temporary files are; remove it, whatever is in it.
+
+    It may be moved away meanwhile.
+    """
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
+    try:
+        yield folder
+    finally:
+        remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, however deep it is and whatever its modes are."""
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except (OSError, RecursionError):
+        with contextlib.suppress(RespinError):
+            command.run(["chmod", "-R", "u+rwX", "--", folder], check=False, cleanup=True)
+            command.run(["rm", "-rf", "--", folder], check=False, cleanup=True)

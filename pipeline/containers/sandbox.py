@@ -1,0 +1,243 @@
+"""The wall around this machine's own tools: dpkg-source, spatch, diff, dpkg-deb and their like.
+
+Whatever reads what somebody else wrote is started here and nowhere else. It sees the system's
+programs (read-only), one folder of ours, and an empty /tmp; not the network, the caller's
+home, environment or processes, nor /proc. It has no rights, can get none, and ends with us.
+
+bubblewrap makes the wall. For an ordinary user that takes a user namespace; root makes it
+without one and gives the tool a number that nobody has, for in a namespace of one user the
+tool would still own what root owns.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+
+from pipeline import command
+from pipeline.command import Completed
+from pipeline.containers import lent, namespaces
+from pipeline.containers.base import BASE_ENVIRONMENT
+from pipeline.data import data_path
+from pipeline.errors import FetchError, RespinError, UsageError
+
+USER = 65532
+"""Nobody's number, and not that of a build either (containers.base.User)."""
+INSIDE = "/work"
+"""Where the tool sees its folder."""
+INIT = "/init.sh"
+
+SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+ETC = ("alternatives", "dpkg", "ld.so.cache")
+"""What the tools need of /etc: dpkg's is the vendor, whose series dpkg-source applies."""
+
+LIMITS = {
+    "as": 4 << 30,
+    "fsize": 1 << 30,
+    "nofile": 1024,
+    "nproc": 512,
+    "core": 0,
+}
+"""Of every process in it, as prlimit(1) names them; ``nproc`` is of all together."""
+TEMPORARY = 256 << 20
+"""Bytes of /tmp."""
+
+
+class Wall(StrEnum):
+    """What keeps the tools in."""
+
+    BUBBLEWRAP = "bubblewrap"
+    CONTAINER = "container"
+    """The container that all of respin runs in, where none can be made inside it."""
+
+
+@functools.cache
+def wall() -> Wall:
+    """Return what keeps the tools in here. Raises UsageError if nothing does."""
+    if command.which("bwrap") is None:
+        raise UsageError(
+            "bwrap: this program is missing, and nothing reads a source without it",
+            hint="apt-get install bubblewrap",
+        )
+    with lent.lent(None, "respin-sandbox-") as folder:
+        done = command.run([*_bubblewrap(folder, ()), "true"], env=_ENVIRONMENT, check=False)
+    if done.status == 0:
+        return Wall.BUBBLEWRAP
+    if namespaces.in_container() and not namespaces.possible():
+        return Wall.CONTAINER
+    raise UsageError(
+        "bubblewrap cannot make a sandbox here, and nothing reads a source without it",
+        details=command.tail(done.err.end()),
+        hint="Let this user make user namespaces (respin doctor says how), or run respin as root; "
+        "in a Docker container, root needs --cap-add SYS_ADMIN.",
+    )
+
+
+def admit(what: str, *, indexed: bool, trust_container: bool) -> None:
+    """Hold whether a source may be read here; ``what`` is its name.
+
+    A container that respin runs in is wall enough for what the signed index of an archive
+    lists (``indexed``); for other sources only if the user says so. Raises FetchError, or
+    UsageError if there is no wall at all.
+    """
+    if wall() is Wall.CONTAINER and not indexed and not trust_container:
+        raise FetchError(
+            f"no sandbox can be made in this container, and no signed index vouches for {what}",
+            details="Its source could reach all that is in this container.",
+            hint="start the container so that bubblewrap works in it (docker run --cap-add "
+            "SYS_ADMIN), or say --trust-container if nothing of value is in it",
+        )
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    folder: Path | None,
+    at: str = ".",
+    env: Mapping[str, str] | None = None,
+    stdin: Path | None = None,
+    reads: Sequence[Path] = (),
+    drop_links: bool = False,
+    timeout: float = 120,
+    limit: int | None = None,
+    log: Path | None = None,
+    check: bool = True,
+    error: type[RespinError],
+    brief: str = "",
+    hint: str = "",
+) -> Completed:
+    """Run one of this machine's tools in the sandbox, to its end.
+
+    It works in ``folder``, of which nobody else makes use meanwhile, and starts in its folder
+    ``at``: paths in ``argv`` are relative to that. ``env`` comes on top of BASE_ENVIRONMENT
+    and nothing else does; ``reads`` are files of the system's that it sees as well. What is
+    in the folder afterwards is as ``lent.take_back`` leaves it (``drop_links``). The rest is
+    as in ``command.run``. Raises ``error`` also if it left something that no source holds.
+    """
+    if shutil.which(argv[0], path=namespaces.PATH) is None:
+        raise UsageError(
+            f"{argv[0]}: this program is missing",
+            hint="respin doctor says which package has it",
+        )
+    inside = wall() is Wall.BUBBLEWRAP
+    other = inside and folder is not None and _has_own_number()
+    begin = _bubblewrap(folder, reads, at) if inside else ["setpriv", "--no-new-privs"]
+    brief = brief or f"{argv[0]} failed"
+    try:
+        if folder is not None and other:
+            lent.lend(folder, USER)
+        done = command.run(
+            [*begin, *_limited(timeout), *argv],
+            cwd=folder / at if folder and not inside else None,
+            env={**_ENVIRONMENT, **(env or {})},
+            stdin=stdin,
+            timeout=timeout,
+            limit=limit,
+            log=log,
+            check=False,
+            error=error,
+            brief=brief,
+            hint=hint,
+        )
+    finally:
+        left = _taken_back(folder, drop_links) if folder else ""
+    if check and done.status != 0:
+        full = command.full(done)
+        details = _failure(argv, done, log)
+        raise error(brief + full, details=details, hint=command.ROOM if full else hint)
+    if left:
+        raise error(
+            f"{brief}: it left {left}",
+            hint="no source package of iproute2 does that; look where this one is from",
+        )
+    return done
+
+
+def _taken_back(folder: Path, drop_links: bool) -> str:
+    """Take a folder back; return in words what is wrong with it, if anything is."""
+    try:
+        lent.take_back(folder, drop_links=drop_links)
+    except lent.Strange as e:
+        return str(e)
+    except OSError as e:
+        return f"what cannot be looked at: {e.strerror}"
+    return ""
+
+
+def _failure(argv: Sequence[str], done: Completed, log: Path | None) -> str:
+    parts = [f"in the sandbox: {command.printable(argv)}\nexit status {done.status}"]
+    parts.append(command.tail(done.end))
+    if log is not None:
+        parts.append(f"The whole log: {log}")
+    return "\n".join(part for part in parts if part)
+
+
+_ENVIRONMENT: Mapping[str, str] = {**BASE_ENVIRONMENT, "PATH": namespaces.PATH}
+
+
+@functools.cache
+def _has_own_number() -> bool:
+    """Whether we may give a process the number USER: as root, where that number is there."""
+    return os.geteuid() == 0 and all(
+        any(
+            int(first) <= USER < int(first) + int(count)
+            for first, _, count in (line.split() for line in path.read_text().splitlines())
+        )
+        for path in (Path("/proc/self/uid_map"), Path("/proc/self/gid_map"))
+    )
+
+
+def _bubblewrap(folder: Path | None, reads: Sequence[Path], at: str = ".") -> list[str]:
+    """Return the beginning of a command line that runs the rest behind the wall.
+
+    Process 1 is a shell of ours that ends with the rest: when bubblewrap has ended, nothing of
+    it is left. (bubblewrap's own process 1 waits for what the rest has left behind, and
+    bubblewrap does not. And when root's bubblewrap is killed, it is not allowed to end a
+    process 1 of another number with it.)
+    """
+    argv = ["bwrap", "--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL"]
+    for kind in ("ipc", "pid", "net", "uts"):
+        argv.append(f"--unshare-{kind}")
+    argv.append("--unshare-cgroup-try")
+    drop: list[str] = []
+    if _has_own_number():
+        # Only to enter the folder and become its owner; setpriv drops them with all others.
+        for capability in ("DAC_READ_SEARCH", "SETUID", "SETGID", "SETPCAP"):
+            argv += ["--cap-add", f"CAP_{capability}"]
+        drop = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
+        drop += ["--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"]
+    else:
+        argv += ["--unshare-user", "--uid", str(USER), "--gid", str(USER)]
+    argv += ["--ro-bind", "/usr", "/usr"]
+    for name in SYSTEM:
+        path = Path("/") / name
+        if path.is_symlink():
+            argv += ["--symlink", str(path.readlink()), str(path)]
+        elif path.is_dir():
+            argv += ["--ro-bind", str(path), str(path)]
+    argv += ["--dir", INSIDE]
+    for path in (*(Path("/etc") / name for name in ETC), *reads):
+        if path.exists():
+            # A folder that bubblewrap makes on the way is open to root alone.
+            for above in reversed(path.parents[:-1]):
+                argv += ["--dir", str(above)]
+            argv += ["--ro-bind", str(path), str(path)]
+    argv += ["--dev", "/dev", "--remount-ro", "/dev"]
+    argv += ["--size", str(TEMPORARY), "--perms", "1777", "--tmpfs", "/tmp"]
+    if folder is not None:
+        argv += ["--bind", str(folder.absolute()), INSIDE]
+        argv += ["--chdir", f"{INSIDE}/{at}"]
+    else:
+        argv += ["--chdir", "/tmp"]
+    argv += ["--ro-bind", str(data_path("templates", "container", "init.sh")), INIT]
+    # A system call filter would be one more option here: --seccomp FD.
+    return [*argv, "--remount-ro", "/", "--", "sh", INIT, *drop]
+
+
+def _limited(timeout: float) -> list[str]:
+    limits = [f"--{name}={value}" for name, value in LIMITS.items()]
+    return ["prlimit", *limits, f"--cpu={int(timeout) + 1}", "--"]

@@ -1,0 +1,183 @@
+"""What a source tree may be: its format, what tells dpkg-source how to pack it, what is left out.
+
+A tree is somebody else's. Programs read it in the sandbox alone (containers/sandbox.py); what
+of ours reads it or writes to it does so when it is known that no link leads out of it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+from pipeline.containers import lent
+from pipeline.errors import FetchError
+
+FORMATS = ("1.0", "3.0 (quilt)", "3.0 (native)")
+"""Those in which a distro's iproute2 ever was. The others make dpkg-source call a version control
+system, which runs what the tree's configuration of it says."""
+
+VCS = frozenset(
+    {
+        *(".git", ".hg", ".svn", ".bzr", "CVS", "RCS", "SCCS", "_darcs", "_MTN", "{arch}"),
+        *(".arch-ids", ".jj", ".pijul", ".fslckout", "_FOSSIL_"),
+    }
+)
+"""What version control systems keep in a tree: folders or files, at any place in it."""
+
+OPTIONS = frozenset(
+    {
+        *("compression", "compression-level", "threads-max", "diff-ignore", "extend-diff-ignore"),
+        *("tar-ignore", "single-debian-patch", "auto-commit", "create-empty-orig"),
+        *("include-binaries", "include-removal", "include-timestamp", "abort-on-upstream-changes"),
+        *("unapply-patches", "no-unapply-patches"),
+    }
+)
+"""Options of dpkg-source(1) that a tree may set: how it is packed. What they would leave out of
+the new source package is missed when that is diagnosed."""
+
+SMALL = 64 << 10
+"""Bytes of a file in debian/source; iproute2's have a few dozen."""
+
+
+def settle(tree: Path, form: str) -> None:
+    """Make a tree that was just unpacked, or copied, fit to be worked on.
+
+    Folders of version control systems are removed. ``form`` is the format that its .dsc says,
+    empty without one. Raises FetchError if the tree's own format is another or none that is
+    taken, if it sets an option of dpkg-source that is not taken, or if it holds what no source
+    does: devices, links that lead out of it.
+    """
+    try:
+        _without_vcs(tree)
+        lent.take_back(tree)
+    except lent.Strange as e:
+        raise FetchError(
+            f"{tree.name} is not taken: it holds {e}", hint="look where this source is from"
+        ) from e
+    except OSError as e:
+        raise FetchError(f"{tree} cannot be read: {e.strerror}") from e
+    own = format_of(tree)
+    if form and form != own:
+        raise FetchError(
+            f"the .dsc says the source format {form!r}, and debian/source/format {own!r}",
+            hint="dpkg-source makes no such source package; look where this one is from",
+        )
+    for name in ("options", "local-options"):
+        _check_options(tree / "debian/source" / name)
+
+
+def look(tree: Path) -> None:
+    """Hold a tree of the user's, which is not changed, to what a source may hold.
+
+    Raises FetchError, as ``settle`` does for one that is ours.
+    """
+    try:
+        lent.look(tree.resolve(), without=VCS)
+    except lent.Strange as e:
+        raise FetchError(
+            f"{tree} is not taken: it holds {e}", hint="look where this source is from"
+        ) from e
+    except OSError as e:
+        raise FetchError(f"{tree} cannot be read: {e.strerror}") from e
+
+
+def check_format(form: str, where: str) -> None:
+    """Raise FetchError if a source format is none that is taken."""
+    if form not in FORMATS:
+        raise FetchError(
+            f"{where} says the source format {form[:40]!r}, which is not taken",
+            hint=f"the formats that are taken: {', '.join(FORMATS)}",
+        )
+
+
+def format_of(tree: Path) -> str:
+    """Return the format of a tree, as dpkg-source would build it. Raises FetchError."""
+    path = tree / "debian/source/format"
+    if not path.exists():
+        return "1.0"
+    form = _small(path).removesuffix("\n")
+    check_format(form, "debian/source/format")
+    return form
+
+
+def copy(tree: Path, dest: Path, largest: int) -> None:
+    """Copy a tree of the user's to ``dest``, which must not exist, without what VCS names.
+
+    No link is followed, and ``settle`` has yet to say whether it is fit. Raises FetchError if it
+    has more than ``largest`` bytes, or cannot be read.
+    """
+    left = largest
+    try:
+        folders = [(dest, tree.stat())]
+        dest.mkdir(mode=0o700)
+        for each in lent.entries(tree.resolve(), without=VCS):
+            target = dest / each.path
+            if stat.S_ISDIR(each.info.st_mode):
+                target.mkdir(mode=0o700)
+                folders.append((target, each.info))
+            elif stat.S_ISLNK(each.info.st_mode):
+                target.symlink_to(os.readlink(each.name, dir_fd=each.at))
+            elif stat.S_ISREG(each.info.st_mode):
+                left -= each.info.st_size
+                if left < 0:
+                    raise lent.Strange(f"more than {largest >> 20} MiB")
+                _copy_file(each, target)
+            else:
+                raise lent.Strange(f"what is neither file, folder nor link: {each.path[:200]!r}")
+        for target, info in reversed(folders):
+            _as_was(target, info)
+    except lent.Strange as e:
+        raise FetchError(f"{tree} holds {e}", hint="is it the right folder?") from e
+    except OSError as e:
+        raise FetchError(f"{tree} cannot be copied: {e.strerror}", details=str(e)) from e
+
+
+def _copy_file(each: lent.Entry, target: Path) -> None:
+    number = os.open(each.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=each.at)
+    with os.fdopen(number, "rb") as source, target.open("xb") as out:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise lent.Strange(f"a file that became something else: {each.path[:200]!r}")
+        shutil.copyfileobj(source, out)
+    _as_was(target, each.info)
+
+
+def _as_was(target: Path, info: os.stat_result) -> None:
+    target.chmod(stat.S_IMODE(info.st_mode) & 0o777)
+    os.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns))
+
+
+def _without_vcs(tree: Path) -> None:
+    for each in lent.entries(tree):
+        if each.name in VCS:
+            if stat.S_ISDIR(each.info.st_mode):
+                shutil.rmtree(each.name, dir_fd=each.at)
+            else:
+                os.unlink(each.name, dir_fd=each.at)
+
+
+def _small(path: Path) -> str:
+    """Return the text of a small file of a settled tree. Raises FetchError if it is none."""
+    name = f"debian/source/{path.name}"
+    try:
+        if not path.is_file() or path.stat().st_size > SMALL:
+            raise FetchError(f"{name} is not a file of at most {SMALL} bytes")
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as e:
+        raise FetchError(f"{name} is not text") from e
+
+
+def _check_options(path: Path) -> None:
+    """Raise FetchError if a file sets an option of dpkg-source that is not in OPTIONS."""
+    if not path.exists():
+        return
+    for line in _small(path).splitlines():
+        option = line.strip()
+        name = option.replace("=", " ").split(" ")[0].split("\t")[0].removeprefix("--")
+        if option and not option.startswith("#") and name not in OPTIONS:
+            raise FetchError(
+                f"debian/source/{path.name} sets an option of dpkg-source that is not taken:"
+                f" {option[:60]!r}",
+                hint=f"those that are taken: {', '.join(sorted(OPTIONS))}",
+            )

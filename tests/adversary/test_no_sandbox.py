@@ -1,0 +1,238 @@
+"""A source is read where no sandbox can be made, or by a tool that somebody started without one.
+
+On a machine that allows none nothing is read, or even downloaded. In somebody's container that
+container is the wall, which is enough for what the signed index of an archive lists; what an
+attacker may have handed to the user is read there only if the user says so.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import hostilesource, inprocess
+from support.archive import Archive, Signer
+from support.packages import make_deb
+
+import pipeline
+from pipeline import command
+from pipeline.containers import namespaces, sandbox
+
+pytestmark = pytest.mark.attack
+
+ROOT = os.geteuid() == 0
+PACKAGE = Path(pipeline.__file__).parent
+NO_RIGHTS = ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin")
+"""Root without CAP_SYS_ADMIN, as in a step of docker build."""
+
+READERS = {
+    *("dpkg-source", "dpkg-parsechangelog", "dpkg-genchanges", "dpkg-genbuildinfo", "dpkg-deb"),
+    *("spatch", "clang-format", "diff", "patch", "quilt", "git", "debdiff", "tar", "gzip", "zstd"),
+    *("dpkg-buildpackage", "make", "xz", "ar", "tc", "ip"),
+}
+"""What reads a source, or a package that was built of one."""
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+    folder = tmp_path_factory.mktemp("archive")
+    with Signer("distro") as signer, Archive(folder, signer) as serving:
+        serving.add_source(hostilesource.make(folder / "listed"))
+        serving.add_deb(make_deb(folder, "libbpf-dev", "1:1.1.0-1"))
+        serving.publish()
+        yield serving
+
+
+def options(archive: Archive, folder: Path) -> list[str | Path]:
+    where = ["--release", "bookworm", "--mirror", archive.url, "--keyring", archive.keyring]
+    return [*where, "--cache", folder / "cache", "--out", folder / "out"]
+
+
+@pytest.fixture
+def here() -> Iterator[None]:
+    """What was found out of this machine is forgotten, before and after."""
+    for each in (sandbox.wall, namespaces.trouble):
+        each.cache_clear()
+    yield
+    for each in (sandbox.wall, namespaces.trouble):
+        each.cache_clear()
+
+
+# -- somebody's container -------------------------------------------------------------------
+
+
+def confined(folder: Path, *args: str | Path) -> subprocess.CompletedProcess[str]:
+    """Call respin as root in a container whose engine allows no namespaces."""
+    return subprocess.run(
+        [*NO_RIGHTS, sys.executable, "-m", "pipeline", *map(str, args)],
+        cwd=folder,
+        env={**os.environ, "container": "docker", "PYTHONPATH": str(PACKAGE.parent)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.needs("spatch")
+@pytest.mark.needs("bwrap")
+@pytest.mark.skipif(not ROOT, reason="an ordinary user has no rights to give up")
+class TestContainer:
+    @pytest.mark.parametrize("command", ["patch", "run", "diagnose"])
+    @pytest.mark.parametrize("kind", ["dsc", "tree"])
+    def test_a_source_that_nobody_vouches_for(
+        self, archive: Archive, tmp_path: Path, kind: str, command: str
+    ) -> None:
+        dsc, tree = hostilesource.make(tmp_path / "in"), hostilesource.tree(tmp_path / "tree")
+        given = [f"--{kind}", dsc if kind == "dsc" else tree]
+        before = len(archive.answers)
+        words = [] if command == "diagnose" else options(archive, tmp_path)
+        said = confined(tmp_path, command, *words, *given)
+        assert said.returncode == 10, said.stderr
+        assert "no signed index vouches for" in " ".join(said.stderr.split())
+        assert "--trust-container" in said.stderr
+        assert len(archive.answers) == before and not (tmp_path / "out").exists()
+
+    def test_a_run_folder_that_says_it_is_vouched_for(
+        self, archive: Archive, tmp_path: Path
+    ) -> None:
+        words = options(archive, tmp_path)
+        assert inprocess.respin("fetch", *words).status == 0
+        report = json.loads((tmp_path / "out/report.json").read_text())
+        assert report["source"]["indexed"] is True
+        (tmp_path / "out").rename(tmp_path / "earlier")
+        more = [word for word in words if word not in ("--release", "bookworm")]
+        said = confined(tmp_path, "patch", tmp_path / "earlier", *more)
+        assert said.returncode == 10 and "--trust-container" in said.stderr, said.stderr
+
+    def test_the_user_says_so(self, archive: Archive, tmp_path: Path) -> None:
+        given = ["--dsc", hostilesource.make(tmp_path / "in"), "--trust-container"]
+        said = confined(tmp_path, "patch", *options(archive, tmp_path), *given)
+        assert said.returncode == 0, said.stderr
+        assert "in this very container" in " ".join(said.stderr.split())
+        assert json.loads((tmp_path / "out/report.json").read_text())["sandbox"] == "container"
+
+    def test_what_the_signed_index_lists(self, archive: Archive, tmp_path: Path) -> None:
+        """The control; and the same bytes as in the sandbox."""
+        said = confined(tmp_path, "patch", *options(archive, tmp_path))
+        assert said.returncode == 0, said.stderr
+        report = json.loads((tmp_path / "out/report.json").read_text())
+        assert (report["sandbox"], report["source"]["indexed"]) == ("container", True)
+        other = tmp_path / "other"
+        other.mkdir()
+        assert inprocess.respin("patch", *options(archive, other)).status == 0
+        again = json.loads((other / "out/report.json").read_text())
+        assert again["sandbox"] == "bubblewrap"
+        for path in sorted((tmp_path / "out/patched").glob("*.*")):
+            assert path.read_bytes() == (other / "out/patched" / path.name).read_bytes()
+
+
+# -- a machine that has none ----------------------------------------------------------------
+
+
+def refused(archive: Archive, folder: Path, *args: str | Path) -> str:
+    """Ask for a patch on this machine; return the words by which nothing was done."""
+    before = len(archive.answers)
+    said = inprocess.respin("patch", *options(archive, folder), *args)
+    assert said.status == 2, said.err
+    assert said.err.startswith("respin: ") and "Traceback" not in said.err
+    assert len(archive.answers) == before, "something was downloaded"
+    assert not (folder / "out").exists()
+    return " ".join(said.err.split())
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("args", [(), ("--trust-container",)])
+def test_bubblewrap_is_not_there(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...]
+) -> None:
+    real = command.which
+    monkeypatch.setattr(command, "which", lambda name: None if name == "bwrap" else real(name))
+    assert "apt-get install bubblewrap" in refused(archive, tmp_path, *args)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("args", [(), ("--trust-container",)])
+def test_no_namespaces_on_what_is_no_container(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...]
+) -> None:
+    """The option is of no use there: nothing is around respin but the machine."""
+    monkeypatch.setattr(namespaces, "in_container", lambda: False)
+    monkeypatch.setattr(sandbox, "_bubblewrap", lambda *_: ["sh", "-c", "echo closed >&2; exit 1"])
+    words = refused(archive, tmp_path, *args)
+    assert "cannot make a sandbox" in words and "closed" in words
+
+
+@pytest.mark.usefixtures("here")
+def test_a_container_in_which_only_bubblewrap_fails(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever ails it, there is no falling back in silence where namespaces are to be had."""
+    if not namespaces.possible():
+        pytest.skip("no namespaces here")
+    monkeypatch.setattr(namespaces, "in_container", lambda: True)
+    monkeypatch.setattr(sandbox, "_bubblewrap", lambda *_: ["sh", "-c", "echo broken >&2; exit 1"])
+    assert "broken" in refused(archive, tmp_path)
+
+
+# -- a tool that is started without it ------------------------------------------------------
+
+
+def first_words(call: ast.Call) -> list[str]:
+    """Return the program's name of a call whose first argument is a list that begins with it."""
+    if not call.args or not isinstance(call.args[0], ast.List | ast.Tuple):
+        return []
+    words = call.args[0].elts[:1]
+    return [w.value for w in words if isinstance(w, ast.Constant) and isinstance(w.value, str)]
+
+
+def test_no_code_starts_a_reader_by_itself() -> None:
+    """command.run starts no program that reads a source; sandbox.run does."""
+    found, seen = [], set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            by = ast.unparse(node.func)
+            for word in first_words(node):
+                if by == "sandbox.run":
+                    seen.add(word)
+                elif by.endswith(".run") and word in READERS:
+                    found.append(f"{path.name}:{node.lineno}: {word}")
+    assert found == []
+    assert {"dpkg-source", "spatch", "clang-format", "diff", "dpkg-deb"} <= seen
+
+
+@pytest.mark.needs("spatch")
+@pytest.mark.needs("bwrap")
+@pytest.mark.parametrize("kind", ["dsc", "tree"])
+def test_no_run_starts_a_reader_by_itself(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Of all that a run starts, only the sandbox is given what is of the source."""
+    started: list[list[str]] = []
+    real: Any = command.run
+
+    def noting(argv: Any, **more: Any) -> Any:
+        started.append([str(word) for word in argv])
+        return real(argv, **more)
+
+    monkeypatch.setattr(command, "run", noting)
+    dsc, tree = hostilesource.make(tmp_path / "in"), hostilesource.tree(tmp_path / "tree")
+    given = [f"--{kind}", dsc if kind == "dsc" else tree]
+    said = inprocess.respin("patch", *options(archive, tmp_path), *given)
+    assert said.status == 0, said.err
+    readers = {"dpkg-source", "spatch", "clang-format", "diff"} | ({"gzip"} & {kind})
+    inside = [argv for argv in started if argv[0] == "bwrap"]
+    outside = [argv for argv in started if argv[0] != "bwrap"]
+    assert all(any(word in argv for argv in inside) for word in readers)
+    for argv in outside:
+        assert not {Path(word).name for word in argv} & READERS, argv
+        assert not [word for word in argv if f"{tmp_path}/tree" in word or "/.work/" in word], argv
