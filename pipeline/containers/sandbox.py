@@ -24,6 +24,7 @@ from pipeline.containers import lent, namespaces
 from pipeline.containers.base import BASE_ENVIRONMENT
 from pipeline.data import data_path
 from pipeline.errors import FetchError, RespinError, UsageError
+from pipeline.walls import seccomp
 
 USER = 65532
 """Nobody's number, and not that of a build either (containers.base.User)."""
@@ -199,7 +200,8 @@ def _bubblewrap(folder: Path | None, reads: Sequence[Path], at: str = ".") -> li
     bubblewrap does not. And when root's bubblewrap is killed, it is not allowed to end a
     process 1 of another number with it.)
     """
-    argv = ["bwrap", "--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL"]
+    argv = ["sh", str(data_path("templates", "container", "sandbox-enter.sh")), str(seccomp.path())]
+    argv += ["--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL"]
     for kind in ("ipc", "pid", "net", "uts"):
         argv.append(f"--unshare-{kind}")
     argv.append("--unshare-cgroup-try")
@@ -233,8 +235,7 @@ def _bubblewrap(folder: Path | None, reads: Sequence[Path], at: str = ".") -> li
         argv += ["--chdir", f"{INSIDE}/{at}"]
     else:
         argv += ["--chdir", "/tmp"]
-    argv += ["--ro-bind", str(data_path("templates", "container", "init.sh")), INIT]
-    # A system call filter would be one more option here: --seccomp FD.
+    argv += ["--ro-bind", str(data_path("templates", "container", "sandbox-init.sh")), INIT]
     return [*argv, "--remount-ro", "/", "--", "sh", INIT, *drop]
 
 

@@ -110,6 +110,12 @@ def test_the_caller_s_rights(work: Path) -> None:
     assert stat.S_IMODE((work / "s").stat().st_mode) == 0o755
 
 
+def test_namespaces_of_its_own(work: Path) -> None:
+    """In which it would have all capabilities, and all of the kernel to try them on."""
+    assert inside(work, "unshare", "--user", "true")[0] != 0
+    assert inside(work, "unshare", "--user", "--map-root-user", "--mount", "true")[0] != 0
+
+
 # -- what a machine has ---------------------------------------------------------------------
 
 
