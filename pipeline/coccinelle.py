@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.bounded import copy
 from pipeline import command
+from pipeline.bounded import copy
 from pipeline.codebase import FILE_BYTES
 from pipeline.containers import lent, sandbox
 from pipeline.data import data_path

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from debian.changelog import ChangeBlock, Changelog, ChangelogParseError
 
-from pipeline import bounded, coccinelle, versions
+from pipeline import bounded, coccinelle, command, versions
 from pipeline.archives import control
 from pipeline.cache import file_sha256
 from pipeline.containers import lent, sandbox
