@@ -331,9 +331,8 @@ def test_apt_in_an_image(place: Place) -> None:
     aptinside.install(box, [replace(given, keyring=place.archive.keyring)], (), place.folder / "l")
     place.canary.nowhere(*(f"{call.argv} {dict(call.env)} {call.brief}" for call in box.calls))
     (written,) = (c for c in box.calls if place.canary.password.encode() in bytes(c.stdin))  # type: ignore[arg-type]
-    assert "umask 077" in written.argv[-1].__str__() and f"{aptinside.FOLDER}/auth.conf" in str(
-        written.argv[-1]
-    )
+    assert "umask 077" in str(written.argv[-1])
+    assert f"{aptinside.FOLDER}/auth.conf" in str(written.argv[-1])
     assert box.calls[-1].argv[:2] == ("rm", "-rf")
 
 
