@@ -280,27 +280,35 @@ def test_a_report_that_is_read_with_cat(tmp_path: Path) -> None:
     assert json.loads(text)["source"]["origin"] == hostile.TEXT
 
 
-class Mirror(socketserver.StreamRequestHandler):
-    """Answers each request with a reason of the attacker's."""
+BODY = b"\x1b]0;pwned\x07\x1b[2J\x08\xe2\x80\xae\xc2\x9b2J\n::add-mask::x\n"
+
+
+class Service(socketserver.StreamRequestHandler):
+    """Answers each request in words of the attacker's."""
 
     def handle(self) -> None:
         """Answer."""
         self.rfile.readline()
-        self.wfile.write(
-            b"HTTP/1.1 403 \x1b]0;pwned\x07\x9b2J\x08\xe2\x80\xae\r\nContent-Length: 0\r\n"
-        )
-        self.wfile.write(b"Connection: close\r\n\r\n")
+        length = f"Content-Length: {len(BODY)}\r\n".encode()
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + length + b"\r\n" + BODY)
 
 
 @pytest.mark.attack
-def test_the_words_of_a_mirror(tmp_path: Path) -> None:
-    """apt hands on what a server says, and respin what apt says."""
-    with Signer("distro") as signer, socketserver.TCPServer(("127.0.0.1", 0), Mirror) as server:
+def test_the_answer_of_a_service(tmp_path: Path) -> None:
+    """What is no JSON is shown. (apt takes such characters out of its own words.)"""
+    with (
+        Signer("distro") as signer,
+        Archive(tmp_path / "archive", signer) as archive,
+        socketserver.TCPServer(("127.0.0.1", 0), Service) as server,
+    ):
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        mirror = f"http://127.0.0.1:{server.server_address[1]}/debian"
+        archive.add_source(make_source(tmp_path / "source"))
+        archive.publish()
+        config = tmp_path / "respin.toml"
+        config.write_text(f'[archives]\nsnapshot = "http://127.0.0.1:{server.server_address[1]}"\n')
         said = inprocess.respin(
-            *("fetch", "--release", "bookworm", "--mirror", mirror, "--keyring", signer.keyring),
-            *("--verbose", "--out", tmp_path / "out"),
+            *("fetch", "--release", "bookworm", "--version", "6.1.0-1", "--config", config),
+            *("--mirror", archive.url, "--keyring", signer.keyring, "--out", tmp_path / "out"),
             env={"RESPIN_CACHE": str(tmp_path / "cache")},
         )
         server.shutdown()
