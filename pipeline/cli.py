@@ -224,7 +224,7 @@ def _go(what: Callable[..., Report], order: Order, options: dict[str, Any]) -> N
 @cli.command(name="diagnose")
 @click.option(
     "--tree",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=FOLDER,
     help="An unpacked source.",
 )
 @click.option("--dsc", type=FILE, help="A source package.")

@@ -11,7 +11,7 @@ import click
 
 from pipeline import byhand, handover, keys, nightly, status, terminal
 from pipeline.cache import Cache
-from pipeline.clioptions import configured
+from pipeline.clioptions import FOLDER, configured
 from pipeline.errors import UsageError
 from pipeline.nightconfig import Nightly
 from pipeline.nightly import Summary
@@ -239,7 +239,7 @@ def withdraw_command(path: Path | None, as_json: bool, why: str, target: str, ve
 @click.option("--to", metavar="dput:HOST", help="Upload the patched source to a build farm.")
 @click.option("--key", default="", help="Signs that upload [default: as debsign finds one].")
 @click.option("--distribution", default="", help="Of that upload [default: the changelog's].")
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("folder", type=FOLDER)
 def publish_command(
     path: Path | None,
     as_json: bool,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,20 @@ from pipeline.order import PACKAGE, Order
 
 PATH = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+
+
+class _Folder(click.Path):
+    """A folder that is there; click takes a FIFO for one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path of a folder."""
+        path = super().convert(value, param, ctx)
+        if not Path(os.fsdecode(path)).is_dir():
+            self.fail(f"{str(path)!r} is not a folder.", param, ctx)
+        return path
+
+
+FOLDER = _Folder(path_type=Path, exists=True, file_okay=False)
 
 
 def address(_: click.Context, __: click.Parameter, value: str | None) -> Address | None:

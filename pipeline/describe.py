@@ -149,7 +149,8 @@ def _describe(elf: Elf) -> Description:
 
 
 def _has_code(section: Section) -> bool:
-    return bool(section["sh_flags"] & SH_FLAGS.SHF_EXECINSTR and section["sh_size"])
+    code = section["sh_flags"] & SH_FLAGS.SHF_EXECINSTR and section["sh_size"]
+    return bool(code and section["sh_type"] == "SHT_PROGBITS")
 
 
 def _is_program(section: Section) -> bool:

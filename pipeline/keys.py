@@ -116,14 +116,20 @@ def init(state: Path, origin: str) -> Key:
     is one already.
     """
     home = state / HOME
-    there = _secret(home) if home.exists() else ()
+    try:
+        there = _secret(home) if home.exists() else ()
+    except OSError as e:
+        raise _cannot(home, e) from e
     if there:
         raise UsageError(
             f"there is a key in {home} already: {there[0]}",
             hint="clients trust that one; to use another, name it with key under [publish]",
         )
-    home.mkdir(parents=True, exist_ok=True)
-    home.chmod(0o700)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        home.chmod(0o700)
+    except OSError as e:
+        raise _cannot(home, e) from e
     argv = ["--passphrase", "", "--pinentry-mode", "loopback", "--quick-generate-key"]
     with _gpg(home, ours=True) as gpg:
         command.run(
@@ -133,6 +139,13 @@ def init(state: Path, origin: str) -> Key:
             brief="gpg could not make a key",
         )
     return Key(fingerprints=_secret(home), home=home, ours=True)
+
+
+def _cannot(home: Path, e: OSError) -> UsageError:
+    return UsageError(
+        f"the key's folder {home} cannot be made: {e.strerror}",
+        hint="name another folder: state = … under [nightly] in respin.toml",
+    )
 
 
 def find(state: Path, settings: Publishing) -> Key:

@@ -14,12 +14,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import command, limits, quoting
+from pipeline import bounded, command, limits, quoting
 from pipeline.archives import belief, credentials, machine, openpgp, words
 from pipeline.archives.index import Index, Listed
 from pipeline.archives.memory import Memory, Seen
 from pipeline.archives.release import SignedRelease, beside
-from pipeline.cache import Cache, digest, file_sha256
+from pipeline.cache import Cache, digest
 from pipeline.data import data_path, render
 from pipeline.errors import FetchError, RespinError, UsageError
 from pipeline.model import AptSource
@@ -39,7 +39,8 @@ class PrivateRoot:
         Raises UsageError if a keyring cannot be read.
         """
         try:
-            keys = [file_sha256(path) for s in sources for path in (s.keyring, *s.also)]
+            files = [path for s in sources for path in (s.keyring, *s.also)]
+            keys = [digest(bounded.read(path, bounded.KEYRING)) for path in files]
         except OSError as e:
             raise UsageError(
                 f"the keyring {e.filename} cannot be read: {e.strerror}",

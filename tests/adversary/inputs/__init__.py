@@ -1,0 +1,1 @@
+"""What respin is given that it cannot take: tables that tests/adversary/test_inputs.py plays."""
