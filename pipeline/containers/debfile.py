@@ -47,6 +47,10 @@ def extract(
                 brief=f"the package {deb.name} could not be unpacked",
             )
             (folder / name).unlink()
+        try:
+            lent.take_back(folder / "root", drop_links=True)  # also to what lies beside it here
+        except (OSError, lent.Strange) as e:
+            raise error(f"the package {deb.name} could not be unpacked: it holds {e}") from e
         (folder / "root").rename(into)
 
 
