@@ -611,6 +611,7 @@ SINKS = {
     "glob prune.py:runs": "the number of a run",
     "glob runfolder.py:_sweep": "escaped",
     "glob scratch.py:sweep": "ours",
+    "glob temporary.py:sweep": "a user's number",
     "fnmatch data.py:language": "LANGUAGES, ours",
     "fnmatch vm/initramfs.py:_matches": "guest.toml's, ours",
     # Python's formats
