@@ -209,6 +209,7 @@ def _check_words(words: Sequence[str], error: type[RespinError]) -> None:
 def run(
     argv: Sequence[Arg],
     *,
+    begin: Sequence[Arg] = (),
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     stdin: bytes | Path | None = None,
@@ -225,9 +226,10 @@ def run(
 ) -> Completed:
     """Run a program to its end.
 
-    ``env`` replaces the environment; ``timeout`` is in seconds; ``log`` is a file to which
-    the command and both its outputs are appended as they come, up to ``outputs.LOG`` bytes;
-    ``stdout`` takes standard output in place of memory. With ``check`` a status other than 0
+    ``begin`` is a command line that runs it, such as that of a wall (walls/order.py), and is
+    shown nowhere. ``env`` replaces the environment; ``timeout`` is in seconds; ``log`` is a file
+    to which the command and both its outputs are appended as they come, up to ``outputs.LOG``
+    bytes; ``stdout`` takes standard output in place of memory. With ``check`` a status other than 0
     raises ``error`` with ``brief``, the command as it can be run again, the end of its output,
     the log's path and ``hint``. ``limit`` are the bytes that its standard output may have. ``look``
     is called with its process id about every second, and what it says in words, if anything,
@@ -236,7 +238,8 @@ def run(
     much as it likes, but only the end is sure to be kept (``Completed``). A ``cleanup`` runs
     even when everything is being stopped.
     """
-    words = tuple(map(word, argv))
+    line = printable(argv, cwd=cwd)
+    words = tuple(map(word, (*begin, *argv)))
     _check_words(words, error)
     program = which(words[0]) if "/" not in words[0] else words[0]
     if program is None or not os.access(program, os.X_OK):
@@ -247,7 +250,6 @@ def run(
     if _stopping.is_set() and not cleanup:
         raise KeyboardInterrupt
     watch = Watch(Limit(timeout) if isinstance(timeout, int | float) else timeout, look=look)
-    line = printable(words, cwd=cwd)
     with contextlib.ExitStack() as stack:
         logfile = stack.enter_context(contextlib.closing(_log(log, line, error))) if log else None
         source: Any = None
@@ -272,7 +274,9 @@ def run(
         process = _to_the_end(start, watch, cleanup=cleanup)
         if _stopping.is_set() and not cleanup:
             raise KeyboardInterrupt
-    done = Completed(argv=words, status=process.exit_code, out=out, err=err, error=error)
+    done = Completed(
+        argv=words[len(begin) :], status=process.exit_code, out=out, err=err, error=error
+    )
     what = _why(done, watch)
     if not what and (done.status == 0 or not check):
         return done
@@ -280,7 +284,7 @@ def run(
     if log is not None:
         parts.append(f"The whole log: {log}")
     raise error(
-        (brief or f"{words[0]} failed") + (f": {watch.seen}" if watch.seen else full(done)),
+        (brief or f"{argv[0]} failed") + (f": {watch.seen}" if watch.seen else full(done)),
         details="\n".join(p for p in parts if p),
         hint=ROOM if full(done) else hint,
     )

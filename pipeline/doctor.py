@@ -14,15 +14,13 @@ from pathlib import Path
 
 from pipeline import command
 from pipeline.cache import Cache
-from pipeline.containers import sandbox
+from pipeline.containers import namespaces, sandbox
 from pipeline.data import data_path
 from pipeline.errors import UsageError
+from pipeline.walls import ids
 
 SPACE = 4 << 30
 """Bytes that a first run wants free in the cache: lists, downloads, two roots, ccache."""
-
-SUBIDS = 65536
-"""Ids that a root needs for its users (nobody is 65534)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,20 +89,27 @@ def _package(need: Need) -> Check:
 
 
 def _namespaces() -> Iterator[Check]:
-    """Enter the namespaces that a build enters, the way this user would."""
-    root = os.geteuid() == 0
-    how = ["--mount", "--pid", "--fork", "--net"]
-    if not root:
-        how = ["--user", "--map-root-user", *how]
-    if command.which("unshare") is None:
-        return  # the package's own check says so
-    done = command.run(["unshare", *how, "true"], check=False, timeout=30)
+    """Enter the namespaces that a build enters, the way this user would.
+
+    Of an ordinary user the ids are looked at by themselves.
+    """
+    if os.geteuid() == 0:
+        found = namespaces.trouble()
+        said = "usable" if found is None else found.details.splitlines()[-1]
+        ok = found is None
+    else:
+        if command.which("unshare") is None:
+            return  # the package's own check says so
+        how = ["--user", "--map-root-user", "--mount", "--pid", "--fork", "--net"]
+        done = command.run(["unshare", *how, "true"], check=False, timeout=30)
+        ok = done.status == 0
+        said = "usable" if ok else command.tail(done.err.end()).strip()
     yield Check(
         stages=("build", "smoke"),
-        what="namespaces" if root else "user namespaces",
-        ok=done.status == 0,
-        found="usable" if done.status == 0 else command.tail(done.err.end()).strip(),
-        mend=_namespaces_mend(root) if done.status else "",
+        what="user namespaces",
+        ok=ok,
+        found=said,
+        mend="" if ok else _namespaces_mend(os.geteuid() == 0),
     )
 
 
@@ -133,8 +138,6 @@ _WALLS = {
 
 
 def _namespaces_mend(root: bool) -> str:
-    if root:
-        return "run with CAP_SYS_ADMIN (docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN)"
     for name, value in (
         ("kernel/unprivileged_userns_clone", "1"),
         ("kernel/apparmor_restrict_unprivileged_userns", "0"),
@@ -143,6 +146,8 @@ def _namespaces_mend(root: bool) -> str:
         path = Path("/proc/sys") / name
         if path.exists() and (path.read_text().strip() == "0") == (value != "0"):
             return f"sysctl -w {name.replace('/', '.')}={value}"
+    if root:
+        return "run with CAP_SYS_ADMIN (docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN)"
     return "allow user namespaces to this user, or run as root"
 
 
@@ -156,7 +161,7 @@ def _subids() -> Iterator[Check]:
         user = str(os.getuid())
     for kind, option in (("subuid", "--add-subuids"), ("subgid", "--add-subgids")):
         count = subid_count(Path("/etc") / kind, user, os.getuid())
-        ok = count >= SUBIDS
+        ok = count >= ids.COUNT
         yield Check(
             stages=("build", "smoke"),
             what=f"/etc/{kind}",
@@ -168,17 +173,8 @@ def _subids() -> Iterator[Check]:
 
 def subid_count(path: Path, user: str, uid: int) -> int:
     """Return the length of the longest range in a subuid(5) file for a user."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return 0
-    counts = [0]
-    for line in lines:
-        owner, _, rest = line.partition(":")
-        count = rest.rpartition(":")[2]
-        if owner in (user, str(uid)) and count.isascii() and count.isdigit():
-            counts.append(int(count))
-    return max(counts)
+    found = ids.subordinate(path, user, uid)
+    return found[0][1] if found else 0
 
 
 def _kvm() -> Check:

@@ -116,7 +116,7 @@ class AptArchive:
                     self._root.apt(
                         *("apt-get", "source", "--download-only", "--only-source", "-q"),
                         *("--", f"{name}={chosen.version}"),
-                        cwd=staging.path,
+                        into=staging.path,
                     )
             except FetchError as e:
                 raise words.explain(e, doing) from None
@@ -286,7 +286,7 @@ class AptArchive:
                 uri = f"{each.index.site}/{quote(f'{each.folder}/{want.name}', safe='/~')}"
                 argv += [uri, str(folder / want.sha256), f"SHA256:{want.sha256}"]
             try:
-                self._root.apt(*argv)
+                self._root.apt(*argv, into=folder)
             except FetchError as e:
                 raise words.explain(e, "fetching binary packages") from None
             for each in chosen:

@@ -37,6 +37,11 @@ def write(folder: Path, addresses: Iterable[Address], etc: Path | None = None) -
         (parts / f"{number:03}.conf").symlink_to(path)
 
 
+def files(etc: Path | None = None) -> tuple[tuple[Path, str], ...]:
+    """Return the machine's files of credentials, for what runs where it may not read them."""
+    return tuple((path, str(path)) for path in machine.netrcs(etc or machine.ETC))
+
+
 def text(addresses: Iterable[Address]) -> str:
     """Return an auth.conf for these, the longest path of a host first. Raises UsageError."""
     lines = {_line(each) for each in addresses if each.credentials}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import bounded, command
+from pipeline.containers import namespaces
 from pipeline.errors import UsageError
 
 
@@ -64,15 +66,26 @@ def check(
     revoked key is no signer; in an archive that is ``frozen``, a key that has expired since is
     one. Raises UsageError if gpgv is missing.
     """
-    with contextlib.ExitStack() as stack:
+    return _asked(data, tuple(keyring(path) for path in keyrings), detached, frozen)
 
-        def file(name: str, content: bytes) -> Path:
-            return stack.enter_context(_in_memory(name, content))
+
+@functools.lru_cache(maxsize=8)
+def _asked(data: bytes, keys: tuple[bytes, ...], detached: bytes | None, frozen: bool) -> Signed:
+    """Ask gpgv once: each index of a suite is held against the same InRelease."""
+    # It reads what anybody may have made: behind a wall, where there is one.
+    walled = namespaces.possible() and command.which("gpgv") is not None
+    with contextlib.ExitStack() as stack:
+        copies: list[tuple[Path, str]] = []
+
+        def file(name: str, content: bytes) -> str:
+            path = stack.enter_context(_in_memory(name, content))
+            copies.append((path, f"/{name}-{len(copies)}"))
+            return copies[-1][1] if walled else str(path)
 
         # Without a home of its own it would look at the user's.
-        argv: list[command.Arg] = ["gpgv", "--homedir", "/nonexistent", "--status-fd", "2"]
-        for path in keyrings:
-            argv += ["--keyring", file("keyring", keyring(path))]
+        argv = ["gpgv", "--homedir", "/nonexistent", "--status-fd", "2"]
+        for key in keys:
+            argv += ["--keyring", file("keyring", key)]
         signed = file("signed", data)
         if detached is None:
             argv += ["--output", "-", signed]
@@ -80,7 +93,14 @@ def check(
             argv += [file("signature", detached), signed]
         # Status 2 also means that one of several keys is not in the keyring, which is
         # usual while an archive changes its keys; so the status lines decide.
-        done = command.run(argv, check=False, timeout=60, limit=len(data))
+        done = command.run(
+            argv,
+            begin=namespaces.apart(copies=copies) if walled else [],
+            env=namespaces.ENVIRONMENT,
+            check=False,
+            timeout=60,
+            limit=len(data),
+        )
     lines = done.stderr.decode("utf-8", "replace").splitlines()
     told = [line.split()[1:] for line in lines if line.startswith("[GNUPG:] ")]
     return _judged(told, done.stdout if detached is None else data, frozen=frozen)

@@ -20,9 +20,11 @@ from pipeline.archives.index import Index, Listed
 from pipeline.archives.memory import Memory, Seen
 from pipeline.archives.release import SignedRelease, beside
 from pipeline.cache import Cache, digest
+from pipeline.containers import namespaces
 from pipeline.data import data_path, render
 from pipeline.errors import FetchError, RespinError, UsageError
 from pipeline.model import AptSource
+from pipeline.walls.order import Bind
 
 _FORMAT = "\x1f".join(("$(FILENAME)", "$(METAKEY)", "$(RELEASE)", "$(REPO_URI)", "$(CREATED_BY)"))
 """A unit separator stands in no address and no name of a file of ours."""
@@ -102,6 +104,7 @@ class PrivateRoot:
         conf = render(
             "apt.conf.j2",
             root=self.path,
+            user="root" if os.geteuid() != 0 or namespaces.possible() else "_apt",
             architecture=self._architecture,
             machine=machine.network_settings(),
             gpgv=self.gpgv() if self.expired_keys else None,
@@ -123,7 +126,7 @@ class PrivateRoot:
     def apt(
         self,
         *argv: str,
-        cwd: Path | None = None,
+        into: Path | None = None,
         error: type[RespinError] = FetchError,
         brief: str = "",
         seconds: float | None = None,
@@ -131,20 +134,54 @@ class PrivateRoot:
     ) -> command.Completed:
         """Run a program of apt's in this root; the command is re-runnable as shown.
 
-        It may take so many ``seconds`` (default: those for files), however a mirror drips, and
-        write files of at most ``longest`` bytes (default: a file's).
+        It begins in the folder ``into``, and writes to that. It may take so many ``seconds``
+        (default: those for files), however a mirror drips, and write files of at most
+        ``longest`` bytes (default: a file's).
         """
         size = longest or limits.LIMITS.file
         # apt unpacks what an index lists, and learns afterwards whether it is that.
         bounded = ["prlimit", f"--fsize={size}", "--core=0"]
-        return command.run(
-            [*bounded, "env", f"APT_CONFIG={self.path / 'etc/apt.conf'}", "LC_ALL=C.UTF-8", *argv],
-            cwd=cwd,
-            env={k: v for k, v in os.environ.items() if k not in ("LANGUAGE", "APT_CONFIG")},
-            timeout=seconds or limits.LIMITS.files,
-            log=self._log,
-            error=error,
-            brief=brief or f"{argv[0]} failed",
+        env = {k: v for k, v in os.environ.items() if k not in ("LANGUAGE", "APT_CONFIG")}
+        writes = [self.path / "state", self.path / "cache"]
+        # For good: another thread of ours may be using it at the same time.
+        namespaces.given(self.path / "etc", *writes)
+        begin = self._apart([*writes, *([into] if into else [])])
+        if begin:
+            env["TMPDIR"] = "/tmp"
+            begin += ["env", f"--chdir={into or '/'}"]
+        with namespaces.lent(*([into] if into else [])):
+            return command.run(
+                [
+                    *bounded,
+                    "env",
+                    f"APT_CONFIG={self.path / 'etc/apt.conf'}",
+                    "LC_ALL=C.UTF-8",
+                    *argv,
+                ],
+                begin=begin,
+                cwd=into,
+                env=env,
+                timeout=seconds or limits.LIMITS.files,
+                log=self._log,
+                error=error,
+                brief=brief or f"{argv[0]} failed",
+            )
+
+    def _apart(self, writes: Sequence[Path]) -> list[str]:
+        """Return what begins a command line by which apt, and all that it runs, is apart.
+
+        It sees its own root, the keys, and what it needs to reach the archives.
+        """
+        named = [source.keyring for source in self.active or self.sources]
+        named += [path for line in machine.network_settings() for path in _paths(line)]
+        copies = {str(path): path for path in named}
+        binds = [Bind(host=self.path / "etc"), *(Bind(host=path, write=True) for path in writes)]
+        binds += [Bind(host=path) for source in self.sources for path in _local(source)]
+        own = [p for p in copies.values() if not p.is_relative_to(self.path)]
+        return namespaces.apart(
+            *binds,
+            copies=[*((path, str(path)) for path in own), *credentials.files()],
+            network=True,
         )
 
     def update(self, required: Collection[str]) -> tuple[Index, ...]:
@@ -255,6 +292,19 @@ class PrivateRoot:
             belief.hold_version(place, newer, package, best)
             if best is not None:
                 belief.note(self.memory, source, releases[place], **{package: best})
+
+
+def _paths(setting: str) -> list[Path]:
+    """Return the file that a setting of apt names (a certificate, a program), if it is one."""
+    value = Path(setting.partition('"')[2].rpartition('"')[0])
+    seen = value.is_relative_to("/usr") or not value.is_absolute()
+    return [value] if not seen and value.is_file() else []
+
+
+def _local(source: AptSource) -> list[Path]:
+    """Return the folder of an archive that is one of this machine's."""
+    kind, _, path = source.uri.partition(":")
+    return [Path(path)] if kind in ("file", "copy") and Path(path).is_dir() else []
 
 
 def _replace(path: Path, text: str) -> None:

@@ -79,7 +79,8 @@ class Call:
         environment of the command line itself.
         """
         return command.run(
-            [*begin, *(f"{name}={value}" for name, value in self.env.items()), *self.argv],
+            self.argv,
+            begin=[*begin, *(f"{name}={value}" for name, value in self.env.items())],
             env=env,
             stdin=self.stdin,
             stdout=self.stdout,

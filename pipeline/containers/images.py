@@ -136,9 +136,10 @@ def imported(engine: OciEngine, tree: Path, release: Release) -> str:
     with tempfile.TemporaryFile() as tar:
         command.run(
             [
-                *(*namespaces.among(tree), "tar", "--create", "--file=-"),
+                *("tar", "--create", "--file=-"),
                 *("--numeric-owner", "--xattrs", "--xattrs-include=*", "--", *parts),
             ],
+            begin=namespaces.among(tree),
             env={"PATH": namespaces.PATH},
             stdout=tar,
             error=BuildError,

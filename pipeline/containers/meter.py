@@ -73,7 +73,8 @@ def counted(folder: Path) -> tuple[int, int]:
     found = []
     for what in ("--block-size=1", "--inodes"):
         done = command.run(
-            [*begin, "du", "--summarize", "--one-file-system", what, "--", folder],
+            ["du", "--summarize", "--one-file-system", what, "--", folder],
+            begin=begin,
             env=namespaces.ENVIRONMENT,
             timeout=COUNT_SECONDS,
             check=False,

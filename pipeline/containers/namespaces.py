@@ -6,9 +6,10 @@ dies with its process 1, and so do its mounts.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipeline import command
@@ -44,10 +45,16 @@ def unshare(*, network: bool = True) -> list[str]:
 def among(tree: Path) -> list[str]:
     """Return the beginning of a command line that sees the ids of a tree as those in there do.
 
-    It begins in the tree, and the caller's programs are seen.
+    It begins in the tree, and sees beside it this machine's programs alone.
     """
     return Order(
-        kind=Kind.ALL, ids=ids.mine(), chdir=tree, caps=None, folder="", inherit=True
+        kind=Kind.VIEW,
+        ids=ids.mine(),
+        caps=None,
+        filter=seccomp.path(),
+        folder=str(tree),
+        inherit=True,
+        **views.system(Bind(host=tree)).parts,
     ).argv()
 
 
@@ -67,7 +74,8 @@ def trouble() -> BuildError | None:
     """Try whether namespaces can be entered and mounts made in them; return what went wrong."""
     try:
         command.run(
-            [*_maker(), "mount", "-t", "tmpfs", "tmpfs", "/tmp"],
+            ["mount", "-t", "tmpfs", "tmpfs", "/tmp"],
+            begin=_maker(),
             env=ENVIRONMENT,
             timeout=60,
             error=BuildError,
@@ -94,7 +102,34 @@ def check() -> None:
         raise found
 
 
-def maker(*writes: Path) -> list[str]:
+def apart(
+    *binds: Bind,
+    copies: Sequence[tuple[Path, str]] = (),
+    network: bool = False,
+    kvm: bool = False,
+    limits: Mapping[str, int] | None = None,
+) -> list[str]:
+    """Return the beginning of a command line that runs a program of this machine's apart from it.
+
+    It keeps its environment, but can do nothing, and sees only programs, libraries, the
+    configuration in /etc, and what is named; what it writes to has to be ``lent`` to it. Started
+    by root, it is nobody. The list is empty where no namespaces can be had.
+    """
+    if not possible():
+        return []
+    return Order(
+        kind=Kind.VIEW,
+        ids=ids.mine(),
+        network=network,
+        kvm=kvm,
+        filter=seccomp.path(),
+        limits=limits or {},
+        inherit=True,
+        **views.system(*binds, copies=copies, network=network).parts,
+    ).argv()
+
+
+def maker(*writes: Path, copies: Sequence[tuple[Path, str]] = ()) -> list[str]:
     """Return the beginning of a command line that runs the rest where it may make a root.
 
     It is root and may mount, but sees of this machine only its programs, and the folders that
@@ -111,11 +146,12 @@ def maker(*writes: Path) -> list[str]:
             inherit=True,
         ).argv()
     check()
-    return _maker(*writes)
+    return _maker(*writes, copies=copies)
 
 
-def _maker(*writes: Path) -> list[str]:
-    view = views.system(*(Bind(host=path, write=True) for path in writes), network=True)
+def _maker(*writes: Path, copies: Sequence[tuple[Path, str]] = ()) -> list[str]:
+    binds = [Bind(host=path, write=True) for path in writes]
+    view = views.system(*binds, copies=copies, network=True)
     return Order(
         kind=Kind.VIEW,
         ids=ids.mine(),
@@ -144,6 +180,16 @@ def taken(*paths: Path) -> None:
     _own(paths, (os.geteuid(), os.getegid()))
 
 
+@contextlib.contextmanager
+def lent(*paths: Path) -> Iterator[None]:
+    """Let files and folders belong to root behind a wall while the block runs."""
+    given(*paths)
+    try:
+        yield
+    finally:
+        taken(*(path for path in paths if path.exists()))
+
+
 def _own(paths: Sequence[Path], owner: tuple[int, int]) -> None:
     """Change owners as root may; a link is never followed. An ordinary user needs none of it."""
     if os.geteuid() != 0:
@@ -168,7 +214,8 @@ def remove_tree(path: Path) -> None:
     # Root needs no namespace for that: rm(1) follows no link.
     begin = unshare() if os.geteuid() != 0 and possible() else ()
     command.run(
-        [*begin, "rm", "-rf", "--one-file-system", "--", path],
+        ["rm", "-rf", "--one-file-system", "--", path],
+        begin=begin,
         env={"PATH": PATH},
         error=BuildError,
         brief=f"{path} could not be removed",

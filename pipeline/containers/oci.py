@@ -93,7 +93,8 @@ class Oci(Container):
         mark = f"{_OURS}/{next(self._numbers)}"
         user = f"--user={int(call.user)}:{int(call.user)}"
         begin = [self.engine.name, "exec", "--interactive", user, self._id]
-        enter = ["/bin/sh", f"{_OURS}/enter", mark, call.folder]
+        blocks = str(self.allowed.file // 512)
+        enter = ["/bin/sh", f"{_OURS}/enter", mark, call.folder, blocks]
         whole = False
         try:
             done = call.through([*begin, *enter], command.environment())

@@ -48,7 +48,7 @@ class OciEngine:
     def bounds(self, allowed: Allowance) -> list[str]:
         """Return the options that hold a container to what is allowed; its filter of system
         calls is the engine's own, and stays on."""
-        argv = [f"--ulimit=fsize={allowed.file}:{allowed.file}"]
+        argv = []
         if "pids" in self.controls:
             argv.append(f"--pids-limit={allowed.processes}")
         if "memory" in self.controls:

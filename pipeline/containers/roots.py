@@ -169,8 +169,8 @@ def _make(
         in_memory = namespaces.possible() and _memory_available() >= MEMORY_NEEDED
         script = work / "make-root.sh"
         shutil.copyfile(data_path("templates", "container", "make-root.sh"), script)
-        argv: list[str | Path] = [*namespaces.maker(work), "sh", script]
-        argv += [work, "1536m" if in_memory else "disk", form]
+        argv: list[str | Path] = ["sh", script, work]
+        argv += ["1536m" if in_memory else "disk", form]
         argv += _mmdebstrap(release, packages, key, strip)
         argv += _reaching(work, sources)
         gpgv = sorted({str(s.gpgv) for s in near if s.gpgv})
@@ -181,6 +181,7 @@ def _make(
         namespaces.given(work)
         command.run(
             argv,
+            begin=namespaces.maker(work, copies=credentials.files()),
             env=_environment(work),
             timeout=limits.LIMITS.files,
             log=log,

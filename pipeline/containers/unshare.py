@@ -151,7 +151,8 @@ class Unshare(Container):
         # Root copies all ids as they are.
         begin = namespaces.unshare() if os.geteuid() != 0 else ()
         command.run(
-            [*begin, "cp", "-a", "--reflink=auto", "--", self._tree, copy],
+            ["cp", "-a", "--reflink=auto", "--", self._tree, copy],
+            begin=begin,
             env={"PATH": namespaces.PATH},
             error=BuildError,
             brief="the root could not be copied",

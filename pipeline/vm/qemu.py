@@ -13,17 +13,25 @@ from pathlib import Path
 
 from pipeline import bounded, command
 from pipeline.cache import Cache, digest
+from pipeline.containers import namespaces
 from pipeline.errors import SmokeImpossible, TestbedLost
 from pipeline.vm.machine import Machine
+from pipeline.walls.order import Bind
 
 MEMORY = 768
 """MiB of the guest. Its root is in memory: about 50 MiB, and half of the rest may be used."""
+
+SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+"""QEMU's own filter of system calls (qemu(1), -sandbox)."""
 
 PROBE_SECONDS = 5.0
 """A kernel under KVM boots in one second."""
 
 RESULTS_MAX = 32 * 1024 * 1024
 """Bytes that the guest may write to a file of ours; the kernel ends QEMU if it writes more."""
+
+LIMITS = {"FSIZE": RESULTS_MAX, "AS": 8 << 30, "CORE": 0}
+"""What the kernel holds QEMU to (setrlimit(2)). Of addresses, emulation takes 2 GiB."""
 
 CONSOLE_TAIL = 20
 """Lines of the console's log that an error shows."""
@@ -101,8 +109,15 @@ def _probe(machine: Machine, kernel: Path) -> bool:
     """Whether the kernel comes under KVM as far as to miss its root file system."""
     argv = [*_machine(machine, "kvm"), "-kernel", str(kernel)]
     argv += ["-append", f"console={machine.console} panic=-1", "-serial", "stdio"]
+    begin = _wall(Bind(host=kernel), kvm=True)
     try:
-        done = command.run(argv, timeout=PROBE_SECONDS, check=False, error=TestbedLost)
+        done = command.run(
+            [*begin, *argv],
+            env=namespaces.ENVIRONMENT,
+            timeout=PROBE_SECONDS,
+            check=False,
+            error=TestbedLost,
+        )
     except TestbedLost:  # still there at the deadline
         return False
     return done.status == 0 and b"Unable to mount root fs" in done.stdout
@@ -110,9 +125,30 @@ def _probe(machine: Machine, kernel: Path) -> bool:
 
 def _machine(machine: Machine, accel: str) -> list[str]:
     argv = [program(machine), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+    argv += ["-sandbox", SANDBOX]
     argv += ["-accel", accel, "-machine", machine.type, "-smp", "1", "-m", str(MEMORY)]
     # Two processors in emulation are slower than one (measured: by a third), all told.
     return [*argv, "-cpu", "host" if accel == "kvm" else machine.cpu]
+
+
+def _wall(*binds: Bind, kvm: bool) -> list[str]:
+    """Return the beginning of QEMU's command line: it sees its files, and can do nothing else.
+
+    By namespaces, in which root is another id; without them, as a step of ``docker build`` is,
+    it keeps no capability at least, and the container is the wall.
+    """
+    begin = namespaces.apart(*binds, kvm=kvm, limits=LIMITS)
+    if begin:
+        return begin
+    begin = ["prlimit", *(f"--{name.lower()}={value}" for name, value in LIMITS.items())]
+    begin += ["setpriv", "--no-new-privs", "--inh-caps=-all"]
+    return [*begin, "--bounding-set=-all"] if os.geteuid() == 0 else begin
+
+
+def option(kind: str, **values: str | Path) -> str:
+    """Return the value of an option of QEMU's that has parts; a comma in one is doubled."""
+    parts = (f"{name}={value}".replace(",", ",,") for name, value in values.items())
+    return ",".join([kind, *parts])
 
 
 def run(
@@ -132,19 +168,36 @@ def run(
     """
     machine = guest.machine
     options = [f"console={machine.console}", *KERNEL_OPTIONS]
+    written = [guest.console, guest.results]
+    for path in written:
+        # They have to be there to be seen behind a wall.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
+    ends = [Path(f"{guest.pipe}.{end}") for end in ("in", "out")] if guest.pipe else []
+    binds = [Bind(host=path) for path in (guest.kernel, guest.initramfs)]
+    binds += [Bind(host=path, write=True) for path in (*written, *ends)]
     # Not the default of 10: on a busy machine the guest would get next to nothing.
-    argv = ["nice", "-n", "4"] if aside else []
-    argv += ["prlimit", f"--fsize={RESULTS_MAX}", *_machine(machine, accel)]
+    begin = ["nice", "-n", "4"] if aside else []
+    begin += _wall(*binds, kvm=accel == "kvm")
+    argv = _machine(machine, accel)
     argv += ["-kernel", str(guest.kernel), "-initrd", str(guest.initramfs)]
     argv += ["-append", " ".join(options)]
-    argv += ["-chardev", f"file,id=console,path={guest.console}", "-serial", "chardev:console"]
-    argv += ["-device", "virtio-serial-pci", "-chardev", f"file,id=results,path={guest.results}"]
+    argv += ["-chardev", option("file", id="console", path=guest.console)]
+    argv += ["-serial", "chardev:console", "-device", "virtio-serial-pci"]
+    argv += ["-chardev", option("file", id="results", path=guest.results)]
     argv += ["-device", "virtserialport,chardev=results,name=respin.results,nr=1"]
     if guest.pipe is not None:
-        argv += ["-chardev", f"pipe,id=files,path={guest.pipe}"]
+        argv += ["-chardev", option("pipe", id="files", path=guest.pipe)]
         argv += ["-device", "virtserialport,chardev=files,name=respin.files,nr=2"]
     try:
-        command.run(argv, timeout=limit, log=log, error=TestbedLost)
+        with namespaces.lent(*written, *ends):
+            command.run(
+                argv,
+                begin=begin,
+                env=namespaces.ENVIRONMENT,
+                timeout=limit,
+                log=log,
+                error=TestbedLost,
+            )
     except TestbedLost as e:
         raise lost("the guest was lost", guest.console, e.details) from e
 

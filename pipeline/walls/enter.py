@@ -44,7 +44,8 @@ class Wall:
         if order["filter"]:
             with open(order["filter"], "rb") as f:
                 self.filter = f.read()
-        self.copies = [(os.open(p, os.O_RDONLY | calls.CLOEXEC), p) for p in order["copies"]]
+        read = os.O_RDONLY | calls.CLOEXEC
+        self.copies = [(os.open(host, read), inside) for host, inside in order["copies"]]
         self.mark = None
         if order["mark"]:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | calls.CLOEXEC
@@ -89,11 +90,11 @@ def second(wall: Wall, alive: int, words: Sequence[str]) -> int:
     # Where memory runs out, this is the first to go (proc(5)).
     with open("/proc/self/oom_score_adj", "w") as f:
         f.write("1000")
-    if order["chdir"]:
-        os.chdir(order["chdir"])
     mounts.build(order, wall.copies, root=wall.root)
-    if wall.root and order["ids"]:
-        rights.enter_user_namespace(order["ids"], calls.NEWNS if order["mounts"] else 0)
+    if order["ids"] and (wall.root or order["mounts"]):
+        # Who may mount gets mounts of its own; those that were made before are locked there.
+        ids = order["ids"] if wall.root else rights.same(order["ids"])
+        rights.enter_user_namespace(ids, calls.NEWNS if order["mounts"] else 0)
         rights.become(0, keep_groups=order["kvm"])
         rights.end_with()
     # Nobody in there may look into this process, which has seen what they must not see.

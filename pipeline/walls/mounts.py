@@ -90,7 +90,7 @@ def build(order: dict[str, Any], copies: Sequence[tuple[int, str]], *, root: boo
     for each in binds:
         each.attach()
     for number, (source, path) in enumerate(copies):
-        _copy(source, path, f"/dev/.copy-{number}", owner)
+        _copy(source, path, f"/.copy-{number}", owner)
 
 
 def _tree(order: dict[str, Any]) -> str:
@@ -113,7 +113,7 @@ def _tree(order: dict[str, Any]) -> str:
 
 def _view() -> str:
     """Mount an empty file system, and return where."""
-    mount("view", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=64m")
+    mount("view", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=128m")
     return "/tmp"
 
 
@@ -132,6 +132,10 @@ def _kvm(owner: tuple[int, int] | None) -> Mount:
 def _replace_root(path: str) -> None:
     """Make a mount the root, and put the old one away with all that is in it."""
     os.chdir(path)
+    new = os.open(".", os.O_PATH | os.O_DIRECTORY | calls.CLOEXEC)
+    if os.geteuid() == 0:
+        _leave_chroot()
+    os.fchdir(new)
     try:
         call("pivot_root", b".", b".")
     except OSError:
@@ -141,10 +145,26 @@ def _replace_root(path: str) -> None:
     else:
         # The old root lies over the new one, which "." still is.
         call("umount2", b".", calls.MNT_DETACH)
+    os.close(new)
     os.chdir("/")
     # From here on root must not import what a hostile root says is Python's.
     sys.path.clear()
     sys.meta_path.clear()
+
+
+def _leave_chroot() -> None:
+    """Go back to the root of the mount namespace, where respin itself was started in a chroot.
+
+    Nobody enters a user namespace from within one (user_namespaces(7)). Here "." is a mount
+    that no root is in, so that ".." has no end but that of the namespace.
+    """
+    out = os.open("/", os.O_PATH | os.O_DIRECTORY | calls.CLOEXEC)
+    os.chroot(".")
+    os.fchdir(out)
+    os.close(out)
+    while not os.path.samefile(".", ".."):
+        os.chdir("..")
+    os.chroot(".")
 
 
 def _devices(devices: Sequence[Mount], shm: str) -> None:
@@ -161,18 +181,21 @@ def _devices(devices: Sequence[Mount], shm: str) -> None:
         os.symlink(f"/proc/self/fd{rest}", f"/dev/{name}")
 
 
-def _copy(source: int, path: str, copy: str, owner: tuple[int, int] | None) -> None:
-    """Let a file be seen at its path that only the caller may read."""
-    with open(source, "rb") as f:
-        data, mode = f.read(), os.fstat(f.fileno()).st_mode
-    with open(copy, "xb") as f:
-        f.write(data)
+def _copy(source: int, path: str, spare: str, owner: tuple[int, int] | None) -> None:
+    """Let a file be seen that only the caller may read; over one that is there by ``spare``."""
+    there = os.path.lexists(path)
+    copy = spare if there else path
+    os.makedirs(os.path.dirname(copy), 0o755, exist_ok=True)
+    with open(source, "rb") as f, open(copy, "xb") as out:
+        while piece := f.read(1 << 20):
+            out.write(piece)
+        mode = os.fstat(source).st_mode
     os.chmod(copy, 0o500 if mode & 0o100 else 0o400)
     if owner:
         os.chown(copy, *owner)
-    _make(path, folder=False)
-    mount(copy, path, None, MS_BIND)
-    os.unlink(copy)
+    if there:
+        mount(copy, path, None, MS_BIND)
+        os.unlink(copy)
 
 
 def _make(path: str, *, folder: bool) -> None:

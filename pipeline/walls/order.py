@@ -57,8 +57,8 @@ class Order:
     copy: bool = False
     """The tree was copied to scratch/copy, and no overlay is mounted."""
     binds: tuple[Bind, ...] = ()
-    copies: tuple[Path, ...] = ()
-    """Small files that only the caller may read, to be read at the same place."""
+    copies: tuple[tuple[Path, str], ...] = ()
+    """Small files that only the caller may read, and where they are to be read (in a view)."""
     links: tuple[tuple[str, str], ...] = ()
     """Symbolic links to be made: where, and to what."""
     open: tuple[str, ...] = ()
@@ -67,8 +67,6 @@ class Order:
     """Whether /dev/kvm is seen; the caller's groups are kept, one of which may have it."""
     mounts: bool = False
     """Whether it may mount (as what makes a root has to)."""
-    chdir: Path | None = None
-    """Where to go before anything of the caller's is given up."""
     uid: int | None = 0
     folder: str = "/"
     """The command's working directory; empty: where it is."""

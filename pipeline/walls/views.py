@@ -21,7 +21,7 @@ class Parts(TypedDict):
 
     binds: tuple[Bind, ...]
     links: tuple[tuple[str, str], ...]
-    copies: tuple[Path, ...]
+    copies: tuple[tuple[Path, str], ...]
     open: tuple[str, ...]
 
 
@@ -31,7 +31,7 @@ class View:
 
     binds: tuple[Bind, ...]
     links: tuple[tuple[str, str], ...]
-    copies: tuple[Path, ...] = ()
+    copies: tuple[tuple[Path, str], ...] = ()
     open: tuple[str, ...] = ("/tmp", "/var/tmp")
 
     @property
@@ -40,7 +40,7 @@ class View:
         return {"binds": self.binds, "links": self.links, "copies": self.copies, "open": self.open}
 
 
-def system(*binds: Bind, copies: Sequence[Path] = (), network: bool = False) -> View:
+def system(*binds: Bind, copies: Sequence[tuple[Path, str]] = (), network: bool = False) -> View:
     """Return the view of a program that needs the host's programs, and what is given."""
     root = Path("/")
     seen = [Bind(host=root / name) for name in ("usr", "etc")]
@@ -51,10 +51,10 @@ def system(*binds: Bind, copies: Sequence[Path] = (), network: bool = False) -> 
             links.append((str(path), str(path.readlink())))
         elif path.is_dir():
             seen.append(Bind(host=path))
-    found = [path for path in copies if path.is_file()]
+    found = list(copies)
     where = resolver()
     if network and where and not where.is_relative_to("/etc"):
-        found.append(where)
+        found.append((where, str(where)))
     return View(binds=(*seen, *binds), links=tuple(links), copies=tuple(found))
 
 

@@ -64,7 +64,13 @@ def small() -> Path:
     names = [*archive().essential(()), "apt", "debian-archive-keyring"]
     key = archive().closure(names)
     release = archive().release
-    return roots.root_tree(archive().sources, release, names, cache(), key=key, log=None)
+    log = small_log()
+    return roots.root_tree(archive().sources, release, names, cache(), key=key, log=log)
+
+
+def small_log() -> Path:
+    """Return where the log of the small root lies, if this cache had to make it."""
+    return cache().root / "logs" / "small-root.log"
 
 
 def tiny(folder: Path, *, version: str = "1.0", depends: str = "", **files: str) -> Path:
