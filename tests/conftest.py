@@ -52,7 +52,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     Here, for only this file is read where workers run.
     """
     stats = terminalreporter.stats
-    ended = [r for kind in ("passed", "failed", "error") for r in stats.get(kind, [])]
+    kinds = ("passed", "failed", "error")
+    # What cannot be collected is an error without properties.
+    ended = [r for k in kinds for r in stats.get(k, []) if isinstance(r, pytest.TestReport)]
     lines = [line for r in ended for name, line in r.user_properties if name == "figure"]
     lines += _adversary(ended)
     if lines:
