@@ -59,6 +59,7 @@ from pipeline.fixes import all_fixes
 from pipeline.model import AptSource, CaseResult, Cell, Seen, SmokeReport
 from pipeline.schedule import Schedule
 from pipeline.state import RunRow
+from pipeline.vm import qemu
 from pipeline.vm.machine import machine_for
 
 TEMPLATES = data_path("templates")
@@ -361,6 +362,25 @@ def _mount() -> object:
     fields = ["type=bind", 'source=/a,readonly,"b"', "target=/x\ny"]
     (found,) = csv.reader([ociengine.words(fields)])
     return next(csv.reader([ociengine.words(fields[:2])])), fields[:2] if found else None
+
+
+@place("vm.qemu.option: options of QEMU's, with commas between")
+def _qemu() -> object:
+    """``--logs 'a,b'``; QEMU itself opens the file."""
+    with tempfile.TemporaryDirectory() as folder:
+        names = ["a,b", "c,append=on,,path=x", 'd e"=%n', "logfile=x,"]
+        argv = [qemu.program(machine_for("amd64")), "-M", "none", "-nodefaults", "-display", "none"]
+        for number, name in enumerate(names):
+            path = Path(folder) / name
+            argv += ["-chardev", qemu.option("file", id=f"c{number}", path=path)]
+        done = subprocess.run(
+            ["timeout", "--signal=KILL", "3", *argv, "-S"],
+            cwd=folder,
+            capture_output=True,
+            check=False,
+        )
+        assert b"chardev" not in done.stderr, done.stderr
+        return sorted(path.name for path in Path(folder).iterdir()), sorted(names)
 
 
 @place("containers.images.base: the engine's command line")
