@@ -105,7 +105,7 @@ def _apt_conf() -> object:
     """A cache folder; apt itself says what it reads."""
     found = {}
     for root in ('/a b"c;d{e}#f', "//x//y", "/é'%41%", '/z"; Dir::Bin::dpkg "/tmp/evil'):
-        values = {"root": Path(root), "netrc": None, "gpgv": Path(root), "architecture": "amd64"}
+        values = {"root": Path(root), "gpgv": Path(root), "architecture": "amd64", "user": "root"}
         text = render("apt.conf.j2", machine=(), **values)
         found[root] = _apt_says(text, "Dir"), _apt_says(text, "Apt::Key::gpgvcommand")
     return found, {root: (str(Path(root)), str(Path(root))) for root in found}
