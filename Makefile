@@ -1,5 +1,6 @@
 # make deb    the fixed iproute2 for this machine's release (RELEASE=, VERSION=, OUT= to choose)
 # make test   all tests (make unit: the fast ones, make lint: style and types)
+# make fuzz   the readers of what comes from outside, for MINUTES= (10)
 # make bench  ratios to sbuild
 # make lock   what the tests and the tools of a release are, by hash, out of pyproject.toml
 #             (UPGRADE=1: the newest of everything)
@@ -17,7 +18,7 @@ VENV := .venv
 # They reach the shell as its variables, whatever is in them.
 export OUT RELEASE VERSION
 
-.PHONY: deb test lint unit bench lock sbom audit packages test-packages bench-packages clean help
+.PHONY: deb test lint unit fuzz bench lock sbom audit packages test-packages bench-packages clean help
 
 help:
 	@sed -n '/^#/!q; s/^# //p' Makefile
@@ -37,6 +38,11 @@ lint: $(VENV)/test
 # The fast part, for those who edit.
 unit: $(VENV)/test
 	$(VENV)/bin/pytest tests/unit tests/golden
+
+# The same as in make test, where it takes a minute.
+MINUTES ?= 10
+fuzz: $(VENV)/test
+	FUZZ_MINUTES='$(MINUTES)' $(VENV)/bin/pytest --numprocesses auto tests/adversary/test_fuzz.py
 
 bench: bench-packages $(VENV)/test
 	$(VENV)/bin/python tests/bench/bench.py

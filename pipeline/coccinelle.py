@@ -8,8 +8,9 @@ contain can be taken for something else by spatch or in its output.
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from pipeline.codebase import FILE_BYTES
 from pipeline.containers import lent, sandbox
 from pipeline.data import data_path
 from pipeline.errors import RespinError
+
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 SECONDS = 120.0
 """For a batch, plus SECONDS_EACH for each of its trees. Usual: 1-2 s, 0.3 s each."""
@@ -54,13 +57,18 @@ def report(
     isomorphisms = data_path("patches", "diagnose.iso")
     options = ["--no-show-diff", "--iso-file", isomorphisms.name, "--sp-file", cocci.name]
     call = _Call(files=files, options=options, data=(isomorphisms, cocci), error=error, brief=brief)
-    found: list[list[Match]] = [[] for _ in trees]
-    for line in _batches(trees, call):
+    return parse(_batches(trees, call), len(trees))
+
+
+def parse(lines: Iterable[str], trees: int) -> list[list[Match]]:
+    """Read the lines of reports on so many trees; what is no such line is passed over."""
+    found: list[list[Match]] = [[] for _ in range(trees)]
+    for line in lines:
         fields = line.split("\t")
-        if len(fields) < 5 or fields[0] != "respin" or not fields[4].isdecimal():
+        if len(fields) < 5 or fields[0] != "respin" or not _NUMBER.fullmatch(fields[4]):
             continue
         number, _, file = fields[3].partition("/")
-        if not number.isdecimal() or int(number) >= len(trees):
+        if not _NUMBER.fullmatch(number) or int(number) >= trees:
             continue
         names = dict(field.split("=", 1) for field in fields[5:] if "=" in field)
         found[int(number)].append(

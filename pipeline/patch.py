@@ -26,6 +26,8 @@ from pipeline.fixes import Fix
 from pipeline.model import Patched, Source
 from pipeline.progress import QUIET, Stage
 
+CHANGELOG = 16 << 20
+"""Bytes of a debian/changelog; iproute2's has 60 kB."""
 AUTHOR = "iproute2-respin <respin@localhost>"
 STYLE = "kernel.clang-format"
 """In templates/."""
@@ -145,7 +147,10 @@ def changelog_entry(
     the same output. Raises PatchError if the changelog cannot be read.
     """
     top, date = _newest_entry(text)
-    date += datetime.timedelta(seconds=number)
+    try:
+        date += datetime.timedelta(seconds=number)
+    except OverflowError as e:
+        raise PatchError(f"debian/changelog is of {date:%F}, after which no date is") from e
     log = Changelog()
     log.new_block(
         package=top.package,
@@ -170,14 +175,27 @@ def _newest_entry(text: str) -> tuple[ChangeBlock, datetime.datetime]:
     try:
         top = Changelog(text, strict=True, max_blocks=1)[0]
         return top, email.utils.parsedate_to_datetime(str(top.date))
-    except (ChangelogParseError, ValueError, TypeError, IndexError) as e:
-        raise PatchError("debian/changelog could not be read", details=str(e)) from e
+    except (ChangelogParseError, ValueError, TypeError, IndexError, OverflowError) as e:
+        raise PatchError("debian/changelog could not be read", details=str(e)[:400]) from e
 
 
 def changelog_epoch(tree: Path) -> int:
     """Return the date of a source tree's newest changelog entry, in seconds since 1970."""
-    text = (tree / "debian/changelog").read_text("utf-8")
-    return int(_newest_entry(text)[1].timestamp())
+    return int(_newest_entry(_changelog(tree))[1].timestamp())
+
+
+def _changelog(tree: Path) -> str:
+    """Return the text of a source tree's debian/changelog. Raises PatchError."""
+    try:
+        return bounded.text(tree / "debian/changelog", CHANGELOG, follow=False)
+    except OSError as e:
+        raise PatchError(f"debian/changelog cannot be read: {e.strerror}") from e
+    except ValueError as e:
+        raise PatchError(
+            "debian/changelog is not UTF-8",
+            details=str(e),
+            hint="Debian Policy 4.4 wants UTF-8: iconv -f latin1 -t utf-8",
+        ) from e
 
 
 def patch_name(fix: Fix) -> str:
@@ -207,7 +225,7 @@ def patch(
     dest.parent.mkdir(parents=True, exist_ok=True)
     with lent.lent(dest.parent, ".patch-") as work:
         changelog, date = changelog_entry(
-            (tree / "debian/changelog").read_text("utf-8"),
+            _changelog(tree),
             version=version,
             fixes=fixes,
             number=number,
@@ -257,7 +275,11 @@ def _patches(
 def _is_quilt(tree: Path) -> bool:
     """Return whether changes go into debian/patches; in all other formats, straight in."""
     source_format = tree / "debian/source/format"
-    return source_format.is_file() and source_format.read_text().strip() == "3.0 (quilt)"
+    try:
+        text = bounded.text(source_format, bounded.SMALL, errors="replace", follow=False)
+    except OSError:
+        return False
+    return text.strip() == "3.0 (quilt)"
 
 
 def _edited(tree: Path, work: Path, texts: dict[str, str], changelog: str) -> Path:
@@ -273,7 +295,9 @@ def _edited(tree: Path, work: Path, texts: dict[str, str], changelog: str) -> Pa
     folder = top / "debian/patches"
     folder.mkdir(exist_ok=True)
     series = folder / "series"
-    listed = series.read_text("utf-8") if series.is_file() else ""
+    listed = ""
+    if series.is_file():
+        listed = bounded.text(series, bounded.SMALL, errors="surrogateescape", follow=False)
     if listed and not listed.endswith("\n"):
         listed += "\n"
     for name, patch_text in texts.items():
@@ -281,7 +305,7 @@ def _edited(tree: Path, work: Path, texts: dict[str, str], changelog: str) -> Pa
             raise PatchError(f"the source has a debian/patches/{name} already")
         (folder / name).write_text(patch_text, "utf-8", "surrogateescape")
         listed += f"{name}\n"
-    series.write_text(listed, "utf-8")
+    series.write_text(listed, "utf-8", "surrogateescape")
     return top
 
 

@@ -68,7 +68,7 @@ def _one_line(text: str) -> Iterator[Entry]:
 
 def _deb822(text: str) -> Iterator[Entry]:
     """Read the deb822 style of sources.list(5)."""
-    for stanza in deb822.Deb822.iter_paragraphs(text, use_apt_pkg=False):
+    for stanza in deb822.Deb822.iter_paragraphs(text.split("\n"), use_apt_pkg=False):
         if str(stanza.get("Enabled", "yes")).lower() in ("no", "false", "0", "off", "without"):
             continue
         for uri in str(stanza.get("URIs", "")).split():

@@ -44,7 +44,10 @@ def is_signed(data: bytes) -> bool:
 
 
 def binary(data: bytes) -> bytes:
-    """Return a keyring in binary form; gpgv before 2.4 reads no other, apt does."""
+    """Return a keyring in binary form; gpgv before 2.4 reads no other, apt does.
+
+    Raises ValueError if its armour holds no base64.
+    """
     if not data.startswith(b"-----BEGIN PGP PUBLIC KEY BLOCK"):
         return data
     found = b""
@@ -145,6 +148,10 @@ def keyring(path: Path) -> bytes:
         raise UsageError(
             f"the keyring {path} cannot be read: {e.strerror}",
             hint="name another one with --keyring FILE",
+        ) from e
+    except ValueError as e:
+        raise UsageError(
+            f"the keyring {path} is none", details=str(e), hint="name another one with --keyring"
         ) from e
 
 

@@ -100,12 +100,19 @@ def _installed(status: Path) -> tuple[Package, ...]:
 
 
 def parse(status: bytes) -> tuple[Package, ...]:
-    """Return what a dpkg status file says is installed, by name."""
-    packages = [
-        Package(name=p["Package"], version=p["Version"], architecture=p["Architecture"])
-        for p in Deb822.iter_paragraphs(status, use_apt_pkg=False)
-        if p.get("Status") == "install ok installed"
-    ]
+    """Return what a dpkg status file says is installed, by name. Raises BuildError."""
+    # In lines: one text without an end of a line would be taken for the name of a file.
+    lines = status.decode("utf-8", "replace").split("\n")
+    try:
+        packages = [
+            Package(name=p["Package"], version=p["Version"], architecture=p["Architecture"])
+            for p in Deb822.iter_paragraphs(lines, use_apt_pkg=False)
+            if p.get("Status") == "install ok installed"
+        ]
+    except (KeyError, ValueError, TypeError) as e:
+        raise BuildError(
+            "what dpkg says is installed cannot be read", details=f"{type(e).__name__}: {e}"
+        ) from e
     return tuple(sorted(packages, key=lambda p: (p.name, p.architecture)))
 
 
