@@ -140,6 +140,7 @@ class PrivateRoot:
         """
         size = longest or limits.LIMITS.file
         # apt unpacks what an index lists, and learns afterwards whether it is that.
+        # A file that gets too long is an error of the program that writes it, and not its end.
         bounded = ["prlimit", f"--fsize={size}", "--core=0"]
         env = {k: v for k, v in os.environ.items() if k not in ("LANGUAGE", "APT_CONFIG")}
         writes = [self.path / "state", self.path / "cache"]
@@ -153,7 +154,7 @@ class PrivateRoot:
             return command.run(
                 [
                     *bounded,
-                    "env",
+                    *("env", "--ignore-signal=XFSZ"),
                     f"APT_CONFIG={self.path / 'etc/apt.conf'}",
                     "LC_ALL=C.UTF-8",
                     *argv,

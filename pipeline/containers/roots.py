@@ -27,7 +27,7 @@ from pipeline.scratch import scratch
 
 __all__ = ["packages_of", "remove_tree", "root_tar", "root_tree"]
 
-FORMAT = "4"
+FORMAT = "5"
 """Part of every key: to be raised when roots are made in another way."""
 
 MEMORY_NEEDED = 3 << 30
@@ -204,9 +204,14 @@ def _make(
 
 
 def _near(number: int, source: AptSource, work: Path) -> AptSource:
-    """Return a source with its keys, and its way to check them, where they can be read."""
-    keyring = work / f"{number}{source.keyring.suffix or '.gpg'}"
-    shutil.copyfile(source.keyring, keyring)
+    """Return a source with its keys, and its way to check them, where they can be read.
+
+    Keys of the system's stay where they are: their path is kept in the root, which has them too.
+    """
+    keyring = source.keyring
+    if not keyring.is_relative_to("/usr"):
+        keyring = work / f"{number}{keyring.suffix or '.gpg'}"
+        shutil.copyfile(source.keyring, keyring)
     gpgv = None
     if source.gpgv:
         gpgv = work / f"{number}-gpgv"
