@@ -17,6 +17,7 @@ from pipeline import (
     __version__,
     catalogue,
     cliinit,
+    clikey,
     clinightly,
     clismoke,
     diagnose,
@@ -291,7 +292,7 @@ def completion(shell: str) -> None:
     terminal.say_lines(complete(cli, {}, "respin", "_RESPIN_COMPLETE").source())
 
 
-for _command in (*clinightly.COMMANDS, cliinit.init, clismoke.smoke):
+for _command in (*clinightly.COMMANDS, clikey.key_group, cliinit.init, clismoke.smoke):
     cli.add_command(_command)
 
 

@@ -1,4 +1,4 @@
-"""The commands of the night: nightly, status, history, retry, forget, withdraw, publish, key."""
+"""The commands of the night: nightly, status, history, retry, forget, withdraw, publish."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pipeline import byhand, handover, keys, nightly, status, terminal
+from pipeline import byhand, handover, nightly, status, terminal
 from pipeline.cache import Cache
 from pipeline.clioptions import FOLDER, configured
 from pipeline.errors import UsageError
@@ -67,7 +67,7 @@ def nightly_command(
     def note(target: str, text: str) -> None:
         if verbose:
             terminal.tell(f"{target}: {text}")
-        elif target == "notify":
+        elif target in ("notify", "key"):
             said.append(f"{target}: {text}")
 
     done = nightly.nightly(_world(path, cache, note=note))
@@ -265,25 +265,6 @@ def publish_command(
         terminal.say(f"{version} is published: {to or target}")
 
 
-@click.group(name="key")
-def key_group() -> None:
-    """The key that signs the repository."""
-
-
-@key_group.command(name="init")
-@_config
-@_json
-def key_init(path: Path | None, as_json: bool) -> None:
-    """Make the key that signs the repository, in the state folder, without a passphrase."""
-    settings = configured(path).nightly
-    made = keys.init(settings.state_folder(), settings.publish.origin)
-    if as_json:
-        terminal.say_json({"fingerprint": made.name, "home": str(made.home)})
-    else:
-        terminal.say(made.name)
-        terminal.tell(f"The key is in {made.home}: keep a copy of that folder safe.")
-
-
 COMMANDS = (
     nightly_command,
     status_command,
@@ -292,5 +273,4 @@ COMMANDS = (
     forget_command,
     withdraw_command,
     publish_command,
-    key_group,
 )

@@ -35,6 +35,8 @@ class Issued:
     """Clients see it, or saw it; before that, only a kill can have kept us from noting it."""
     keys: tuple[str, ...] = ()
     """The fingerprints of the keys that signed it."""
+    keyring: str = ""
+    """The version of the package with the public keys."""
     offered: tuple[str, ...] = ()
     """Our versions in it."""
     files: Mapping[str, str] = field(default_factory=dict)

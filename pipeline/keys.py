@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import re
+import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from pipeline.nightconfig import Publishing
 
 HOME = "gnupg"
 TIMEOUT = 120.0
+EXPIRES = "2y"
+"""From when a key is made or renewed; as gpg says it."""
 LONGEST_HOME = 80
 """A path of a socket has at most 107 characters, gpg-agent's name among them."""
 
@@ -32,6 +35,8 @@ class Key:
     passphrase_file: Path | None = None
     ours: bool = False
     """It is the one of ``init``: its agent is stopped when it has signed."""
+    expires: int | None = None
+    """When the newest of them expires, in seconds since 1970; None: never, or nobody asked."""
 
     @property
     def name(self) -> str:
@@ -59,9 +64,16 @@ class Key:
                 timeout=TIMEOUT,
                 error=PublishError,
                 brief=f"gpg could not sign with the key {self.name}",
-                hint="has it a passphrase? Then name passphrase-file under [publish], or let"
-                " gpg-agent know it",
+                hint=self._why_not(),
             ).stdout
+
+    def _why_not(self) -> str:
+        if self.expires is not None and self.expires <= time.time():
+            return "it has expired: respin key renew"
+        return (
+            "has it a passphrase? Then name passphrase-file under [publish], or let gpg-agent "
+            "know it"
+        )
 
     def public(self) -> bytes:
         """Return the public key, in ASCII armour. Raises PublishError."""
@@ -109,36 +121,59 @@ def _gpg(home: Path | None, *, ours: bool) -> Iterator[list[command.Arg]]:
                 )
 
 
-def init(state: Path, origin: str) -> Key:
-    """Make a signing key without a passphrase in the state folder.
+@dataclass(frozen=True, kw_only=True)
+class Secret:
+    """A secret key in a home of ours."""
 
-    Ed25519, for apt has known it since Debian 10 and Ubuntu 20.04. Raises UsageError if there
-    is one already.
+    fingerprint: str
+    created: int
+    """Seconds since 1970."""
+    expires: int | None
+    """The same; None: never."""
+
+
+def init(state: Path, origin: str) -> Key:
+    """Make a signing key without a passphrase in the state folder; it expires (``EXPIRES``).
+
+    Raises UsageError if there is one already.
     """
     home = state / HOME
     try:
-        there = _secret(home) if home.exists() else ()
+        there = secrets(home) if home.exists() else ()
     except OSError as e:
         raise _cannot(home, e) from e
     if there:
         raise UsageError(
-            f"there is a key in {home} already: {there[0]}",
-            hint="clients trust that one; to use another, name it with key under [publish]",
+            f"there is a key in {home} already: {there[0].fingerprint}",
+            hint="clients trust that one; respin key rotate changes it for another",
         )
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         home.chmod(0o700)
     except OSError as e:
         raise _cannot(home, e) from e
-    argv = ["--passphrase", "", "--pinentry-mode", "loopback", "--quick-generate-key"]
+    generate(home, origin)
+    return of_home(home)
+
+
+def generate(home: Path, origin: str) -> None:
+    """Make another key in a home of ours.
+
+    Ed25519, for apt has known it since Debian 10 and Ubuntu 20.04. Raises PublishError.
+    """
+    user = f"{origin} (apt repository)"
+    change(home, "--quick-generate-key", user, "ed25519", "sign", EXPIRES, brief="make a key")
+
+
+def change(home: Path, *argv: str, brief: str) -> None:
+    """Let gpg change the keys in a home of ours; ``brief`` completes what it could not do."""
     with _gpg(home, ours=True) as gpg:
         command.run(
-            [*gpg, *argv, f"{origin} (apt repository)", "ed25519", "sign", "never"],
+            [*gpg, "--yes", "--passphrase", "", "--pinentry-mode", "loopback", *argv],
             timeout=TIMEOUT,
             error=PublishError,
-            brief="gpg could not make a key",
+            brief=f"gpg could not {brief}",
         )
-    return Key(fingerprints=_secret(home), home=home, ours=True)
 
 
 def _cannot(home: Path, e: OSError) -> UsageError:
@@ -155,25 +190,73 @@ def find(state: Path, settings: Publishing) -> Key:
     """
     if settings.key:
         home = settings.gnupg_home
-        return Key(
-            fingerprints=(settings.key,), home=home, passphrase_file=settings.passphrase_file
-        )
+        return Key(fingerprints=settings.key, home=home, passphrase_file=settings.passphrase_file)
     home = state / HOME
-    found = _secret(home) if home.exists() else ()
+    if not home.is_dir():
+        raise no_key()
+    return of_home(home)
+
+
+def of_home(home: Path) -> Key:
+    """Return the key of a home of ours: all that have not expired, or else all.
+
+    Raises UsageError if it has none.
+    """
+    found = secrets(home)
     if not found:
+        raise no_key()
+    good = [s for s in found if s.expires is None or s.expires > time.time()]
+    return Key(
+        fingerprints=tuple(s.fingerprint for s in good or found),
+        home=home,
+        ours=True,
+        expires=found[-1].expires,
+    )
+
+
+def no_key() -> UsageError:
+    """Return the error that says so."""
+    return UsageError(
+        "there is no key to sign the repository with",
+        hint="respin key init makes one; or name yours with key under [publish]",
+    )
+
+
+def secrets(home: Path) -> tuple[Secret, ...]:
+    """Return the secret keys in a home of ours, the oldest first; not what was revoked.
+
+    Raises UsageError if the folder is another's, or others may enter it.
+    """
+    try:
+        found = home.lstat()
+    except OSError as e:
+        raise UsageError(f"{home} cannot be read: {e.strerror}") from e
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise UsageError(
-            "there is no key to sign the repository with",
-            hint="respin key init makes one; or name yours with key under [publish]",
+            f"{home} is not a folder of this user's",
+            hint="run this as the user that it belongs to",
         )
-    return Key(fingerprints=found, home=home, ours=True)
-
-
-def _secret(home: Path) -> tuple[str, ...]:
-    """Return the fingerprints of the secret keys in a home."""
-    if not os.access(home, os.R_OK | os.X_OK):
-        raise UsageError(f"{home} cannot be read", hint="run this as the user that it belongs to")
+    if found.st_mode & 0o077:
+        raise UsageError(f"others may enter {home}, where the key is", hint=f"chmod 700 {home}")
     with _gpg(home, ours=True) as gpg:
         said = command.run(
             [*gpg, "--with-colons", "--list-secret-keys"], check=False, timeout=TIMEOUT
         ).text
-    return tuple(re.findall(r"^sec:(?:.*\n)(?:(?!sec:).*\n)*?fpr:+([0-9A-F]{40}):", said, re.M))
+    return tuple(sorted(_listed(said), key=lambda s: s.created))
+
+
+def _listed(said: str) -> Iterator[Secret]:
+    """Yield the primary keys of a listing (gnupg's doc/DETAILS, "Format of the colon listings")."""
+    primary: list[str] = []
+    for line in said.splitlines():
+        words = line.split(":")
+        if words[0] == "sec":
+            primary = words
+        elif words[0] == "fpr" and primary:
+            if primary[1] != "r":
+                yield Secret(
+                    fingerprint=words[9],
+                    created=int(primary[5] or 0),
+                    expires=int(primary[6]) if primary[6] else None,
+                )
+            primary = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -22,8 +23,8 @@ TOOLCHAIN = "toolchain"
 class Publishing:
     """How the repository is signed and described."""
 
-    key: str = ""
-    """The fingerprint of the signing key; empty: the one of ``respin key init``."""
+    key: tuple[str, ...] = ()
+    """The fingerprints of the keys that sign; empty: the one of ``respin key init``."""
     gnupg_home: Path | None = None
     """Where that key is; None: the state folder's own, or with ``key`` the user's."""
     passphrase_file: Path | None = None
@@ -101,12 +102,19 @@ def _publishing(values: Mapping[str, Any], path: Path) -> Publishing:
     where = f"{path}: [publish]"
     table = tables.table(values.get("publish", {}), where)
     tables.known(table, [f.name.replace("_", "-") for f in fields(Publishing)], where)
-    key = tables.text(table.get("key", ""), f"{where} key").replace(" ", "").upper()
-    if key and (len(key) != 40 or not set(key) <= set("0123456789ABCDEF")):
-        raise tables.wrong(f"{where} key", "it is a fingerprint: 40 hexadecimal digits")
+    named = table.get("key", [])
+    named = named if isinstance(named, list) else [named]
+    key = tuple(tables.text(n, f"{where} key").replace(" ", "").upper() for n in named)
+    if len(key) > 2 or not all(len(k) == 40 and set(k) <= set("0123456789ABCDEF") for k in key):
+        raise tables.wrong(
+            f"{where} key",
+            "it is a fingerprint, 40 hexadecimal digits, or two in a list while one takes the "
+            "other's place",
+        )
     origin = tables.text(table.get("origin", Publishing.origin), f"{where} origin")
-    if not tables.WORD.fullmatch(origin):
-        raise tables.wrong(f"{where} origin", "it is one word")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9+.-]{1,60}", origin):
+        # It is the name of files and of a package, too.
+        raise tables.wrong(f"{where} origin", "it is letters, digits, dots, hyphens and +")
     return Publishing(
         key=key,
         gnupg_home=tables.path(table.get("gnupg-home", ""), f"{where} gnupg-home", path),

@@ -40,6 +40,9 @@ from pipeline.state import FIXED, RunRow, State, TargetState
 from pipeline.targets import Target, targets
 from pipeline.world import World
 
+SOON = 60 * 24 * 3600
+"""Seconds before the key expires, from when on each night says so."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
@@ -68,6 +71,7 @@ def nightly(world: World) -> Summary:
     ):
         night = Night(world, state)
         night.audit()
+        night.check_key()
         night.runs.resume()
         night.watch()
         for step in night.plan():
@@ -127,6 +131,15 @@ class Night:
             self.world.note(row.target, text)
             url = self.world.settings.publish.url
             notify.note_repair(self.state, row, text, self.world.now(), url)
+
+    def check_key(self) -> None:
+        """Say in time that the key expires: clients need the renewed one before that."""
+        now, expires = self.world.now(), self.key.expires
+        if expires is None or expires - now > SOON:
+            return
+        text = f"the key {self.key.name} expires on {status.iso(expires)}: respin key renew"
+        self.world.note("key", text)
+        notify.note_key(self.state, expires, text, now, self.world.settings.publish.url)
 
     # -- watch --------------------------------------------------------------------------
 

@@ -30,7 +30,9 @@ OLDEST = 7 * 24 * 3600
 """Seconds after which a notification that could not be sent is given up."""
 
 NEW, GONE, FAILURE, RECOVERY, END = "new-package", "withdrawn", "failure", "recovery", "ended"
-TAMPERED = "tampered"
+TAMPERED, KEY_EXPIRES = "tampered", "key-expires"
+KEY = "/key"
+"""In the place of a target's name, which has no slash."""
 BAD = ("failed", "unknown", status.PROBLEM)
 
 
@@ -62,6 +64,25 @@ def note_repair(state: State, row: Row, text: str, now: int, url: str) -> None:
     """Put into the outbox that somebody else has changed what was published."""
     bad = replace(row, outcome=status.PROBLEM, why=text, code=PublishError.exit_code)
     state.post(now, _body(bad, TAMPERED, now, url))
+
+
+def note_key(state: State, expires: int, text: str, now: int, url: str) -> None:
+    """Put into the outbox, once, that the key that signs expires."""
+    standing = {"expires": expires}
+    if state.told().get(KEY) == standing:
+        return
+    nothing = dict.fromkeys(("target", "distro", "release", "pocket", "distro_version"))
+    nothing |= dict.fromkeys(("our_version", "outcome", "code", "next_retry"))
+    body = nothing | {
+        "schema": SCHEMA,
+        "tool": "iproute2-respin",
+        "event": KEY_EXPIRES,
+        "at": status.iso(now),
+        "why": visible.line(text),
+        "needs_person": True,
+        "status": f"{url}/index.html",
+    }
+    state.tell(KEY, json.dumps(standing), now, [body])
 
 
 def _bad(row: Row) -> list[Any] | None:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline import command, generations, releasefile, versions
+from pipeline import command, generations, keyring, releasefile, versions
 from pipeline.archives import control, openpgp
 from pipeline.cache import digest, file_sha256
 from pipeline.data import render
@@ -95,11 +95,13 @@ def publish(
     content = repository.content(offers)
     changed = not before.startswith(f"{target}-{content}-")
     serial = max((generations.serial(before), *(i.serial for i in known))) + 1
+    date, public = _date(known, now, begun=bool(before)), repository.key.public()
     new = Issued(
         # Also a state that was before is a new one: clients refuse an index with an older date.
         generation=f"{target}-{content}-{serial}",
         serial=serial,
-        date=_date(known, now, begun=bool(before)),
+        date=date,
+        keyring=keyring.version(repository.settings.origin, public, known, date),
         keys=repository.key.fingerprints,
         offered=tuple(offer.version for offer in offers),
     )
@@ -138,12 +140,12 @@ def _made(
     generations.clear(store, target, {generations.current(repository.link)})
     part = Path(tempfile.mkdtemp(dir=store, prefix=f".part-{target}-"))
     try:
-        _make(repository, offers, part, new.date, log)
+        debs = _make(repository, offers, part, new, log)
         own = generations.own(part)
         kept: tuple[str, ...] = ()
         if last:
             kept = generations.keep(store / last.generation, last, promised, part)
-        _check(repository, offers, part)
+        _check(repository, debs, part)
         part.chmod(0o755)
         generations.to_disk(part)
         files = generations.inventory(part)
@@ -166,9 +168,13 @@ def _date(known: Sequence[Issued], now: int, *, begun: bool) -> int:
 
 
 def _make(
-    repository: Repository, offers: Sequence[Proven], part: Path, date: int, log: Path | None
-) -> None:
-    """Let aptly make the repository in ``part``, sign it, and add what clients need."""
+    repository: Repository, offers: Sequence[Proven], part: Path, new: Issued, log: Path | None
+) -> set[str]:
+    """Let aptly make the repository in ``part``, sign it, and add what clients need.
+
+    Return the SHA-256 of each package in it.
+    """
+    origin, public = repository.settings.origin, repository.key.public()
     with tempfile.TemporaryDirectory(dir=part, prefix=".aptly-") as work:
         folder = Path(work)
         for offer in offers:
@@ -177,7 +183,9 @@ def _make(
                     shutil.copy(file.path, folder / file.path.name)
                     if file_sha256(folder / file.path.name) != file.sha256:
                         raise PublishError(f"{file.path} has changed since it was made")
+        keyring.make(folder, origin, public, new.keyring)
         given = sorted(p for p in folder.iterdir() if p.suffix in (".deb", ".dsc"))
+        debs = {file_sha256(p) for p in given if p.suffix == ".deb"}
         config = folder / "aptly.json"
         endpoint = {"rootDir": str(part), "linkMethod": "hardlink", "verifyMethod": "md5"}
         config.write_text(
@@ -191,13 +199,12 @@ def _make(
         )
         target = repository.target
         _aptly(config, log, "repo", "create", target)
-        if given:
-            _aptly(config, log, "repo", "add", target, *given)
+        _aptly(config, log, "repo", "add", target, *given)
         _aptly(
             *(config, log, "publish", "repo", "-skip-signing", "-acquire-by-hash"),
             *("-skip-contents", "-skip-bz2", f"-distribution={target}", "-component=main"),
             f"-architectures={repository.architecture},source",
-            *(f"-origin={repository.settings.origin}", f"-label={repository.settings.origin}"),
+            *(f"-origin={origin}", f"-label={origin}"),
             *(target, "filesystem:here:"),
         )
     for path in list(part.rglob("by-hash/*/*")):
@@ -206,12 +213,14 @@ def _make(
             path.unlink()
     dists = part / "dists" / repository.target
     release = releasefile.issued(
-        (dists / "Release").read_bytes(), date, repository.settings.valid_for
+        (dists / "Release").read_bytes(), new.date, repository.settings.valid_for
     )
     (dists / "Release").write_bytes(release)
     (dists / "InRelease").write_bytes(repository.key.clearsign(release))
     (dists / "Release.gpg").write_bytes(repository.key.detach(release))
+    (part / f"{origin}.asc").write_bytes(public)
     _client_files(repository, part)
+    return debs
 
 
 def _aptly(config: Path, log: Path | None, *argv: command.Arg) -> None:
@@ -226,30 +235,30 @@ def _aptly(config: Path, log: Path | None, *argv: command.Arg) -> None:
 
 
 def _client_files(repository: Repository, part: Path) -> None:
-    """Write what a client installs: the key, a .sources file, preferences."""
+    """Write what a client installs beside the key: a .sources file, preferences."""
     origin = repository.settings.origin
     for name in repository.packages:  # "*" would be every package there is
         if not control.package_name(name):
             raise PublishError(f"{name!r} is not the name of a package")
-    (part / f"{origin}.asc").write_bytes(repository.key.public())
     values = {
         "origin": origin,
         "url": f"{repository.settings.url}/{repository.target}",
         "suite": repository.target,
-        "packages": repository.packages,
+        "keyring": f"/{keyring.FOLDER}/{origin}.asc",
+        "packages": (*repository.packages, keyring.name(origin)),
     }
     for kind in ("sources", "pref"):
         text = render(f"repository/client.{kind}.j2", **values)
         (part / f"{origin}.{kind}").write_text(text)
 
 
-def _check(repository: Repository, offers: Sequence[Proven], part: Path) -> None:
+def _check(repository: Repository, debs: set[str], part: Path) -> None:
     """Read back what was made as a client does. Raises PublishError."""
     dists = part / "dists" / repository.target
     signed = openpgp.check(
         (dists / "InRelease").read_bytes(), part / f"{repository.settings.origin}.asc"
     )
-    if not signed.signers:
+    if len(signed.signers) < len(repository.key.fingerprints):
         raise PublishError("the new repository is not signed by its own key")
     text = signed.content.decode()
     for name in (f"binary-{repository.architecture}/Packages", "source/Sources"):
@@ -259,6 +268,5 @@ def _check(repository: Repository, offers: Sequence[Proven], part: Path) -> None
             raise PublishError(f"the new repository's {name} is not what its index lists")
     packages = (dists / f"main/binary-{repository.architecture}/Packages").read_text()
     there = set(re.findall(r"^SHA256: ([0-9a-f]{64})$", packages, re.MULTILINE))
-    wanted = {f.sha256 for o in offers for f in o.files if f.path.suffix == ".deb"}
-    if there != wanted:
+    if there != debs:
         raise PublishError("the new repository does not list what it is to offer")

@@ -62,6 +62,7 @@ CREATE TABLE IF NOT EXISTS generations (
     date INTEGER NOT NULL,          -- of its index: none after it is older
     placed INTEGER NOT NULL,        -- 1: clients have seen it
     keys TEXT NOT NULL,             -- JSON: fingerprints of those that signed
+    keyring TEXT NOT NULL,          -- version of the package with the public keys
     offered TEXT NOT NULL,          -- JSON: our versions in it
     files TEXT NOT NULL,            -- JSON: path -> SHA-256 and size
     own TEXT NOT NULL,              -- JSON: paths that its index promises

@@ -47,6 +47,8 @@ COMMANDS = {
     "withdraw": ("bookworm 1-1+bpf1 --why bad", "pipeline.byhand.withdraw"),
     "publish": ("/", "pipeline.byhand.publish"),
     "key init": ("", "pipeline.keys.init"),
+    "key renew": ("", "pipeline.keychange.renew"),
+    "key rotate": ("", "pipeline.keychange.rotate"),
     "init systemd": ("--program /respin", "pipeline.schedule.systemd"),
     "init cron": ("--program /respin", "pipeline.schedule.cron"),
     "init kubernetes": ("--image respin", "pipeline.schedule.kubernetes"),

@@ -14,6 +14,7 @@ from pipeline.containers import Share, User, roots
 from pipeline.containers.unshare import Unshare
 from support import real
 
+KEYRING = "/usr/share/keyrings/iproute2-respin.asc"
 ENV = {"DEBIAN_FRONTEND": "noninteractive"}
 
 
@@ -75,7 +76,11 @@ class Client:
         self.write("/etc/apt/preferences.d/iproute2-respin.pref", pref)
         if key:
             asc = (ours / "iproute2-respin.asc").read_bytes()
-            self.write("/etc/apt/keyrings/iproute2-respin.asc", asc)
+            self.trust(asc)
+
+    def trust(self, key: bytes) -> None:
+        """Install a key by hand, in the place of what was there."""
+        self.write(KEYRING, key)
 
     def upgrade(self) -> str:
         """Update and upgrade, as a fleet does; return the version of iproute2 it has then."""

@@ -1,0 +1,97 @@
+"""The life of the key of ``respin key init``: renewed before it expires, changed for another.
+
+Clients hold a copy of the public key. So an expiry is moved, and a key is changed, while the
+old copy is still good: both keys sign until clients have the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline import generations, keys, nightlock
+from pipeline.errors import UsageError
+from pipeline.keys import HOME, Key
+from pipeline.nightconfig import Nightly
+from pipeline.state import NAME, State
+
+
+@contextmanager
+def _home(settings: Nightly, doing: str) -> Iterator[Path]:
+    """Yield the home of our key, while no night goes on. Raises UsageError, LockHeld."""
+    if settings.publish.key:
+        raise UsageError(
+            "the key that signs is one of yours, named by key under [publish]",
+            hint="renew it with gpg --quick-set-expire; to change it for another, name both "
+            "there while clients get the new one",
+        )
+    state = settings.state_folder()
+    if not (state / HOME).is_dir():
+        raise keys.no_key()
+    with nightlock.held(state, doing, datetime.now(UTC)):
+        yield state / HOME
+
+
+def renew(settings: Nightly) -> Key:
+    """Let the key, or both while one takes the other's place, expire later; return it."""
+    with _home(settings, "key renew") as home:
+        for secret in keys.secrets(home):
+            keys.change(
+                home, "--quick-set-expire", secret.fingerprint, keys.EXPIRES, brief="renew the key"
+            )
+        return keys.of_home(home)
+
+
+def rotate(settings: Nightly) -> Key:
+    """Make a new key beside the one there is; return both: from now on both sign.
+
+    Raises UsageError if that was begun before.
+    """
+    with _home(settings, "key rotate") as home:
+        there = keys.secrets(home)
+        if len(there) > 1:
+            raise UsageError(
+                f"{there[-1].fingerprint} is already taking the place of {there[0].fingerprint}",
+                hint="when all clients have it: respin key rotate --finish",
+            )
+        keys.generate(home, settings.publish.origin)
+        return keys.of_home(home)
+
+
+def finish(settings: Nightly) -> Key:
+    """Remove all keys but the newest; return that one.
+
+    Raises UsageError if there is no other, or if clients have never been shown it.
+    """
+    with _home(settings, "key rotate --finish") as home:
+        there = keys.secrets(home)
+        if len(there) < 2:
+            raise UsageError(
+                "no key is taking another one's place", hint="respin key rotate begins that"
+            )
+        new = there[-1].fingerprint
+        _check_shown(settings.state_folder(), new)
+        for secret in there[:-1]:
+            keys.change(
+                home,
+                "--delete-secret-and-public-key",
+                secret.fingerprint,
+                brief="remove the old key",
+            )
+        return keys.of_home(home)
+
+
+def _check_shown(folder: Path, new: str) -> None:
+    """Raise UsageError if a repository was not yet signed with a key."""
+    if not (folder / NAME).exists():
+        return
+    with State(folder) as state:
+        for name in state.targets():
+            standing = generations.standing(state.issued(name))
+            if any(new not in issued.keys for issued in standing):
+                raise UsageError(
+                    f"the repository of {name} is not signed with {new} yet",
+                    hint="run respin nightly, and let clients get the new key, before this",
+                )

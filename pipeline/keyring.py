@@ -1,0 +1,68 @@
+"""The package by which clients get the repository's key: ORIGIN-archive-keyring.
+
+As debian-archive-keyring is for Debian: a key that is renewed, or changed for another, comes to
+every client with its next upgrade, while what it has is still good.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline import command
+from pipeline.data import render
+from pipeline.errors import PublishError
+from pipeline.generations import Issued
+
+FOLDER = Path("usr/share/keyrings")
+"""Where packages put keyrings (sources.list(5)); what a user puts there is replaced."""
+TIMEOUT = 60.0
+FORMAT = "%Y%m%d%H%M%S"
+
+
+def name(origin: str) -> str:
+    """Return the package's name."""
+    return f"{origin}-archive-keyring".lower()
+
+
+def version(origin: str, public: bytes, known: Sequence[Issued], date: int) -> str:
+    """Return the version for a public key: that of the last one if it is the same, else a new one.
+
+    ``known`` is what was published, by serial; ``date`` that of the new index.
+    """
+    same = f"{hashlib.sha256(public).hexdigest()} {len(public)}"
+    for issued in known[-1:]:
+        if issued.keyring and issued.files.get(f"{origin}.asc") == same:
+            return issued.keyring
+    return datetime.fromtimestamp(date, UTC).strftime(FORMAT)
+
+
+def make(folder: Path, origin: str, public: bytes, version: str) -> Path:
+    """Make the package in a folder; return its path. Raises PublishError.
+
+    The same key and version give the same bytes.
+    """
+    package = name(origin)
+    made = datetime.strptime(version, FORMAT).replace(tzinfo=UTC)
+    deb = folder / f"{package}_{version}_all.deb"
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".keyring-") as work:
+        tree = Path(work)
+        tree.chmod(0o755)
+        (tree / FOLDER).mkdir(parents=True)
+        (tree / FOLDER / f"{origin}.asc").write_bytes(public)
+        (tree / "DEBIAN").mkdir()
+        text = render("repository/keyring.control.j2", package=package, version=version, to=origin)
+        (tree / "DEBIAN/control").write_text(text)
+        for path in tree.rglob("*"):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        command.run(
+            ["dpkg-deb", "--root-owner-group", "-Zxz", "--build", tree, deb],
+            env={**command.environment(), "SOURCE_DATE_EPOCH": str(int(made.timestamp()))},
+            timeout=TIMEOUT,
+            error=PublishError,
+            brief="the package with the key could not be made",
+        )
+    return deb
