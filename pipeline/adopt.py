@@ -7,38 +7,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline import bounded, uploads
+from pipeline import bounded, held, uploads
 from pipeline.archives import control
 from pipeline.cache import file_sha256
 from pipeline.errors import BuildError, FetchError
-from pipeline.model import Artifact, Built, Package, Patched
+from pipeline.model import Artifact, Built, Patched
 from pipeline.uploads import Upload
 
 ELSEWHERE = "elsewhere"
 """What the report says of where such packages were built."""
 
 
-def adopt(patched: Patched, debs: Path, dest: Path) -> Built:
+def adopt(patched: Patched, debs: Path, dest: Path) -> tuple[Built, tuple[str, ...]]:
     """Copy what a build of ``patched`` left in ``debs`` to ``dest``, a new folder.
 
-    Raises BuildError if there is no .changes of this version, if a file is not the one that
-    it lists, or if the .buildinfo does not say that it was built from the .dsc that was patched.
+    Returns what was built, and in sentences what of it is not verified. Raises BuildError if
+    there is no .changes of this version, or if the files, what is said of them, and the .dsc that
+    was patched contradict each other.
     """
     changes, upload = _changes(patched, debs)
     listed = {each.name: each for each in upload.files}
-    for name, each in listed.items():
-        path = debs / name
-        try:
-            control.check_file(path, each, changes.name)
-        except FetchError as e:
-            raise BuildError(
-                f"{path} is not the file that {changes.name} lists",
-                details=f"{e.brief}\n{e.details}".strip(),
-            ) from e
-    info = next((debs / name for name in listed if name.endswith(".buildinfo")), None)
-    if info is None or not any(name.endswith(".deb") for name in listed):
-        raise BuildError(f"{changes.name} lists no package: {', '.join(listed)}")
-    root = _built_with(info, patched, debs)
     dest.mkdir(parents=True)
     try:
         bounded.copy(changes, dest / changes.name, uploads.LIMIT)
@@ -46,16 +34,26 @@ def adopt(patched: Patched, debs: Path, dest: Path) -> Built:
             bounded.copy(debs / name, dest / name, each.size)
     except OSError as e:
         raise BuildError(f"{e.filename} cannot be copied to {dest}: {e.strerror}") from e
+    for name, each in listed.items():
+        try:
+            control.check_file(dest / name, each, changes.name)
+        except FetchError as e:
+            raise BuildError(
+                f"{debs / name} is not the file that {changes.name} lists",
+                details=f"{e.brief}\n{e.details}".strip(),
+            ) from e
+    found = held.hold(dest, upload, changes.name, patched.dsc)
     artifacts = {name: _artifact(dest / name) for name in (changes.name, *listed)}
-    return Built(
+    built = Built(
         version=patched.version,
-        debs=tuple(a for n, a in artifacts.items() if n.endswith((".deb", ".ddeb"))),
+        debs=tuple(a for n, a in artifacts.items() if n.endswith(held.PACKAGES)),
         changes=artifacts[changes.name],
-        buildinfo=artifacts[info.name],
+        buildinfo=artifacts[found.buildinfo.name],
         container=ELSEWHERE,
-        root=root,
+        root=found.said.installed,
         seconds=0.0,
     )
+    return built, found.unverified
 
 
 def _changes(patched: Patched, debs: Path) -> tuple[Path, Upload]:
@@ -72,17 +70,6 @@ def _changes(patched: Patched, debs: Path) -> tuple[Path, Upload]:
             return path, upload
     names = ", ".join(path.name for path in found)
     raise BuildError(f"{names} is not of {patched.source.name} {patched.version}")
-
-
-def _built_with(info: Path, patched: Patched, debs: Path) -> tuple[Package, ...]:
-    """Return the packages that a .buildinfo says were installed."""
-    said = uploads.read(info)
-    if said.version != patched.version:
-        raise BuildError(f"{info.name} is of {said.version[:60]}, not of {patched.version}")
-    for each in said.files:
-        if each.name.endswith(".dsc") and each.sha256 != file_sha256(patched.dsc):
-            raise BuildError(f"{info.name} is of another {each.name} than the one that was patched")
-    return said.installed
 
 
 def _artifact(path: Path) -> Artifact:

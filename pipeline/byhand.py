@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline import nightlock, offering, plan, proven, status, visible
+from pipeline import copied, nightlock, offering, plan, proven, samesource, status, visible
 from pipeline.cache import file_sha256
 from pipeline.earlier import load
-from pipeline.errors import PublishError, UsageError
+from pipeline.errors import PublishError, RespinError, UsageError
 from pipeline.nightly import Night
 from pipeline.proven import Proven
 from pipeline.publish import check_law
@@ -25,6 +25,8 @@ from pipeline.targets import targets
 from pipeline.toolchain import key
 from pipeline.world import RUNS, World
 
+GIVEN = ".given"
+"""Of STATE/runs: a folder that somebody gives, until it is a run."""
 NOTHING = "nothing is watched yet"
 BEGIN = "`respin nightly` watches the releases that respin.toml names under [nightly]"
 
@@ -135,49 +137,99 @@ def withdraw(world: World, name: str, version: str, why: str) -> str:
 def publish(world: World, folder: Path) -> tuple[str, str]:
     """Publish the packages of a run folder in the repository of its release; return both names.
 
-    Its archive is looked at first, so that the version is held against what is there now.
-    Raises PublishError if it proves nothing, was changed, or its version must not be published.
+    A copy of the folder is held against all that can be known here: its own files, the signed
+    index of the release's archive, which is looked at first, and what this respin makes of
+    the source. Raises PublishError if it proves nothing, was changed, or its version must not
+    be published.
     """
-    offer = proven.proven(folder)
+    offer = proven.proven(folder)  # before a state is made for nothing
     with _opened(world, "publish") as state:
-        night = Night(world, state)
-        name = offer.codename
-        if name not in night.targets:
-            (night.targets[name],) = targets(
-                [name], ("release", "updates", "security"), world.config, world.clock().date()
-            )
-        night.targets = {name: night.targets[name]}
-        night.runs.resume()
-        night.watch(end_others=False)
-        target = state.targets()[name]
-        if target.problem:
-            raise PublishError(
-                f"the archive of {name} could not be read: {target.problem}",
-                hint="without it, the version cannot be held against what is there",
-            )
-        check_law([offer], target.versions)
-        _not_twice(state, target, offer)
-        _adopt(world, state, target, offer, folder)
-        _settle(night, name)
-        return name, offer.version
+        copy = world.folder / RUNS / GIVEN
+        shutil.rmtree(copy, ignore_errors=True)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            copied.copy(folder, copy)
+            offer = proven.proven(copy)
+            night = _watched(world, state, offer.codename)
+            _check(world, night, offer, copy)
+            _adopt(world, state, offer, copy)
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)
+        _settle(night, offer.codename)
+        return offer.codename, offer.version
 
 
-def _not_twice(state: State, target: TargetState, offer: Proven) -> None:
-    ours = [r for r in state.runs(target.name) if r.ours == offer.version]
-    if ours:
+def _watched(world: World, state: State, name: str) -> Night:
+    """Look at the archive of a release now. Raises PublishError if it cannot be read."""
+    night = Night(world, state)
+    if name not in night.targets:
+        (night.targets[name],) = targets(
+            [name], ("release", "updates", "security"), world.config, world.clock().date()
+        )
+    night.targets = {name: night.targets[name]}
+    night.runs.resume()
+    night.watch(end_others=False)
+    target = state.targets()[name]
+    if target.problem and target.problem_code != PublishError.exit_code:
+        raise PublishError(
+            f"the archive of {name} could not be read: {target.problem}",
+            hint="without it, nothing can be held against what is there",
+        )
+    return night
+
+
+def _check(world: World, night: Night, offer: Proven, copy: Path) -> None:
+    """Hold a run folder against the archive, the history, and what this respin makes.
+
+    Raises PublishError.
+    """
+    target = night.state.targets()[offer.codename]
+    check_law([offer], target.versions)
+    mine = night.state.runs(target.name)
+    if any(r.ours == offer.version for r in mine):
         raise PublishError(
             f"{target.name} has had {offer.version} before",
             hint=f"build it with a higher number: --number {offer.number + 1}",
         )
+    known = {seen.key for seen in night.seen(target.name)} | {(r.version, r.dsc) for r in mine}
+    if (offer.base, offer.dsc) not in known:
+        raise PublishError(
+            f"no signed index of {target.name} lists the source that this was made from",
+            details=f"{offer.base}, SHA-256 {offer.dsc}",
+            hint="only what is made from a source of its release is published",
+        )
+    fixes = load(copy)["patched"]["fixes"]
+    order = world.order(night.targets[target.name], offer.base, offer.number)
+    order = dataclasses.replace(order, fixes=tuple(f for f in world.fixes if f.name in fixes))
+    part = copy.with_name(f"{GIVEN}.patch")
+    try:
+        made = world.patch(order, part).patched
+        dsc = next(f.path for f in offer.files if f.path.suffix == ".dsc")
+        differs = samesource.difference(made.dsc, dsc) if made else "that it is patched at all"
+    except RespinError as e:
+        raise PublishError(
+            f"{offer.version} cannot be held against what this respin makes of {offer.base}: "
+            f"{e.brief}",
+            details=e.details,
+            hint=e.hint,
+        ) from e
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    if differs:
+        raise PublishError(
+            f"the patched source of {offer.version} is not what this respin makes of "
+            f"{offer.base}: it differs in {differs}",
+            hint="another respin, or somebody else, made it: run it again here",
+        )
 
 
-def _adopt(world: World, state: State, target: TargetState, offer: Proven, folder: Path) -> None:
-    """Copy a run folder into the state and remember it as a run of ours."""
-    report = load(folder)
+def _adopt(world: World, state: State, offer: Proven, copy: Path) -> None:
+    """Put a copied run folder into the state and remember it as a run of ours."""
+    report = load(copy)
     run = state.begin_run(
         RunRow(
             id=0,
-            target=target.name,
+            target=offer.codename,
             version=offer.base,
             dsc=offer.dsc,
             number=offer.number,
@@ -187,10 +239,8 @@ def _adopt(world: World, state: State, target: TargetState, offer: Proven, folde
             started=world.now(),
         )
     )
-    part = run.folder.with_name(f".{run.folder.name}.copy")
-    shutil.copytree(folder, part)
-    part.rename(run.folder)
-    # What was copied is held against its hashes again before it is published.
+    run.folder.parent.mkdir(parents=True, exist_ok=True)
+    copy.rename(run.folder)
     state.update_run(
         run.id,
         ended=world.now(),

@@ -32,7 +32,7 @@ def data_path(*parts: str) -> Path:
 LANGUAGES: Mapping[str, Callable[[str], str]] = {
     "apt.conf.j2": quoting.apt_conf,
     "dep3.patch.j2": quoting.folded,
-    "repository/client.*.j2": quoting.deb822,
+    "repository/*.j2": quoting.deb822,
     "schedule/systemd.*.j2": quoting.word,
     "schedule/crontab.j2": quoting.word,
     "schedule/*.yaml.j2": quoting.yaml,

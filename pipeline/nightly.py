@@ -177,6 +177,10 @@ class Night:
                 ended = dataclasses.replace(old, ended=world.now())
                 self.state.save_target(without_problem(ended))
 
+    def seen(self, name: str) -> tuple[Sighting, ...]:
+        """Return the versions that a target's archive has tonight, the oldest first."""
+        return self._seen.get(name, ())
+
     def _sources(self, target: Target) -> tuple[AptSource, ...]:
         return releases.sources(
             target.release,
@@ -204,7 +208,7 @@ class Night:
                     now=self.world.now(),
                     rebuild_on=self.world.settings.rebuild_on,
                 )
-                for each in self._seen.get(name, ())
+                for each in self.seen(name)
             ]
             due = [step for step in decided if step.kind is not Kind.NOTHING]
             steps += due[-plan.A_NIGHT :]

@@ -96,6 +96,7 @@ def build_only(order: Order, earlier: Path, out: Path, journal: Journal | None =
             before,
             outcome=Outcome.BUILT,
             built=built,
+            unverified=(),
             control=(),
             smoke=None,
             archives=_archives(work, before),
@@ -121,9 +122,9 @@ def prove_only(
             raise UsageError(
                 f"{earlier} was not diagnosed", hint=f"respin patch {earlier} does that"
             )
-        built = None
+        built, unverified = None, before.unverified
         if before.patched and debs:
-            built = adopt(before.patched, debs, folder.path / "debs")
+            built, unverified = adopt(before.patched, debs, folder.path / "debs")
         elif before.patched and before.built:
             built = _built_again(before.built, earlier, folder)
         elif before.patched:
@@ -133,8 +134,9 @@ def prove_only(
         smoked = work.smoke(work.prepare_guest(), control, _there(built) if built else None, fixes)
         done = replace(
             before,
-            outcome=Outcome.FIXED if built else Outcome.NOT_NEEDED,
+            outcome=_outcome(built, unverified),
             built=built,
+            unverified=unverified,
             control=control,
             smoke=smoked,
             archives=_archives(work, before),
@@ -142,6 +144,12 @@ def prove_only(
         )
         _finish(done, work, folder, earlier)
     return report.moved(done, folder.path, out.absolute())
+
+
+def _outcome(built: Built | None, unverified: Sequence[str]) -> Outcome:
+    if built is None:
+        return Outcome.NOT_NEEDED
+    return Outcome.PROVEN if unverified else Outcome.FIXED
 
 
 def diagnose_only(

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline import held, uploads, versions
 from pipeline.archives import control
 from pipeline.cache import file_sha256
 from pipeline.earlier import load
-from pipeline.errors import FetchError, PublishError
+from pipeline.errors import FetchError, PublishError, RespinError
 from pipeline.runfolder import REPORT
 
 
@@ -49,7 +50,10 @@ def proven(folder: Path, report_sha256: str = "") -> Proven:
     if report_sha256 and file_sha256(folder / REPORT) != report_sha256:
         raise PublishError(f"{folder / REPORT} has changed since the run", hint="run it again")
     try:
-        return _proven(folder, report)
+        offer = _proven(folder, report)
+        if not report_sha256:
+            _hold(folder, report, offer)
+        return offer
     except (KeyError, TypeError, OSError) as e:
         raise PublishError(
             f"{folder} is not whole", details=f"{type(e).__name__}: {e}", hint="run it again"
@@ -60,6 +64,7 @@ def _proven(folder: Path, report: dict[str, Any]) -> Proven:
     if report["outcome"] != "fixed":
         raise PublishError(
             f"{folder} has nothing to publish: its outcome is {report['outcome']}",
+            details="\n".join(f"Not verified: {text}" for text in report["unverified"]),
             hint="only what was built and proven is published: respin run",
         )
     cells = [c for row in report["smoke"]["cases"] for c in (row["before"], row["after"]) if c]
@@ -93,6 +98,45 @@ def _proven(folder: Path, report: dict[str, Any]) -> Proven:
         number=json.loads((folder / "respin.lock").read_text())["number"],
         files=tuple(files),
     )
+
+
+def _hold(folder: Path, report: dict[str, Any], offer: Proven) -> None:
+    """Hold a report that nobody vouches for against the files. Raises PublishError."""
+    source, built = report["source"], report["built"]
+    release = source["release"]
+    number, suffix = offer.number, release["suffix"]
+    try:
+        if versions.rebuilt(offer.base, offer.distro, number, rule=suffix) != offer.version:
+            raise PublishError(
+                f"{offer.version} is not what respin calls rebuild {number} of {offer.base}"
+            )
+        given = [folder / file["path"] for file in source["files"]]
+        for path, file in zip(given, source["files"], strict=True):
+            _check(folder, path, file["sha256"])
+        fields = control.read(given[0])
+        if (fields.name, fields.version) != (source["name"], offer.base):
+            raise PublishError(f"{given[0]} is not the source of {offer.base}")
+        for listed in fields.files:
+            control.check_file(given[0].parent / listed.name, listed, given[0].name)
+        for artifact in (built["changes"], built["buildinfo"]):
+            _check(folder, folder / artifact["path"], artifact["sha256"])
+        dsc = next(f.path for f in offer.files if f.path.suffix == ".dsc")
+        changes = folder / built["changes"]["path"]
+        upload = uploads.read(changes)
+        if (upload.source, upload.version) != (source["name"], offer.version):
+            raise PublishError(f"{changes} is not of {source['name']} {offer.version}")
+        held.hold(changes.parent, upload, changes.name, dsc)
+        there = {f.name: f.sha256 for f in upload.files}
+        strange = [f.path for f in offer.files if there.get(f.path.name, f.sha256) != f.sha256]
+        strange += [
+            f.path for f in offer.files if f.path.suffix == ".deb" and f.path.name not in there
+        ]
+        if strange:
+            raise PublishError(f"{strange[0]} is not what {changes.name} lists")
+    except PublishError:
+        raise
+    except RespinError as e:
+        raise PublishError(e.brief, details=e.details, hint="run it again") from e
 
 
 def _check(folder: Path, path: Path, sha256: str) -> None:

@@ -25,6 +25,8 @@ class Outcome(StrEnum):
 
     FIXED = "fixed"
     """Built, and proven on a real kernel against the package without the fix."""
+    PROVEN = "proven"
+    """The same of packages that were built elsewhere; not all that is said of them is verified."""
     FETCHED = "fetched"
     """The verified source was fetched, and nothing else asked for."""
     BUILT = "built"
@@ -44,6 +46,8 @@ class Report:
     findings: tuple[Finding, ...]
     patched: Patched | None = None
     built: Built | None = None
+    unverified: tuple[str, ...] = ()
+    """In words: what is said of packages that were built elsewhere, and cannot be checked."""
     control: tuple[VerifiedFile, ...] = ()
     """The packages without the fix that the smoke test held ours against."""
     smoke: SmokeReport | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import stat
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -18,6 +18,8 @@ from pipeline.state import FAILED, INTERRUPTED, SAME, UNKNOWN, RunRow, State, Ta
 
 SCHEMA = 1
 DAY = 24 * 3600
+LARGEST = 256 << 20
+"""Bytes of a log that is shown."""
 TIMELINE = 200
 """Runs that the page's timeline shows."""
 
@@ -213,7 +215,7 @@ def _show(public: Path, run: RunRow) -> dict[str, list[str]]:
     links: dict[str, list[str]] = {kind: [] for kind in wanted}
     for kind, paths in wanted.items():
         for path in paths:
-            if not path.is_file():
+            if not _regular(path):
                 continue
             target = final / path.name
             if not target.exists():
@@ -223,12 +225,20 @@ def _show(public: Path, run: RunRow) -> dict[str, list[str]]:
     return links
 
 
+def _regular(path: Path) -> bool:
+    """Tell whether this is a file, and no link to one: what is shown is the run's own."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
 def _link(path: Path, target: Path) -> None:
     part = target.with_name(f".{target.name}.part")
     part.unlink(missing_ok=True)
     try:
-        os.link(path, part)
+        os.link(path, part, follow_symlinks=False)
     except OSError:  # another file system
-        shutil.copyfile(path, part)
+        bounded.copy(path, part, LARGEST, follow=False)
     part.chmod(0o644)
     part.replace(target)

@@ -81,7 +81,9 @@ def show_report(report: Report) -> None:
         show_smoke(report.smoke)
     took = "   ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.timings.items())
     to.print(styled(("Timings", "bold"), f" (stages overlap): {took}"))
-    good = "green" if report.outcome is not Outcome.NOT_NEEDED else "cyan"
+    for text in report.unverified:
+        to.print(styled(("Not verified: ", "yellow"), text), soft_wrap=True)
+    good = {Outcome.NOT_NEEDED: "cyan", Outcome.PROVEN: "yellow"}.get(report.outcome, "green")
     to.print(styled(("Outcome: ", "bold"), (report.outcome, f"bold {good}")))
 
 

@@ -7,6 +7,13 @@
 set -eu
 patched=$1 build=$2
 umask 022
+
+# Run a command in the environment of every build.
+clean() {
+	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/nonexistent LC_ALL=C.UTF-8 TZ=UTC \
+		SOURCE_DATE_EPOCH="$epoch" "$@"
+}
+
 mkdir "$build/out"
 cd "$build"
 for dsc in "$patched"/*.dsc; do
@@ -15,10 +22,17 @@ for dsc in "$patched"/*.dsc; do
 	version=$(sed -n 's/^Version: //p' "$dsc" | sed 's/^[0-9]*://; s/-[^-]*$//')
 	tree=$build/$name-$version
 	dpkg-source --no-check -x "$dsc" "$tree"
+	cp "$dsc" "$build/"
 	cd "$tree"
-	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/nonexistent LC_ALL=C.UTF-8 TZ=UTC \
-		SOURCE_DATE_EPOCH="$(date -ud "$(dpkg-parsechangelog -SDate)" +%s)" \
-		dpkg-buildpackage -b -us -uc "-j$(nproc)"
+	epoch=$(date -ud "$(dpkg-parsechangelog -SDate)" +%s)
+	clean dpkg-buildpackage -b -us -uc "-j$(nproc)"
+	# With -b the .buildinfo does not list the source. `respin prove` holds the one that is listed
+	# against the one that was patched.
+	for info in "$build"/*.buildinfo; do
+		clean dpkg-genbuildinfo --build=full "-O$info"
+		clean dpkg-genchanges --build=binary "-O${info%.buildinfo}.changes"
+	done
+	rm "$build/${dsc##*/}"
 done
 cd "$build"
 find . -maxdepth 1 -type f -exec mv -t out {} +

@@ -10,10 +10,9 @@ import pytest
 from support import packages, standin
 from support.filled import filled
 
-from pipeline import earlier, lock, parts, report
+from pipeline import earlier, parts, report
 from pipeline.cache import Cache
 from pipeline.errors import FetchError
-from pipeline.lock import Lock
 from pipeline.model import Built, Package, Release, SmokeReport
 from pipeline.order import Order
 from pipeline.work import Work
@@ -35,18 +34,6 @@ def run(tmp_path: Path) -> Path:
         done.built, container="docker", root=ROOT, seconds=41.5, ccache={"cache_miss": 7}
     )
     report.write(replace(done, built=built, archives=("source's", "root's")), folder)
-    locked = filled(
-        Lock,
-        distro=RELEASE.distro,
-        codename=RELEASE.codename,
-        name="iproute2",
-        version="6.1.0-3",
-        kind="archive",
-        files=lock.files(done.source),
-        number=1,
-        time="20260101T000000Z",
-    )
-    lock.write(locked, folder)
     return folder
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import releases
+import pytest
+
+from pipeline import clinightly, releases
 from pipeline.cache import Cache
+from pipeline.world import World
 from support import cli, inprocess, nights, packages, standin
 from support.archive import Signer
 from support.nights import Distro, Nights
@@ -50,8 +54,11 @@ class Here:
         return standin.make(self.folder / "prepared" / name, dsc, release, good=good, number=number)
 
     def respin(self, *args: str | Path) -> cli.Said:
-        """Call respin with this state."""
-        return respin(self.folder / "respin.toml", self.nights.world.cache.root, *args)
+        """Call respin with this state; it patches as ``prepare`` does."""
+        world = functools.partial(World, patch=self.nights.world.patch)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(clinightly, "World", world)
+            return respin(self.folder / "respin.toml", self.nights.world.cache.root, *args)
 
     def json(self, *args: str | Path) -> Any:
         """Call respin with this state; return its JSON."""
@@ -72,5 +79,6 @@ def begin(folder: Path) -> Iterator[Here]:
     with Signer("distro") as signer, Distro(folder, signer, "bookworm") as distro:
         run = standin.runner(folder / "prepared")
         cache = Cache(folder / "cache")
-        played = nights.begin(folder, [distro], cache, run, releases=["bookworm"])  # type: ignore[arg-type]
+        patch = standin.patcher(folder / "prepared")
+        played = nights.begin(folder, [distro], cache, run, releases=["bookworm"], patch=patch)  # type: ignore[arg-type]
         yield Here(folder=folder, distro=distro, nights=played)

