@@ -52,7 +52,7 @@ def next_version(here: Here, number: int) -> str:
 
 @pytest.mark.fault
 def test_a_fleet_follows_a_change_of_the_key(here: Here) -> None:
-    """Who does nothing but upgrade; who has the old key, and nothing else; who has only the new."""
+    """Who does nothing but upgrade, who has the old key alone, who has the new one alone."""
     with ExitStack() as stack:
         first = next_version(here, 4)
         old_key = asc(here)
