@@ -1,29 +1,41 @@
 """The cache: entries named by what they contain, made once, whole or absent.
 
 Safe to delete at any time between runs. Two runs at once make an entry once: the second
-waits for the first (a lock file per entry) and then finds it there.
+waits for the first (a lock file per entry) and then finds it there. The folder is this user's
+alone, and what an entry holds is held against what it was when it was made before it is used:
+whoever got at it all the same, or a disk that fails, costs no more than the time to make it anew.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import platformdirs
 
-from pipeline import bounded
+from pipeline import bounded, owned, ownfiles
 from pipeline.errors import UsageError
 from pipeline.interrupts import interrupts
 
 TAG = """Signature: 8a477f597d28d172789f06886806bc55
 # This file marks a cache folder of iproute2-respin, see https://bford.info/cachedir/
 """
+
+Seal = Callable[[Path], str]
+"""Returns what an entry is known by."""
+
+SEALS = ".seals"
+"""Beside the entries of a kind: what each was when it was made."""
+SEAL_LONGEST = 1000
+"""Bytes."""
+WHAT = "the cache folder"
+HINT = "name another one with --cache DIR or RESPIN_CACHE"
 
 
 def digest(*parts: str | bytes) -> str:
@@ -47,41 +59,98 @@ class Cache:
     def __init__(self, root: Path | None = None) -> None:
         """Open (and create) the folder; default $RESPIN_CACHE, else the user's cache folder.
 
-        Raises UsageError if it cannot be written.
+        Raises UsageError if it cannot be written, or is not this user's alone (owned.py).
         """
         default = os.environ.get("RESPIN_CACHE") or platformdirs.user_cache_path("respin")
         self.root = Path(root or default).absolute()
+        self.changed: list[Path] = []
+        """Entries that were not what they had been when they were made."""
         if not str(self.root).isprintable():
             raise UsageError(
-                f"the cache folder {self.root} has a name that cannot be shown",
-                hint="name another one with --cache DIR or RESPIN_CACHE",
+                f"the cache folder {self.root} has a name that cannot be shown", hint=HINT
             )
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            owned.folder(self.root, WHAT, HINT)
             tag = self.root / "CACHEDIR.TAG"
             if not tag.exists():
-                tag.write_text(TAG)
+                ownfiles.write(tag, TAG)
             with tempfile.TemporaryFile(dir=self.root):
                 pass
         except OSError as e:
             raise UsageError(
                 f"the cache folder {self.root} cannot be written: {e.strerror}",
-                hint="name another one with --cache DIR or RESPIN_CACHE",
+                hint=HINT,
             ) from e
 
     def folder(self, kind: str) -> Path:
-        """Return a folder of the cache for programs that keep their own (ccache, apt)."""
-        path = self.root / kind
-        path.mkdir(parents=True, exist_ok=True)
-        return path
+        """Return a folder of the cache, made if it is not there. Raises UsageError."""
+        return owned.folder(self.root / kind, WHAT, HINT)
 
     @contextlib.contextmanager
     def lock(self, kind: str, key: str) -> Iterator[None]:
         """Hold the lock of an entry; wait for whoever holds it."""
-        path = self.folder("locks") / f"{kind}-{key[:32]}"
-        with path.open("w") as f:
-            fcntl.flock(f, fcntl.LOCK_EX)
+        with self.trying(kind, key, wait=True):
             yield
+
+    @contextlib.contextmanager
+    def trying(self, kind: str, key: str, *, wait: bool = False) -> Iterator[bool]:
+        """Hold the lock of an entry if nobody else does; yield whether it is held."""
+        path = self.folder("locks") / f"{kind}-{key[:32]}"
+        with contextlib.ExitStack() as stack:
+            try:
+                held = stack.enter_context(ownfiles.locked(path, wait=wait))
+            except OSError as e:
+                raise UsageError(
+                    f"the lock {path} cannot be had: {e.strerror}", hint=f"remove it, or {HINT}"
+                ) from e
+            yield held
+
+    def get(self, kind: str, key: str, *, seal: Seal | None = None) -> Path | None:
+        """Return the entry ``kind/key`` if it is there, and what it was when it was made."""
+        final = self.folder(kind) / key
+        try:
+            wanted = bounded.text(self._seals(kind) / key, SEAL_LONGEST, follow=False)
+            if not os.path.lexists(final):
+                return None
+            if (seal or content)(final) != wanted:
+                self.changed.append(final)
+                return None
+        except (OSError, ValueError):  # it has no seal, or goes in this very moment
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(final)  # what is used is not pruned
+        return final
+
+    def put(
+        self,
+        kind: str,
+        key: str,
+        make: Callable[[Path], None],
+        *,
+        remove: Callable[[Path], None] | None = None,
+        seal: Seal | None = None,
+    ) -> Path:
+        """Make the entry ``kind/key`` anew, in place of one that is there. Whoever calls has its
+        lock; the rest is as in ``entry``.
+        """
+        final = self.folder(kind) / key
+        part = final.with_name(f"{key}.part")
+        clear = remove or _remove
+        if part.exists():
+            clear(part)
+        try:
+            make(part)
+            sealed = (seal or content)(part)
+            if os.path.lexists(final) and (part.is_dir() or not final.is_file()):
+                clear(final)  # of files alone rename(2) puts one in the place of another
+            part.replace(final)
+            ownfiles.write(self._seals(kind) / key, sealed)
+        except BaseException:
+            with interrupts.held(), contextlib.suppress(Exception):
+                if part.exists():
+                    clear(part)
+            raise
+        return final
 
     def entry(
         self,
@@ -90,34 +159,48 @@ class Cache:
         make: Callable[[Path], None],
         *,
         remove: Callable[[Path], None] | None = None,
+        seal: Seal | None = None,
     ) -> Path:
         """Return the entry ``kind/key``, made by ``make`` if it is not there.
 
         ``make`` gets a path that does not exist and leaves a file or a folder there; it is
         renamed into place when it is whole. ``remove`` clears away what a failed or killed
-        ``make`` left behind (default: as this user).
+        ``make`` left behind (default: as this user). ``seal`` returns what an entry is known
+        by (default: a digest of its content); one that is not what it was then is made anew.
         """
-        final = self.folder(kind) / key
-        if final.exists():
-            with contextlib.suppress(OSError):
-                os.utime(final)
-            return final
+        there = self.get(kind, key, seal=seal)
+        if there is not None:
+            return there
         with self.lock(kind, key):
-            if final.exists():
-                return final
-            part = final.with_name(f"{key}.part")
-            clear = remove or _remove
-            if part.exists():
-                clear(part)
-            try:
-                make(part)
-                part.rename(final)
-            except BaseException:
-                with interrupts.held(), contextlib.suppress(Exception):
-                    if part.exists():
-                        clear(part)
-                raise
-        return final
+            there = self.get(kind, key, seal=seal)
+            return there or self.put(kind, key, make, remove=remove, seal=seal)
+
+    def drop(self, path: Path, remove: Callable[[Path], None]) -> None:
+        """Remove an entry, and what it is known by. Whoever calls has its lock."""
+        remove(path)
+        (self._seals(path.parent.name) / path.name).unlink(missing_ok=True)
+
+    def _seals(self, kind: str) -> Path:
+        return self.folder(f"{kind}/{SEALS}")
+
+
+def content(path: Path) -> str:
+    """Return a digest of a file, or of all that is in a folder: names, types, modes, bytes.
+
+    Raises OSError.
+    """
+    if not path.is_dir() or path.is_symlink():
+        return _content(path)
+    below = sorted(path.rglob("*"))
+    return digest(*(f"{p.relative_to(path)} {_content(p)}" for p in below))
+
+
+def _content(path: Path) -> str:
+    mode = path.lstat().st_mode
+    if stat.S_ISREG(mode):
+        with bounded.open_regular(path, follow=False) as f:
+            return f"{mode:o} {hashlib.file_digest(f, 'sha256').hexdigest()}"
+    return f"{mode:o} {path.readlink() if stat.S_ISLNK(mode) else ''}"
 
 
 def _remove(path: Path) -> None:

@@ -13,19 +13,15 @@ the assembler (measured with 4.7.5 and 4.11.2: with another ``as`` the old objec
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import tarfile
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from pipeline.cache import Cache, digest
 from pipeline.containers import Container
-from pipeline.containers.namespaces import own_folder
 from pipeline.errors import BuildError
 from pipeline.model import Package
 
@@ -97,11 +93,12 @@ def name(release: str, packages: Iterable[Package], trust: str) -> str:
 
 def bring(inside: Container, cache: Cache, kept: str) -> None:
     """Give a container what was kept under a name, if anything was. Raises BuildError."""
-    archive = own_folder(cache, KIND) / f"{kept}.tar"
-    if not kept or not archive.exists():
+    if not kept:
         return
-    with contextlib.suppress(OSError):
-        os.utime(archive)  # what is used is not pruned
+    with cache.lock(KIND, kept):
+        archive = cache.get(KIND, kept)
+    if archive is None:
+        return
     inside.call(["mkdir", FOLDER])
     inside.call(
         ["tar", "--extract", "--file=-", f"--directory={FOLDER}"],
@@ -135,26 +132,24 @@ def keep(cache: Cache, kept: str, taken: Path) -> int:
     What another run has kept meanwhile stays. Where it comes to more than SIZE, what was not
     used for the longest time goes. Raises BuildError if that fails.
     """
-    folder = own_folder(cache, KIND)
-    archive = folder / f"{kept}.tar"
-    with cache.lock(KIND, kept):
+    with cache.lock(KIND, kept), contextlib.ExitStack() as stack:
+        there = cache.get(KIND, kept)
         try:
-            with tarfile.open(taken, "r:") as new:
-                found = {entry.name: entry for entry in _entries(new)}
-                if not archive.exists():
-                    _write(found.values(), archive)
-                    return len(found)
-                with tarfile.open(archive, "r:") as old:
-                    there = {entry.name: entry for entry in _entries(old)}
-                    sizes = {entry.name: entry.size for entry in there.values()}
-                    fresh = [e for e in found.values() if sizes.get(e.name) != e.size]
-                    if fresh:
-                        _write({**there, **found}.values(), archive)
-                    return len(fresh)
+            new = stack.enter_context(tarfile.open(taken, "r:"))
+            found = {entry.name: entry for entry in _entries(new)}
+            had: dict[str, _Entry] = {}
+            if there:
+                old = stack.enter_context(tarfile.open(there, "r:"))
+                had = {entry.name: entry for entry in _entries(old)}
+            fresh = [e for e in found.values() if e.name not in had or had[e.name].size != e.size]
+            if fresh:
+                cache.put(KIND, kept, lambda part: _write({**had, **found}.values(), part))
         except (tarfile.TarError, ValueError, OSError) as e:
             raise BuildError(
-                f"ccache's results cannot be put into {archive}: {e}", hint=f"remove {archive}"
+                f"ccache's results cannot be kept in {cache.folder(KIND)}: {e}",
+                hint="its disk may be full",
             ) from e
+    return len(fresh)
 
 
 def _entries(tar: tarfile.TarFile) -> Iterator[_Entry]:
@@ -168,22 +163,10 @@ def _entries(tar: tarfile.TarFile) -> Iterator[_Entry]:
 
 
 def _write(entries: Iterable[_Entry], archive: Path) -> None:
-    """Write an archive of the newest of these, in one step."""
-    newest = sorted(entries, key=lambda entry: entry.used, reverse=True)
-    with tempfile.NamedTemporaryFile(dir=archive.parent, prefix=".new-", delete=False) as out:
-        try:
-            _pack(newest, out.file)
-            out.flush()
-            Path(out.name).replace(archive)
-        except BaseException:
-            Path(out.name).unlink(missing_ok=True)
-            raise
-
-
-def _pack(entries: Iterable[_Entry], out: IO[bytes]) -> None:
+    """Write an archive of the newest of these."""
     left = SIZE
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for entry in entries:
+    with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for entry in sorted(entries, key=lambda entry: entry.used, reverse=True):
             left -= entry.size
             if left < 0:
                 break

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import command
+from pipeline import command, nightlock, owned
 from pipeline.errors import PublishError, UsageError
 from pipeline.nightconfig import Publishing
 
 HOME = "gnupg"
+HOME_WHAT = "the GnuPG home"
 TIMEOUT = 120.0
 EXPIRES = "2y"
 """From when a key is made or renewed; as gpg says it."""
@@ -99,6 +100,8 @@ def _gpg(home: Path | None, *, ours: bool) -> Iterator[list[command.Arg]]:
     if home is None:
         yield base
         return
+    if home.exists():  # gpg.conf names programs, which gpg runs
+        owned.check(home, HOME_WHAT, "name another one with gnupg-home under [publish]")
     with contextlib.ExitStack() as stack:
         if ours:  # nobody else is to stop the agent meanwhile
             lock = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -148,8 +151,8 @@ def init(state: Path, origin: str) -> Key:
             hint="clients trust that one; respin key rotate changes it for another",
         )
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        home.chmod(0o700)
+        owned.folder(state, nightlock.WHAT, nightlock.HINT, mode=owned.PUBLIC)
+        owned.folder(home, HOME_WHAT, nightlock.HINT)
     except OSError as e:
         raise _cannot(home, e) from e
     generate(home, origin)

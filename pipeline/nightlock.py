@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import socket
-import stat
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline import owned, ownfiles
 from pipeline.errors import LockHeld, UsageError
 
 NAME = "lock"
@@ -20,6 +19,8 @@ PAGE, NOTIFY = "lock.page", "lock.notify"
 """Held while the status page is written, and while notifications are sent. While a repository
 is changed, it is that of its target."""
 POLL = 0.2
+WHAT = "the state folder"
+HINT = "name another one: state = … under [nightly] in respin.toml, or RESPIN_STATE"
 LONGEST = 1000
 """Bytes of a lock that are read."""
 
@@ -50,36 +51,30 @@ def held(
 
 
 def _open(folder: Path, name: str) -> int:
-    """Open the file of a lock, which is a file, and nobody's elsewhere."""
+    """Open the file of a lock, in a folder that is ours alone."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        number = os.open(folder / name, flags, 0o644)
+        owned.folder(folder, WHAT, HINT, mode=owned.PUBLIC)
+        return ownfiles.open_file(folder / name, mode=0o644)
     except OSError as e:
+        if Path(e.filename or folder) == folder / name and e.errno in ownfiles.NOT_OURS:
+            raise UsageError(
+                f"{folder / name} is not a file of ours", hint="move it out of the way"
+            ) from e
         raise _unwritable(folder, e) from e
-    if not stat.S_ISREG(os.fstat(number).st_mode):
-        os.close(number)
-        raise UsageError(f"{folder / name} is not a file", hint="move it out of the way")
-    return number
 
 
 def _unwritable(folder: Path, e: OSError) -> UsageError:
     return UsageError(
         f"{folder} cannot be written: {e.strerror}",
-        hint="see who owns it and whether its disk has room, or name another folder: "
-        "state = … under [nightly] in respin.toml",
+        hint=f"see who owns it and whether its disk has room, or {HINT}",
     )
 
 
 def _lock(number: int, folder: Path, wait: float) -> None:
     until = time.monotonic() + wait
-    while True:
-        try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() >= until:
-                raise _held(folder, os.pread(number, LONGEST, 0)) from None
+    while not ownfiles.lock(number, wait=False):
+        if time.monotonic() >= until:
+            raise _held(folder, os.pread(number, LONGEST, 0))
         time.sleep(POLL)
 
 

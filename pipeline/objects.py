@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache as memoize
 from pathlib import Path
 
-from pipeline import command, corpus
+from pipeline import command, compilers, corpus
 from pipeline.cache import Cache, digest
 from pipeline.cases import Case, all_cases
 from pipeline.data import render
@@ -90,19 +89,10 @@ def compile_case(case: Case, *, size: int, machine: Machine, cache: Cache, log: 
         else:
             clang("-x", "c", "-c", "-o", part, stdin=source.encode())
 
-    key = digest(source, *argv, str(case.notype), _clang())
+    key = digest(source, *argv, str(case.notype), compilers.identity("clang"))
     return cache.entry("objects", key, make)
 
 
 def section_of(case: Case) -> str:
     """Return the section of a case's program."""
     return case.section or case.way.section
-
-
-@memoize
-def _clang() -> str:
-    if command.which("clang") is None:
-        raise SmokeImpossible(
-            "clang is missing: there is nothing to load", hint="apt install clang"
-        )
-    return command.run(["clang", "--version"], error=SmokeImpossible).text

@@ -7,7 +7,6 @@ day: that may be in use by another run.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import time
@@ -22,8 +21,11 @@ from pipeline.errors import RespinError
 from pipeline.nightconfig import Nightly
 from pipeline.state import State
 
-KINDS = ("roots", "root-tars", "guests", "downloads", "solutions", "objects", "partial", "apt")
-"""Of the cache. ccache keeps its own measure, logs the last few."""
+KINDS = (
+    *("roots", "root-tars", "images", "guests", "downloads", "partial", "solutions", "apt"),
+    *("ccache", "objects", "corpora", "programs", "kvm"),
+)
+"""Of the cache. Of the logs the last few are kept, whatever their age."""
 
 IN_USE = 24 * 3600
 """Seconds."""
@@ -75,14 +77,14 @@ def cache(of: Cache, settings: Nightly, clock: float | None = None) -> None:
     there = [
         Entry(path=path, used=_used(path), size=size_of(path))
         for kind in KINDS
-        for path in (of.root / kind).glob("*")
+        for path in (of.root / kind).glob("[!.]*")
     ]
     oldest = now - settings.keep_cache.total_seconds()
     for entry in too_much(there, oldest, settings.cache_size):
         if now - entry.used > IN_USE:
-            with _free(of, entry.path) as free:
+            with of.trying(entry.path.parent.name, entry.path.name) as free:
                 if free:
-                    _remove(entry.path)
+                    of.drop(entry.path, _remove)
 
 
 def _used(path: Path) -> float:
@@ -93,19 +95,6 @@ def _used(path: Path) -> float:
     """
     found = path.lstat()
     return max(found.st_mtime, found.st_ctime)
-
-
-@contextlib.contextmanager
-def _free(of: Cache, path: Path) -> Iterator[bool]:
-    """Hold the lock of an entry, if nobody else does; yield whether it is held."""
-    name = f"{path.parent.name}-{path.name[:32]}"
-    with (of.folder("locks") / name).open("w") as f:
-        try:
-            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
 
 
 def _remove(path: Path) -> None:

@@ -19,8 +19,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import bounded, command, leftovers
+from pipeline import bounded, command, leftovers, owned
 from pipeline.cache import Cache
+from pipeline.containers import namespaces
 from pipeline.errors import UsageError
 from pipeline.interrupts import interrupts
 
@@ -35,6 +36,7 @@ _MADE = re.compile(r"\.[a-z0-9_]{8}$")
 """The end of a name that tempfile.mkdtemp made."""
 YOUNG = 60.0
 """Seconds in which a folder may be there and not be locked yet by the process that made it."""
+HINT = "name another folder with --out"
 KEPT_LOGS = 20
 """Runs whose logs stay under the cache."""
 
@@ -62,20 +64,19 @@ def check(out: Path) -> None:
 def _check(out: Path) -> None:
     if not out.name or out.name == "..":
         raise UsageError(f"{out} is no name for a new folder", hint="name one with --out")
-    if out.is_dir() and not any(out.iterdir()):
-        return
-    if os.path.lexists(out) and not _is_ours(out):
-        raise UsageError(
-            f"{out} exists and is not a folder that respin wrote",
-            hint="name another folder with --out",
-        )
     parent = out.absolute().parent
     while not os.path.lexists(parent):
         parent = parent.parent
     if not parent.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, f"{parent} is not a folder", str(parent))
+    if not namespaces.in_container():  # who has lent a folder to root of one has lent it
+        owned.check_place(parent, "--out in", HINT)
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if os.path.lexists(out) and not _is_ours(out):
+        raise UsageError(f"{out} exists and is not a folder that respin wrote", hint=HINT)
     if not os.access(parent, os.W_OK):
-        raise UsageError(f"{parent} cannot be written", hint="name another folder with --out")
+        raise UsageError(f"{parent} cannot be written", hint=HINT)
 
 
 def _cannot(out: Path, e: OSError) -> UsageError:

@@ -7,17 +7,15 @@ ends, the kernel unlocks the file: a folder whose file is not locked is nobody's
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
-from pipeline import leftovers
+from pipeline import leftovers, ownfiles
 from pipeline.cache import Cache
-from pipeline.containers.namespaces import own_folder, remove_tree
+from pipeline.containers.namespaces import remove_tree
 from pipeline.errors import RespinError
 from pipeline.interrupts import interrupts
 
@@ -36,11 +34,11 @@ def scratch(
     """
     with contextlib.ExitStack() as stack:
         with cache.lock(KIND, "all"), interrupts.held():
-            parent = own_folder(cache, KIND).resolve()
+            parent = cache.folder(KIND).resolve()
             number, lock = tempfile.mkstemp(prefix=f"{name}-", suffix=LOCK, dir=parent)
             folder = Path(lock.removesuffix(LOCK))
-            held = stack.enter_context(os.fdopen(number, "w"))
-            fcntl.flock(held, fcntl.LOCK_EX)
+            stack.callback(os.close, number)
+            ownfiles.lock(number)
             leftovers.note(Path(lock), lambda _: _end(folder, remove))
         try:
             folder.mkdir(mode=0o700)
@@ -52,13 +50,11 @@ def scratch(
 
 
 def sweep(cache: Cache) -> None:
-    """Remove the folders that processes which were killed have left, if the cache is this user's.
+    """Remove the folders that processes which were killed have left.
 
     What cannot be removed now is left to the next time.
     """
     parent = cache.folder(KIND)
-    if parent.stat().st_uid != os.geteuid():
-        return
     with contextlib.ExitStack() as stack:
         # Nobody makes one meanwhile, whose file would be there and not be locked yet.
         with cache.lock(KIND, "all"):
@@ -71,16 +67,16 @@ def sweep(cache: Cache) -> None:
 
 def _nobody_s(lock: Path, stack: contextlib.ExitStack) -> bool:
     """Lock a file for as long as the stack stands, if nobody else has."""
-    file: IO[str] | None = None
     try:
-        file = lock.open("r+")
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # it is locked, gone since, or another user's
-        if file:
-            file.close()
+        number = ownfiles.open_file(lock, create=False)
+    except OSError:  # it is gone since
         return False
-    stack.enter_context(file)
-    return True
+    with contextlib.ExitStack() as now:
+        now.callback(os.close, number)
+        if not ownfiles.lock(number, wait=False):
+            return False
+        stack.push(now.pop_all())
+        return True
 
 
 def _end(folder: Path, remove: Callable[[Path], None]) -> None:

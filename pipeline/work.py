@@ -52,6 +52,7 @@ from pipeline.model import (
     VerifiedFile,
 )
 from pipeline.order import PACKAGE, Order
+from pipeline.progress import Stage
 from pipeline.smoke import GuestImage
 
 __all__ = ["PACKAGE", "Order", "Work"]
@@ -160,6 +161,7 @@ class Work(Inputs):
                 exact=exact,
                 engine=self.engine,
             )
+            self._tell_changed(stage)
         if locked and exact:
             lock.check_root(locked, root.packages)
         self._root = root.packages
@@ -176,8 +178,15 @@ class Work(Inputs):
                 stage=stage,
                 exact=exact,
             )
+            self._tell_changed(stage)
         self._guest = image.packages
         return image
+
+    def _tell_changed(self, stage: Stage) -> None:
+        """Say what of the cache somebody, or something, has changed since it was made."""
+        changed = self.order.cache.changed
+        while changed:
+            stage.note(f"{changed.pop()} is not what it was when it was made: it is made anew")
 
     def prepare_build(self, source: Source) -> Room | None:
         """The build's root and container, which can be ready before there is a new source.

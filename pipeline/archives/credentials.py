@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import netrc
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pipeline import ownfiles
 from pipeline.address import Address, Credentials
 from pipeline.archives import machine
 from pipeline.errors import UsageError
@@ -50,11 +50,7 @@ def text(addresses: Iterable[Address]) -> str:
 
 def private(path: Path, text: str) -> None:
     """Write a file that nobody but this user can read, in one step."""
-    part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as f:
-        f.write(text)
-    part.replace(path)
+    ownfiles.write(path, text, mode=0o600)
 
 
 def _line(address: Address) -> str:

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import bounded, command, limits, quoting
-from pipeline.archives import belief, credentials, machine, openpgp, words
+from pipeline import bounded, command, limits, owned, ownfiles, quoting
+from pipeline.archives import belief, credentials, keyrings, machine, openpgp, words
 from pipeline.archives.index import Index, Listed
 from pipeline.archives.memory import Memory, Seen
 from pipeline.archives.release import SignedRelease, beside
 from pipeline.cache import Cache, digest
 from pipeline.containers import namespaces
 from pipeline.data import data_path, render
-from pipeline.errors import FetchError, RespinError, UsageError
+from pipeline.errors import FetchError, RespinError
 from pipeline.model import AptSource
 from pipeline.walls.order import Bind
 
@@ -40,14 +41,7 @@ class PrivateRoot:
 
         Raises UsageError if a keyring cannot be read.
         """
-        try:
-            files = [path for s in sources for path in (s.keyring, *s.also)]
-            keys = [digest(bounded.read(path, bounded.KEYRING)) for path in files]
-        except OSError as e:
-            raise UsageError(
-                f"the keyring {e.filename} cannot be read: {e.strerror}",
-                hint="name another one with --keyring FILE",
-            ) from e
+        keys = [each for source in sources for each in keyrings.sums(source)]
         self.sources = tuple(sources)
         self._architecture = architecture
         self._cache = cache
@@ -89,22 +83,28 @@ class PrivateRoot:
         if not source.also and quoting.fits_deb822(source.keyring.absolute()):
             return source.keyring.absolute()
         data = b"".join(openpgp.keyring(p) for p in (source.keyring, *source.also))
-        path = self.path / "etc" / f"{digest(data)[:16]}.gpg"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+        path = self._folder("etc") / f"{digest(data)[:16]}.gpg"
+        _replace(path, data)
+        return path
+
+    def _folder(self, name: str) -> Path:
+        """Return a folder in ours; those in it belong to root behind a wall, where root starts it."""
+        path = self._cache.folder(f"apt/{self.path.name}") / name
+        path.mkdir(mode=owned.PUBLIC, parents=True, exist_ok=True)
         return path
 
     def _write(self, sources: Sequence[AptSource]) -> None:
         """Write the configuration for these sources."""
-        folders = ("etc/trusted.gpg.d", "etc/sources.list.d", "etc/preferences.d")
-        for folder in (*folders, "etc/apt.conf.d", "state/lists/partial", "cache/archives/partial"):
-            (self.path / folder).mkdir(parents=True, exist_ok=True)
-        (self.path / "state/status").touch()
+        for folder in ("etc", "state/lists/partial", "cache/archives/partial"):
+            self._folder(folder)
+        user = "root" if os.geteuid() != 0 or namespaces.possible() else "_apt"
+        if user == "_apt":  # which has to come as far as to what it fetches
+            for path in (self._cache.root, self.path.parent, self.path):
+                path.chmod(path.stat().st_mode | 0o011)
         conf = render(
             "apt.conf.j2",
             root=self.path,
-            user="root" if os.geteuid() != 0 or namespaces.possible() else "_apt",
+            user=user,
             architecture=self._architecture,
             machine=machine.network_settings(),
             gpgv=self.gpgv() if self.expired_keys else None,
@@ -113,14 +113,12 @@ class PrivateRoot:
         credentials.private(self.path / "etc/apt.conf", conf)
         credentials.write(self.path / "etc", (source.uri for source in sources))
         stanzas = "\n".join(source.stanza() for source in sources)
-        _replace(self.path / "etc/sources.list.d/respin.sources", stanzas)
+        _replace(self.path / "etc/respin.sources", stanzas)
 
     def gpgv(self) -> Path:
         """Return the program that takes keys which have expired since (templates/)."""
-        path = self.path / "etc/gpgv-frozen"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, data_path("templates", "gpgv-frozen.sh").read_text())
-        path.chmod(0o755)
+        path = self._folder("etc") / "gpgv-frozen"
+        _replace(path, data_path("templates", "gpgv-frozen.sh").read_bytes(), mode=0o755)
         return path
 
     def apt(
@@ -141,7 +139,7 @@ class PrivateRoot:
         size = longest or limits.LIMITS.file
         # apt unpacks what an index lists, and learns afterwards whether it is that.
         # A file that gets too long is an error of the program that writes it, and not its end.
-        bounded = ["prlimit", f"--fsize={size}", "--core=0"]
+        limited = ["prlimit", f"--fsize={size}", "--core=0"]
         env = {k: v for k, v in os.environ.items() if k not in ("LANGUAGE", "APT_CONFIG")}
         writes = [self.path / "state", self.path / "cache"]
         # For good: another thread of ours may be using it at the same time.
@@ -153,7 +151,7 @@ class PrivateRoot:
         with namespaces.lent(*([into] if into else [])):
             return command.run(
                 [
-                    *bounded,
+                    *limited,
                     *("env", "--ignore-signal=XFSZ"),
                     f"APT_CONFIG={self.path / 'etc/apt.conf'}",
                     "LC_ALL=C.UTF-8",
@@ -308,9 +306,13 @@ def _local(source: AptSource) -> list[Path]:
     return [Path(path)] if kind in ("file", "copy") and Path(path).is_dir() else []
 
 
-def _replace(path: Path, text: str) -> None:
-    """Write a file if it does not say this already."""
-    if not path.exists() or path.read_text() != text:
-        part = path.with_name(f"{path.name}.part")
-        part.write_text(text)
-        part.rename(path)
+def _replace(path: Path, data: str | bytes, *, mode: int = 0o644) -> None:
+    """Write a file if it does not say this already: others may be reading it."""
+    wanted = data.encode() if isinstance(data, str) else data
+    try:
+        same = bounded.read(path, len(wanted), follow=False) == wanted
+        if same and stat.S_IMODE(path.lstat().st_mode) == mode:
+            return
+    except OSError:
+        pass
+    ownfiles.write(path, wanted, mode=mode)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline import bounded
+from pipeline.archives import keyrings
 from pipeline.cache import Cache, digest
 from pipeline.containers import images, inplace, namespaces, ociengine, roots
 from pipeline.containers.base import Container, Share
@@ -144,7 +145,7 @@ class UnshareEngine:
         return Root(
             tree=tree,
             packages=roots.packages_of(tree),
-            trust=roots.trust(wanted.sources),
+            trust=keyrings.trust(wanted.sources),
             start=lambda cache, shares: Unshare(tree, cache, shares=shares),
         )
 
@@ -188,11 +189,11 @@ class OciRoots:
         if base is None:
             why = "as was asked for" if self.image else "no official image can be pulled"
             stage.note(f"{why}: a root made by mmdebstrap is imported")
-            image = images.imported(engine, _tree(wanted), wanted.release)
+            image = images.imported(engine, _tree(wanted), wanted.release, wanted.cache)
         else:
             stage.note(f"from {base.name}")
             image = images.derived(
-                engine, base, wanted.sources, wanted.release, wanted.key, wanted.log
+                engine, base, wanted.sources, wanted.key, wanted.cache, wanted.log
             )
         with Oci(engine, image) as box:
             packages = roots.parse(
@@ -201,7 +202,7 @@ class OciRoots:
         return Root(
             packages=packages,
             image=base.name if base else "",
-            trust=digest(base.id if base else "", roots.trust(wanted.sources)),
+            trust=digest(base.id if base else "", keyrings.trust(wanted.sources)),
             start=lambda _, shares: Oci(engine, image, shares=shares),
         )
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import command
-from pipeline.cache import digest
+from pipeline import command, ownfiles
+from pipeline.archives import keyrings
+from pipeline.cache import Cache, digest
 from pipeline.containers import aptinside, namespaces
 from pipeline.containers.oci import Oci
 from pipeline.containers.ociengine import LABEL, SECONDS, OciEngine
@@ -18,7 +19,10 @@ from pipeline.data import data_path
 from pipeline.errors import BuildError, FetchError, RespinError, UsageError
 from pipeline.model import AptSource, Package, Release
 
-FORMAT = "2"
+KIND = "images"
+"""In the cache: the id of each image that was made here."""
+
+FORMAT = "3"
 """Part of every name: to be raised when images are made in another way."""
 
 PULL_SECONDS = 900.0
@@ -107,46 +111,65 @@ def derived(
     engine: OciEngine,
     base: Base,
     sources: Sequence[AptSource],
-    release: Release,
     key: Sequence[Package],
+    cache: Cache,
     log: Path,
 ) -> str:
     """Return the id of an image: ``base`` with exactly the packages of ``key``.
 
-    It is kept, by a name that says what it contains. Raises BuildError if they cannot be
-    installed.
+    It is kept by all that it is made of: the base's id, the packages' hashes, the keys by which
+    they were verified. Raises BuildError if they cannot be installed.
     """
-    name = _name(engine, "derived", base.id, *(f"{p.name} {p.version}" for p in key))
-    there = _inspect(engine, name, "{{.Id}}")
-    if there:
-        return there
-    with Oci(engine, base.id, network=True) as box:
-        aptinside.install(box, sources, key, log)
-        return box.commit(name)
+    packages = sorted(f"{p.name} {p.version} {p.architecture} {p.sha256}" for p in key)
+    parts = ("derived", base.id, keyrings.trust(sources), *packages)
+
+    def make(name: str) -> str:
+        with Oci(engine, base.id, network=True) as box:
+            aptinside.install(box, sources, key, log)
+            return box.commit(name)
+
+    return _kept(engine, cache, parts, make)
 
 
-def imported(engine: OciEngine, tree: Path, release: Release) -> str:
+def imported(engine: OciEngine, tree: Path, release: Release, cache: Cache) -> str:
     """Return the id of an image of a root's tree; it is kept, as the tree is, by what it holds."""
-    name = _name(engine, "tree", tree.name)
-    there = _inspect(engine, name, "{{.Id}}")
-    if there:
-        return there
-    # Not ".": another run that finds the tree in the cache touches it, and tar would complain.
-    parts = sorted(f"./{path.name}" for path in tree.iterdir())
-    with tempfile.TemporaryFile() as tar:
-        command.run(
-            [
-                *("tar", "--create", "--file=-"),
-                *("--numeric-owner", "--xattrs", "--xattrs-include=*", "--", *parts),
-            ],
-            begin=namespaces.among(tree),
-            env={"PATH": namespaces.PATH},
-            stdout=tar,
-            error=BuildError,
-            brief=f"the root of {release.codename} could not be read",
-        )
-        tar.seek(0)
-        return _load(engine, Path(f"/proc/self/fd/{tar.fileno()}"), name)
+
+    def make(name: str) -> str:
+        # Not ".": another run that finds the tree in the cache touches it, and tar would complain.
+        parts = sorted(f"./{path.name}" for path in tree.iterdir())
+        with tempfile.TemporaryFile() as tar:
+            command.run(
+                [
+                    *("tar", "--create", "--file=-"),
+                    *("--numeric-owner", "--xattrs", "--xattrs-include=*", "--", *parts),
+                ],
+                begin=namespaces.among(tree),
+                env={"PATH": namespaces.PATH},
+                stdout=tar,
+                error=BuildError,
+                brief=f"the root of {release.codename} could not be read",
+            )
+            tar.seek(0)
+            return _load(engine, Path(f"/proc/self/fd/{tar.fileno()}"), name)
+
+    return _kept(engine, cache, ("tree", tree.name), make)
+
+
+def _kept(engine: OciEngine, cache: Cache, parts: Sequence[str], make: Callable[[str], str]) -> str:
+    """Return the id of an image that is made of ``parts``; ``make`` makes it under a name.
+
+    The cache remembers the id, which is a digest of the image. The name only keeps the engine
+    from clearing the image away: whoever may use the engine can give it to another one.
+    """
+    key = digest(FORMAT, engine.name, *parts)
+    with cache.lock(KIND, key):
+        there = cache.get(KIND, key)
+        known = there.read_text() if there else ""
+        if known and (_inspect(engine, known, "{{.Id}}") or "").endswith(known):
+            return known
+        made = make(f"{LABEL}-root:{key[:32]}")
+        cache.put(KIND, key, lambda part: ownfiles.write(part, made))
+    return made
 
 
 def _load(engine: OciEngine, tar: Path, name: str) -> str:
@@ -160,10 +183,6 @@ def _load(engine: OciEngine, tar: Path, name: str) -> str:
     if found is None:
         raise BuildError(f"{engine.name} import did not say an id", details=done.text)
     return found.group()
-
-
-def _name(engine: OciEngine, *parts: str) -> str:
-    return f"{LABEL}-root:{digest(FORMAT, engine.name, *parts)[:32]}"
 
 
 def remove_all(engine: OciEngine) -> None:

@@ -13,8 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipeline import command
-from pipeline.cache import Cache
-from pipeline.errors import BuildError, UsageError
+from pipeline.errors import BuildError
 from pipeline.walls import ids, seccomp, views
 from pipeline.walls.order import Bind, Kind, Order
 
@@ -203,6 +202,14 @@ def _own(paths: Sequence[Path], owner: tuple[int, int]) -> None:
                 os.chown(name, *owner, dir_fd=at, follow_symlinks=False)
 
 
+def reaching() -> list[str]:
+    """Return the beginning of a command line that reaches all in a tree, whoever owns the parts.
+
+    Root does, without a namespace; so this is for programs that follow no link.
+    """
+    return unshare() if os.geteuid() != 0 and possible() else []
+
+
 def remove_tree(path: Path) -> None:
     """Remove a tree that was made in namespaces, whoever of its ids owns the parts.
 
@@ -211,29 +218,11 @@ def remove_tree(path: Path) -> None:
     if path.is_symlink() or not path.exists():
         path.unlink(missing_ok=True)
         return
-    # Root needs no namespace for that: rm(1) follows no link.
-    begin = unshare() if os.geteuid() != 0 and possible() else ()
     command.run(
         ["rm", "-rf", "--one-file-system", "--", path],
-        begin=begin,
+        begin=reaching(),
         env={"PATH": PATH},
         error=BuildError,
         brief=f"{path} could not be removed",
         cleanup=True,
     )
-
-
-def own_folder(cache: Cache, kind: str) -> Path:
-    """Return a folder of the cache, closed to everybody else.
-
-    What is in it will be executed or copied into packages: raises UsageError if it is
-    another user's, who could put anything there.
-    """
-    folder = cache.folder(kind)
-    if folder.stat().st_uid != os.geteuid():
-        raise UsageError(
-            f"{folder} belongs to another user; nothing of it is trusted",
-            hint="name another cache folder with --cache DIR or RESPIN_CACHE",
-        )
-    folder.chmod(0o700)
-    return folder

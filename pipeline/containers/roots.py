@@ -9,19 +9,19 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from debian.deb822 import Deb822
 
 from pipeline import bounded, command, limits, quoting
-from pipeline.archives import credentials, machine
-from pipeline.cache import Cache, digest, file_sha256
+from pipeline.archives import credentials, keyrings, machine
+from pipeline.cache import Cache, digest
 from pipeline.containers import namespaces
-from pipeline.containers.namespaces import own_folder, remove_tree
+from pipeline.containers.namespaces import remove_tree
 from pipeline.data import data_path
-from pipeline.errors import BuildError, UsageError
+from pipeline.errors import BuildError
 from pipeline.model import AptSource, Package, Release
 from pipeline.scratch import scratch
 
@@ -32,6 +32,9 @@ FORMAT = "5"
 
 MEMORY_NEEDED = 3 << 30
 """Bytes of memory that must be free for a root to be made in memory; it takes up to 1 GiB."""
+
+LISTED = 256 << 20
+"""Bytes of the list of what is in a tree; one of 200 packages has 1.5 MB."""
 
 STRIP = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 """Paths that a stripped root does without. Nothing that is installed needs them to run."""
@@ -52,7 +55,6 @@ def root_tar(
     def make(part: Path) -> None:
         _make("tar", part, sources, release, packages, cache, key, log, strip)
 
-    own_folder(cache, "root-tars")
     return cache.entry("root-tars", entry_key(sources, release, packages, key, strip), make)
 
 
@@ -81,10 +83,28 @@ def root_tree(
     def make(part: Path) -> None:
         _make("tree", part, sources, release, packages, cache, key, log, strip)
 
-    own_folder(cache, "roots")
     # Its files belong to the ids that this user has for them.
     name = digest(entry_key(sources, release, packages, key, strip), namespaces.whose())
-    return cache.entry("roots", name, make, remove=remove_tree)
+    return cache.entry("roots", name, make, remove=remove_tree, seal=seal)
+
+
+def seal(tree: Path) -> str:
+    """Return what a tree is known by: names, owners, modes, sizes, links and times of all in it.
+
+    Its files are not read, which would take a second for each run. None of them can be changed
+    without a new time of its last change (inode(7), ctime), which nobody but the kernel sets.
+    Raises BuildError.
+    """
+    form = "%y %m %U %G %s %T@ %C@ %P -> %l\\0"
+    done = command.run(
+        ["find", tree, "-mindepth", "1", "-printf", form],
+        begin=namespaces.reaching(),
+        env={"PATH": namespaces.PATH, "LC_ALL": "C"},
+        limit=LISTED,
+        error=BuildError,
+        brief=f"the root {tree} cannot be listed",
+    )
+    return digest(*sorted(done.stdout.split(b"\0")))
 
 
 def packages_of(tree: Path) -> tuple[Package, ...]:
@@ -125,7 +145,8 @@ def entry_key(
 ) -> str:
     """Return the name of a root's cache entry.
 
-    It is what the root is made of; whichever archive has the very same files serves.
+    It is what the root is made of, and by whose keys that was verified; whichever archive has
+    the very same files, by the same keys, serves.
     """
     known = bool(key) and all(p.sha256 for p in key)
     return digest(
@@ -133,27 +154,12 @@ def entry_key(
         release.distro,
         release.codename,
         str(strip),
-        *(() if known else sorted(f"{s.keyring.name} {s.uri}" for s in sources)),
+        keyrings.trust(sources),
+        *(() if known else sorted(s.uri for s in sources)),
         *(sorted(set(packages)) if not key else ()),
         "",
         *sorted(f"{p.name} {p.version} {p.architecture} {p.sha256}" for p in key),
     )
-
-
-def trust(sources: Iterable[AptSource]) -> str:
-    """Return a digest of the keys that vouch for what comes from these archives.
-
-    Raises UsageError if a keyring cannot be read.
-    """
-    try:
-        told = {
-            f"{file_sha256(path)} {'and expired' if source.gpgv else ''}"
-            for source in sources
-            for path in (source.keyring, *source.also)
-        }
-    except OSError as e:
-        raise UsageError(f"the keyring {e.filename} cannot be read: {e.strerror}") from e
-    return digest(*sorted(told))
 
 
 def _make(

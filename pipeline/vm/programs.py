@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline import command
+from pipeline import command, compilers
 from pipeline.cache import Cache, digest
 from pipeline.data import data_path
 from pipeline.errors import SmokeImpossible
 
+COMPILE = ("gcc", "-O2", "-s", "-static", "-Wall", "-Wextra", "-Werror")
 _AGENT = ("agent.c", "say.c")
 _PLAYER = ("play.c", "net.c", "traffic.c", "maps.c", "say.c")
 
@@ -34,11 +35,12 @@ def _program(name: str, sources: tuple[str, ...], cache: Cache, log: Path | None
     folder = data_path("templates", "guest")
     paths = [folder / source for source in sources]
     read = [*sorted(folder.glob("*.h")), *paths]
-    key = digest(name, *(part for path in read for part in (path.name, path.read_bytes())))
+    parts = [part for path in read for part in (path.name, path.read_bytes())]
+    key = digest(name, compilers.identity("gcc"), *COMPILE, *parts)
 
     def make(part: Path) -> None:
         command.run(
-            ["gcc", "-O2", "-s", "-static", "-Wall", "-Wextra", "-Werror", "-o", part, *paths],
+            [*COMPILE, "-o", part, *paths],
             log=log,
             error=SmokeImpossible,
             brief=f"the smoke test's {name} could not be compiled",

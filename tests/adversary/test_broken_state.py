@@ -146,7 +146,7 @@ def test_what_is_no_file(here: Here) -> None:
     lock.unlink()
     lock.symlink_to(here.folder / "victim")
     said = here.respin("nightly")
-    assert said.status == 2 and "cannot be written" in said.err
+    assert said.status == 2 and "is not a file" in said.err
     assert not (here.folder / "victim").exists()
 
 

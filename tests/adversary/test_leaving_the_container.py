@@ -18,7 +18,6 @@ import pytest
 from support import real
 
 from pipeline.containers import Container, Share, User
-from pipeline.containers.namespaces import own_folder
 from pipeline.containers.unshare import Unshare
 from pipeline.errors import BuildError
 from pipeline.walls import ids
@@ -118,7 +117,7 @@ def test_a_program_that_sets_the_user_id_is_left_for_a_neighbour(box: Container)
     """What is written lies in the cache meanwhile; whoever finds it must not become root."""
     box.call(["sh", "-c", "cp /bin/sh /build/rootshell"], user=User.ROOT)
     box.call(["chmod", "6755", "/build/rootshell"], user=User.ROOT)
-    work = own_folder(real.cache(), "work")
+    work = real.cache().folder("work")
     done = subprocess.run(
         ["find", work, "-name", "rootshell"], stdout=subprocess.PIPE, text=True, check=False
     )

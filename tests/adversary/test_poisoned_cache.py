@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -43,10 +44,10 @@ override_dh_auto_build:
 		[ -d "$$d" ] || continue; \
 		echo "prefix_command = $$d/evil" > $$d/ccache.conf; \
 		mkdir -p $$d/f/f $$d/odd; \
-		ln -s /etc/passwd $$d/f/f/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaR; \
-		ln $$d/ccache.conf $$d/f/f/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbR; \
-		mkfifo $$d/f/f/cccccccccccccccccccccccccccccccR; \
-		ln -s / $$d/root; chmod 0 $$d/odd; \
+		ln -sf /etc/passwd $$d/f/f/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaR; \
+		ln -f $$d/ccache.conf $$d/f/f/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbR; \
+		p=$$d/f/f/cccccccccccccccccccccccccccccccR; [ -p $$p ] || mkfifo $$p; \
+		ln -sfn / $$d/root; chmod 0 $$d/odd; \
 	done
 	END
 """
@@ -114,7 +115,7 @@ def hits(done: Report) -> int:
 
 
 def kept(cache: Cache) -> list[str]:
-    return sorted(p.name for p in cache.folder("ccache").rglob("*") if not p.is_dir())
+    return sorted(p.name for p in cache.folder("ccache").iterdir() if not p.is_dir())
 
 
 def hostile(folder: Path, end: str) -> Path:
@@ -194,12 +195,11 @@ def test_nothing_but_results_is_taken_out_of_a_container(
                 tar.addfile(info, io.BytesIO(bytes(info.size)) if info.isreg() else None)
         cache = Cache(tmp_path / f"cache-{i}")
         assert ccache.keep(cache, "name", taken) == 1, odd.name
-        (archive,) = cache.folder("ccache").iterdir()
-        with tarfile.open(archive) as tar:
+        with tarfile.open(cache.root / "ccache/name") as tar:
             (there,) = tar
         assert (there.name, there.size, there.mode) == (GENUINE, 7, 0o644)
         assert there.isreg() and (there.uid, there.gid) == (0, 0)
-        assert there.mtime <= archive.stat().st_mtime + 1
+        assert there.mtime <= time.time()
 
 
 @pytest.mark.fault
@@ -211,12 +211,12 @@ def test_an_archive_that_is_none_is_refused_and_what_is_kept_stays(
     with tarfile.open(taken, "w") as tar:
         tar.addfile(member(RESULT, size=2000), io.BytesIO(os.urandom(2000)))
     ccache.keep(cache, "name", taken)
-    (archive,) = cache.folder("ccache").iterdir()
+    archive = cache.root / "ccache/name"
     before = archive.read_bytes()
     taken.write_bytes(taken.read_bytes()[:1500] if spoil == "cut" else spoil.encode())
-    with pytest.raises(BuildError, match="cannot be put into"):
+    with pytest.raises(BuildError, match="cannot be kept"):
         ccache.keep(cache, "name", taken)
-    assert [archive] == list(cache.folder("ccache").iterdir())
+    assert kept(cache) == ["name"]
     assert archive.read_bytes() == before
 
 
@@ -233,7 +233,7 @@ def test_what_is_kept_is_bounded_and_the_oldest_goes(
             info.mtime = 1_000_000 + i
             tar.addfile(info, io.BytesIO(bytes(3000)))
         ccache.keep(cache, "name", taken)
-    with tarfile.open(cache.folder("ccache") / "name.tar") as tar:
+    with tarfile.open(cache.root / "ccache/name") as tar:
         assert sorted(m.name[4] for m in tar) == ["2", "3", "4"]
 
 

@@ -36,4 +36,4 @@ def test_a_download_of_seconds_ago_that_the_server_made_years_ago(
     assert all((cache.root / kind / "tree").exists() for kind in prune.KINDS)
     # The control: nobody uses them for months.
     prune.cache(cache, settings, time.time() + 100 * DAY)
-    assert not any(list((cache.root / kind).iterdir()) for kind in prune.KINDS)
+    assert not any(list((cache.root / kind).glob("[!.]*")) for kind in prune.KINDS)

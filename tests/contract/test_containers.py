@@ -20,7 +20,6 @@ from pipeline import command
 from pipeline.containers import Container, Share, User, images
 from pipeline.containers.base import copy_in, copy_out
 from pipeline.containers.host import BUILD, Host
-from pipeline.containers.namespaces import own_folder
 from pipeline.containers.oci import Oci
 from pipeline.containers.unshare import Unshare
 from pipeline.errors import BuildError, FetchError
@@ -45,12 +44,12 @@ def make(request: pytest.FixtureRequest, shared: Path) -> Iterator[Make]:
     match request.param:
         case "docker":
             with engine.docker() as docker:
-                image = images.imported(docker, real.small(), real.archive().release)
+                image = images.imported(docker, real.small(), real.archive().release, real.cache())
                 yield partial(Oci, docker, image, shares=[share])
                 assert docker.ids("container", "--all") == []
         case "podman":
             with engine.podman() as podman:
-                image = images.imported(podman, real.small(), real.archive().release)
+                image = images.imported(podman, real.small(), real.archive().release, real.cache())
                 yield partial(Oci, podman, image, shares=[share])
                 assert podman.ids("container", "--all") == []
         case "host":
@@ -303,7 +302,7 @@ def test_shared_folder_can_be_written_and_removed(box: Container, shared: Path) 
 
 
 def test_a_stopped_container_runs_nothing_and_leaves_nothing(make: Make) -> None:
-    folder = own_folder(real.cache(), "work")
+    folder = real.cache().folder("work")
     name = f"closed-{os.getpid()}"  # other tests have containers there at the same time
 
     def left() -> bytes:

@@ -50,7 +50,7 @@ def workshop(docker: OciEngine) -> str:
     assert not MISSING & {package.name for package in key}
     release = archive.release
     tree = roots.root_tree(archive.sources, release, names, real.cache(), key=key, log=None)
-    docker.call("image", "tag", images.imported(docker, tree, release), LOCAL)
+    docker.call("image", "tag", images.imported(docker, tree, release, real.cache()), LOCAL)
     return LOCAL
 
 

@@ -17,7 +17,7 @@ FROM = (
 
 def bookworm(docker: OciEngine, name: str) -> str:
     """Make the image ``name``: apt, Essential packages, the machine's mirror; return its id."""
-    plain = images.imported(docker, real.small(), real.archive().release)
+    plain = images.imported(docker, real.small(), real.archive().release, real.cache())
     text = FROM.format(image=plain, label=LABEL).encode()
     docker.call("image", "build", "--network=host", f"--tag={name}", "-", stdin=text)
     return docker.call("image", "inspect", "--format={{.Id}}", name).text.strip()

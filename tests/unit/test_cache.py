@@ -63,7 +63,8 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError):
         cache.entry("kind", "key", fail)
-    assert list((cache.root / "kind").iterdir()) == []
+    assert [p.name for p in (cache.root / "kind").iterdir()] == [".seals"]
+    assert list((cache.root / "kind/.seals").iterdir()) == []
     assert cache.entry("kind", "key", lambda part: part.mkdir()).is_dir()
 
 

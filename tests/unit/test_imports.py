@@ -12,7 +12,7 @@ STAGES = {"fetch", "diagnose", "patch", "build", "smoke", "publish"}
 LEAVES = {
     *("model", "errors", "progress", "command", "cache", "data", "config"),
     *("address", "bounded", "deadlines", "interrupts", "leftovers", "limits", "outputs"),
-    *("quoting", "visible"),
+    *("owned", "ownfiles", "quoting", "visible"),
 }
 SIDES = {"archives", "containers", "vm"}
 

@@ -1,0 +1,30 @@
+"""Whose keys vouch for what comes from an archive: what is kept of it is kept for those alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pipeline.cache import digest, file_sha256
+from pipeline.errors import UsageError
+from pipeline.model import AptSource
+
+
+def sums(source: AptSource) -> list[str]:
+    """Return the SHA-256 of each keyring of a source. Raises UsageError if one cannot be read."""
+    try:
+        return [file_sha256(path) for path in (source.keyring, *source.also)]
+    except OSError as e:
+        raise UsageError(
+            f"the keyring {e.filename} cannot be read: {e.strerror}",
+            hint="name another one with --keyring FILE",
+        ) from e
+
+
+def trust(sources: Iterable[AptSource]) -> str:
+    """Return a digest of all keys that vouch for what comes from these sources.
+
+    Where keys that have expired count (``gpgv``), that is another trust. Raises UsageError if a
+    keyring cannot be read.
+    """
+    told = {f"{each} {bool(source.gpgv)}" for source in sources for each in sums(source)}
+    return digest(*sorted(told))

@@ -1,0 +1,30 @@
+"""What the compilers of this machine are known by, for keys of what they made."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from pipeline import command
+from pipeline.cache import digest
+from pipeline.errors import SmokeImpossible
+
+PACKAGES = (
+    *("gcc*", "cpp*", "clang*", "llvm*", "lld*", "binutils*"),
+    *("libc6-dev*", "libbpf-dev*", "linux-libc-dev*"),
+)
+"""Patterns of the packages that say what comes of a source: compilers, assemblers, headers."""
+
+
+@cache
+def identity(program: str) -> str:
+    """Return a digest of a compiler: what it says of itself, and the packages that it stands on.
+
+    Raises SmokeImpossible if it is missing.
+    """
+    if command.which(program) is None:
+        raise SmokeImpossible(f"{program} is missing", hint=f"apt install {program}")
+    version = command.run([program, "--version"], error=SmokeImpossible).text
+    form = "${Package} ${Version} ${Architecture}\n"
+    # A pattern that nothing matches is a failure for dpkg-query, and none here.
+    there = command.run(["dpkg-query", "-W", "-f", form, *PACKAGES], check=False).text
+    return digest(version, *sorted(there.splitlines()))

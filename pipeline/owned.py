@@ -1,0 +1,197 @@
+"""Folders and files that are ours alone: nobody else can have put anything into them.
+
+What lies in the cache and in the state is executed, installed and published, so a folder of
+these belongs to this user, and so that nobody can put another one in its place, every folder on
+the way to it belongs to root or to this user, and is written by no one else; but in a folder
+with the sticky bit, as /tmp, others cannot take away what is ours (unlink(2)). A group that has
+no other member is not somebody else: Debian gives each user one, and sshd judges so too
+(``StrictModes``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import grp
+import os
+import pwd
+import stat
+from pathlib import Path
+
+from pipeline.errors import UsageError
+
+PRIVATE, PUBLIC = 0o700, 0o755
+LINKS_MAX = 40
+"""Symbolic links on one path, as in Linux."""
+FRESH = frozenset({"lost+found"})
+"""What a new file system has in it."""
+
+
+def folder(path: Path, what: str, hint: str, *, mode: int = PRIVATE) -> Path:
+    """Return ``path``, a folder that is ours alone; it is made with ``mode`` if it is not there.
+
+    ``what`` and ``hint`` are for the error: ``the cache folder``, and how to name another.
+    Raises UsageError, OSError.
+    """
+    here, missing = path.absolute(), list[Path]()
+    while not os.path.lexists(here):
+        missing.append(here)
+        here = here.parent
+    if missing:
+        for place, found in _way(here):
+            _check_above(place, found, path, what, hint)
+        for each in reversed(missing):
+            _make(each, mode if each == missing[0] else PUBLIC)
+    check(path, what, hint)
+    return path
+
+
+def check(path: Path, what: str, hint: str) -> None:
+    """Raise UsageError if a folder that is there is not ours alone; OSError if it is not there."""
+    *above, (last, found) = _way(path.absolute())
+    for place, each in above:
+        _check_above(place, each, path, what, hint)
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+    if found.st_uid != os.geteuid():
+        owner = _user(found.st_uid)
+        raise UsageError(
+            f"{what} {path} belongs to {owner}, not to {_user(os.geteuid())}",
+            details="Nothing in it is trusted; and what this run left there its owner could not"
+            " remove.",
+            hint=f"run respin as that user (runuser -u {owner} -- respin …), or {hint}",
+        )
+    if _written_by_others(found) and not _close(last):
+        raise UsageError(
+            f"{what} {path} may be written by other users",
+            details="Nothing in it is trusted.",
+            hint=f"if all that is in it is yours, chmod go-w {last}; or {hint}",
+        )
+
+
+def _check_above(place: Path, found: os.stat_result, path: Path, what: str, hint: str) -> None:
+    """Raise UsageError for a folder, or a link, by which others can change what ``path`` is."""
+    why = ""
+    if found.st_uid not in (0, os.geteuid(), _unmapped()):
+        why = f"belongs to {_user(found.st_uid)}"
+    elif not _fixed(found) and _written_by_others(found):
+        why, hint = "may be written by other users", f"chmod go-w {place}, or {hint}"
+    if why:
+        raise UsageError(
+            f"{what} {path} cannot be trusted: {place} {why}",
+            details="They can put another folder in its place.",
+            hint=hint,
+        )
+
+
+def check_place(path: Path, what: str, hint: str) -> None:
+    """Hold less against the folders on the way to what others may well read and replace.
+
+    A folder that everybody may write to, without the sticky bit, is refused. So is one of an
+    ordinary user's where this is root: who may rename what root is writing to has it write
+    elsewhere. But not of the one who called sudo. Raises UsageError, OSError.
+    """
+    caller = os.environ.get("SUDO_UID", "")
+    trusted = {0, os.geteuid(), _unmapped(), int(caller) if caller.isdecimal() else 0}
+    for place, each in _way(path.absolute()):
+        if each.st_mode & stat.S_IWOTH and not _fixed(each):
+            raise UsageError(
+                f"{what} {path} cannot be trusted: everybody may write to {place}",
+                hint=f"chmod o-w {place}, or {hint}",
+            )
+        if os.geteuid() == 0 and each.st_uid not in trusted:
+            raise UsageError(
+                f"{what} {path} cannot be trusted: {place} belongs to {_user(each.st_uid)}",
+                details="Its owner could make root write elsewhere.",
+                hint=f"run respin as {_user(each.st_uid)}, or {hint}",
+            )
+
+
+def _make(path: Path, mode: int) -> None:
+    """Make a folder in one where only we can, whatever the umask says."""
+    with contextlib.suppress(FileExistsError):  # another run is faster
+        path.mkdir(mode=PRIVATE)
+        path.chmod(mode)
+
+
+def _way(path: Path) -> list[tuple[Path, os.stat_result]]:
+    """Return each folder and link on the way to a folder, and what it is, from the top on."""
+    here = Path("/")
+    rest = [part for part in reversed(path.parts) if part != "/"]
+    way, links = [(here, here.lstat())], 0
+    while rest:
+        name = rest.pop()
+        if name == "..":
+            here = here.parent
+            continue
+        here = here / name
+        found = here.lstat()
+        way.append((here, found))
+        if stat.S_ISLNK(found.st_mode):
+            links += 1
+            if links > LINKS_MAX:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+            target = here.readlink()
+            rest += [part for part in reversed(target.parts) if part != "/"]
+            here = Path("/") if target.is_absolute() else here.parent
+    return way if way[-1][0] == here else [*way, (here, here.lstat())]
+
+
+def _fixed(found: os.stat_result) -> bool:
+    """Whether others can take nothing away that is ours: a link, a folder with the sticky bit."""
+    return stat.S_ISLNK(found.st_mode) or bool(found.st_mode & stat.S_ISVTX)
+
+
+def _written_by_others(found: os.stat_result) -> bool:
+    others = found.st_mode & stat.S_IWOTH
+    group = found.st_mode & stat.S_IWGRP and not _own_group(found.st_gid)
+    return bool(others or group)
+
+
+def _own_group(gid: int) -> bool:
+    """Whether a group is this user's own, with no other member."""
+    try:
+        user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(gid)
+    except KeyError:
+        return False
+    return (
+        user.pw_gid == gid
+        and group.gr_name == user.pw_name
+        and set(group.gr_mem) <= {user.pw_name}
+        and not any(u.pw_gid == gid and u.pw_uid != user.pw_uid for u in pwd.getpwall())
+    )
+
+
+@functools.cache
+def _unmapped() -> int:
+    """Return the number that stands for users who are not in our user namespace; -1: all are.
+
+    Root of the machine is one of them there, to whom / belongs (user_namespaces(7)).
+    """
+    try:
+        ranges = Path("/proc/self/uid_map").read_text().splitlines()
+        if sum(int(each.split()[2]) for each in ranges) < (1 << 32) - 1:
+            return int(Path("/proc/sys/kernel/overflowuid").read_text())
+    except (OSError, ValueError, IndexError):
+        pass
+    return -1
+
+
+def _close(path: Path) -> bool:
+    """Close a folder of ours to others, if there is nothing in it that they can have put there."""
+    if _listed(path) - FRESH:
+        return False
+    path.chmod(stat.S_IMODE(path.stat().st_mode) & ~0o022)
+    return not _listed(path) - FRESH  # nothing in between
+
+
+def _listed(path: Path) -> set[str]:
+    return {each.name for each in path.iterdir()}
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
