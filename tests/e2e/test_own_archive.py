@@ -76,8 +76,8 @@ def small(folder: Path, version: str, case: str) -> Path:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("world")
     with (
-        Signer("today") as today,
-        Signer("old", expired=True) as old,
+        world.signer("today") as today,
+        world.signer("old", expired=True) as old,
         Archive(folder / "debian", today) as debian,
         Archive(folder / "ubuntu", old, suite="bionic") as ubuntu,
         Service() as service,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from support import cli, proof, rows, world
-from support.archive import Archive, Signer
+from support.archive import Archive
 from support.packages import make_deb
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("spatch")]
@@ -84,7 +84,7 @@ class Place:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("rows")
     with (
-        Signer("rows") as signer,
+        world.signer("today") as signer,
         Archive(folder / "bookworm", signer) as bookworm,
         Archive(folder / "bullseye", signer, suite="bullseye") as bullseye,
     ):

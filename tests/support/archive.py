@@ -35,9 +35,13 @@ DRIP = 0.1
 class Signer:
     """An OpenPGP key, in a home of its own."""
 
-    def __init__(self, name: str, *, expired: bool = False) -> None:
-        """Name the key; an ``expired`` one was made, and signs, in 2020, for a year."""
+    def __init__(self, name: str, *, expired: bool = False, kept: Path | None = None) -> None:
+        """Name the key; an ``expired`` one was made, and signs, in 2020, for a year.
+
+        One that is ``kept`` in a file is the same whenever it is used again.
+        """
         self.name = name
+        self._kept = kept
         self._then = ("--faked-system-time", "20200601T000000") if expired else ()
         self._expires = "1y" if expired else "never"
         self.digest = ""
@@ -48,7 +52,12 @@ class Signer:
         self._home = Path(tempfile.mkdtemp(prefix="respin-gpg-", dir="/tmp"))
         user = f"{self.name} <{self.name}@example.org>"
         new = ("--passphrase", "", "--quick-generate-key", user, "ed25519", "sign", self._expires)
-        self._gpg(*new)
+        if self._kept and self._kept.exists():
+            self._gpg("--import", stdin=self._kept.read_bytes())
+        else:
+            self._gpg(*new)
+        if self._kept and not self._kept.exists():
+            self._kept.write_bytes(self._gpg("--export-secret-keys"))
         self.keyring = self._home / f"{self.name}.gpg"
         self.keyring.write_bytes(self._gpg("--export"))
         listing = self._gpg("--with-colons", "--list-keys").decode()

@@ -6,17 +6,18 @@ sent on to the mirror that this machine uses.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from pipeline import build
 from pipeline.data import data_path
 from pipeline.model import Package
 from support import real
-from support.archive import Archive
+from support.archive import Archive, Signer
 
 KERNEL = "linux-image-cloud-amd64"
 SHARED = ("ccache", "downloads", "guests", "kvm", "locks", "objects", "root-tars", "roots", "work")
@@ -60,6 +61,19 @@ def stock(archive: Archive, suite: str, *, without: Collection[str] = ()) -> Non
 def _field(paragraph: str, name: str) -> str:
     found = re.search(rf"^{name}: (.*)$", paragraph, re.MULTILINE)
     return found.group(1) if found else ""
+
+
+@contextlib.contextmanager
+def signer(name: str, *, expired: bool = False) -> Iterator[Signer]:
+    """Yield a key that the tests' own cache keeps: roots are kept by the keys that vouch for them.
+
+    With a new key for each run of the tests each would make its roots anew.
+    """
+    kept = real.cache().folder("keys") / name
+    with contextlib.ExitStack() as stack:
+        with real.cache().lock("keys", name):
+            made = stack.enter_context(Signer(name, expired=expired, kept=kept))
+        yield made
 
 
 def cache(folder: Path) -> Path:
