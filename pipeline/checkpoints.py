@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import __version__, bounded
+from pipeline import __version__, bounded, ownfiles
 from pipeline.cache import file_sha256
 from pipeline.earlier import from_json
 from pipeline.model import Built, Patched, Source, VerifiedFile
@@ -74,9 +74,7 @@ class Checkpoints:
             }
         )
         self._notes.mkdir(exist_ok=True)
-        part = self._notes / f".{name}"
-        part.write_text(text, "utf-8")
-        part.replace(self._notes / name)
+        ownfiles.write(self._notes / name, text)
 
     def _files(self, stage: Stage) -> dict[str, str]:
         top = self._folder / stage.folder

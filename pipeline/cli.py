@@ -24,6 +24,7 @@ from pipeline import (
     doctor,
     ending,
     fixes,
+    owned,
     parts,
     report,
     summaries,
@@ -311,6 +312,7 @@ def _at_home() -> None:
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with the code that DESIGN gives."""
     _at_home()
+    owned.close_to_others()
     ending.run(lambda: _call(sys.argv[1:] if argv is None else argv))
 
 

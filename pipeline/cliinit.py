@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pipeline import ciworkflow, command, releases, schedule, terminal
+from pipeline import ciworkflow, command, ownfiles, releases, schedule, terminal
 from pipeline.clioptions import configured
 from pipeline.errors import UsageError
 from pipeline.schedule import Schedule
@@ -63,7 +63,7 @@ def _write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.read_text() != text:
             raise UsageError(f"{path} exists already", hint="move it away, or choose --out DIR")
-        path.write_text(text)
+        ownfiles.write(path, text)
     except OSError as e:
         raise UsageError(f"{path} cannot be written: {e.strerror}") from e
     terminal.say(path)

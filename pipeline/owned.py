@@ -28,6 +28,14 @@ FRESH = frozenset({"lost+found"})
 """What a new file system has in it."""
 
 
+def close_to_others() -> None:
+    """Let nothing that this process and its programs make be written by others.
+
+    For a user who has a umask of 000, or of 002 in a group that is not theirs alone.
+    """
+    os.umask(os.umask(0o077) | 0o022)
+
+
 def folder(path: Path, what: str, hint: str, *, mode: int = PRIVATE) -> Path:
     """Return ``path``, a folder that is ours alone; it is made with ``mode`` if it is not there.
 

@@ -56,9 +56,10 @@ def lock(number: int, *, wait: bool = True) -> bool:
     return True
 
 
-def write(path: Path, data: str | bytes, *, mode: int = 0o644) -> None:
+def write(path: Path, data: str | bytes, *, mode: int = 0o644, sync: bool = False) -> None:
     """Write a file in one step, whatever the umask; who reads it finds all or what was before.
 
+    With ``sync`` it is on the disk then, and not only on its way there.
     Raises OSError.
     """
     number, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -67,6 +68,8 @@ def write(path: Path, data: str | bytes, *, mode: int = 0o644) -> None:
             out.write(data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data)
             out.flush()
             os.fchmod(number, mode)
+            if sync:
+                os.fsync(number)
         Path(part).replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import __version__, bounded, plan
+from pipeline import __version__, bounded, ownfiles, plan
 from pipeline.data import render
 from pipeline.runfolder import REPORT
 from pipeline.state import FAILED, INTERRUPTED, SAME, UNKNOWN, RunRow, State, TargetState
@@ -172,14 +172,8 @@ def write(public: Path, found: Sequence[Row], runs: Sequence[RunRow], now: datet
         iso=iso,
         ago=ago,
     )
-    _replace(public / "index.html", page)
-    _replace(public / "status.json", json.dumps(to_json(found), indent=1) + "\n")
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, "utf-8")
-    part.replace(path)
+    ownfiles.write(public / "index.html", page)
+    ownfiles.write(public / "status.json", json.dumps(to_json(found), indent=1) + "\n")
 
 
 def ago(now: int, then: int) -> str:

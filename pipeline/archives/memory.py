@@ -8,9 +8,7 @@ next look is a first one.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import Any
 
 from debian.debian_support import Version
 
-from pipeline import bounded
+from pipeline import bounded, ownfiles
 from pipeline.archives import control
 from pipeline.cache import Cache, digest
 from pipeline.errors import FetchError, UsageError
@@ -95,14 +93,7 @@ class Memory:
                 "versions": versions,
             }
             path = self.path(source, suite)
-            part = path.with_suffix(".part")
-            with suppress(FileNotFoundError):
-                part.unlink()
-            with part.open("x", encoding="utf-8") as f:
-                json.dump(value, f)
-                f.flush()
-                os.fsync(f.fileno())
-            part.replace(path)
+            ownfiles.write(path, json.dumps(value), sync=True)
 
 
 def _read(value: dict[str, Any]) -> Seen:

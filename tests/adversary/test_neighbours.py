@@ -352,6 +352,17 @@ def test_nobody_else_may_write_to_what_we_make(mask: int, tmp_path: Path) -> Non
     assert stat.S_IMODE(state.stat().st_mode) == 0o755, "a web server goes through it"
 
 
+@pytest.mark.fault
+def test_a_program_of_a_user_without_a_umask_writes_for_that_user_alone(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "units"
+    words = ["-m", "pipeline", "init", "systemd", "--program", "/respin", "--out", out]
+    subprocess.run([sys.executable, *words], cwd=cli.CHECKOUT, check=True, umask=0)
+    made = [out.parent, out, *out.iterdir()]
+    assert len(made) == 4
+    for path in made:
+        assert not path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH), path
+
+
 # -- and what is sound ------------------------------------------------------------------
 
 
