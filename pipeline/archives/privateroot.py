@@ -88,7 +88,7 @@ class PrivateRoot:
         return path
 
     def _folder(self, name: str) -> Path:
-        """Return a folder in ours; those in it belong to root behind a wall, where root starts it."""
+        """Return a folder in ours; root lends those in it to root behind a wall."""
         path = self._cache.folder(f"apt/{self.path.name}") / name
         path.mkdir(mode=owned.PUBLIC, parents=True, exist_ok=True)
         return path
