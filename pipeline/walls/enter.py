@@ -193,7 +193,7 @@ def guarded(step: Callable[[], int]) -> int:
     try:
         return step()
     except Exception as e:
-        say(f"no wall can be built: {e.strerror or e if isinstance(e, OSError) else repr(e)}")
+        say(f"no wall can be built: {e if isinstance(e, OSError) else repr(e)}")
         return NOT_BUILT
 
 

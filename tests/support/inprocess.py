@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import leftovers
 from pipeline.cli import main
 from support import cli
 
@@ -27,6 +28,9 @@ def respin(
             patch.delenv(name, raising=False) if value is None else patch.setenv(name, value)
         if cwd is not None:
             patch.chdir(cwd)
+        # What the test itself holds is not its to clear away when it fails.
+        patch.setattr(leftovers, "_noted", {})
+        patch.setattr(leftovers, "_whole", [])
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 main(list(map(str, args)))
