@@ -108,3 +108,25 @@ def copy(source: Path, dest: Path, limit: int, *, follow: bool = True) -> None:
             if left < 0:
                 raise TooLong(source, limit)
             out.write(piece)
+
+
+def copy_tree(source: Path, dest: Path, limit: int, *, most: int = 10_000) -> None:
+    """Copy a folder of at most ``most`` folders and regular files, with ``limit`` bytes in all.
+
+    Anything else in it (a link, a FIFO, a device) is refused. Raises OSError; what was begun at
+    ``dest``, which must not exist, stays.
+    """
+    waiting = [(source, dest)]
+    while waiting:
+        folder, to = waiting.pop()
+        to.mkdir()
+        for path in sorted(folder.iterdir()):
+            most -= 1
+            if most < 0:
+                raise TooLong(source, limit)
+            mode = path.lstat().st_mode
+            if stat.S_ISDIR(mode):
+                waiting.append((path, to / path.name))
+            else:
+                copy(path, to / path.name, limit, follow=False)
+                limit -= (to / path.name).stat().st_size

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pipeline import ciworkflow, command, ownfiles, releases, schedule, terminal
+from pipeline import bounded, ciworkflow, command, ownfiles, releases, schedule, terminal
 from pipeline.clioptions import configured
 from pipeline.errors import UsageError
 from pipeline.schedule import Schedule
@@ -61,7 +61,7 @@ def _write(path: Path, text: str) -> None:
     """Write a file of the user's, but over none that says something else; print its path."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and path.read_text() != text:
+        if path.exists() and bounded.read(path, bounded.SMALL) != text.encode():
             raise UsageError(f"{path} exists already", hint="move it away, or choose --out DIR")
         ownfiles.write(path, text)
     except OSError as e:

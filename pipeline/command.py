@@ -294,7 +294,11 @@ def _log(path: Path, line: str, error: type[RespinError]) -> Log:
     """Return a log that begins with a command. Raises ``error`` if it cannot be written."""
     try:
         log = Log(path)
-        log.write(f"$ {line}\n".encode("utf-8", "backslashreplace"))
+        try:
+            log.write(f"$ {line}\n".encode("utf-8", "backslashreplace"))
+        except OSError:
+            log.close()
+            raise
     except OSError as e:
         raise error(f"the log {path} cannot be written: {e.strerror}", hint=ROOM) from e
     return log

@@ -88,6 +88,8 @@ def from_json(hint: Any, value: Any, folder: Path) -> Any:
     if dataclasses.is_dataclass(hint):
         return _record(typing.cast(type[Any], hint), value, folder)
     if hint is Path:
+        if Path(value).is_absolute() or ".." in Path(value).parts:
+            raise ValueError(f"{value!r} is not in the folder")
         return folder / value
     if isinstance(hint, type) and issubclass(hint, Enum):
         return hint(value)

@@ -6,7 +6,6 @@ folder before had in it; what is read back is held against the SHA-256 in its re
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -14,7 +13,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import diagnose, fetch, lock, lockreader, releases, report, sourcetree
+from pipeline import (
+    bounded,
+    command,
+    diagnose,
+    fetch,
+    lock,
+    lockreader,
+    releases,
+    report,
+    sourcetree,
+)
 from pipeline.adopt import adopt
 from pipeline.cache import file_sha256
 from pipeline.containers import sandbox
@@ -28,6 +37,9 @@ from pipeline.report import Outcome, Report
 from pipeline.run import needed_fixes
 from pipeline.runfolder import RunFolder, open_run
 from pipeline.work import Work
+
+LARGEST = 1 << 30
+"""Bytes of what is taken over from an earlier run; iproute2's source has 1 MB."""
 
 
 def fetch_only(order: Order, out: Path, journal: Journal | None = None) -> Report:
@@ -222,7 +234,15 @@ def _take_over(
     """
     for name in names:
         if (earlier / name).is_dir():
-            shutil.copytree(earlier / name, folder.path / name)
+            try:
+                bounded.copy_tree(earlier / name, folder.path / name, LARGEST)
+            except OSError as e:
+                if e.errno in command.FULL:
+                    raise
+                raise FetchError(
+                    f"{e.filename} is not what a run leaves: {e.strerror}",
+                    hint=f"run {maker} again",
+                ) from e
     for path, sha256 in had.items():
         if not path.is_file() or file_sha256(path) != sha256:
             raise FetchError(

@@ -96,7 +96,7 @@ _EXPIRED_SUITE = re.compile(
 def explain(failed: FetchError, doing: str) -> FetchError:
     """Return the error again, with apt's words made plain; ``doing`` is what was being done."""
     for pattern, brief, hint in _MEANING:
-        if re.search(pattern, failed.details):
+        if re.search(pattern, f"{failed.brief}\n{failed.details}"):
             return FetchError(f"{doing}: {brief}", details=failed.details, hint=hint)
     return FetchError(f"{doing}: apt failed", details=failed.details, hint=failed.hint)
 

@@ -20,7 +20,7 @@ import pytest
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from inputs import files, words  # noqa: E402
+from inputs import contents, files, words  # noqa: E402
 from inputs.rows import Row  # noqa: E402
 from support import cli, things  # noqa: E402
 
@@ -143,7 +143,7 @@ def play(rows: list[Row], folder: Path, given: dict[str, str]) -> list[str]:
 
 
 @pytest.mark.bad_input
-@pytest.mark.parametrize("table", [files, words], ids=lambda table: table.__name__)
+@pytest.mark.parametrize("table", [files, words, contents], ids=lambda table: table.__name__)
 def test_what_cannot_be_taken(
     table: object,
     tmp_path: Path,

@@ -33,7 +33,7 @@ from pipeline import (
     uploads,
 )
 from pipeline import config as configs
-from pipeline.archives import control, openpgp, resolve, words
+from pipeline.archives import control, machine, openpgp, resolve, words
 from pipeline.archives.index import Index
 from pipeline.archives.paragraphs import Paragraphs
 from pipeline.archives.release import SignedRelease
@@ -244,6 +244,8 @@ static int bpf_map_num_sym(struct x *ctx)
 }
 #endif
 """
+KEYRING = b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmDMEZ=\n=ab\n"
+STANZA = b"Types: deb\nURIs: http://x.example.org/debian\nSuites: bookworm\nComponents: main\n"
 STATUS_FD = (
     b"NEWSIG\nGOODSIG 1234 A\nVALIDSIG ABCD 2023-05-22 1684761540 0 4 0 22 10 01 EFGH\n"
     b"BADSIG 12 x\nEXPKEYSIG 1\n"
@@ -398,7 +400,6 @@ TARGETS = {
         ),
         (STATUS_FD,),
     ),
-    "keyring": Target(
-        on_file(openpgp.keyring), (b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmDMEZ=\n=ab\n",)
-    ),
+    "keyring": Target(on_file(openpgp.keyring), (KEYRING,)),
+    "sources": Target(_text(lambda text: list(machine._deb822(text))), (STANZA,)),
 }

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline import releases
-from support import packages, standin
+from support import packages, spoilt, standin
 
 EM_BPF = 247
 SPARSE = 50 << 30
@@ -125,5 +125,6 @@ def make(folder: Path) -> dict[str, str]:
         ("binaryrun", "\0\1\2"),
     ):
         things[name] = _no_run(folder / name, report)
+    things |= spoilt.make(folder / "spoilt")
     things["archive"] = "http://127.0.0.1:9/debian"
     return {name: str(thing) for name, thing in things.items()}

@@ -1,0 +1,27 @@
+"""Call respin on a disk that is nearly full: fullcall.py FOLDER FREE WORDS...
+
+FOLDER is the disk, FREE the bytes that it has left when respin is called. Says afterwards, on
+standard output, what is on it beside what filled it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from pipeline import cli
+
+folder, free, words = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+filler = folder / "filler"
+with filler.open("wb", buffering=0) as file:
+    there = os.statvfs(folder)
+    left = there.f_bavail * there.f_bsize - free
+    while left > 0:
+        left -= file.write(bytes(min(left, 1 << 20)))
+try:
+    cli.main(words)
+finally:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path != filler:
+            print(path.relative_to(folder))
