@@ -38,6 +38,10 @@ WHAT = "the cache folder"
 HINT = "name another one with --cache DIR or RESPIN_CACHE"
 
 
+LARGEST = 4 << 30
+"""Bytes of what is ever hashed; a root's tarball has 1.5 GB."""
+
+
 def digest(*parts: str | bytes) -> str:
     """Return a key for content: SHA-256 over the parts, each with its length."""
     sha = hashlib.sha256()
@@ -48,8 +52,13 @@ def digest(*parts: str | bytes) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a regular file, lower-case hexadecimal. Raises OSError."""
+    """Return the SHA-256 of a regular file, lower-case hexadecimal.
+
+    Raises OSError, also for one of more than LARGEST bytes: a sparse file costs its owner nothing.
+    """
     with bounded.open_regular(path) as f:
+        if os.fstat(f.fileno()).st_size > LARGEST:
+            raise bounded.TooLong(path, LARGEST)
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 

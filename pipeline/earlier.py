@@ -6,7 +6,7 @@ import collections.abc
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,24 @@ def read(folder: Path) -> Report:
         if values["patched"]:
             values["patched"]["source"] = values["source"]
         read: Report = _record(Report, values, folder.absolute())
+        for path in _paths(read):
+            if ".." in path.relative_to(folder.absolute()).parts:
+                raise ValueError(f"{str(path)!r} is not in the folder")
     except (ValueError, KeyError, TypeError, AttributeError) as e:
         raise _not_read(folder, e) from e
     return read
+
+
+def _paths(value: Any) -> Iterator[Path]:
+    """Yield the paths in a record."""
+    if isinstance(value, Path):
+        yield value
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            yield from _paths(getattr(value, field.name))
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _paths(each)
 
 
 def load(folder: Path) -> dict[str, Any]:
@@ -88,8 +103,6 @@ def from_json(hint: Any, value: Any, folder: Path) -> Any:
     if dataclasses.is_dataclass(hint):
         return _record(typing.cast(type[Any], hint), value, folder)
     if hint is Path:
-        if Path(value).is_absolute() or ".." in Path(value).parts:
-            raise ValueError(f"{value!r} is not in the folder")
         return folder / value
     if isinstance(hint, type) and issubclass(hint, Enum):
         return hint(value)

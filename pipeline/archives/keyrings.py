@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pipeline.cache import digest, file_sha256
+from pipeline import bounded
+from pipeline.cache import digest
 from pipeline.errors import UsageError
 from pipeline.model import AptSource
 
 
 def sums(source: AptSource) -> list[str]:
-    """Return the SHA-256 of each keyring of a source. Raises UsageError if one cannot be read."""
+    """Return a digest of each keyring of a source. Raises UsageError if one cannot be read."""
     try:
-        return [file_sha256(path) for path in (source.keyring, *source.also)]
+        paths = (source.keyring, *source.also)
+        return [digest(bounded.read(path, bounded.KEYRING)) for path in paths]
     except OSError as e:
         raise UsageError(
             f"the keyring {e.filename} cannot be read: {e.strerror}",
