@@ -204,7 +204,7 @@ def test_the_usual_allowance_reaches_the_kernel() -> None:
 def test_a_fork_bomb_and_a_memory_hog_in_docker() -> None:
     """The engine's control groups hold them; the sentence is the same."""
     with engine.docker() as docker:
-        image = images.imported(docker, real.small(), real.archive().release)
+        image = images.imported(docker, real.small(), real.archive().release, real.cache())
         with Oci(docker, image, allowed=replace(SMALL, seconds=120)) as box:
             form = "{{.HostConfig.PidsLimit}} {{.HostConfig.Memory}} {{.HostConfig.SecurityOpt}}"
             said = docker.call("container", "inspect", "--format", form, box._id).text

@@ -151,6 +151,12 @@ def _client_pref() -> object:
     return refused(render, "repository/client.pref.j2", **values), REFUSED
 
 
+@place("templates/repository/keyring.control.j2")
+def _keyring_control() -> object:
+    values = {"package": "p", "version": "1", "to": LINE}
+    return refused(render, "repository/keyring.control.j2", **values), REFUSED
+
+
 UNIT = {
     **{name: "x" for name in ("program", "user", "state_name", "cache_name")},
     **{"config": None, "state": "/s", "cache": "/c"},
