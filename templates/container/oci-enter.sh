@@ -14,6 +14,7 @@ shift 3
 # The caller's umask is no business of the package's.
 umask 022
 ulimit -f "$blocks" 2>/dev/null
+# shellcheck disable=SC3045 # dash, bash and busybox know it, though POSIX does not
 ulimit -c 0
 status=125
 if cd "$folder"; then

@@ -53,6 +53,7 @@ def test_freezing_it(here: Here) -> None:
     """A state of 20 days ago is served; and nothing new in all that time is no reason for it."""
     start = here.nights.now
     here.nights.now -= timedelta(days=20)
+    here.distro.again(date=here.nights.now)  # an index of the future would be refused
     assert here.nights.night(0).code == 0
     date, until = dates(here)
     assert until - date == timedelta(days=14)
@@ -93,12 +94,14 @@ def test_rolling_it_back(here: Here) -> None:
 @pytest.mark.fault
 def test_the_clock_goes_back(here: Here) -> None:
     """A client would take what is signed then for older than what it has, and ignore it."""
+    here.distro.again(date=here.nights.now - timedelta(days=1))
     assert here.nights.night(0).code == 0
     with served(here.nights.world.public) as uri:
         client = client_of(here, uri)
         assert client.update()
         before = dates(here)[0]
         here.has("6.1.0-2")
+        here.distro.again(date=here.nights.now - timedelta(days=0.6))
         assert here.nights.night(-0.5).code == 0
         assert before < dates(here)[0] < before + timedelta(minutes=1)
         assert client.update() and client.candidate() == BAD

@@ -68,10 +68,17 @@ class Distro(Archive):
             self.add_source(dsc, suite=f"{self.name}{pocket}")
         self.again(signer=signer)
 
-    def again(self, *, signer: Signer | None = None, until: datetime | None = None) -> None:
+    def again(
+        self,
+        *,
+        signer: Signer | None = None,
+        until: datetime | None = None,
+        date: datetime | None = None,
+    ) -> None:
         """Publish."""
         now = datetime.now(UTC)
-        self.publish(signer=signer, valid_until=until or now + timedelta(days=90), date=now)
+        valid_until = until or now + timedelta(days=90)
+        self.publish(signer=signer, valid_until=valid_until, date=date or now)
 
 
 def known(name: str, begin: datetime, end: datetime | None) -> Known:
