@@ -82,8 +82,7 @@ def trouble() -> BuildError | None:
             hint="An ordinary user needs the package uidmap, a line in /etc/subuid and "
             "/etc/subgid (usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER) "
             "and a kernel that lets users make user namespaces; in a Docker container, root "
-            "needs --cap-add SYS_ADMIN. In a chroot the kernel makes none: enter it with "
-            "systemd-nspawn -D.",
+            "needs --cap-add SYS_ADMIN.",
         )
     except BuildError as e:
         return e
