@@ -6,6 +6,7 @@ import ctypes
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -149,7 +150,9 @@ def test_an_ordinary_user_from_scratch(
     """With an empty cache and an object of the user's; the .deb is the same, byte for byte."""
     # Not in tmp_path, whose parents are closed to others.
     home = Path(tempfile.mkdtemp(prefix="respin-home-"))
-    home.chmod(0o777)
+    if ordinary_user:
+        shutil.chown(home, ordinary_user)
+    home.chmod(0o755)
     mine = home / "mine.o"
     source = Path(real.__file__).with_name("mine.c")
     subprocess.run(["clang", "-O2", "-target", "bpf", "-c", source, "-o", mine], check=True)
@@ -285,7 +288,9 @@ def test_what_a_killed_user_left_is_swept_whoever_of_their_ids_owns_it(
     ordinary_user: str | None,
 ) -> None:
     home = Path(tempfile.mkdtemp(prefix="respin-home-"))
-    home.chmod(0o777)
+    if ordinary_user:
+        shutil.chown(home, ordinary_user)
+    home.chmod(0o755)
     left = []
     for script in (KILLED, SWEEP):
         argv = [*cli.python(ordinary_user), "-c", script, str(home / "cache")]

@@ -15,6 +15,8 @@ from pipeline.containers.unshare import Unshare
 from support import real
 
 KEYRING = "/usr/share/keyrings/iproute2-respin.asc"
+# The nights that it lives through are played in an hour: their indexes are of days to come.
+CONF = b'APT::Sandbox::User "root";\nAcquire::Max-FutureTime "8640000";\n'
 ENV = {"DEBIAN_FRONTEND": "noninteractive"}
 
 
@@ -47,7 +49,7 @@ class Client:
             f"Types: deb\nURIs: file:/distro\nSuites: {suites}\nComponents: main\n"
             "Signed-By: /etc/apt/keyrings/distro.gpg\n".encode(),
         )
-        self.write("/etc/apt/apt.conf.d/99user", b'APT::Sandbox::User "root";\n')
+        self.write("/etc/apt/apt.conf.d/99user", CONF)
         return self
 
     def __exit__(self, *_: object) -> None:
