@@ -91,7 +91,8 @@ def as_user(
 ) -> Made:
     """Build as an ordinary user with a cache of their own; ``more`` is of the environment."""
     home = Path(tempfile.mkdtemp(prefix="respin-same-user-"))
-    home.chmod(0o777)
+    if user is not None:
+        shutil.chown(home, user)
     argv: list[str | Path] = [*cli.python(user, None, None, *more), "-", kind, image, *sources]
     try:
         return program([*argv, home / "out", home / "cache"])

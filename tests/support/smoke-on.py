@@ -25,5 +25,5 @@ try:
         log_dir=folder / "logs",
     )
 except RespinError as e:
-    print(e.brief, e.hint, file=sys.stderr)
+    print(e.brief, e.hint, e.details, file=sys.stderr)
     sys.exit(e.exit_code)
