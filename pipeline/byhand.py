@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline import copied, nightlock, offering, plan, proven, samesource, status, visible
+from pipeline import copied, nightlock, offering, plan, proven, samesource, status
 from pipeline.cache import file_sha256
 from pipeline.earlier import load
 from pipeline.errors import PublishError, RespinError, UsageError
@@ -22,6 +22,7 @@ from pipeline.publish import check_law
 from pipeline.runfolder import REPORT
 from pipeline.state import FIXED, RunRow, State, TargetState
 from pipeline.targets import targets
+from pipeline.text import visible
 from pipeline.toolchain import key
 from pipeline.world import RUNS, World
 

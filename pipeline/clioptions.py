@@ -11,12 +11,12 @@ from typing import Any
 import click
 
 from pipeline import config, fixes, lock, lockreader, releases, terminal
-from pipeline.address import Address
 from pipeline.cache import Cache
 from pipeline.containers.engines import Kind
 from pipeline.earlier import read
 from pipeline.errors import UsageError
 from pipeline.order import PACKAGE, Order
+from pipeline.text.address import Address
 
 PATH = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)

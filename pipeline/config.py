@@ -21,9 +21,9 @@ from typing import Any
 import platformdirs
 
 from pipeline import configfile, tables
-from pipeline.address import Address
 from pipeline.errors import UsageError
 from pipeline.nightconfig import SECTIONS, Nightly, nightly
+from pipeline.text.address import Address
 
 NAME = "respin.toml"
 HERE = ("releases", "pockets", "rebuild-on")

@@ -13,7 +13,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from pipeline import quoting, visible
+from pipeline.text import quoting, visible
 
 
 def data_path(*parts: str) -> Path:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pipeline.address import Address, scrub
 from pipeline.archives import machine
 from pipeline.distroinfo import known
 from pipeline.errors import UsageError
 from pipeline.model import Release
+from pipeline.text.address import Address, scrub
 
 TEMPLATES = Path("/usr/share/python-apt/templates")
 

@@ -8,8 +8,8 @@ from datetime import date
 from enum import StrEnum
 from pathlib import Path
 
-from pipeline.address import Address
-from pipeline.quoting import deb822_path, deb822_words
+from pipeline.text.address import Address
+from pipeline.text.quoting import deb822_path, deb822_words
 
 # -- releases and archives --------------------------------------------------------------
 

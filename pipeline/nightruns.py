@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from pipeline import plan, toolchain, visible
+from pipeline import plan, toolchain
 from pipeline.cache import digest, file_sha256
 from pipeline.earlier import load
 from pipeline.errors import DiagnosisRefused, RespinError
@@ -32,6 +32,7 @@ from pipeline.state import (
     State,
 )
 from pipeline.targets import Target
+from pipeline.text import visible
 from pipeline.world import RUNS, World
 
 DETAILS = 4000

@@ -17,12 +17,13 @@ from typing import Any
 
 import requests
 
-from pipeline import bounded, command, limits, status, visible
+from pipeline import bounded, command, limits, status
 from pipeline.archives.wire import TooSlow, Wire
 from pipeline.errors import PublishError, RespinError, UsageError
 from pipeline.nightconfig import Notifying
 from pipeline.state import Letter, State
 from pipeline.status import Failure, Row
+from pipeline.text import visible
 
 SCHEMA = 1
 TIMEOUT = 30.0

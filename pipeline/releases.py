@@ -16,12 +16,12 @@ from functools import cache
 from pathlib import Path
 
 from pipeline import bounded, distroinfo, mirrors
-from pipeline.address import Address
 from pipeline.archives import machine
 from pipeline.config import Config, Derivative
 from pipeline.distroinfo import Support
 from pipeline.errors import UsageError
 from pipeline.model import AptSource, Release
+from pipeline.text.address import Address
 
 OS_RELEASE = Path("/etc/os-release")
 NO_CONFIG = Config()

@@ -8,9 +8,9 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import quoting
 from pipeline.data import render
 from pipeline.errors import UsageError
+from pipeline.text import quoting
 
 SERVICE, TIMER = "respin-nightly.service", "respin-nightly.timer"
 _USER = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from pipeline import plan, visible
+from pipeline import plan
 from pipeline.errors import PublishError, RespinError
 from pipeline.state import TargetState
+from pipeline.text import visible
 from pipeline.watch import View
 
 PUBLISHING = PublishError.exit_code

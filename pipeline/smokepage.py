@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from pipeline import __version__, visible
+from pipeline import __version__
 from pipeline.cases import loaders, ways
 from pipeline.data import render
 from pipeline.model import CaseResult, Cell, Seen, SmokeReport
-from pipeline.quoting import markdown as quoted
+from pipeline.text import visible
+from pipeline.text.quoting import markdown as quoted
 
 SCHEMA = 1
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.address import Address
 from pipeline.errors import UsageError
+from pipeline.text.address import Address
 
 URI = re.compile(r"(https?|file|copy|mirror\+\w+):/[^\s'\"]+")
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.~_/-]{0,99}")

@@ -1,7 +1,7 @@
 """The terminal: progress, errors, and all that goes to standard output and standard error.
 
 The only place that writes to standard output and standard error. All of it goes through
-visible.py, so no escape of somebody else's reaches a terminal; nothing is read as rich's markup.
+text/visible.py, so no escape of somebody else's reaches a terminal; nothing is read as rich's markup.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from rich.table import Column
 from rich.text import Text
 
-from pipeline import visible
 from pipeline.errors import RespinError, UsageError
+from pipeline.text import visible
 
 
 def say(text: object) -> None:

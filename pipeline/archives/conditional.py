@@ -19,10 +19,10 @@ from urllib.parse import quote, unquote, urlsplit
 import requests
 
 from pipeline import limits
-from pipeline.address import Address, scrub
 from pipeline.archives import credentials, machine
 from pipeline.archives.wire import TooSlow, Wire
 from pipeline.errors import FetchError
+from pipeline.text.address import Address, scrub
 
 AT_ONCE = 8
 """Requests that one archive gets at a time."""

@@ -1,6 +1,6 @@
 """Who gets the credentials of an archive: apt by a file, requests by a pair, nobody else.
 
-Those of an address (address.py) come first, then those of the machine's own apt: auth.conf and
+Those of an address (text/address.py) come first, then those of the machine's own apt: auth.conf and
 auth.conf.d (apt_auth.conf(5)).
 """
 
@@ -14,9 +14,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline import ownfiles
-from pipeline.address import Address, Credentials
 from pipeline.archives import machine
 from pipeline.errors import UsageError
+from pipeline.text.address import Address, Credentials
 
 NETRC = "auth.conf"
 PARTS = "auth.conf.d"

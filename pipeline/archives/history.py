@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.address import Address
 from pipeline.archives import control
 from pipeline.archives.staging import Staging
 from pipeline.archives.store import Store
@@ -16,6 +15,7 @@ from pipeline.archives.web import Client
 from pipeline.cache import Cache
 from pipeline.errors import FetchError
 from pipeline.model import Release, Source, VerifiedFile
+from pipeline.text.address import Address
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ from pathlib import Path
 from debian import deb822
 
 from pipeline import bounded, command
-from pipeline.address import Address
 from pipeline.archives import openpgp
+from pipeline.text.address import Address
 
 ETC = Path("/etc/apt")
 LISTS = Path("/var/lib/apt/lists")

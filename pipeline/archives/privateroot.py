@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import bounded, command, limits, owned, ownfiles, quoting
+from pipeline import bounded, command, limits, owned, ownfiles
 from pipeline.archives import belief, credentials, keyrings, machine, openpgp, words
 from pipeline.archives.index import Index, Listed
 from pipeline.archives.memory import Memory, Seen
@@ -25,6 +25,7 @@ from pipeline.containers import namespaces
 from pipeline.data import data_path, render
 from pipeline.errors import FetchError, RespinError
 from pipeline.model import AptSource
+from pipeline.text import quoting
 from pipeline.walls.order import Bind
 
 _FORMAT = "\x1f".join(("$(FILENAME)", "$(METAKEY)", "$(RELEASE)", "$(REPO_URI)", "$(CREATED_BY)"))

@@ -19,7 +19,6 @@ from debian import deb822
 from debian.debian_support import Version
 
 from pipeline import limits
-from pipeline.address import Address
 from pipeline.archives import belief, compressed, control
 from pipeline.archives.conditional import Mirror, Validators
 from pipeline.archives.memory import Memory, Seen, keys_digest
@@ -28,6 +27,7 @@ from pipeline.archives.release import SignedRelease
 from pipeline.cache import digest
 from pipeline.errors import FetchError
 from pipeline.model import AptSource
+from pipeline.text.address import Address
 
 _FORMS = (".xz", ".gz", ".bz2", "")
 

@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 import requests
 
 from pipeline import bounded, limits
-from pipeline.address import Address, scrub
 from pipeline.archives.wire import TooSlow, Wire
 from pipeline.errors import FetchError
+from pipeline.text.address import Address, scrub
 
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 LONGEST_WAIT = 300.0

@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline import limits
-from pipeline.address import Address
 from pipeline.archives import credentials, openpgp
 from pipeline.containers.base import Container, User
 from pipeline.errors import BuildError, UsageError
 from pipeline.model import AptSource, Package, Release
+from pipeline.text.address import Address
 
 FOLDER = "/var/lib/iproute2-respin"
 """Where archives and keys lie while packages are installed."""

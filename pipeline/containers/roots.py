@@ -15,7 +15,7 @@ from pathlib import Path
 
 from debian.deb822 import Deb822
 
-from pipeline import bounded, command, limits, quoting
+from pipeline import bounded, command, limits
 from pipeline.archives import credentials, keyrings, machine
 from pipeline.cache import Cache, digest
 from pipeline.containers import namespaces
@@ -24,6 +24,7 @@ from pipeline.data import data_path
 from pipeline.errors import BuildError
 from pipeline.model import AptSource, Package, Release
 from pipeline.scratch import scratch
+from pipeline.text import quoting
 
 __all__ = ["packages_of", "remove_tree", "root_tar", "root_tree"]
 

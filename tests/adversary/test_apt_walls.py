@@ -20,7 +20,6 @@ import pytest
 from support import real
 
 from pipeline import command, releases
-from pipeline.address import Address
 from pipeline.archives import openpgp
 from pipeline.archives.apt import AptArchive
 from pipeline.cache import Cache
@@ -28,6 +27,7 @@ from pipeline.containers import namespaces
 from pipeline.errors import FetchError
 from pipeline.model import AptSource
 from pipeline.scratch import scratch
+from pipeline.text.address import Address
 from pipeline.walls import ids
 
 pytestmark = pytest.mark.attack

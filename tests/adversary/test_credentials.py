@@ -25,7 +25,6 @@ from support.packages import make_source
 from support.services import Service, snapshot
 
 from pipeline import command, config, releases
-from pipeline.address import Address, scrub
 from pipeline.archives import credentials, machine
 from pipeline.archives.apt import AptArchive
 from pipeline.archives.conditional import Mirror
@@ -35,6 +34,7 @@ from pipeline.containers import aptinside, roots
 from pipeline.containers.base import Call, Container
 from pipeline.errors import BuildError, FetchError, UsageError
 from pipeline.model import AptSource
+from pipeline.text.address import Address, scrub
 
 pytestmark = pytest.mark.attack
 

@@ -41,13 +41,11 @@ from pipeline import (
     patch,
     playbook,
     publish,
-    quoting,
     releases,
     schedule,
     smokepage,
     status,
 )
-from pipeline.address import Address
 from pipeline.archives import credentials
 from pipeline.cache import Cache
 from pipeline.cases import ways
@@ -59,6 +57,8 @@ from pipeline.fixes import all_fixes
 from pipeline.model import AptSource, CaseResult, Cell, Seen, SmokeReport
 from pipeline.schedule import Schedule
 from pipeline.state import RunRow
+from pipeline.text import quoting
+from pipeline.text.address import Address
 from pipeline.vm import qemu
 from pipeline.vm.machine import machine_for
 
@@ -628,9 +628,9 @@ SINKS = {
     "regex generations.py:clear": "escaped",
     "regex publish.py:_check": "a name of ours, with the machine's architecture",
     "regex versions.py:check_against": "escaped",
-    "regex visible.py:lines": "ours",
-    "regex visible.py:line": "ours",
-    "regex visible.py:as_json": "ours",
+    "regex text/visible.py:lines": "ours",
+    "regex text/visible.py:line": "ours",
+    "regex text/visible.py:as_json": "ours",
     # Globs
     "glob maketree.py:make_source": "a package's name and version: control.py takes no pattern",
     "glob nightruns.py:unfinished": "the number of a run",

@@ -24,7 +24,6 @@ from support.packages import make_source
 from support.services import Service
 
 from pipeline import limits, notify, releases, watch
-from pipeline.address import Address
 from pipeline.archives import paragraphs
 from pipeline.archives.apt import AptArchive
 from pipeline.archives.conditional import Mirror
@@ -36,6 +35,7 @@ from pipeline.model import AptSource, Release
 from pipeline.nightconfig import Notifying
 from pipeline.state import State
 from pipeline.targets import Target
+from pipeline.text.address import Address
 
 pytestmark = pytest.mark.attack
 

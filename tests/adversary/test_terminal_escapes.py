@@ -27,13 +27,14 @@ from support import hostile, inprocess
 from support.archive import Archive, Signer
 from support.packages import make_source
 
-from pipeline import catalogue, command, fixes, report, status, summaries, terminal, visible
+from pipeline import catalogue, command, fixes, report, status, summaries, terminal
 from pipeline.cases import all_cases
 from pipeline.doctor import Check
 from pipeline.errors import BuildError, RespinError, tree
 from pipeline.model import Finding, SmokeReport
 from pipeline.report import Report
 from pipeline.state import RunRow, State, TargetState
+from pipeline.text import visible
 
 SHOWN = [
     ("\x1b]0;pwned\x07", r"\x1b]0;pwned\x07"),

@@ -18,7 +18,6 @@ from support.packages import make_source
 from support.services import Service, snapshot
 
 from pipeline import fetch, releases
-from pipeline.address import Address
 from pipeline.archives import openpgp, vouch
 from pipeline.archives.conditional import Mirror
 from pipeline.archives.privateroot import PrivateRoot
@@ -27,6 +26,7 @@ from pipeline.archives.snapshot import Snapshot
 from pipeline.cache import Cache
 from pipeline.errors import FetchError
 from pipeline.model import AptSource
+from pipeline.text.address import Address
 
 pytestmark = pytest.mark.attack
 

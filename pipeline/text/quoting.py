@@ -14,8 +14,8 @@ import shlex
 from pathlib import Path
 from urllib.parse import quote
 
-from pipeline import visible
 from pipeline.errors import UsageError
+from pipeline.text import visible
 
 _WORD = re.compile(r"[A-Za-z0-9_./:@+~-]*")
 _C = re.compile(r"[A-Za-z0-9_./ >-]*")
