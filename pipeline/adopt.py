@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline import bounded, held, uploads
+from pipeline import held, uploads
 from pipeline.archives import control
 from pipeline.cache import file_sha256
 from pipeline.errors import BuildError, FetchError
+from pipeline.files import bounded
 from pipeline.model import Artifact, Built, Patched
 from pipeline.uploads import Upload
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import bounded, command, debs, smokeplan
+from pipeline import command, debs, smokeplan
 from pipeline.cache import Cache
 from pipeline.errors import SmokeFailed, TestbedLost
+from pipeline.files import bounded
 from pipeline.matrix import Row
 from pipeline.scratch import scratch
 from pipeline.vm import qemu, results

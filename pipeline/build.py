@@ -20,7 +20,7 @@ from pathlib import Path
 
 from debian.debian_support import Version
 
-from pipeline import bounded, ccache, uploads
+from pipeline import ccache, uploads
 from pipeline.archives import control
 from pipeline.archives.apt import AptArchive
 from pipeline.cache import Cache, file_sha256
@@ -29,6 +29,7 @@ from pipeline.containers import Container, User
 from pipeline.containers.base import copy_in, copy_out
 from pipeline.containers.engines import Engine, Kind, Root, Wanted, choose
 from pipeline.errors import BuildError
+from pipeline.files import bounded
 from pipeline.model import Artifact, Built, Package, Release
 from pipeline.progress import Stage
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from debian.deb822 import Deb822, PkgRelation
 
-from pipeline import bounded
+from pipeline.files import bounded
 
 FIELDS = ("Build-Depends", "Build-Depends-Arch", "Build-Depends-Indep")
 EVERYWHERE = {"any", "linux-any"}

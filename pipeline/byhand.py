@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline import copied, nightlock, offering, plan, proven, samesource, status
+from pipeline import copied, offering, plan, proven, samesource, status
 from pipeline.cache import file_sha256
 from pipeline.earlier import load
 from pipeline.errors import PublishError, RespinError, UsageError
+from pipeline.files import state_lock
 from pipeline.nightly import Night
 from pipeline.proven import Proven
 from pipeline.publish import check_law
@@ -37,7 +38,7 @@ def _opened(world: World, doing: str) -> Iterator[State]:
     with (
         # First: where there is no state, no folder is made for a lock.
         State(world.folder, create=doing == "publish") as state,
-        nightlock.held(world.folder, doing, world.clock()),
+        state_lock.held(world.folder, doing, world.clock()),
     ):
         yield state
 

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import platformdirs
 
-from pipeline import bounded, owned, ownfiles
 from pipeline.errors import UsageError
+from pipeline.files import bounded, own_files, ownership
 from pipeline.interrupts import interrupts
 
 TAG = """Signature: 8a477f597d28d172789f06886806bc55
@@ -68,7 +68,7 @@ class Cache:
     def __init__(self, root: Path | None = None) -> None:
         """Open (and create) the folder; default $RESPIN_CACHE, else the user's cache folder.
 
-        Raises UsageError if it cannot be written, or is not this user's alone (owned.py).
+        Raises UsageError if it cannot be written, or is not this user's alone (files/ownership.py).
         """
         default = os.environ.get("RESPIN_CACHE") or platformdirs.user_cache_path("respin")
         self.root = Path(root or default).absolute()
@@ -79,10 +79,10 @@ class Cache:
                 f"the cache folder {self.root} has a name that cannot be shown", hint=HINT
             )
         try:
-            owned.folder(self.root, WHAT, HINT)
+            ownership.folder(self.root, WHAT, HINT)
             tag = self.root / "CACHEDIR.TAG"
             if not tag.exists():
-                ownfiles.write(tag, TAG)
+                own_files.write(tag, TAG)
             with tempfile.TemporaryFile(dir=self.root):
                 pass
         except OSError as e:
@@ -93,7 +93,7 @@ class Cache:
 
     def folder(self, kind: str) -> Path:
         """Return a folder of the cache, made if it is not there. Raises UsageError."""
-        return owned.folder(self.root / kind, WHAT, HINT)
+        return ownership.folder(self.root / kind, WHAT, HINT)
 
     @contextlib.contextmanager
     def lock(self, kind: str, key: str) -> Iterator[None]:
@@ -107,7 +107,7 @@ class Cache:
         path = self.folder("locks") / f"{kind}-{key[:32]}"
         with contextlib.ExitStack() as stack:
             try:
-                held = stack.enter_context(ownfiles.locked(path, wait=wait))
+                held = stack.enter_context(own_files.locked(path, wait=wait))
             except OSError as e:
                 raise UsageError(
                     f"the lock {path} cannot be had: {e.strerror}", hint=f"remove it, or {HINT}"
@@ -153,7 +153,7 @@ class Cache:
             if os.path.lexists(final) and (part.is_dir() or not final.is_file()):
                 clear(final)  # of files alone rename(2) puts one in the place of another
             part.replace(final)
-            ownfiles.write(self._seals(kind) / key, sealed)
+            own_files.write(self._seals(kind) / key, sealed)
         except BaseException:
             with interrupts.held(), contextlib.suppress(Exception):
                 if part.exists():

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import __version__, bounded, ownfiles
+from pipeline import __version__
 from pipeline.cache import file_sha256
 from pipeline.earlier import from_json
+from pipeline.files import bounded, own_files
 from pipeline.model import Built, Patched, Source, VerifiedFile
 from pipeline.report import SCHEMA, plain
 from pipeline.runfolder import CHECKPOINTS
@@ -74,7 +75,7 @@ class Checkpoints:
             }
         )
         self._notes.mkdir(exist_ok=True)
-        ownfiles.write(self._notes / name, text)
+        own_files.write(self._notes / name, text)
 
     def _files(self, stage: Stage) -> dict[str, str]:
         top = self._folder / stage.folder

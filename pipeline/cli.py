@@ -24,7 +24,6 @@ from pipeline import (
     doctor,
     ending,
     fixes,
-    owned,
     parts,
     report,
     summaries,
@@ -46,6 +45,7 @@ from pipeline.clioptions import (
 )
 from pipeline.containers.engines import Kind
 from pipeline.errors import UsageError
+from pipeline.files import ownership
 from pipeline.order import Order
 from pipeline.report import Outcome, Report
 
@@ -312,7 +312,7 @@ def _at_home() -> None:
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with the code that DESIGN gives."""
     _at_home()
-    owned.close_to_others()
+    ownership.close_to_others()
     ending.run(lambda: _call(sys.argv[1:] if argv is None else argv))
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 
-from pipeline import bounded, ciworkflow, command, ownfiles, releases, schedule, terminal
+from pipeline import ciworkflow, command, releases, schedule, terminal
 from pipeline.clioptions import configured
 from pipeline.errors import UsageError
+from pipeline.files import bounded, own_files
 from pipeline.schedule import Schedule
 
 _PATH = click.Path(path_type=Path)
@@ -63,7 +64,7 @@ def _write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and bounded.read(path, bounded.SMALL) != text.encode():
             raise UsageError(f"{path} exists already", hint="move it away, or choose --out DIR")
-        ownfiles.write(path, text)
+        own_files.write(path, text)
     except OSError as e:
         raise UsageError(f"{path} cannot be written: {e.strerror}") from e
     terminal.say(path)

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import command
-from pipeline.bounded import copy
 from pipeline.codebase import FILE_BYTES
 from pipeline.containers import lent, sandbox
 from pipeline.data import data_path
 from pipeline.errors import RespinError
+from pipeline.files.bounded import copy
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
 

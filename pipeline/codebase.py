@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pipeline import bounded, csource
+from pipeline import csource
+from pipeline.files import bounded
 
 FILE_BYTES = 4 << 20
 """A source file of iproute2 is at most 150 kB; a larger one is not read."""

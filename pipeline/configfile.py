@@ -10,8 +10,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pipeline import bounded
 from pipeline.errors import UsageError
+from pipeline.files import bounded
 
 LIMIT = bounded.SMALL
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import owned
 from pipeline.errors import LockHeld, RespinError, UsageError
-from pipeline.nightlock import HINT, WHAT
+from pipeline.files import ownership
+from pipeline.files.state_lock import HINT, WHAT
 
 PATIENCE = 30.0
 """Seconds that a process waits for another one that writes."""
@@ -33,9 +33,9 @@ class Database:
         self.path = path
         try:
             if create:
-                owned.folder(path.parent, WHAT, HINT, mode=owned.PUBLIC)
+                ownership.folder(path.parent, WHAT, HINT, mode=ownership.PUBLIC)
             elif not read_only:
-                owned.check(path.parent, WHAT, HINT)
+                ownership.check(path.parent, WHAT, HINT)
             if (create and not path.exists()) or stat.S_ISREG(path.lstat().st_mode):
                 self._db = self._open(create, read_only)
                 self._db.row_factory = sqlite3.Row

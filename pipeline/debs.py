@@ -10,10 +10,10 @@ from pathlib import Path
 
 from debian.debian_support import Version
 
-from pipeline import bounded
 from pipeline.archives import control
 from pipeline.containers import debfile
 from pipeline.errors import SmokeFailed, SmokeImpossible
+from pipeline.files import bounded
 
 LARGEST = 256 << 20
 """Bytes; iproute2's packages have 1 to 3 MB, a kernel's 80 MB."""

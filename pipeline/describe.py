@@ -14,10 +14,10 @@ from pathlib import Path
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.sections import Section
 
-from pipeline import bounded
 from pipeline.cases import ways
-from pipeline.elf import Broken, Elf
 from pipeline.errors import UsageError
+from pipeline.files import bounded
+from pipeline.files.elf import Broken, Elf
 
 LARGEST = 32 << 20
 """Bytes; the largest in use have 3 MB."""

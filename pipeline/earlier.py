@@ -11,8 +11,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from pipeline import bounded
 from pipeline.errors import UsageError
+from pipeline.files import bounded
 from pipeline.report import SCHEMA, Report
 from pipeline.runfolder import REPORT
 

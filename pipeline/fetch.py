@@ -10,13 +10,14 @@ from pathlib import Path
 
 from debian.debian_support import Version
 
-from pipeline import bounded, sourcetree
-from pipeline.archives import compressed, control, openpgp, vouch
+from pipeline import sourcetree
+from pipeline.archives import control, openpgp, vouch
 from pipeline.archives.apt import AptArchive
 from pipeline.archives.history import History
 from pipeline.archives.staging import Staging
 from pipeline.containers import lent, sandbox
 from pipeline.errors import FetchError, UsageError
+from pipeline.files import bounded, compressed
 from pipeline.model import Release, Source, VerifiedFile
 from pipeline.progress import QUIET, Stage
 

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from debian.deb822 import Deb822
 
-from pipeline import bounded, uploads
+from pipeline import uploads
 from pipeline.archives import control
 from pipeline.archives.control import Listed
 from pipeline.cache import file_sha256
 from pipeline.containers import debfile
 from pipeline.errors import BuildError
+from pipeline.files import bounded
 from pipeline.uploads import Upload
 
 PACKAGES = (".deb", ".ddeb")

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import generations, keys, nightlock
+from pipeline import generations, keys
 from pipeline.errors import UsageError
+from pipeline.files import state_lock
 from pipeline.keys import HOME, Key
 from pipeline.nightconfig import Nightly
 from pipeline.state import NAME, State
@@ -30,7 +31,7 @@ def _home(settings: Nightly, doing: str) -> Iterator[Path]:
     state = settings.state_folder()
     if not (state / HOME).is_dir():
         raise keys.no_key()
-    with nightlock.held(state, doing, datetime.now(UTC)):
+    with state_lock.held(state, doing, datetime.now(UTC)):
         yield state / HOME
 
 

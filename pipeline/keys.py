@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import command, nightlock, owned
+from pipeline import command
 from pipeline.errors import PublishError, UsageError
+from pipeline.files import ownership, state_lock
 from pipeline.nightconfig import Publishing
 
 HOME = "gnupg"
@@ -101,7 +102,7 @@ def _gpg(home: Path | None, *, ours: bool) -> Iterator[list[command.Arg]]:
         yield base
         return
     if home.exists():  # gpg.conf names programs, which gpg runs
-        owned.check(home, HOME_WHAT, "name another one with gnupg-home under [publish]")
+        ownership.check(home, HOME_WHAT, "name another one with gnupg-home under [publish]")
     with contextlib.ExitStack() as stack:
         if ours:  # nobody else is to stop the agent meanwhile
             lock = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -151,8 +152,8 @@ def init(state: Path, origin: str) -> Key:
             hint="clients trust that one; respin key rotate changes it for another",
         )
     try:
-        owned.folder(state, nightlock.WHAT, nightlock.HINT, mode=owned.PUBLIC)
-        owned.folder(home, HOME_WHAT, nightlock.HINT)
+        ownership.folder(state, state_lock.WHAT, state_lock.HINT, mode=ownership.PUBLIC)
+        ownership.folder(home, HOME_WHAT, state_lock.HINT)
     except OSError as e:
         raise _cannot(home, e) from e
     generate(home, origin)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import bounded
 from pipeline.archives import control
 from pipeline.errors import FetchError, UsageError
+from pipeline.files import bounded
 from pipeline.lock import KINDS, NAME, SCHEMA, Lock
 from pipeline.model import GuestPackages, Package
 from pipeline.releases import Pocket

@@ -9,10 +9,11 @@ from pathlib import Path
 from debian.changelog import Changelog, ChangelogParseError
 from debian.debian_support import Version
 
-from pipeline import bounded, sourcetree
+from pipeline import sourcetree
 from pipeline.archives import control
 from pipeline.containers import lent, sandbox
 from pipeline.errors import FetchError
+from pipeline.files import bounded
 
 LIMIT = 512 << 20
 """Bytes of a tree; iproute2's has 7 MiB."""

@@ -12,21 +12,13 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline import (
-    nightlock,
-    notify,
-    offering,
-    plan,
-    prune,
-    releases,
-    status,
-    toolchain,
-)
+from pipeline import notify, offering, plan, prune, releases, status, toolchain
 from pipeline import watch as watching
 from pipeline.archives.memory import Memory
 from pipeline.archives.signedindex import Sighting
 from pipeline.earlier import load
 from pipeline.errors import PublishError, RespinError
+from pipeline.files import state_lock
 from pipeline.keys import Key
 from pipeline.keys import find as find_key
 from pipeline.model import AptSource
@@ -66,7 +58,7 @@ def nightly(world: World) -> Summary:
     begin, LockHeld if another one is at it.
     """
     with (
-        nightlock.held(world.folder, "nightly", world.clock()),
+        state_lock.held(world.folder, "nightly", world.clock()),
         State(world.folder, create=True) as state,
     ):
         night = Night(world, state)
@@ -252,13 +244,13 @@ class Night:
 
     def show(self) -> None:
         """Write the status page."""
-        with self._alone("writing the status page", nightlock.PAGE):
+        with self._alone("writing the status page", state_lock.PAGE):
             status.write(self.world.public, self.rows(), self.state.runs(), self.world.clock())
 
     def tell(self) -> None:
         """Tell those who want to know what has changed."""
         url = self.world.settings.publish.url
-        with self._alone("sending notifications", nightlock.NOTIFY):
+        with self._alone("sending notifications", state_lock.NOTIFY):
             notify.note_changes(self.state, self.rows(), self.world.now(), url)
             for trouble in notify.send(self.state, self.world.settings.notify, self.world.now()):
                 self.world.note("notify", trouble)
@@ -266,7 +258,9 @@ class Night:
     def _alone(self, doing: str, name: str) -> contextlib.AbstractContextManager[None]:
         """Hold a lock against a person who withdraws a version meanwhile."""
         world = self.world
-        return nightlock.held(world.folder, doing, world.clock(), name=name, wait=offering.PATIENCE)
+        return state_lock.held(
+            world.folder, doing, world.clock(), name=name, wait=offering.PATIENCE
+        )
 
     def prune(self) -> None:
         """Keep the disk bounded."""

@@ -17,9 +17,10 @@ from typing import Any
 
 import requests
 
-from pipeline import bounded, command, limits, status
+from pipeline import command, limits, status
 from pipeline.archives.wire import TooSlow, Wire
 from pipeline.errors import PublishError, RespinError, UsageError
+from pipeline.files import bounded
 from pipeline.nightconfig import Notifying
 from pipeline.state import Letter, State
 from pipeline.status import Failure, Row

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline import generations, nightlock, plan, proven, publish, status
+from pipeline import generations, plan, proven, publish, status
 from pipeline.archives import machine
 from pipeline.errors import PublishError, RespinError
+from pipeline.files import state_lock
 from pipeline.keys import Key
 from pipeline.order import PACKAGE
 from pipeline.proven import Proven
@@ -44,7 +45,9 @@ def settle(world: World, state: State, key: Key, name: str) -> Settled:
     runs: tuple[RunRow, ...] = ()
     try:
         doing = f"publishing {name}"
-        with nightlock.held(world.folder, doing, world.clock(), name=f"{name}.lock", wait=PATIENCE):
+        with state_lock.held(
+            world.folder, doing, world.clock(), name=f"{name}.lock", wait=PATIENCE
+        ):
             target = state.targets()[name]
             runs = plan.offered(target, state.runs(name), world.settings.publish.keep)
             offers, left_out = _offers(state, target, runs)
@@ -108,7 +111,7 @@ def _check_clock(state: State, name: str, now: int) -> None:
 def altered(world: World, state: State, name: str) -> tuple[str, ...]:
     """Return what clients see of a target that is not what was published: names of files."""
     doing = f"looking at what is published of {name}"
-    with nightlock.held(world.folder, doing, world.clock(), name=f"{name}.lock", wait=PATIENCE):
+    with state_lock.held(world.folder, doing, world.clock(), name=f"{name}.lock", wait=PATIENCE):
         known = state.issued(name)
         return generations.differences(world.public / name, known) if known else ()
 

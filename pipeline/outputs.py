@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from pipeline.bounded import NotRegular
+from pipeline.files.bounded import NotRegular
 
 WHOLE = 4 << 20
 """Bytes of an output that is kept whole where nobody asks for more or for less."""

@@ -13,22 +13,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import (
-    bounded,
-    command,
-    diagnose,
-    fetch,
-    lock,
-    lockreader,
-    releases,
-    report,
-    sourcetree,
-)
+from pipeline import command, diagnose, fetch, lock, lockreader, releases, report, sourcetree
 from pipeline.adopt import adopt
 from pipeline.cache import file_sha256
 from pipeline.containers import sandbox
 from pipeline.earlier import read
 from pipeline.errors import FetchError, UsageError
+from pipeline.files import bounded
 from pipeline.fixes import Fix
 from pipeline.model import Built, Finding
 from pipeline.order import Order

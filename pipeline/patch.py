@@ -16,12 +16,13 @@ from pathlib import Path
 
 from debian.changelog import ChangeBlock, Changelog, ChangelogParseError
 
-from pipeline import bounded, coccinelle, command, versions
+from pipeline import coccinelle, command, versions
 from pipeline.archives import control
 from pipeline.cache import file_sha256
 from pipeline.containers import lent, sandbox
 from pipeline.data import data_path, render
 from pipeline.errors import PatchError
+from pipeline.files import bounded
 from pipeline.fixes import Fix
 from pipeline.model import Patched, Source
 from pipeline.progress import QUIET, Stage

@@ -15,11 +15,12 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-from pipeline import bounded, distroinfo, mirrors
+from pipeline import distroinfo, mirrors
 from pipeline.archives import machine
 from pipeline.config import Config, Derivative
 from pipeline.distroinfo import Support
 from pipeline.errors import UsageError
+from pipeline.files import bounded
 from pipeline.model import AptSource, Release
 from pipeline.text.address import Address
 

@@ -19,10 +19,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import bounded, command, leftovers, owned
+from pipeline import command, leftovers
 from pipeline.cache import Cache
 from pipeline.containers import namespaces
 from pipeline.errors import UsageError
+from pipeline.files import bounded, ownership
 from pipeline.interrupts import interrupts
 
 REPORT = "report.json"
@@ -70,7 +71,7 @@ def _check(out: Path) -> None:
     if not parent.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, f"{parent} is not a folder", str(parent))
     if not namespaces.in_container():  # who has lent a folder to root of one has lent it
-        owned.check_place(parent, "--out in", HINT)
+        ownership.check_place(parent, "--out in", HINT)
     if out.is_dir() and not any(out.iterdir()):
         return
     if os.path.lexists(out) and not _is_ours(out):

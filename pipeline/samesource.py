@@ -10,9 +10,9 @@ from pathlib import Path
 
 from debian.deb822 import Deb822
 
-from pipeline import bounded
-from pipeline.archives import compressed, control
+from pipeline.archives import control
 from pipeline.archives.control import Listed
+from pipeline.files import bounded, compressed
 
 LARGEST = 512 << 20
 """Bytes of what is unpacked of one file; iproute2's have 1 MB."""

@@ -13,10 +13,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pipeline import leftovers, ownfiles
+from pipeline import leftovers
 from pipeline.cache import Cache
 from pipeline.containers.namespaces import remove_tree
 from pipeline.errors import RespinError
+from pipeline.files import own_files
 from pipeline.interrupts import interrupts
 
 KIND = "work"
@@ -38,7 +39,7 @@ def scratch(
             number, lock = tempfile.mkstemp(prefix=f"{name}-", suffix=LOCK, dir=parent)
             folder = Path(lock.removesuffix(LOCK))
             stack.callback(os.close, number)
-            ownfiles.lock(number)
+            own_files.lock(number)
             leftovers.note(Path(lock), lambda _: _end(folder, remove))
         try:
             folder.mkdir(mode=0o700)
@@ -68,12 +69,12 @@ def sweep(cache: Cache) -> None:
 def _nobody_s(lock: Path, stack: contextlib.ExitStack) -> bool:
     """Lock a file for as long as the stack stands, if nobody else has."""
     try:
-        number = ownfiles.open_file(lock, create=False)
+        number = own_files.open_file(lock, create=False)
     except OSError:  # it is gone since
         return False
     with contextlib.ExitStack() as now:
         now.callback(os.close, number)
-        if not ownfiles.lock(number, wait=False):
+        if not own_files.lock(number, wait=False):
             return False
         stack.push(now.pop_all())
         return True

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import __version__, bounded, ownfiles, plan
+from pipeline import __version__, plan
 from pipeline.data import render
+from pipeline.files import bounded, own_files
 from pipeline.runfolder import REPORT
 from pipeline.state import FAILED, INTERRUPTED, SAME, UNKNOWN, RunRow, State, TargetState
 
@@ -172,8 +173,8 @@ def write(public: Path, found: Sequence[Row], runs: Sequence[RunRow], now: datet
         iso=iso,
         ago=ago,
     )
-    ownfiles.write(public / "index.html", page)
-    ownfiles.write(public / "status.json", json.dumps(to_json(found), indent=1) + "\n")
+    own_files.write(public / "index.html", page)
+    own_files.write(public / "status.json", json.dumps(to_json(found), indent=1) + "\n")
 
 
 def ago(now: int, then: int) -> str:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from debian.deb822 import Deb822
 
-from pipeline import bounded
 from pipeline.archives import control
 from pipeline.archives.control import Listed
 from pipeline.errors import BuildError, FetchError
+from pipeline.files import bounded
 from pipeline.model import Package
 
 LIMIT = 4 << 20

@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pipeline import ownfiles
 from pipeline.archives import machine
 from pipeline.errors import UsageError
+from pipeline.files import own_files
 from pipeline.text.address import Address, Credentials
 
 NETRC = "auth.conf"
@@ -50,7 +50,7 @@ def text(addresses: Iterable[Address]) -> str:
 
 def private(path: Path, text: str) -> None:
     """Write a file that nobody but this user can read, in one step."""
-    ownfiles.write(path, text, mode=0o600)
+    own_files.write(path, text, mode=0o600)
 
 
 def _line(address: Address) -> str:

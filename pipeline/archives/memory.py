@@ -16,10 +16,10 @@ from typing import Any
 
 from debian.debian_support import Version
 
-from pipeline import bounded, ownfiles
 from pipeline.archives import control
 from pipeline.cache import Cache, digest
 from pipeline.errors import FetchError, UsageError
+from pipeline.files import bounded, own_files
 from pipeline.model import AptSource
 
 KIND = "seen"
@@ -93,7 +93,7 @@ class Memory:
                 "versions": versions,
             }
             path = self.path(source, suite)
-            ownfiles.write(path, json.dumps(value), sync=True)
+            own_files.write(path, json.dumps(value), sync=True)
 
 
 def _read(value: dict[str, Any]) -> Seen:

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import bounded, command
+from pipeline import command
 from pipeline.containers import namespaces
 from pipeline.errors import UsageError
+from pipeline.files import bounded
 
 
 @dataclass(frozen=True, kw_only=True)

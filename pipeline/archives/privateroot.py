@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import bounded, command, limits, owned, ownfiles
+from pipeline import command, limits
 from pipeline.archives import belief, credentials, keyrings, machine, openpgp, words
 from pipeline.archives.index import Index, Listed
 from pipeline.archives.memory import Memory, Seen
@@ -24,6 +24,7 @@ from pipeline.cache import Cache, digest
 from pipeline.containers import namespaces
 from pipeline.data import data_path, render
 from pipeline.errors import FetchError, RespinError
+from pipeline.files import bounded, own_files, ownership
 from pipeline.model import AptSource
 from pipeline.text import quoting
 from pipeline.walls.order import Bind
@@ -91,7 +92,7 @@ class PrivateRoot:
     def _folder(self, name: str) -> Path:
         """Return a folder in ours; root lends those in it to root behind a wall."""
         path = self._cache.folder(f"apt/{self.path.name}") / name
-        path.mkdir(mode=owned.PUBLIC, parents=True, exist_ok=True)
+        path.mkdir(mode=ownership.PUBLIC, parents=True, exist_ok=True)
         return path
 
     def _write(self, sources: Sequence[AptSource]) -> None:
@@ -316,4 +317,4 @@ def _replace(path: Path, data: str | bytes, *, mode: int = 0o644) -> None:
             return
     except OSError:
         pass
-    ownfiles.write(path, wanted, mode=mode)
+    own_files.write(path, wanted, mode=mode)

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from pipeline import bounded
 from pipeline.archives import openpgp
 from pipeline.errors import FetchError
+from pipeline.files import bounded
 
 HINT = "use another mirror (--mirror), or name the keyring of this one (--keyring)"
 

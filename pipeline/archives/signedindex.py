@@ -19,13 +19,14 @@ from debian import deb822
 from debian.debian_support import Version
 
 from pipeline import limits
-from pipeline.archives import belief, compressed, control
+from pipeline.archives import belief, control
 from pipeline.archives.conditional import Mirror, Validators
 from pipeline.archives.memory import Memory, Seen, keys_digest
 from pipeline.archives.paragraphs import Paragraphs
 from pipeline.archives.release import SignedRelease
 from pipeline.cache import digest
 from pipeline.errors import FetchError
+from pipeline.files import compressed
 from pipeline.model import AptSource
 from pipeline.text.address import Address
 

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from debian.debian_support import Version
 
 from pipeline import limits
-from pipeline.archives import belief, compressed, control, vouch
+from pipeline.archives import belief, control, vouch
 from pipeline.archives.history import (
     Candidate,
     Service,
@@ -32,6 +32,7 @@ from pipeline.archives.index import Index
 from pipeline.archives.release import SignedRelease
 from pipeline.archives.web import not_there
 from pipeline.errors import FetchError
+from pipeline.files import compressed
 from pipeline.model import Release, Source
 
 META = "main/source/Sources"

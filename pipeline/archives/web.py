@@ -19,9 +19,10 @@ from urllib.parse import urlsplit
 
 import requests
 
-from pipeline import bounded, limits
+from pipeline import limits
 from pipeline.archives.wire import TooSlow, Wire
 from pipeline.errors import FetchError
+from pipeline.files import bounded
 from pipeline.text.address import Address, scrub
 
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})

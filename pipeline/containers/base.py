@@ -18,9 +18,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from pipeline import bounded, command
+from pipeline import command
 from pipeline.command import Arg, Completed
 from pipeline.errors import BuildError, RespinError
+from pipeline.files import bounded
 from pipeline.interrupts import interrupts
 from pipeline.walls.allowance import Allowance, words
 

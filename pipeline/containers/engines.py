@@ -13,7 +13,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from pipeline import bounded
 from pipeline.archives import keyrings
 from pipeline.cache import Cache, digest
 from pipeline.containers import images, inplace, namespaces, ociengine, roots
@@ -23,6 +22,7 @@ from pipeline.containers.oci import Oci
 from pipeline.containers.ociengine import OciEngine
 from pipeline.containers.unshare import Unshare
 from pipeline.errors import BuildError, UsageError
+from pipeline.files import bounded
 from pipeline.model import AptSource, Package, Release
 from pipeline.progress import Stage
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import command, ownfiles
+from pipeline import command
 from pipeline.archives import keyrings
 from pipeline.cache import Cache, digest
 from pipeline.containers import aptinside, namespaces
@@ -17,6 +17,7 @@ from pipeline.containers.oci import Oci
 from pipeline.containers.ociengine import LABEL, SECONDS, OciEngine
 from pipeline.data import data_path
 from pipeline.errors import BuildError, FetchError, RespinError, UsageError
+from pipeline.files import own_files
 from pipeline.model import AptSource, Package, Release
 
 KIND = "images"
@@ -168,7 +169,7 @@ def _kept(engine: OciEngine, cache: Cache, parts: Sequence[str], make: Callable[
         if known and (_inspect(engine, known, "{{.Id}}") or "").endswith(known):
             return known
         made = make(f"{LABEL}-root:{key[:32]}")
-        cache.put(KIND, key, lambda part: ownfiles.write(part, made))
+        cache.put(KIND, key, lambda part: own_files.write(part, made))
     return made
 
 

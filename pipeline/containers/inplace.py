@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import bounded
 from pipeline.containers import aptinside, roots
 from pipeline.containers.host import Host
 from pipeline.errors import UsageError
+from pipeline.files import bounded
 from pipeline.model import AptSource, Package, Release
 
 

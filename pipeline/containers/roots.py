@@ -15,13 +15,14 @@ from pathlib import Path
 
 from debian.deb822 import Deb822
 
-from pipeline import bounded, command, limits
+from pipeline import command, limits
 from pipeline.archives import credentials, keyrings, machine
 from pipeline.cache import Cache, digest
 from pipeline.containers import namespaces
 from pipeline.containers.namespaces import remove_tree
 from pipeline.data import data_path
 from pipeline.errors import BuildError
+from pipeline.files import bounded
 from pipeline.model import AptSource, Package, Release
 from pipeline.scratch import scratch
 from pipeline.text import quoting

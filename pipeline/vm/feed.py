@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pipeline import bounded
+from pipeline.files import bounded
 
 POLL_SECONDS = 0.2
 """How often it is asked whether the guest is still there, while it does not read."""

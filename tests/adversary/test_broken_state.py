@@ -19,7 +19,7 @@ import pytest
 from support import cli, onerelease
 from support.onerelease import Here
 
-from pipeline.nightlock import NAME as LOCK
+from pipeline.files.state_lock import NAME as LOCK
 from pipeline.state import NAME as DATABASE
 
 pytestmark = pytest.mark.needs("aptly")

@@ -21,10 +21,11 @@ import pytest
 from support import cli, packages
 from support.archive import Archive, Signer
 
-from pipeline import nightlock, owned, ownfiles, releases, runfolder
+from pipeline import releases, runfolder
 from pipeline.archives.apt import AptArchive
 from pipeline.cache import Cache
 from pipeline.errors import UsageError
+from pipeline.files import own_files, ownership, state_lock
 from pipeline.scratch import scratch, sweep
 from pipeline.state import State
 
@@ -145,7 +146,7 @@ def test_a_state_where_others_may_write(place: Place, tmp_path: Path) -> None:
     state = place(tmp_path / "place")
     before = tree(tmp_path)
     for enter in (
-        lambda: nightlock.held(state, "test", NOW).__enter__(),
+        lambda: state_lock.held(state, "test", NOW).__enter__(),
         lambda: State(state, create=True),
     ):
         with pytest.raises(UsageError) as caught:
@@ -237,13 +238,13 @@ def test_a_lock_that_is_none(trap: Callable[[Path, Path], None], tmp_path: Path)
     """What it leads to is neither made nor emptied, and nobody waits for it."""
     victim = tmp_path / "victim"
     victim.write_text("precious")
-    cache, state = Cache(tmp_path / "cache"), owned.folder(tmp_path / "state", "it", "no")
+    cache, state = Cache(tmp_path / "cache"), ownership.folder(tmp_path / "state", "it", "no")
     trap(cache.folder("locks") / "kind-key", victim)
-    trap(state / nightlock.NAME, victim)
+    trap(state / state_lock.NAME, victim)
     uses = [
         lambda: cache.lock("kind", "key").__enter__(),
         lambda: cache.entry("kind", "key", lambda part: part.mkdir()),
-        lambda: nightlock.held(state, "test", NOW).__enter__(),
+        lambda: state_lock.held(state, "test", NOW).__enter__(),
     ]
     for use in uses:
         with pytest.raises(UsageError):
@@ -262,7 +263,7 @@ def test_a_file_is_written_over_a_link_and_not_through_it(tmp_path: Path) -> Non
     victim = tmp_path / "victim"
     victim.write_text("precious")
     (tmp_path / "file").symlink_to(victim)
-    ownfiles.write(tmp_path / "file", "ours")
+    own_files.write(tmp_path / "file", "ours")
     assert victim.read_text() == "precious"
     assert (tmp_path / "file").read_text() == "ours" and not (tmp_path / "file").is_symlink()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "victim"]
@@ -341,7 +342,7 @@ def test_nobody_else_may_write_to_what_we_make(mask: int, tmp_path: Path) -> Non
         with cache.lock("kind", "key"), scratch(cache, "work"):
             pass
         state = tmp_path / "state"
-        with nightlock.held(state, "test", NOW), State(state, create=True):
+        with state_lock.held(state, "test", NOW), State(state, create=True):
             made = [cache.root, *cache.root.rglob("*"), state, *state.rglob("*")]
             above = [path for path in cache.root.parents if path.is_relative_to(tmp_path)][:-1]
             modes = {path: path.stat().st_mode for path in (*made, *above)}

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import owned, ownfiles
 from pipeline.errors import LockHeld, UsageError
+from pipeline.files import own_files, ownership
 
 NAME = "lock"
 PAGE, NOTIFY = "lock.page", "lock.notify"
@@ -53,10 +53,10 @@ def held(
 def _open(folder: Path, name: str) -> int:
     """Open the file of a lock, in a folder that is ours alone."""
     try:
-        owned.folder(folder, WHAT, HINT, mode=owned.PUBLIC)
-        return ownfiles.open_file(folder / name, mode=0o644)
+        ownership.folder(folder, WHAT, HINT, mode=ownership.PUBLIC)
+        return own_files.open_file(folder / name, mode=0o644)
     except OSError as e:
-        if Path(e.filename or folder) == folder / name and e.errno in ownfiles.NOT_OURS:
+        if Path(e.filename or folder) == folder / name and e.errno in own_files.NOT_OURS:
             raise UsageError(
                 f"{folder / name} is not a file of ours", hint="move it out of the way"
             ) from e
@@ -72,7 +72,7 @@ def _unwritable(folder: Path, e: OSError) -> UsageError:
 
 def _lock(number: int, folder: Path, wait: float) -> None:
     until = time.monotonic() + wait
-    while not ownfiles.lock(number, wait=False):
+    while not own_files.lock(number, wait=False):
         if time.monotonic() >= until:
             raise _held(folder, os.pread(number, LONGEST, 0))
         time.sleep(POLL)

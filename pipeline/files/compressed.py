@@ -9,8 +9,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import bounded
 from pipeline.errors import FetchError
+from pipeline.files import bounded
 
 PIECE = 1 << 20
 MEMORY = 256 << 20
