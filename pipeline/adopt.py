@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pipeline import held, uploads
 from pipeline.archives import control
-from pipeline.cache import file_sha256
 from pipeline.errors import BuildError, FetchError
 from pipeline.files import bounded
+from pipeline.host.cache import file_sha256
 from pipeline.model import Artifact, Built, Patched
 from pipeline.uploads import Upload
 

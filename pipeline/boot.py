@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import command, debs, smokeplan
-from pipeline.cache import Cache
+from pipeline import debs, smokeplan
 from pipeline.errors import SmokeFailed, TestbedLost
 from pipeline.files import bounded
+from pipeline.host import command
+from pipeline.host.cache import Cache
 from pipeline.matrix import Row
 from pipeline.scratch import scratch
 from pipeline.vm import qemu, results

@@ -23,15 +23,15 @@ from debian.debian_support import Version
 from pipeline import ccache, uploads
 from pipeline.archives import control
 from pipeline.archives.apt import AptArchive
-from pipeline.cache import Cache, file_sha256
-from pipeline.command import tail
 from pipeline.containers import Container, User
 from pipeline.containers.base import copy_in, copy_out
 from pipeline.containers.engines import Engine, Kind, Root, Wanted, choose
 from pipeline.errors import BuildError
 from pipeline.files import bounded
+from pipeline.host.cache import Cache, file_sha256
+from pipeline.host.command import tail
+from pipeline.host.progress import Stage
 from pipeline.model import Artifact, Built, Package, Release
-from pipeline.progress import Stage
 
 TIME_LIMIT = 4 * 3600.0
 """Seconds after which a build is taken for one that hangs."""

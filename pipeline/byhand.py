@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline import copied, offering, plan, proven, samesource, status
-from pipeline.cache import file_sha256
 from pipeline.earlier import load
 from pipeline.errors import PublishError, RespinError, UsageError
 from pipeline.files import state_lock
+from pipeline.host.cache import file_sha256
 from pipeline.nightly import Night
 from pipeline.proven import Proven
 from pipeline.publish import check_law

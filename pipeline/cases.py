@@ -14,8 +14,8 @@ from typing import Any
 
 from debian.debian_support import Version
 
-from pipeline.data import data_path
 from pipeline.errors import UsageError
+from pipeline.host.resources import data_path
 from pipeline.model import Expect
 
 FIRST_KEY = "00000000"

@@ -10,8 +10,8 @@ from typing import Any
 
 from pipeline import distroinfo, fixes, releases
 from pipeline.config import Config
-from pipeline.data import data_path
 from pipeline.distroinfo import Known, Support
+from pipeline.host.resources import data_path
 from pipeline.model import Release
 
 SCHEMA = 1

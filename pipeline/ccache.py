@@ -20,9 +20,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.cache import Cache, digest
 from pipeline.containers import Container
 from pipeline.errors import BuildError
+from pipeline.host.cache import Cache, digest
 from pipeline.model import Package
 
 KIND = "ccache"

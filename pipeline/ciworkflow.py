@@ -10,9 +10,9 @@ from datetime import date
 
 from pipeline import catalogue
 from pipeline.config import Config
-from pipeline.data import render
 from pipeline.distroinfo import Support
 from pipeline.errors import UsageError
+from pipeline.host.resources import render
 from pipeline.model import Release
 
 PATHS = {"github": ".github/workflows/iproute2.yml", "gitlab": ".gitlab-ci.yml"}

@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from pipeline import byhand, handover, nightly, status, terminal
-from pipeline.cache import Cache
 from pipeline.clioptions import FOLDER, configured
 from pipeline.errors import UsageError
+from pipeline.host.cache import Cache
 from pipeline.nightconfig import Nightly
 from pipeline.nightly import Summary
 from pipeline.state import RunRow, State

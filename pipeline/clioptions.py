@@ -11,10 +11,10 @@ from typing import Any
 import click
 
 from pipeline import config, fixes, lock, lockreader, releases, terminal
-from pipeline.cache import Cache
 from pipeline.containers.engines import Kind
 from pipeline.earlier import read
 from pipeline.errors import UsageError
+from pipeline.host.cache import Cache
 from pipeline.order import PACKAGE, Order
 from pipeline.text.address import Address
 

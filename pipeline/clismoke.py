@@ -10,14 +10,15 @@ from typing import Any
 
 import click
 
-from pipeline import cases, leftovers, measure, smokepage, summaries, temporary, terminal
-from pipeline.cache import Cache
+from pipeline import cases, measure, smokepage, summaries, terminal
 from pipeline.clioptions import address, configured
 from pipeline.describe import UserObject, user_section
 from pipeline.errors import RespinError, SmokeFailed, SmokeImpossible, TestbedLost, UsageError
+from pipeline.host import leftovers, temporary
+from pipeline.host.cache import Cache
+from pipeline.host.progress import Progress
 from pipeline.measure import Measured
 from pipeline.model import CaseResult, Cell, Seen, SmokeReport
-from pipeline.progress import Progress
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _TO = click.Path(path_type=Path, dir_okay=False)

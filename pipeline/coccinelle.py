@@ -14,12 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import command
 from pipeline.codebase import FILE_BYTES
 from pipeline.containers import lent, sandbox
-from pipeline.data import data_path
 from pipeline.errors import RespinError
 from pipeline.files.bounded import copy
+from pipeline.host import command
+from pipeline.host.resources import data_path
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
 

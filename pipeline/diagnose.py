@@ -15,14 +15,15 @@ from pathlib import Path
 
 from debian.debian_support import Version
 
-from pipeline import coccinelle, command, csource
+from pipeline import coccinelle, csource
 from pipeline.buildinfo import build_dependency
 from pipeline.coccinelle import Match
 from pipeline.codebase import Code, read
 from pipeline.errors import DiagnosisRefused
 from pipeline.fixes import Fix, Requires
+from pipeline.host import command
+from pipeline.host.progress import QUIET, Stage
 from pipeline.model import Finding, Site, Verdict
-from pipeline.progress import QUIET, Stage
 
 LOADERS = ("tc/tc_bpf.c", "lib/bpf.c", "lib/bpf_legacy.c")
 """Where iproute2's loader of BPF objects was: v4.0-4.9, v4.10-5.10, v5.11 on (FACTS)."""

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import command
-from pipeline.cache import Cache
 from pipeline.containers import namespaces, sandbox
-from pipeline.data import data_path
 from pipeline.errors import UsageError
+from pipeline.host import command
+from pipeline.host.cache import Cache
+from pipeline.host.resources import data_path
 from pipeline.walls import ids
 
 SPACE = 4 << 30

@@ -19,9 +19,10 @@ from typing import Any, NoReturn
 import click
 
 import pipeline
-from pipeline import leftovers, streams, temporary, terminal
+from pipeline import streams, terminal
 from pipeline.errors import RespinError, UsageError
-from pipeline.interrupts import interrupts
+from pipeline.host import leftovers, temporary
+from pipeline.host.interrupts import interrupts
 
 OF_THE_MACHINE = frozenset(
     getattr(errno, name)

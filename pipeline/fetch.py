@@ -18,8 +18,8 @@ from pipeline.archives.staging import Staging
 from pipeline.containers import lent, sandbox
 from pipeline.errors import FetchError, UsageError
 from pipeline.files import bounded, compressed
+from pipeline.host.progress import QUIET, Stage
 from pipeline.model import Release, Source, VerifiedFile
-from pipeline.progress import QUIET, Stage
 
 UPLOADERS = (
     Path("/usr/share/keyrings/debian-keyring.gpg"),

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from pipeline.data import data_path
 from pipeline.errors import UsageError
+from pipeline.host.resources import data_path
 from pipeline.model import Verdict
 
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from pipeline.cache import file_sha256
 from pipeline.errors import PublishError
+from pipeline.host.cache import file_sha256
 
 FOLDER = ".generations"
 """Of the served folder."""

@@ -8,14 +8,15 @@ from functools import cache as memoize
 from pathlib import Path
 from typing import Any
 
-from pipeline import command, debs
+from pipeline import debs
 from pipeline.archives.apt import AptArchive
-from pipeline.cache import Cache, file_sha256
 from pipeline.containers.roots import root_tar
-from pipeline.data import data_path
 from pipeline.errors import BuildError, SmokeImpossible
+from pipeline.host import command
+from pipeline.host.cache import Cache, file_sha256
+from pipeline.host.progress import QUIET, Stage
+from pipeline.host.resources import data_path
 from pipeline.model import GuestPackages, Package
-from pipeline.progress import QUIET, Stage
 from pipeline.vm import image as images
 from pipeline.vm import kernel as kernels
 from pipeline.vm import qemu

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pipeline import command, proven
+from pipeline import proven
 from pipeline.containers import lent, sandbox
 from pipeline.errors import PublishError, UsageError
+from pipeline.host import command
 
 TIMEOUT = 600.0
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_/+~-]*")

@@ -15,10 +15,10 @@ from debian.deb822 import Deb822
 from pipeline import uploads
 from pipeline.archives import control
 from pipeline.archives.control import Listed
-from pipeline.cache import file_sha256
 from pipeline.containers import debfile
 from pipeline.errors import BuildError
 from pipeline.files import bounded
+from pipeline.host.cache import file_sha256
 from pipeline.uploads import Upload
 
 PACKAGES = (".deb", ".ddeb")

@@ -14,15 +14,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline import fetch, lock, maketree, releases, scratch, superseded, temporary
+from pipeline import fetch, lock, maketree, releases, scratch, superseded
 from pipeline.archives.apt import AptArchive
 from pipeline.checkpoints import FETCH, Checkpoints
 from pipeline.containers import sandbox
 from pipeline.errors import FetchError
+from pipeline.host import temporary
+from pipeline.host.progress import Progress
 from pipeline.lock import Lock
 from pipeline.model import GuestPackages, Package, Source, VerifiedFile
 from pipeline.order import PACKAGE, Order
-from pipeline.progress import Progress
 from pipeline.releases import USUAL
 from pipeline.report import Report
 from pipeline.runfolder import RunFolder

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import command
-from pipeline.data import render
 from pipeline.errors import PublishError
 from pipeline.generations import Issued
+from pipeline.host import command
+from pipeline.host.resources import render
 
 FOLDER = Path("usr/share/keyrings")
 """Where packages put keyrings (sources.list(5)); what a user puts there is replaced."""

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import command
 from pipeline.errors import PublishError, UsageError
 from pipeline.files import ownership, state_lock
+from pipeline.host import command
 from pipeline.nightconfig import Publishing
 
 HOME = "gnupg"

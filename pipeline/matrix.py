@@ -14,10 +14,10 @@ from pathlib import Path
 
 from debian.debian_support import Version
 
-from pipeline.cache import Cache
 from pipeline.cases import Case, Expected, Then, Way, map_struct_size, ways
-from pipeline.data import data_path
 from pipeline.describe import UserObject, user_section
+from pipeline.host.cache import Cache
+from pipeline.host.resources import data_path
 from pipeline.objects import compile_cases, section_of
 from pipeline.vm.machine import Machine
 

@@ -12,16 +12,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import command, debs, guests, matrix, netns, releases, smoke, tally, temporary
+from pipeline import debs, guests, matrix, netns, releases, smoke, tally
 from pipeline.archives.apt import AptArchive
-from pipeline.cache import Cache
 from pipeline.cases import Case
 from pipeline.config import Config
 from pipeline.debs import Deb
 from pipeline.describe import UserObject
 from pipeline.errors import FetchError, SmokeImpossible, TestbedLost
+from pipeline.host import command, temporary
+from pipeline.host.cache import Cache
+from pipeline.host.progress import Progress, Stage
 from pipeline.model import SmokeReport
-from pipeline.progress import Progress, Stage
 from pipeline.releases import NO_CONFIG
 from pipeline.scratch import scratch, sweep
 from pipeline.vm.machine import machine_for

@@ -10,13 +10,13 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline import command
-from pipeline.cache import Cache
 from pipeline.containers import debfile, namespaces, sandbox
-from pipeline.data import data_path
 from pipeline.describe import load
 from pipeline.errors import SmokeImpossible, TestbedLost
 from pipeline.files import bounded
+from pipeline.host import command
+from pipeline.host.cache import Cache
+from pipeline.host.resources import data_path
 from pipeline.matrix import Kernel, Row
 from pipeline.playbook import files, ids, plan
 from pipeline.vm import qemu, results

@@ -17,10 +17,11 @@ from typing import Any
 
 import requests
 
-from pipeline import command, limits, status
+from pipeline import limits, status
 from pipeline.archives.wire import TooSlow, Wire
 from pipeline.errors import PublishError, RespinError, UsageError
 from pipeline.files import bounded
+from pipeline.host import command
 from pipeline.nightconfig import Notifying
 from pipeline.state import Letter, State
 from pipeline.status import Failure, Row

@@ -10,11 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline import command, compilers, corpus
-from pipeline.cache import Cache, digest
+from pipeline import corpus
 from pipeline.cases import Case, all_cases
-from pipeline.data import render
 from pipeline.errors import SmokeImpossible
+from pipeline.host import command, compilers
+from pipeline.host.cache import Cache, digest
+from pipeline.host.resources import render
 from pipeline.vm.machine import Machine
 
 WORKERS = 2

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.cache import Cache
 from pipeline.config import Config
 from pipeline.containers.engines import Kind
 from pipeline.describe import UserObject
 from pipeline.fixes import Fix
+from pipeline.host.cache import Cache
 from pipeline.lock import Lock
 from pipeline.model import Release
 from pipeline.releases import NO_CONFIG, Pocket

@@ -13,17 +13,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import command, diagnose, fetch, lock, lockreader, releases, report, sourcetree
+from pipeline import diagnose, fetch, lock, lockreader, releases, report, sourcetree
 from pipeline.adopt import adopt
-from pipeline.cache import file_sha256
 from pipeline.containers import sandbox
 from pipeline.earlier import read
 from pipeline.errors import FetchError, UsageError
 from pipeline.files import bounded
 from pipeline.fixes import Fix
+from pipeline.host import command
+from pipeline.host.cache import file_sha256
+from pipeline.host.progress import Journal, Progress
 from pipeline.model import Built, Finding
 from pipeline.order import Order
-from pipeline.progress import Journal, Progress
 from pipeline.report import Outcome, Report
 from pipeline.run import needed_fixes
 from pipeline.runfolder import RunFolder, open_run

@@ -16,16 +16,17 @@ from pathlib import Path
 
 from debian.changelog import ChangeBlock, Changelog, ChangelogParseError
 
-from pipeline import coccinelle, command, versions
+from pipeline import coccinelle, versions
 from pipeline.archives import control
-from pipeline.cache import file_sha256
 from pipeline.containers import lent, sandbox
-from pipeline.data import data_path, render
 from pipeline.errors import PatchError
 from pipeline.files import bounded
 from pipeline.fixes import Fix
+from pipeline.host import command
+from pipeline.host.cache import file_sha256
+from pipeline.host.progress import QUIET, Stage
+from pipeline.host.resources import data_path, render
 from pipeline.model import Patched, Source
-from pipeline.progress import QUIET, Stage
 
 CHANGELOG = 16 << 20
 """Bytes of a debian/changelog; iproute2's has 60 kB."""

@@ -9,9 +9,9 @@ from typing import Any
 
 from pipeline import held, uploads, versions
 from pipeline.archives import control
-from pipeline.cache import file_sha256
 from pipeline.earlier import load
 from pipeline.errors import FetchError, PublishError, RespinError
+from pipeline.host.cache import file_sha256
 from pipeline.runfolder import REPORT
 
 

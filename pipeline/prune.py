@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import plan
-from pipeline.cache import Cache
 from pipeline.containers.namespaces import remove_tree
 from pipeline.errors import RespinError
+from pipeline.host.cache import Cache
 from pipeline.nightconfig import Nightly
 from pipeline.state import State
 

@@ -16,12 +16,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline import command, generations, keyring, releasefile, versions
+from pipeline import generations, keyring, releasefile, versions
 from pipeline.archives import control, openpgp
-from pipeline.cache import digest, file_sha256
-from pipeline.data import render
 from pipeline.errors import PatchError, PublishError
 from pipeline.generations import FOLDER, Issued, Memory
+from pipeline.host import command
+from pipeline.host.cache import digest, file_sha256
+from pipeline.host.resources import render
 from pipeline.keys import Key
 from pipeline.nightconfig import Publishing
 from pipeline.proven import Proven

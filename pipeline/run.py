@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import command, diagnose, report
+from pipeline import diagnose, report
 from pipeline.fixes import Fix
+from pipeline.host import command
+from pipeline.host.progress import Journal, Progress
 from pipeline.model import Finding, Source, Verdict, VerifiedFile
 from pipeline.order import Order
-from pipeline.progress import Journal, Progress
 from pipeline.report import Outcome, Report
 from pipeline.runfolder import open_run
 from pipeline.work import Work

@@ -8,8 +8,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.data import render
 from pipeline.errors import UsageError
+from pipeline.host.resources import render
 from pipeline.text import quoting
 
 SERVICE, TIMER = "respin-nightly.service", "respin-nightly.timer"

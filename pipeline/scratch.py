@@ -13,12 +13,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pipeline import leftovers
-from pipeline.cache import Cache
 from pipeline.containers.namespaces import remove_tree
 from pipeline.errors import RespinError
 from pipeline.files import own_files
-from pipeline.interrupts import interrupts
+from pipeline.host import leftovers
+from pipeline.host.cache import Cache
+from pipeline.host.interrupts import interrupts
 
 KIND = "work"
 LOCK = ".lock"

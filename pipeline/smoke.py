@@ -13,14 +13,14 @@ from pathlib import Path
 
 from pipeline import debs, matrix, smokeplan, tally
 from pipeline.boot import Guest, play
-from pipeline.cache import Cache
 from pipeline.cases import Case
 from pipeline.describe import UserObject
 from pipeline.errors import SmokeImpossible
 from pipeline.guests import prepare
+from pipeline.host.cache import Cache
+from pipeline.host.progress import QUIET, Stage
 from pipeline.matrix import Kernel
 from pipeline.model import SmokeReport
-from pipeline.progress import QUIET, Stage
 from pipeline.vm import qemu
 from pipeline.vm.image import GuestImage
 

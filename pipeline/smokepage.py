@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 from pipeline import __version__
 from pipeline.cases import loaders, ways
-from pipeline.data import render
+from pipeline.host.resources import render
 from pipeline.model import CaseResult, Cell, Seen, SmokeReport
 from pipeline.text import visible
 from pipeline.text.quoting import markdown as quoted

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import IO
 
 from pipeline import playbook
-from pipeline.data import render
 from pipeline.debs import LARGEST
 from pipeline.describe import load
 from pipeline.files import bounded
+from pipeline.host.resources import render
 from pipeline.matrix import Row
 from pipeline.vm.image import GuestImage
 from pipeline.vm.initramfs import Initramfs

@@ -16,10 +16,10 @@ from typing import Any, Self, TypeVar
 
 from pipeline import staterows
 from pipeline.archives.signedindex import SuiteIndex
-from pipeline.data import data_path
 from pipeline.database import Database, sound
 from pipeline.errors import UsageError
 from pipeline.generations import Issued
+from pipeline.host.resources import data_path
 from pipeline.staterows import (
     FAILED,
     FIXED,

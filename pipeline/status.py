@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import __version__, plan
-from pipeline.data import render
 from pipeline.files import bounded, own_files
+from pipeline.host.resources import render
 from pipeline.runfolder import REPORT
 from pipeline.state import FAILED, INTERRUPTED, SAME, UNKNOWN, RunRow, State, TargetState
 

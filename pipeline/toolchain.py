@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline import build, releases
 from pipeline.archives.apt import AptArchive
-from pipeline.cache import digest
+from pipeline.host.cache import digest
 from pipeline.order import Order
 from pipeline.releases import USUAL
 

@@ -12,18 +12,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from pipeline import (
-    build,
-    ccache,
-    command,
-    diagnose,
-    fetch,
-    lock,
-    patch,
-    smoke,
-    smokepage,
-    versions,
-)
+from pipeline import build, ccache, diagnose, fetch, lock, patch, smoke, smokepage, versions
 from pipeline.build import BuildRoot
 from pipeline.cases import select
 from pipeline.checkpoints import BUILD, CONTROL, PATCH
@@ -39,6 +28,8 @@ from pipeline.errors import (
     TestbedLost,
 )
 from pipeline.fixes import Fix
+from pipeline.host import command
+from pipeline.host.progress import Stage
 from pipeline.inputs import Inputs
 from pipeline.model import (
     Built,
@@ -52,7 +43,6 @@ from pipeline.model import (
     VerifiedFile,
 )
 from pipeline.order import PACKAGE, Order
-from pipeline.progress import Stage
 from pipeline.smoke import GuestImage
 
 __all__ = ["PACKAGE", "Order", "Work"]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pipeline import parts
 from pipeline import run as pipeline_run
-from pipeline.cache import Cache
 from pipeline.config import Config
 from pipeline.distroinfo import Known
 from pipeline.fixes import Fix, all_fixes
+from pipeline.host.cache import Cache
 from pipeline.nightconfig import Nightly
 from pipeline.order import Order
 from pipeline.report import Report

@@ -9,7 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from pipeline import command
+from pipeline.host import command
 
 # No example's time is judged, and nothing is written into the checkout (a user who may not
 # write there runs the tests too).

@@ -18,13 +18,13 @@ from urllib.parse import quote
 
 from debian.debian_support import Version
 
-from pipeline import leftovers
 from pipeline.archives import control, machine, resolve, words
 from pipeline.archives.index import Index, Listed, newest_first
 from pipeline.archives.privateroot import PrivateRoot
 from pipeline.archives.staging import Staging
-from pipeline.cache import Cache, digest, file_sha256
 from pipeline.errors import BuildError, FetchError
+from pipeline.host import leftovers
+from pipeline.host.cache import Cache, digest, file_sha256
 from pipeline.model import AptSource, Package, Release, Source, VerifiedFile
 
 

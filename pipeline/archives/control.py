@@ -8,9 +8,9 @@ from pathlib import Path
 
 from debian import deb822
 
-from pipeline.cache import file_sha256
 from pipeline.errors import FetchError
 from pipeline.files import bounded
+from pipeline.host.cache import file_sha256
 
 LIMIT = 1 << 20
 """Bytes; no .dsc is longer (iproute2's has 2 KiB)."""

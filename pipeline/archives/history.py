@@ -12,8 +12,8 @@ from pipeline.archives import control
 from pipeline.archives.staging import Staging
 from pipeline.archives.store import Store
 from pipeline.archives.web import Client
-from pipeline.cache import Cache
 from pipeline.errors import FetchError
+from pipeline.host.cache import Cache
 from pipeline.model import Release, Source, VerifiedFile
 from pipeline.text.address import Address
 

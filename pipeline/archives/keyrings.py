@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pipeline.cache import digest
 from pipeline.errors import UsageError
 from pipeline.files import bounded
+from pipeline.host.cache import digest
 from pipeline.model import AptSource
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from debian import deb822
 
-from pipeline import command
 from pipeline.archives import openpgp
 from pipeline.files import bounded
+from pipeline.host import command
 from pipeline.text.address import Address
 
 ETC = Path("/etc/apt")

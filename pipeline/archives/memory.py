@@ -17,9 +17,9 @@ from typing import Any
 from debian.debian_support import Version
 
 from pipeline.archives import control
-from pipeline.cache import Cache, digest
 from pipeline.errors import FetchError, UsageError
 from pipeline.files import bounded, own_files
+from pipeline.host.cache import Cache, digest
 from pipeline.model import AptSource
 
 KIND = "seen"

@@ -15,16 +15,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import command, limits
+from pipeline import limits
 from pipeline.archives import belief, credentials, keyrings, machine, openpgp, words
 from pipeline.archives.index import Index, Listed
 from pipeline.archives.memory import Memory, Seen
 from pipeline.archives.release import SignedRelease, beside
-from pipeline.cache import Cache, digest
 from pipeline.containers import namespaces
-from pipeline.data import data_path, render
 from pipeline.errors import FetchError, RespinError
 from pipeline.files import bounded, own_files, ownership
+from pipeline.host import command
+from pipeline.host.cache import Cache, digest
+from pipeline.host.resources import data_path, render
 from pipeline.model import AptSource
 from pipeline.text import quoting
 from pipeline.walls.order import Bind

@@ -24,9 +24,9 @@ from pipeline.archives.conditional import Mirror, Validators
 from pipeline.archives.memory import Memory, Seen, keys_digest
 from pipeline.archives.paragraphs import Paragraphs
 from pipeline.archives.release import SignedRelease
-from pipeline.cache import digest
 from pipeline.errors import FetchError
 from pipeline.files import compressed
+from pipeline.host.cache import digest
 from pipeline.model import AptSource
 from pipeline.text.address import Address
 

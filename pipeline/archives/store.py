@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pipeline.archives import control
 from pipeline.archives.web import Client
-from pipeline.cache import Cache, file_sha256
 from pipeline.errors import FetchError
+from pipeline.host.cache import Cache, file_sha256
 
 
 class Store:

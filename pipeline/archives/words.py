@@ -32,7 +32,7 @@ _MEANING: tuple[tuple[str, str, str], ...] = (
         " keeps it with --mirror",
     ),
     (
-        r"(?m)^stopped after [\d.]+ s$",  # command.py's words, not apt's
+        r"(?m)^stopped after [\d.]+ s$",  # host/command.py's words, not apt's
         "the archive is too slow: it was not done in time",
         "try again later, or use another mirror (--mirror)",
     ),

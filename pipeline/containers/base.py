@@ -18,11 +18,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from pipeline import command
-from pipeline.command import Arg, Completed
 from pipeline.errors import BuildError, RespinError
 from pipeline.files import bounded
-from pipeline.interrupts import interrupts
+from pipeline.host import command
+from pipeline.host.command import Arg, Completed
+from pipeline.host.interrupts import interrupts
 from pipeline.walls.allowance import Allowance, words
 
 BASE_ENVIRONMENT: Mapping[str, str] = {

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.archives import keyrings
-from pipeline.cache import Cache, digest
 from pipeline.containers import images, inplace, namespaces, ociengine, roots
 from pipeline.containers.base import Container, Share
 from pipeline.containers.host import Host
@@ -23,8 +22,9 @@ from pipeline.containers.ociengine import OciEngine
 from pipeline.containers.unshare import Unshare
 from pipeline.errors import BuildError, UsageError
 from pipeline.files import bounded
+from pipeline.host.cache import Cache, digest
+from pipeline.host.progress import Stage
 from pipeline.model import AptSource, Package, Release
-from pipeline.progress import Stage
 
 
 class Kind(StrEnum):

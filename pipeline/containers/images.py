@@ -9,15 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import command
 from pipeline.archives import keyrings
-from pipeline.cache import Cache, digest
 from pipeline.containers import aptinside, namespaces
 from pipeline.containers.oci import Oci
 from pipeline.containers.ociengine import LABEL, SECONDS, OciEngine
-from pipeline.data import data_path
 from pipeline.errors import BuildError, FetchError, RespinError, UsageError
 from pipeline.files import own_files
+from pipeline.host import command
+from pipeline.host.cache import Cache, digest
+from pipeline.host.resources import data_path
 from pipeline.model import AptSource, Package, Release
 
 KIND = "images"

@@ -15,8 +15,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import command
 from pipeline.errors import RespinError
+from pipeline.host import command
 
 LARGEST = 2 << 30
 """Bytes that a folder may hold: an unpacked source, twice, and its tarballs (fetch.LARGEST)."""

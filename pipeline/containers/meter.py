@@ -10,9 +10,9 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from pipeline import command
 from pipeline.containers import namespaces
 from pipeline.errors import BuildError
+from pipeline.host import command
 from pipeline.walls import processes
 from pipeline.walls.allowance import Allowance, words
 

@@ -12,8 +12,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pipeline import command
 from pipeline.errors import BuildError
+from pipeline.host import command
 from pipeline.walls import ids, seccomp, views
 from pipeline.walls.order import Bind, Kind, Order
 

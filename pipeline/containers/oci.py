@@ -12,13 +12,13 @@ import itertools
 import secrets
 from collections.abc import Sequence
 
-from pipeline import command
-from pipeline.command import Completed
 from pipeline.containers.base import Call, Container, Share, make_build_user, not_started
 from pipeline.containers.ociengine import LABEL, SECONDS, OciEngine, words
 from pipeline.containers.ocimeter import OciMeter
-from pipeline.data import data_path
 from pipeline.errors import BuildError, RespinError
+from pipeline.host import command
+from pipeline.host.command import Completed
+from pipeline.host.resources import data_path
 from pipeline.walls.allowance import Allowance
 
 REMOVE_SECONDS = 300.0

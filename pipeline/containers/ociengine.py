@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from pipeline import command
-from pipeline.command import Arg, Completed
 from pipeline.errors import BuildError, RespinError, UsageError
+from pipeline.host import command
+from pipeline.host.command import Arg, Completed
 from pipeline.walls.allowance import Allowance
 
 LABEL = "iproute2-respin"

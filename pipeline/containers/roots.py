@@ -15,14 +15,15 @@ from pathlib import Path
 
 from debian.deb822 import Deb822
 
-from pipeline import command, limits
+from pipeline import limits
 from pipeline.archives import credentials, keyrings, machine
-from pipeline.cache import Cache, digest
 from pipeline.containers import namespaces
 from pipeline.containers.namespaces import remove_tree
-from pipeline.data import data_path
 from pipeline.errors import BuildError
 from pipeline.files import bounded
+from pipeline.host import command
+from pipeline.host.cache import Cache, digest
+from pipeline.host.resources import data_path
 from pipeline.model import AptSource, Package, Release
 from pipeline.scratch import scratch
 from pipeline.text import quoting

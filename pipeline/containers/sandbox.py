@@ -18,12 +18,12 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from pipeline import command
-from pipeline.command import Completed
 from pipeline.containers import lent, namespaces
 from pipeline.containers.base import BASE_ENVIRONMENT
-from pipeline.data import data_path
 from pipeline.errors import FetchError, RespinError, UsageError
+from pipeline.host import command
+from pipeline.host.command import Completed
+from pipeline.host.resources import data_path
 from pipeline.walls import seccomp
 
 USER = 65532

@@ -12,9 +12,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import command
-from pipeline.cache import Cache
-from pipeline.command import Completed
 from pipeline.containers import namespaces
 from pipeline.containers.base import (
     BASE_ENVIRONMENT,
@@ -27,6 +24,9 @@ from pipeline.containers.base import (
 )
 from pipeline.containers.meter import Disk, Meter, counted
 from pipeline.errors import BuildError
+from pipeline.host import command
+from pipeline.host.cache import Cache
+from pipeline.host.command import Completed
 from pipeline.scratch import scratch
 from pipeline.walls import ids, seccomp, views
 from pipeline.walls.allowance import Allowance

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.cache import Cache, digest
+from pipeline.host.cache import Cache, digest
 from pipeline.model import GuestPackages, Package
 from pipeline.scratch import scratch
 from pipeline.vm import kernel as kernels

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline import command, compilers
-from pipeline.cache import Cache, digest
-from pipeline.data import data_path
 from pipeline.errors import SmokeImpossible
+from pipeline.host import command, compilers
+from pipeline.host.cache import Cache, digest
+from pipeline.host.resources import data_path
 
 COMPILE = ("gcc", "-O2", "-s", "-static", "-Wall", "-Wextra", "-Werror")
 _AGENT = ("agent.c", "say.c")

@@ -11,11 +11,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import command
-from pipeline.cache import Cache, digest
 from pipeline.containers import namespaces
 from pipeline.errors import SmokeImpossible, TestbedLost
 from pipeline.files import bounded
+from pipeline.host import command
+from pipeline.host.cache import Cache, digest
 from pipeline.vm.machine import Machine
 from pipeline.walls.order import Bind
 

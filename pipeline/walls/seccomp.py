@@ -18,8 +18,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pipeline.data import data_path
 from pipeline.errors import BuildError
+from pipeline.host.resources import data_path
 
 # seccomp.h
 _ALLOW = 0x7FFF0000

@@ -19,12 +19,13 @@ from pathlib import Path
 import pytest
 from support import real
 
-from pipeline import command, releases
+from pipeline import releases
 from pipeline.archives import openpgp
 from pipeline.archives.apt import AptArchive
-from pipeline.cache import Cache
 from pipeline.containers import namespaces
 from pipeline.errors import FetchError
+from pipeline.host import command
+from pipeline.host.cache import Cache
 from pipeline.model import AptSource
 from pipeline.scratch import scratch
 from pipeline.text.address import Address

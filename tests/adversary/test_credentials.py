@@ -24,15 +24,16 @@ from support.nights import Distro
 from support.packages import make_source
 from support.services import Service, snapshot
 
-from pipeline import command, config, releases
+from pipeline import config, releases
 from pipeline.archives import credentials, machine
 from pipeline.archives.apt import AptArchive
 from pipeline.archives.conditional import Mirror
-from pipeline.cache import Cache
-from pipeline.command import Completed
 from pipeline.containers import aptinside, roots
 from pipeline.containers.base import Call, Container
 from pipeline.errors import BuildError, FetchError, UsageError
+from pipeline.host import command
+from pipeline.host.cache import Cache
+from pipeline.host.command import Completed
 from pipeline.model import AptSource
 from pipeline.text.address import Address, scrub
 

@@ -24,8 +24,8 @@ from support.onerelease import Here
 
 from pipeline import copied, earlier, parts, report
 from pipeline.adopt import adopt
-from pipeline.cache import Cache, file_sha256
 from pipeline.errors import BuildError
+from pipeline.host.cache import Cache, file_sha256
 from pipeline.model import Patched, Release, SmokeReport, Source
 from pipeline.order import Order
 from pipeline.report import Outcome

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from support import real, smallpackage
 
-from pipeline import command
 from pipeline.containers import namespaces
 from pipeline.errors import TestbedLost
+from pipeline.host import command
 from pipeline.vm import qemu
 from pipeline.vm.feed import Feed
 from pipeline.walls import ids, views

@@ -25,7 +25,7 @@ from pipeline.containers.host import Host
 from pipeline.containers.oci import Oci
 from pipeline.containers.unshare import Unshare
 from pipeline.errors import BuildError
-from pipeline.progress import QUIET
+from pipeline.host.progress import QUIET
 from pipeline.walls.allowance import GIB, MIB, Allowance
 
 pytestmark = pytest.mark.attack

@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 from support import real
 
-from pipeline import build, outputs
-from pipeline.cache import Cache
+from pipeline import build
 from pipeline.containers import base
 from pipeline.errors import BuildError
-from pipeline.progress import QUIET
+from pipeline.host import outputs
+from pipeline.host.cache import Cache
+from pipeline.host.progress import QUIET
 from pipeline.walls.allowance import Allowance
 
 MOST = 50e6

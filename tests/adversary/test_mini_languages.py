@@ -47,13 +47,13 @@ from pipeline import (
     status,
 )
 from pipeline.archives import credentials
-from pipeline.cache import Cache
 from pipeline.cases import ways
 from pipeline.containers import images, ociengine, roots
-from pipeline.data import LANGUAGES, data_path, language, render
 from pipeline.describe import Description, UserObject
 from pipeline.errors import BuildError, PatchError, PublishError, RespinError, UsageError
 from pipeline.fixes import all_fixes
+from pipeline.host.cache import Cache
+from pipeline.host.resources import LANGUAGES, data_path, language, render
 from pipeline.model import AptSource, CaseResult, Cell, Seen, SmokeReport
 from pipeline.schedule import Schedule
 from pipeline.state import RunRow
@@ -637,8 +637,8 @@ SINKS = {
     "glob prune.py:runs": "the number of a run",
     "glob runfolder.py:_sweep": "escaped",
     "glob scratch.py:sweep": "ours",
-    "glob temporary.py:sweep": "a user's number",
-    "fnmatch data.py:language": "LANGUAGES, ours",
+    "glob host/temporary.py:sweep": "a user's number",
+    "fnmatch host/resources.py:language": "LANGUAGES, ours",
     "fnmatch vm/initramfs.py:_matches": "guest.toml's, ours",
     # Python's formats
     "format containers/images.py:official": "images.toml's, ours",

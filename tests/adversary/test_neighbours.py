@@ -23,9 +23,9 @@ from support.archive import Archive, Signer
 
 from pipeline import releases, runfolder
 from pipeline.archives.apt import AptArchive
-from pipeline.cache import Cache
 from pipeline.errors import UsageError
 from pipeline.files import own_files, ownership, state_lock
+from pipeline.host.cache import Cache
 from pipeline.scratch import scratch, sweep
 from pipeline.state import State
 

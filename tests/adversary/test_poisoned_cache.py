@@ -22,8 +22,8 @@ from support.archive import Archive, Signer
 from support.filled import filled
 
 from pipeline import ccache, fixes, releases, run
-from pipeline.cache import Cache
 from pipeline.errors import BuildError, SmokeFailed
+from pipeline.host.cache import Cache
 from pipeline.model import SmokeReport, VerifiedFile
 from pipeline.order import Order
 from pipeline.report import Outcome, Report

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import prune
-from pipeline.cache import Cache
+from pipeline.host.cache import Cache
 from pipeline.nightconfig import Nightly
 
 DAY = 24 * 3600

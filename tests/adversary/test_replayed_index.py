@@ -27,8 +27,8 @@ from pipeline.archives.memory import Memory
 from pipeline.archives.release import SignedRelease
 from pipeline.archives.signedindex import SuiteIndex
 from pipeline.archives.snapshot import Snapshot
-from pipeline.cache import Cache
 from pipeline.errors import FetchError
+from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Release
 from pipeline.releases import Pocket
 from pipeline.targets import Target

@@ -24,8 +24,8 @@ import pytest
 from support import cli, packages
 from support.archive import Archive, Signer
 
-from pipeline import leftovers, temporary
-from pipeline.cache import Cache
+from pipeline.host import leftovers, temporary
+from pipeline.host.cache import Cache
 from pipeline.runfolder import OLD, REPORT, open_run
 
 SCRIPT = Path(cli.__file__).with_name("signalled.py")

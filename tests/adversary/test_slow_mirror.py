@@ -28,9 +28,9 @@ from pipeline.archives import paragraphs
 from pipeline.archives.apt import AptArchive
 from pipeline.archives.conditional import Mirror
 from pipeline.archives.snapshot import Snapshot
-from pipeline.cache import Cache
 from pipeline.containers import roots
 from pipeline.errors import BuildError, FetchError
+from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Release
 from pipeline.nightconfig import Notifying
 from pipeline.state import State

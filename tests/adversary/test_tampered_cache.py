@@ -18,11 +18,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline import ccache, command, compilers
+from pipeline import ccache
 from pipeline.archives import keyrings
-from pipeline.cache import Cache
 from pipeline.containers import images, roots
 from pipeline.containers.ociengine import OciEngine
+from pipeline.host import command, compilers
+from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Package, Release
 from pipeline.vm import programs
 

@@ -17,7 +17,7 @@ from support.aptclient import AptClient, served
 from support.archive import Signer
 from support.onerelease import Here
 
-from pipeline.cache import file_sha256
+from pipeline.host.cache import file_sha256
 
 pytestmark = [pytest.mark.needs("aptly"), pytest.mark.attack]
 

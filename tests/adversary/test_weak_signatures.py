@@ -23,8 +23,8 @@ from pipeline.archives.conditional import Mirror
 from pipeline.archives.privateroot import PrivateRoot
 from pipeline.archives.signedindex import Reader
 from pipeline.archives.snapshot import Snapshot
-from pipeline.cache import Cache
 from pipeline.errors import FetchError
+from pipeline.host.cache import Cache
 from pipeline.model import AptSource
 from pipeline.text.address import Address
 

@@ -34,7 +34,7 @@ from pathlib import Path
 
 from pipeline import releases
 from pipeline.archives.apt import AptArchive
-from pipeline.cache import Cache
+from pipeline.host.cache import Cache
 
 USER = "respin-bench"
 RELEASE, VERSION = "bookworm", "6.1.0-3"

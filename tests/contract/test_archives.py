@@ -15,8 +15,8 @@ from support.packages import make_deb, make_source
 
 from pipeline import fetch, releases
 from pipeline.archives.apt import AptArchive
-from pipeline.cache import Cache
 from pipeline.errors import BuildError, FetchError
+from pipeline.host.cache import Cache
 from pipeline.model import Package, Source
 
 BOOKWORM = releases.find("bookworm")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cache import Cache
 from pipeline.containers import engines, namespaces, ociengine
 from pipeline.containers.aptinside import check_release
 from pipeline.containers.engines import Kind
 from pipeline.errors import BuildError, UsageError
+from pipeline.host.cache import Cache
 from pipeline.model import Release
 from pipeline.order import Order
 from pipeline.run import run
@@ -150,7 +150,7 @@ def test_an_engine_that_is_too_old(
 
 
 def test_an_engine_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.command.which", lambda program: None)
+    monkeypatch.setattr("pipeline.host.command.which", lambda program: None)
     with pytest.raises(UsageError, match="podman is not installed") as caught:
         ociengine.find("podman")
     assert "apt-get install podman" in caught.value.hint

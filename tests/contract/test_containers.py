@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 from support import engine, fill, real
 
-from pipeline import command
 from pipeline.containers import Container, Share, User, images
 from pipeline.containers.base import copy_in, copy_out
 from pipeline.containers.host import BUILD, Host
 from pipeline.containers.oci import Oci
 from pipeline.containers.unshare import Unshare
 from pipeline.errors import BuildError, FetchError
+from pipeline.host import command
 
 Make = Callable[..., Container]
 SUPPORT = Path(real.__file__).parent

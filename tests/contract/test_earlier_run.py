@@ -11,8 +11,8 @@ from support import packages, standin
 from support.filled import filled
 
 from pipeline import earlier, parts, report
-from pipeline.cache import Cache
 from pipeline.errors import FetchError
+from pipeline.host.cache import Cache
 from pipeline.model import Built, Package, Release, SmokeReport
 from pipeline.order import Order
 from pipeline.work import Work

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cache import Cache
-from pipeline.data import data_path
+from pipeline.host.cache import Cache
+from pipeline.host.resources import data_path
 from pipeline.vm import programs
 
 pytestmark = pytest.mark.needs("gcc")

@@ -15,9 +15,9 @@ from support.services import Fault, Service
 
 from pipeline import lock, releases, superseded
 from pipeline.archives.apt import AptArchive
-from pipeline.cache import Cache
 from pipeline.config import Archives, Config
 from pipeline.errors import FetchError
+from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Package
 
 BOOKWORM = releases.find("bookworm")

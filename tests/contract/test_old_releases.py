@@ -13,9 +13,9 @@ from support.packages import make_source
 
 from pipeline import fetch, releases
 from pipeline.archives.apt import AptArchive
-from pipeline.cache import Cache
 from pipeline.config import Archives, Config
 from pipeline.errors import FetchError
+from pipeline.host.cache import Cache
 from pipeline.model import AptSource
 from pipeline.releases import Pocket
 

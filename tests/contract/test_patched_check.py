@@ -11,11 +11,11 @@ from support import smallpackage
 from support.filled import filled
 
 from pipeline import fixes, run
-from pipeline.cache import Cache
 from pipeline.errors import PatchError
+from pipeline.host.cache import Cache
+from pipeline.host.progress import Progress
 from pipeline.model import Built, Finding, Patched, Release, Source, Verdict
 from pipeline.order import Order
-from pipeline.progress import Progress
 from pipeline.runfolder import open_run
 from pipeline.work import Work
 

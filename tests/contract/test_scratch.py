@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support import cli
 
-from pipeline.cache import Cache
+from pipeline.host.cache import Cache
 from pipeline.runfolder import open_run
 from pipeline.scratch import scratch, sweep
 

@@ -23,8 +23,8 @@ from support.cli import Said
 from support.packages import make_deb, make_source
 from support.services import Service, snapshot
 
-from pipeline import command
-from pipeline.data import data_path
+from pipeline.host import command
+from pipeline.host.resources import data_path
 
 GOLDEN = Path(__file__).parents[1] / "golden/fixes"
 SUPERSEDED, RELEASED, UPDATED, SECURE = "6.1.0-1", "6.1.0-2", "6.1.0-3", "6.1.0-3+deb12u1"

@@ -15,8 +15,8 @@ from support.archive import Archive, Signer
 
 from pipeline import releases, watch
 from pipeline.archives.signedindex import SuiteIndex
-from pipeline.cache import Cache
 from pipeline.errors import RespinError
+from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Release
 from pipeline.targets import Target
 from pipeline.watch import View

@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 from support import real
 
-from pipeline import build, ccache, command
-from pipeline.cache import Cache
+from pipeline import build, ccache
 from pipeline.errors import BuildError
+from pipeline.host import command
+from pipeline.host.cache import Cache
+from pipeline.host.progress import QUIET
 from pipeline.model import Artifact, Built
-from pipeline.progress import QUIET
 from pipeline.walls import ids
 
 EPOCH = 1420070400

@@ -18,12 +18,12 @@ import pytest
 from support import baseimage, cli, engine, real
 
 from pipeline import build, earlier
-from pipeline.cache import file_sha256
 from pipeline.containers import images
 from pipeline.containers.engines import OciRoots
 from pipeline.containers.ociengine import LABEL, OciEngine
 from pipeline.errors import FetchError, RespinError, UsageError
-from pipeline.progress import QUIET
+from pipeline.host.cache import file_sha256
+from pipeline.host.progress import QUIET
 from pipeline.report import Outcome
 
 pytestmark = pytest.mark.e2e

@@ -21,7 +21,7 @@ from support.archive import Signer
 from support.nights import Distro, Nights
 
 from pipeline import releases, status
-from pipeline.cache import Cache, file_sha256
+from pipeline.host.cache import Cache, file_sha256
 from pipeline.state import State
 
 pytestmark = pytest.mark.needs("aptly")

@@ -24,9 +24,9 @@ from support.services import Service, launchpad, snapshot
 
 from pipeline import config, releases, superseded
 from pipeline.archives.apt import AptArchive
-from pipeline.cache import Cache
 from pipeline.containers import roots
 from pipeline.errors import BuildError
+from pipeline.host.cache import Cache
 from pipeline.model import AptSource
 
 pytestmark = pytest.mark.e2e

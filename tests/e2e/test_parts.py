@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from support import cli, real
 
-from pipeline.data import data_path
+from pipeline.host.resources import data_path
 
 CACHE = real.cache().root
 SCHEMA = json.loads(data_path("templates", "report.schema.json").read_text())

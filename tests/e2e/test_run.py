@@ -20,7 +20,7 @@ from support import cli, real
 
 from pipeline import smoke
 from pipeline.cases import select
-from pipeline.data import data_path
+from pipeline.host.resources import data_path
 
 PR_SET_CHILD_SUBREAPER = 36
 CACHE = real.cache().root

@@ -19,10 +19,11 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from support import real
 
-from pipeline import command, smoke
+from pipeline import smoke
 from pipeline.cases import select
 from pipeline.describe import UserObject
 from pipeline.errors import BuildError, SmokeFailed, SmokeImpossible, TestbedLost
+from pipeline.host import command
 from pipeline.measure import on_each
 from pipeline.model import Expect, Seen, SmokeReport
 from pipeline.objects import compile_case

@@ -20,7 +20,7 @@ import pytest
 from support import breakages, cli, real
 
 from pipeline.cases import select
-from pipeline.data import data_path
+from pipeline.host.resources import data_path
 
 DOCS = Path(__file__).parents[2] / "docs" / "smoke.md"
 SCHEMA = json.loads(data_path("templates", "smoke.schema.json").read_text())

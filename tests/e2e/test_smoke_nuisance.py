@@ -12,9 +12,10 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from support import breakages, cli, packages, real
 
-from pipeline import clismoke, command, matrix, smoke
+from pipeline import clismoke, matrix, smoke
 from pipeline.cases import select
 from pipeline.errors import SmokeFailed, SmokeImpossible, TestbedLost
+from pipeline.host import command
 from pipeline.measure import Measured
 from pipeline.model import CaseResult, Seen, SmokeReport
 from pipeline.vm import qemu

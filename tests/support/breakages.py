@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline import command, fixes, patch
-from pipeline.cache import digest
+from pipeline import fixes, patch
 from pipeline.containers.base import Share, User, copy_in, copy_out
+from pipeline.host import command
+from pipeline.host.cache import digest
 from support import real
 
 FOLDER = Path(__file__).parent

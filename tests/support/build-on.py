@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from pipeline import build
-from pipeline.cache import Cache
 from pipeline.errors import BuildError
-from pipeline.progress import QUIET
+from pipeline.host.cache import Cache
+from pipeline.host.progress import QUIET
 from support import real
 
 # A shell that starts the tests in the background makes them ignore it.

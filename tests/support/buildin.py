@@ -14,9 +14,9 @@ from pathlib import Path
 from pipeline import build as stage
 from pipeline import releases
 from pipeline.archives.apt import AptArchive
-from pipeline.cache import Cache
 from pipeline.containers.engines import Kind, choose
-from pipeline.progress import QUIET
+from pipeline.host.cache import Cache
+from pipeline.host.progress import QUIET
 
 EPOCH = 1420070400
 

@@ -9,9 +9,9 @@ import functools
 from pathlib import Path
 from typing import Self
 
-from pipeline.command import Completed
 from pipeline.containers import Share, User, roots
 from pipeline.containers.unshare import Unshare
+from pipeline.host.command import Completed
 from support import real
 
 KEYRING = "/usr/share/keyrings/iproute2-respin.asc"

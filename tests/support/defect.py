@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline import command
+from pipeline.host import command
 from support import real
 
 ENTRY = """iproute2 ({version}) unstable; urgency=medium

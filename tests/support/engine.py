@@ -21,10 +21,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import command
 from pipeline.containers import ociengine
 from pipeline.containers.ociengine import OciEngine
 from pipeline.errors import UsageError
+from pipeline.host import command
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,11 @@ import json
 import sys
 from pathlib import Path
 
-from pipeline import command
-from pipeline.cache import Cache
 from pipeline.containers import Container
 from pipeline.containers.host import Host
 from pipeline.containers.unshare import Unshare
+from pipeline.host import command
+from pipeline.host.cache import Cache
 
 
 def fill(box: Container, folder: str, megabytes: int) -> list[object]:

@@ -12,8 +12,8 @@ import pytest
 from pipeline import releases
 from pipeline.archives import history
 from pipeline.archives.web import Client, Clock
-from pipeline.cache import Cache
 from pipeline.errors import FetchError
+from pipeline.host.cache import Cache
 from pipeline.model import Source
 from support.services import Service
 

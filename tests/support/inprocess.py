@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import leftovers
 from pipeline.cli import main
+from pipeline.host import leftovers
 from support import cli
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

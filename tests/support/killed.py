@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import config, state
-from pipeline.cache import Cache
+from pipeline.host.cache import Cache
 from pipeline.nightly import nightly
 from pipeline.world import World
 from support.standin import runner

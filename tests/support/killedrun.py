@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import config, smoke
-from pipeline.cache import Cache
+from pipeline.host.cache import Cache
 from pipeline.nightly import nightly
 from pipeline.world import World
 from support.nights import run_real

@@ -12,9 +12,9 @@ from debian import deb822
 
 from pipeline import config, keys, nightly, status
 from pipeline import run as pipeline_run
-from pipeline.cache import Cache
 from pipeline.config import Config
 from pipeline.distroinfo import Known, Support
+from pipeline.host.cache import Cache
 from pipeline.model import Release
 from pipeline.nightly import Summary
 from pipeline.order import Order

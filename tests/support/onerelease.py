@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pipeline import clinightly, releases
-from pipeline.cache import Cache
+from pipeline.host.cache import Cache
 from pipeline.world import World
 from support import cli, inprocess, nights, packages, standin
 from support.archive import Signer

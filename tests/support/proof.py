@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema
 
-from pipeline.data import data_path
+from pipeline.host.resources import data_path
 from support import cli
 
 SCHEMA = json.loads(data_path("templates", "report.schema.json").read_text())

@@ -17,11 +17,12 @@ from pathlib import Path
 
 import platformdirs
 
-from pipeline import build, command, releases
+from pipeline import build, releases
 from pipeline.archives.apt import AptArchive
-from pipeline.cache import Cache
 from pipeline.containers import namespaces, roots
-from pipeline.progress import QUIET
+from pipeline.host import command
+from pipeline.host.cache import Cache
+from pipeline.host.progress import QUIET
 
 VERSION = "6.1.0-3"
 TINY = Path(__file__).with_name("tiny")

@@ -12,8 +12,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import coccinelle, command
+from pipeline import coccinelle
 from pipeline.errors import DiagnosisRefused
+from pipeline.host import command
 from support.defect import renumbered
 
 PATCHES = Path(__file__).parents[1] / "variants/rows"

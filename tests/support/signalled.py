@@ -18,9 +18,10 @@ import threading
 from pathlib import Path
 from typing import NoReturn
 
-from pipeline import command, ending
-from pipeline.cache import Cache
-from pipeline.interrupts import interrupts
+from pipeline import ending
+from pipeline.host import command
+from pipeline.host.cache import Cache
+from pipeline.host.interrupts import interrupts
 from pipeline.runfolder import REPORT, open_run
 from pipeline.scratch import scratch
 

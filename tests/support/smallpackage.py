@@ -13,13 +13,14 @@ import subprocess
 from concurrent.futures import Future
 from pathlib import Path
 
-from pipeline import build, command, guests, report
+from pipeline import build, guests, report
 from pipeline.boot import Guest, play
-from pipeline.cache import Cache
+from pipeline.host import command
+from pipeline.host.cache import Cache
+from pipeline.host.progress import QUIET, Progress
 from pipeline.matrix import Command, Row
 from pipeline.model import Built, CaseResult, Cell, Expect, Seen, SmokeReport
 from pipeline.order import Order
-from pipeline.progress import QUIET, Progress
 from pipeline.report import Outcome, Report
 from pipeline.run import needed_fixes
 from pipeline.runfolder import open_run

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from pipeline import smoke
-from pipeline.cache import Cache
 from pipeline.cases import select
 from pipeline.errors import RespinError
+from pipeline.host.cache import Cache
 from support import real
 
 deb, folder = Path(sys.argv[1]), Path(sys.argv[2])

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pipeline import lock, report
 from pipeline.archives import control
-from pipeline.cache import file_sha256
 from pipeline.earlier import read
 from pipeline.errors import DiagnosisRefused
+from pipeline.host.cache import file_sha256
 from pipeline.lock import Lock
 from pipeline.model import (
     Artifact,

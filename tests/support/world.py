@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from pipeline import build
-from pipeline.data import data_path
+from pipeline.host.resources import data_path
 from pipeline.model import Package
 from support import real
 from support.archive import Archive, Signer

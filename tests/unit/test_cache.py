@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.cache import Cache, digest, file_sha256
 from pipeline.errors import UsageError
+from pipeline.host.cache import Cache, digest, file_sha256
 
 
 def test_an_entry_is_made_once(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 from support.filled import filled
 
 from pipeline import checkpoints
-from pipeline.cache import file_sha256
 from pipeline.checkpoints import BUILD, CONTROL, FETCH, PATCH, Checkpoints
+from pipeline.host.cache import file_sha256
 from pipeline.model import Artifact, Built, Package, Patched, Release, Source, VerifiedFile
 from pipeline.runfolder import CHECKPOINTS
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import config, releases, superseded, versions
-from pipeline.cache import Cache
 from pipeline.config import Archives, Config
 from pipeline.errors import PatchError, UsageError
+from pipeline.host.cache import Cache
 
 ACME = """
 [archives]

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from pipeline import command
+from pipeline.host import command
 
 
 def test_no_process() -> None:

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import lock, lockreader, releases
-from pipeline.data import data_path
 from pipeline.errors import BuildError, FetchError, UsageError
+from pipeline.host.resources import data_path
 from pipeline.model import GuestPackages, Package, Source, VerifiedFile
 from pipeline.releases import Pocket
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cache import Cache
 from pipeline.errors import BuildError, UsageError
+from pipeline.host.cache import Cache
 from pipeline.runfolder import KEPT_LOGS, check, open_run
 
 OURS = '{"tool": "iproute2-respin"}'

@@ -16,8 +16,8 @@ from pipeline.cases import (
     select,
     ways,
 )
-from pipeline.data import data_path, render
 from pipeline.errors import UsageError
+from pipeline.host.resources import data_path, render
 from pipeline.matrix import Kernel, Row
 from pipeline.model import Expect
 

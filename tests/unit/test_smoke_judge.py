@@ -12,8 +12,8 @@ import pytest
 
 from pipeline import smokepage, work
 from pipeline.cases import Expected, loaders, ways
-from pipeline.data import data_path
 from pipeline.errors import SmokeImpossible
+from pipeline.host.resources import data_path
 from pipeline.judge import Said, Tc, engine, judge
 from pipeline.matrix import Command, Row
 from pipeline.model import CaseResult, Cell, Expect, Package, Seen, SmokeReport

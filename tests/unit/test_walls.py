@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.data import data_path
 from pipeline.errors import BuildError
+from pipeline.host.resources import data_path
 from pipeline.walls import ids, processes, seccomp
 from pipeline.walls.allowance import GIB, MIB, Allowance, words
 from pipeline.walls.ids import BASE, COUNT

@@ -15,7 +15,7 @@ from pipeline import fetch
 from pipeline.archives import web
 from pipeline.archives.snapshot import Snapshot
 from pipeline.archives.web import PIECE
-from pipeline.cache import Cache
+from pipeline.host.cache import Cache
 
 
 def test_asks_politely(debian: Snapshot, server: Service, time: Time, tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
-from pipeline import command
-from pipeline.cache import digest
 from pipeline.errors import SmokeImpossible
+from pipeline.host import command
+from pipeline.host.cache import digest
 
 PACKAGES = (
     *("gcc*", "cpp*", "clang*", "llvm*", "lld*", "binutils*"),

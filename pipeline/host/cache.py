@@ -21,7 +21,7 @@ import platformdirs
 
 from pipeline.errors import UsageError
 from pipeline.files import bounded, own_files, ownership
-from pipeline.interrupts import interrupts
+from pipeline.host.interrupts import interrupts
 
 TAG = """Signature: 8a477f597d28d172789f06886806bc55
 # This file marks a cache folder of iproute2-respin, see https://bford.info/cachedir/

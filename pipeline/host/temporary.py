@@ -14,9 +14,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import leftovers
 from pipeline.errors import UsageError
-from pipeline.interrupts import interrupts
+from pipeline.host import leftovers
+from pipeline.host.interrupts import interrupts
 
 YOUNG = 60.0
 """Seconds in which a folder may be there and not be locked yet by the process that made it."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pipeline.errors import RespinError
-from pipeline.interrupts import interrupts
+from pipeline.host.interrupts import interrupts
 
 Remove = Callable[[Path], object]
 

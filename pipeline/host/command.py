@@ -22,11 +22,11 @@ from typing import IO, Any, cast
 
 import sh
 
-from pipeline.deadlines import Limit as Limit
-from pipeline.deadlines import Watch, kill
 from pipeline.errors import RespinError, UsageError
-from pipeline.interrupts import interrupts
-from pipeline.outputs import Log, Output
+from pipeline.host.deadlines import Limit as Limit
+from pipeline.host.deadlines import Watch, kill
+from pipeline.host.interrupts import interrupts
+from pipeline.host.outputs import Log, Output
 
 TAIL = 40
 """Lines of a failed command's output that its error shows."""

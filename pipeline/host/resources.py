@@ -21,7 +21,7 @@ def data_path(*parts: str) -> Path:
 
     Raises FileNotFoundError if the installation lacks it.
     """
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     for base in (package / "_data", package.parent):
         path = base.joinpath(*parts)
         if path.exists():
