@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 from pipeline import distroinfo, fixes, releases
-from pipeline.config import Config
+from pipeline.config.config import Config
 from pipeline.distroinfo import Known, Support
 from pipeline.host.resources import data_path
 from pipeline.model import Release

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from pipeline import catalogue
-from pipeline.config import Config
+from pipeline.config.config import Config
 from pipeline.distroinfo import Support
 from pipeline.errors import UsageError
 from pipeline.host.resources import render

@@ -11,9 +11,9 @@ import click
 
 from pipeline import byhand, handover, nightly, status, terminal
 from pipeline.clioptions import FOLDER, configured
+from pipeline.config.nightly import Nightly
 from pipeline.errors import UsageError
 from pipeline.host.cache import Cache
-from pipeline.nightconfig import Nightly
 from pipeline.nightly import Summary
 from pipeline.state import RunRow, State
 from pipeline.world import World

@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from pipeline import config, fixes, lock, lockreader, releases, terminal
+from pipeline import fixes, lock, lockreader, releases, terminal
+from pipeline.config import config
 from pipeline.containers.engines import Kind
 from pipeline.earlier import read
 from pipeline.errors import UsageError

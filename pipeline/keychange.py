@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import generations, keys
+from pipeline.config.nightly import Nightly
 from pipeline.errors import UsageError
 from pipeline.files import state_lock
 from pipeline.keys import HOME, Key
-from pipeline.nightconfig import Nightly
 from pipeline.state import NAME, State
 
 

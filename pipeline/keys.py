@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.config.nightly import Publishing
 from pipeline.errors import PublishError, UsageError
 from pipeline.files import ownership, state_lock
 from pipeline.host import command
-from pipeline.nightconfig import Publishing
 
 HOME = "gnupg"
 HOME_WHAT = "the GnuPG home"

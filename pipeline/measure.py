@@ -15,7 +15,7 @@ from pathlib import Path
 from pipeline import debs, guests, matrix, netns, releases, smoke, tally
 from pipeline.archives.apt import AptArchive
 from pipeline.cases import Case
-from pipeline.config import Config
+from pipeline.config.config import Config
 from pipeline.debs import Deb
 from pipeline.describe import UserObject
 from pipeline.errors import FetchError, SmokeImpossible, TestbedLost

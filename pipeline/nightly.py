@@ -16,13 +16,13 @@ from pipeline import notify, offering, plan, prune, releases, status, toolchain
 from pipeline import watch as watching
 from pipeline.archives.memory import Memory
 from pipeline.archives.signedindex import Sighting
+from pipeline.config.nightly import TOOLCHAIN
 from pipeline.earlier import load
 from pipeline.errors import PublishError, RespinError
 from pipeline.files import state_lock
 from pipeline.keys import Key
 from pipeline.keys import find as find_key
 from pipeline.model import AptSource
-from pipeline.nightconfig import TOOLCHAIN
 from pipeline.nightruns import Runs
 from pipeline.order import PACKAGE
 from pipeline.plan import Kind, Step

@@ -13,10 +13,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from pipeline import plan, toolchain
+from pipeline.config.nightly import TOOLCHAIN
 from pipeline.earlier import load
 from pipeline.errors import DiagnosisRefused, RespinError
 from pipeline.host.cache import digest, file_sha256
-from pipeline.nightconfig import TOOLCHAIN
 from pipeline.order import Order
 from pipeline.plan import Kind, Step
 from pipeline.report import Outcome

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.config import Config
+from pipeline.config.config import Config
 from pipeline.containers.engines import Kind
 from pipeline.describe import UserObject
 from pipeline.fixes import Fix

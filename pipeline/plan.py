@@ -12,9 +12,9 @@ from enum import StrEnum
 from debian.debian_support import Version
 
 from pipeline.archives.signedindex import Sighting
+from pipeline.config.nightly import TOOLCHAIN
 from pipeline.fixes import Fix
 from pipeline.host.cache import digest
-from pipeline.nightconfig import TOOLCHAIN
 from pipeline.state import (
     FAILED,
     FIXED,

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import plan
+from pipeline.config.nightly import Nightly
 from pipeline.containers.namespaces import remove_tree
 from pipeline.errors import RespinError
 from pipeline.host.cache import Cache
-from pipeline.nightconfig import Nightly
 from pipeline.state import State
 
 KINDS = (

@@ -18,13 +18,13 @@ from pathlib import Path
 
 from pipeline import generations, keyring, releasefile, versions
 from pipeline.archives import control, openpgp
+from pipeline.config.nightly import Publishing
 from pipeline.errors import PatchError, PublishError
 from pipeline.generations import FOLDER, Issued, Memory
 from pipeline.host import command
 from pipeline.host.cache import digest, file_sha256
 from pipeline.host.resources import render
 from pipeline.keys import Key
-from pipeline.nightconfig import Publishing
 from pipeline.proven import Proven
 
 FORMAT = "2"

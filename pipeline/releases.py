@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pipeline import distroinfo, mirrors
 from pipeline.archives import machine
-from pipeline.config import Config, Derivative
+from pipeline.config.config import Config, Derivative
 from pipeline.distroinfo import Support
 from pipeline.errors import UsageError
 from pipeline.files import bounded

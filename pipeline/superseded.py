@@ -12,7 +12,7 @@ from pipeline.archives.history import History, Service
 from pipeline.archives.launchpad import Launchpad
 from pipeline.archives.snapshot import Snapshot
 from pipeline.archives.web import Client
-from pipeline.config import Config
+from pipeline.config.config import Config
 from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Release
 from pipeline.releases import Pocket

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from pipeline import distroinfo, releases
-from pipeline.config import Config
+from pipeline.config.config import Config
 from pipeline.distroinfo import Known, Support
 from pipeline.errors import UsageError
 from pipeline.model import Release

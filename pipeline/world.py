@@ -9,11 +9,11 @@ from pathlib import Path
 
 from pipeline import parts
 from pipeline import run as pipeline_run
-from pipeline.config import Config
+from pipeline.config.config import Config
+from pipeline.config.nightly import Nightly
 from pipeline.distroinfo import Known
 from pipeline.fixes import Fix, all_fixes
 from pipeline.host.cache import Cache
-from pipeline.nightconfig import Nightly
 from pipeline.order import Order
 from pipeline.report import Report
 from pipeline.targets import Target

@@ -18,9 +18,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 import requests
 
-from pipeline import limits
 from pipeline.archives import credentials, machine
 from pipeline.archives.wire import TooSlow, Wire
+from pipeline.config import limits
 from pipeline.errors import FetchError
 from pipeline.text.address import Address, scrub
 

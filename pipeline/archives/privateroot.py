@@ -15,11 +15,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import limits
 from pipeline.archives import belief, credentials, keyrings, machine, openpgp, words
 from pipeline.archives.index import Index, Listed
 from pipeline.archives.memory import Memory, Seen
 from pipeline.archives.release import SignedRelease, beside
+from pipeline.config import limits
 from pipeline.containers import namespaces
 from pipeline.errors import FetchError, RespinError
 from pipeline.files import bounded, own_files, ownership

@@ -18,12 +18,12 @@ from pathlib import Path
 from debian import deb822
 from debian.debian_support import Version
 
-from pipeline import limits
 from pipeline.archives import belief, control
 from pipeline.archives.conditional import Mirror, Validators
 from pipeline.archives.memory import Memory, Seen, keys_digest
 from pipeline.archives.paragraphs import Paragraphs
 from pipeline.archives.release import SignedRelease
+from pipeline.config import limits
 from pipeline.errors import FetchError
 from pipeline.files import compressed
 from pipeline.host.cache import digest

@@ -18,7 +18,6 @@ from urllib.parse import quote
 
 from debian.debian_support import Version
 
-from pipeline import limits
 from pipeline.archives import belief, control, vouch
 from pipeline.archives.history import (
     Candidate,
@@ -31,6 +30,7 @@ from pipeline.archives.history import (
 from pipeline.archives.index import Index
 from pipeline.archives.release import SignedRelease
 from pipeline.archives.web import not_there
+from pipeline.config import limits
 from pipeline.errors import FetchError
 from pipeline.files import compressed
 from pipeline.model import Release, Source

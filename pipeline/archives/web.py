@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 
 import requests
 
-from pipeline import limits
 from pipeline.archives.wire import TooSlow, Wire
+from pipeline.config import limits
 from pipeline.errors import FetchError
 from pipeline.files import bounded
 from pipeline.text.address import Address, scrub

@@ -21,7 +21,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
-from pipeline import __version__, limits
+from pipeline import __version__
+from pipeline.config import limits
 
 AGENT = f"iproute2-respin/{__version__} (python-requests)"
 TICK = 0.5

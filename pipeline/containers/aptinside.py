@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import limits
 from pipeline.archives import credentials, openpgp
+from pipeline.config import limits
 from pipeline.containers.base import Container, User
 from pipeline.errors import BuildError, UsageError
 from pipeline.model import AptSource, Package, Release

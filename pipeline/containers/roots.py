@@ -15,8 +15,8 @@ from pathlib import Path
 
 from debian.deb822 import Deb822
 
-from pipeline import limits
 from pipeline.archives import credentials, keyrings, machine
+from pipeline.config import limits
 from pipeline.containers import namespaces
 from pipeline.containers.namespaces import remove_tree
 from pipeline.errors import BuildError

@@ -24,10 +24,11 @@ from support.nights import Distro
 from support.packages import make_source
 from support.services import Service, snapshot
 
-from pipeline import config, releases
+from pipeline import releases
 from pipeline.archives import credentials, machine
 from pipeline.archives.apt import AptArchive
 from pipeline.archives.conditional import Mirror
+from pipeline.config import config
 from pipeline.containers import aptinside, roots
 from pipeline.containers.base import Call, Container
 from pipeline.errors import BuildError, FetchError, UsageError

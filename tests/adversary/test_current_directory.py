@@ -16,7 +16,7 @@ from support import cli, inprocess
 from support.archive import Archive, Signer
 from support.packages import make_source
 
-from pipeline import config
+from pipeline.config import config
 from pipeline.errors import UsageError
 
 EVIL = {

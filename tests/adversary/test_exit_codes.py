@@ -23,7 +23,7 @@ from support.packages import make_source
 
 from pipeline import errors, keys
 from pipeline.cli import cli as respin
-from pipeline.nightconfig import Publishing
+from pipeline.config.nightly import Publishing
 
 GOLDEN = Path(__file__).parents[1] / "golden/fixes"
 DRIVER = Path(cli.__file__).with_name("everyexit.py")

@@ -22,9 +22,10 @@ from support import inprocess
 from support.filled import filled
 from support.packages import make_deb
 
-from pipeline import ciworkflow, config, debs, describe, handover, lockreader, releases
+from pipeline import ciworkflow, debs, describe, handover, lockreader, releases
 from pipeline.archives import control, resolve
 from pipeline.archives.index import Index
+from pipeline.config import config
 from pipeline.containers import base, images, ociengine
 from pipeline.describe import Description, UserObject
 from pipeline.errors import FetchError, RespinError, UsageError

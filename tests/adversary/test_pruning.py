@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import prune
+from pipeline.config.nightly import Nightly
 from pipeline.host.cache import Cache
-from pipeline.nightconfig import Nightly
 
 DAY = 24 * 3600
 

@@ -23,16 +23,17 @@ from support.archive import Archive, Signer
 from support.packages import make_source
 from support.services import Service
 
-from pipeline import limits, notify, releases, watch
+from pipeline import notify, releases, watch
 from pipeline.archives import paragraphs
 from pipeline.archives.apt import AptArchive
 from pipeline.archives.conditional import Mirror
 from pipeline.archives.snapshot import Snapshot
+from pipeline.config import limits
+from pipeline.config.nightly import Notifying
 from pipeline.containers import roots
 from pipeline.errors import BuildError, FetchError
 from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Release
-from pipeline.nightconfig import Notifying
 from pipeline.state import State
 from pipeline.targets import Target
 from pipeline.text.address import Address

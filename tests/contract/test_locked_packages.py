@@ -15,7 +15,7 @@ from support.services import Fault, Service
 
 from pipeline import lock, releases, superseded
 from pipeline.archives.apt import AptArchive
-from pipeline.config import Archives, Config
+from pipeline.config.config import Archives, Config
 from pipeline.errors import FetchError
 from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Package

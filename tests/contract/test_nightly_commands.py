@@ -18,7 +18,7 @@ from support import cli, onerelease, packages
 from support.onerelease import Here, respin
 
 from pipeline import prune
-from pipeline.config import load
+from pipeline.config.config import load
 from pipeline.errors import FetchError
 from pipeline.state import State
 

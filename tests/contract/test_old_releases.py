@@ -13,7 +13,7 @@ from support.packages import make_source
 
 from pipeline import fetch, releases
 from pipeline.archives.apt import AptArchive
-from pipeline.config import Archives, Config
+from pipeline.config.config import Archives, Config
 from pipeline.errors import FetchError
 from pipeline.host.cache import Cache
 from pipeline.model import AptSource

@@ -21,10 +21,10 @@ from support.archive import Signer
 
 from pipeline import generations, handover, keys, publish
 from pipeline.archives import openpgp
+from pipeline.config.nightly import Publishing
 from pipeline.errors import PublishError, UsageError
 from pipeline.keys import Key
 from pipeline.model import AptSource, Release
-from pipeline.nightconfig import Publishing
 from pipeline.proven import Proven, proven
 from pipeline.publish import Repository
 from pipeline.releases import USUAL

@@ -15,7 +15,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import config, state
+from pipeline import state
+from pipeline.config import config
 from pipeline.host.cache import Cache
 from pipeline.nightly import nightly
 from pipeline.world import World

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import config, smoke
+from pipeline import smoke
+from pipeline.config import config
 from pipeline.host.cache import Cache
 from pipeline.nightly import nightly
 from pipeline.world import World

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from debian import deb822
 
-from pipeline import config, keys, nightly, status
+from pipeline import keys, nightly, status
 from pipeline import run as pipeline_run
-from pipeline.config import Config
+from pipeline.config import config
+from pipeline.config.config import Config
 from pipeline.distroinfo import Known, Support
 from pipeline.host.cache import Cache
 from pipeline.model import Release

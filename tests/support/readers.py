@@ -22,7 +22,6 @@ from pipeline import (
     buildinfo,
     coccinelle,
     codebase,
-    configfile,
     describe,
     earlier,
     lockreader,
@@ -32,12 +31,13 @@ from pipeline import (
     releases,
     uploads,
 )
-from pipeline import config as configs
 from pipeline.archives import control, machine, openpgp, resolve, words
 from pipeline.archives.index import Index
 from pipeline.archives.paragraphs import Paragraphs
 from pipeline.archives.release import SignedRelease
 from pipeline.archives.signedindex import Reader
+from pipeline.config import config as configs
+from pipeline.config import config_file
 from pipeline.containers import aptinside, base, roots
 from pipeline.errors import BuildError, FetchError
 from pipeline.model import Release
@@ -366,7 +366,7 @@ def _module(data: bytes) -> object:
 
 
 def _config(path: Path) -> object:
-    return configs.parse(configfile.read(path), path)
+    return configs.parse(config_file.read(path), path)
 
 
 TARGETS = {

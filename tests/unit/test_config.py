@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import config, releases, superseded, versions
-from pipeline.config import Archives, Config
+from pipeline import releases, superseded, versions
+from pipeline.config import config
+from pipeline.config.config import Archives, Config
 from pipeline.errors import PatchError, UsageError
 from pipeline.host.cache import Cache
 

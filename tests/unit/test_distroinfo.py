@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import catalogue, distroinfo, fixes, releases
-from pipeline.config import Config, Derivative
+from pipeline.config.config import Config, Derivative
 from pipeline.distroinfo import Support
 from pipeline.errors import UsageError
 from pipeline.releases import Pocket

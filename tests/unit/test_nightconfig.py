@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config
+from pipeline.config import config
+from pipeline.config.nightly import Nightly, Notifying, Publishing
 from pipeline.errors import UsageError
-from pipeline.nightconfig import Nightly, Notifying, Publishing
 
 DOCS = Path(__file__).parents[2] / "docs/nightly.md"
 HERE = Path("/etc/respin/respin.toml")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline import plan, targets
 from pipeline.archives.signedindex import Sighting
-from pipeline.config import Config
+from pipeline.config.config import Config
 from pipeline.distroinfo import Known, Support
 from pipeline.errors import UsageError
 from pipeline.model import Release

@@ -12,7 +12,7 @@ from typing import Any
 
 import platformdirs
 
-from pipeline import tables
+from pipeline.config import toml_tables
 
 SECTIONS = ("nightly", "publish", "notify")
 POCKETS = ("release", "updates", "security", "backports")
@@ -77,17 +77,17 @@ class Nightly:
 def nightly(values: Mapping[str, Any], path: Path) -> Nightly:
     """Read the tables of the file ``path``. Raises UsageError."""
     where = f"{path}: [nightly]"
-    table = tables.table(values.get("nightly", {}), where)
+    table = toml_tables.table(values.get("nightly", {}), where)
     allowed = [f.name.replace("_", "-") for f in fields(Nightly) if f.name not in SECTIONS]
-    tables.known(table, allowed, where)
+    toml_tables.known(table, allowed, where)
     default = Nightly()
     releases = table.get("releases", [])
     if not isinstance(releases, list) or len(releases) > 200:
-        raise tables.wrong(f"{where} releases", "it is a list of releases")
+        raise toml_tables.wrong(f"{where} releases", "it is a list of releases")
     return Nightly(
-        releases=tuple(tables.text(r, f"{where} releases") for r in releases),
+        releases=tuple(toml_tables.text(r, f"{where} releases") for r in releases),
         pockets=_choice(table, "pockets", where, POCKETS) or default.pockets,
-        state=tables.path(table.get("state", ""), f"{where} state", path),
+        state=toml_tables.path(table.get("state", ""), f"{where} state", path),
         rebuild_on=_choice(table, "rebuild-on", where, (TOOLCHAIN,)),
         keep_runs=_days(table, "keep-runs", where, default.keep_runs),
         runs_size=_size(table, "runs-size", where, default.runs_size),
@@ -100,45 +100,45 @@ def nightly(values: Mapping[str, Any], path: Path) -> Nightly:
 
 def _publishing(values: Mapping[str, Any], path: Path) -> Publishing:
     where = f"{path}: [publish]"
-    table = tables.table(values.get("publish", {}), where)
-    tables.known(table, [f.name.replace("_", "-") for f in fields(Publishing)], where)
+    table = toml_tables.table(values.get("publish", {}), where)
+    toml_tables.known(table, [f.name.replace("_", "-") for f in fields(Publishing)], where)
     named = table.get("key", [])
     named = named if isinstance(named, list) else [named]
-    key = tuple(tables.text(n, f"{where} key").replace(" ", "").upper() for n in named)
+    key = tuple(toml_tables.text(n, f"{where} key").replace(" ", "").upper() for n in named)
     if len(key) > 2 or not all(len(k) == 40 and set(k) <= set("0123456789ABCDEF") for k in key):
-        raise tables.wrong(
+        raise toml_tables.wrong(
             f"{where} key",
             "it is a fingerprint, 40 hexadecimal digits, or two in a list while one takes the "
             "other's place",
         )
-    origin = tables.text(table.get("origin", Publishing.origin), f"{where} origin")
+    origin = toml_tables.text(table.get("origin", Publishing.origin), f"{where} origin")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9+.-]{1,60}", origin):
         # It is the name of files and of a package, too.
-        raise tables.wrong(f"{where} origin", "it is letters, digits, dots, hyphens and +")
+        raise toml_tables.wrong(f"{where} origin", "it is letters, digits, dots, hyphens and +")
     return Publishing(
         key=key,
-        gnupg_home=tables.path(table.get("gnupg-home", ""), f"{where} gnupg-home", path),
-        passphrase_file=tables.path(
+        gnupg_home=toml_tables.path(table.get("gnupg-home", ""), f"{where} gnupg-home", path),
+        passphrase_file=toml_tables.path(
             table.get("passphrase-file", ""), f"{where} passphrase-file", path
         ),
-        url=tables.uri(table.get("url", Publishing.url), f"{where} url"),
+        url=toml_tables.uri(table.get("url", Publishing.url), f"{where} url"),
         origin=origin,
-        keep=tables.number(table.get("keep", Publishing.keep), f"{where} keep", 1, 100),
+        keep=toml_tables.number(table.get("keep", Publishing.keep), f"{where} keep", 1, 100),
         valid_for=_days(table, "valid-for", where, Publishing.valid_for),
     )
 
 
 def _notifying(values: Mapping[str, Any], path: Path) -> Notifying:
     where = f"{path}: [notify]"
-    table = tables.table(values.get("notify", {}), where)
-    tables.known(table, [f.name.replace("_", "-") for f in fields(Notifying)], where)
+    table = toml_tables.table(values.get("notify", {}), where)
+    toml_tables.known(table, [f.name.replace("_", "-") for f in fields(Notifying)], where)
     command = table.get("command", [])
     if not isinstance(command, list) or len(command) > 100:
-        raise tables.wrong(f"{where} command", 'it is a list: ["mail", "-s", "respin", "me"]')
+        raise toml_tables.wrong(f"{where} command", 'it is a list: ["mail", "-s", "respin", "me"]')
     return Notifying(
-        webhook_file=tables.path(table.get("webhook-file", ""), f"{where} webhook-file", path),
-        token_file=tables.path(table.get("token-file", ""), f"{where} token-file", path),
-        command=tuple(tables.text(word, f"{where} command") for word in command),
+        webhook_file=toml_tables.path(table.get("webhook-file", ""), f"{where} webhook-file", path),
+        token_file=toml_tables.path(table.get("token-file", ""), f"{where} token-file", path),
+        command=tuple(toml_tables.text(word, f"{where} command") for word in command),
     )
 
 
@@ -148,16 +148,16 @@ def _choice(
     """Return a word, or a list of words, that are all among the allowed ones."""
     value = table.get(key, [])
     found = value if isinstance(value, list) else [value]
-    words = tuple(tables.text(each, f"{where} {key}") for each in found)
+    words = tuple(toml_tables.text(each, f"{where} {key}") for each in found)
     if not set(words) <= set(allowed):
-        raise tables.wrong(f"{where} {key}", f"it is of {', '.join(allowed)}")
+        raise toml_tables.wrong(f"{where} {key}", f"it is of {', '.join(allowed)}")
     return words
 
 
 def _days(table: Mapping[str, Any], key: str, where: str, default: timedelta) -> timedelta:
-    days = tables.number(table.get(key, default.days), f"{where} {key} (days)", 1, 36500)
+    days = toml_tables.number(table.get(key, default.days), f"{where} {key} (days)", 1, 36500)
     return timedelta(days=days)
 
 
 def _size(table: Mapping[str, Any], key: str, where: str, default: int) -> int:
-    return tables.size(table[key], f"{where} {key}") if key in table else default
+    return toml_tables.size(table[key], f"{where} {key}") if key in table else default

@@ -20,9 +20,9 @@ from typing import Any
 
 import platformdirs
 
-from pipeline import configfile, tables
+from pipeline.config import config_file, toml_tables
+from pipeline.config.nightly import SECTIONS, Nightly, nightly
 from pipeline.errors import UsageError
-from pipeline.nightconfig import SECTIONS, Nightly, nightly
 from pipeline.text.address import Address
 
 NAME = "respin.toml"
@@ -89,11 +89,11 @@ def load(path: Path | None = None) -> Config:
     named = path or (Path(os.environ["RESPIN_CONFIG"]) if os.environ.get("RESPIN_CONFIG") else None)
     user = platformdirs.user_config_path("respin") / NAME
     found = named or (user if os.access(user, os.F_OK) else None)
-    config = Config() if found is None else parse(configfile.read(found), found)
+    config = Config() if found is None else parse(config_file.read(found), found)
     here = Path(NAME)
     if named or not os.path.lexists(here) or (found and here.resolve() == found.resolve()):
         return config
-    return _with_here(config, configfile.read(here), here)
+    return _with_here(config, config_file.read(here), here)
 
 
 def _with_here(config: Config, values: Mapping[str, Any], path: Path) -> Config:
@@ -117,15 +117,15 @@ def _with_here(config: Config, values: Mapping[str, Any], path: Path) -> Config:
 
 def parse(values: Mapping[str, Any], path: Path) -> Config:
     """Make a Config of what ``path`` says. Raises UsageError."""
-    tables.known(values, ("archives", "release", *SECTIONS), f"{path}")
-    archives = tables.table(values.get("archives", {}), f"{path}: [archives]")
+    toml_tables.known(values, ("archives", "release", *SECTIONS), f"{path}")
+    archives = toml_tables.table(values.get("archives", {}), f"{path}: [archives]")
     allowed = [f.name.replace("_", "-") for f in fields(Archives)]
-    tables.known(archives, allowed, f"{path}: [archives]")
+    toml_tables.known(archives, allowed, f"{path}: [archives]")
     given = {
-        key.replace("-", "_"): tables.uri(value, f"{path}: [archives] {key}", empty=True)
+        key.replace("-", "_"): toml_tables.uri(value, f"{path}: [archives] {key}", empty=True)
         for key, value in archives.items()
     }
-    releases = tables.table(values.get("release", {}), f"{path}: [release]")
+    releases = toml_tables.table(values.get("release", {}), f"{path}: [release]")
     return Config(
         path=path,
         archives=Archives(**given),
@@ -137,29 +137,31 @@ def parse(values: Mapping[str, Any], path: Path) -> Config:
 def _derivative(name: str, value: object, path: Path) -> Derivative:
     where = f"{path}: [release.{name}]"
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,60}", name):
-        raise tables.wrong(
+        raise toml_tables.wrong(
             where, "a release's name is lower-case letters, digits, dots and hyphens"
         )
-    table = tables.table(value, where)
-    tables.known(table, [f.name for f in fields(Derivative) if f.name != "name"], where)
-    keyring = tables.text(table.get("keyring", ""), f"{where} keyring")
-    suffix = tables.text(table.get("suffix", ""), f"{where} suffix")
+    table = toml_tables.table(value, where)
+    toml_tables.known(table, [f.name for f in fields(Derivative) if f.name != "name"], where)
+    keyring = toml_tables.text(table.get("keyring", ""), f"{where} keyring")
+    suffix = toml_tables.text(table.get("suffix", ""), f"{where} suffix")
     if suffix and not _SUFFIX.fullmatch(suffix):
-        raise tables.wrong(
+        raise toml_tables.wrong(
             f"{where} suffix", 'say it as "+bpfacme{n}": {n} is the number of the rebuild'
         )
-    kernel = tables.text(table.get("kernel", ""), f"{where} kernel")
-    if kernel and not tables.WORD.fullmatch(kernel):
-        raise tables.wrong(f"{where} kernel", "give the name of a package")
+    kernel = toml_tables.text(table.get("kernel", ""), f"{where} kernel")
+    if kernel and not toml_tables.WORD.fullmatch(kernel):
+        raise toml_tables.wrong(f"{where} kernel", "give the name of a package")
     frozen = table.get("frozen", False)
     if not isinstance(frozen, bool):
-        raise tables.wrong(f"{where} frozen", "true or false")
+        raise toml_tables.wrong(f"{where} frozen", "true or false")
     return Derivative(
         name=name,
-        base=tables.text(table.get("base", ""), f"{where} base"),
-        uris=tuple(tables.uri(u, f"{where} uris") for u in tables.words(table, "uris", where)),
-        suites=tables.words(table, "suites", where),
-        components=tables.words(table, "components", where),
+        base=toml_tables.text(table.get("base", ""), f"{where} base"),
+        uris=tuple(
+            toml_tables.uri(u, f"{where} uris") for u in toml_tables.words(table, "uris", where)
+        ),
+        suites=toml_tables.words(table, "suites", where),
+        components=toml_tables.words(table, "components", where),
         # As written it may be relative to the file.
         keyring=(path.parent / Path(keyring).expanduser()).absolute() if keyring else None,
         kernel=kernel,
