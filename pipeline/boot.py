@@ -20,8 +20,8 @@ from pipeline.errors import SmokeFailed, TestbedLost
 from pipeline.files import bounded
 from pipeline.host import command
 from pipeline.host.cache import Cache
+from pipeline.isolation.scratch import scratch
 from pipeline.matrix import Row
-from pipeline.scratch import scratch
 from pipeline.vm import qemu, results
 from pipeline.vm.feed import Feed
 from pipeline.vm.image import GuestImage

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.codebase import FILE_BYTES
-from pipeline.containers import lent, sandbox
 from pipeline.errors import RespinError
 from pipeline.files.bounded import copy
 from pipeline.host import command
 from pipeline.host.resources import data_path
+from pipeline.isolation import lent, sandbox
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
 

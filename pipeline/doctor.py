@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.containers import namespaces, sandbox
 from pipeline.errors import UsageError
 from pipeline.host import command
 from pipeline.host.cache import Cache
 from pipeline.host.resources import data_path
-from pipeline.walls import ids
+from pipeline.isolation import ids, namespaces, sandbox
 
 SPACE = 4 << 30
 """Bytes that a first run wants free in the cache: lists, downloads, two roots, ccache."""

@@ -15,10 +15,10 @@ from pipeline.archives import control, openpgp, vouch
 from pipeline.archives.apt import AptArchive
 from pipeline.archives.history import History
 from pipeline.archives.staging import Staging
-from pipeline.containers import lent, sandbox
 from pipeline.errors import FetchError, UsageError
 from pipeline.files import bounded, compressed
 from pipeline.host.progress import QUIET, Stage
+from pipeline.isolation import lent, sandbox
 from pipeline.model import Release, Source, VerifiedFile
 
 UPLOADERS = (

@@ -9,9 +9,9 @@ import re
 from pathlib import Path
 
 from pipeline import proven
-from pipeline.containers import lent, sandbox
 from pipeline.errors import PublishError, UsageError
 from pipeline.host import command
+from pipeline.isolation import lent, sandbox
 
 TIMEOUT = 600.0
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_/+~-]*")

@@ -14,13 +14,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline import fetch, lock, maketree, releases, scratch, superseded
+from pipeline import fetch, lock, maketree, releases, superseded
 from pipeline.archives.apt import AptArchive
 from pipeline.checkpoints import FETCH, Checkpoints
-from pipeline.containers import sandbox
 from pipeline.errors import FetchError
 from pipeline.host import temporary
 from pipeline.host.progress import Progress
+from pipeline.isolation import sandbox, scratch
 from pipeline.lock import Lock
 from pipeline.model import GuestPackages, Package, Source, VerifiedFile
 from pipeline.order import PACKAGE, Order

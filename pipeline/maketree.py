@@ -11,9 +11,9 @@ from debian.debian_support import Version
 
 from pipeline import sourcetree
 from pipeline.archives import control
-from pipeline.containers import lent, sandbox
 from pipeline.errors import FetchError
 from pipeline.files import bounded
+from pipeline.isolation import lent, sandbox
 
 LIMIT = 512 << 20
 """Bytes of a tree; iproute2's has 7 MiB."""

@@ -22,9 +22,9 @@ from pipeline.errors import FetchError, SmokeImpossible, TestbedLost
 from pipeline.host import command, temporary
 from pipeline.host.cache import Cache
 from pipeline.host.progress import Progress, Stage
+from pipeline.isolation.scratch import scratch, sweep
 from pipeline.model import SmokeReport
 from pipeline.releases import NO_CONFIG
-from pipeline.scratch import scratch, sweep
 from pipeline.vm.machine import machine_for
 
 SECONDS = 120.0

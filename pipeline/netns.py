@@ -10,13 +10,14 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.containers import debfile, namespaces, sandbox
+from pipeline.containers import debfile
 from pipeline.describe import load
 from pipeline.errors import SmokeImpossible, TestbedLost
 from pipeline.files import bounded
 from pipeline.host import command
 from pipeline.host.cache import Cache
 from pipeline.host.resources import data_path
+from pipeline.isolation import namespaces, sandbox
 from pipeline.matrix import Kernel, Row
 from pipeline.playbook import files, ids, plan
 from pipeline.vm import qemu, results

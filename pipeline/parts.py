@@ -15,7 +15,6 @@ from pathlib import Path
 
 from pipeline import diagnose, fetch, lock, lockreader, releases, report, sourcetree
 from pipeline.adopt import adopt
-from pipeline.containers import sandbox
 from pipeline.earlier import read
 from pipeline.errors import FetchError, UsageError
 from pipeline.files import bounded
@@ -23,6 +22,7 @@ from pipeline.fixes import Fix
 from pipeline.host import command
 from pipeline.host.cache import file_sha256
 from pipeline.host.progress import Journal, Progress
+from pipeline.isolation import sandbox
 from pipeline.model import Built, Finding
 from pipeline.order import Order
 from pipeline.report import Outcome, Report

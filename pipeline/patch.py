@@ -18,7 +18,6 @@ from debian.changelog import ChangeBlock, Changelog, ChangelogParseError
 
 from pipeline import coccinelle, versions
 from pipeline.archives import control
-from pipeline.containers import lent, sandbox
 from pipeline.errors import PatchError
 from pipeline.files import bounded
 from pipeline.fixes import Fix
@@ -26,6 +25,7 @@ from pipeline.host import command
 from pipeline.host.cache import file_sha256
 from pipeline.host.progress import QUIET, Stage
 from pipeline.host.resources import data_path, render
+from pipeline.isolation import lent, sandbox
 from pipeline.model import Patched, Source
 
 CHANGELOG = 16 << 20

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from pipeline import plan
 from pipeline.config.nightly import Nightly
-from pipeline.containers.namespaces import remove_tree
 from pipeline.errors import RespinError
 from pipeline.host.cache import Cache
+from pipeline.isolation.namespaces import remove_tree
 from pipeline.state import State
 
 KINDS = (

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import __version__
-from pipeline.containers.sandbox import Wall
+from pipeline.isolation.sandbox import Wall
 from pipeline.model import Built, Finding, Patched, SmokeReport, Source, VerifiedFile
 from pipeline.runfolder import REPORT
 from pipeline.text import visible

@@ -19,12 +19,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.containers import namespaces
 from pipeline.errors import UsageError
 from pipeline.files import bounded, ownership
 from pipeline.host import command, leftovers
 from pipeline.host.cache import Cache
 from pipeline.host.interrupts import interrupts
+from pipeline.isolation import namespaces
 
 REPORT = "report.json"
 CHECKPOINTS = ".checkpoints"

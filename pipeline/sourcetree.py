@@ -1,6 +1,6 @@
 """What a source tree may be: its format, what tells dpkg-source how to pack it, what is left out.
 
-A tree is somebody else's. Programs read it in the sandbox alone (containers/sandbox.py); what
+A tree is somebody else's. Programs read it in the sandbox alone (isolation/sandbox.py); what
 of ours reads it or writes to it does so when it is known that no link leads out of it.
 """
 
@@ -11,8 +11,8 @@ import shutil
 import stat
 from pathlib import Path
 
-from pipeline.containers import lent
 from pipeline.errors import FetchError
+from pipeline.isolation import lent
 
 FORMATS = ("1.0", "3.0 (quilt)", "3.0 (native)")
 """Those in which a distro's iproute2 ever was. The others make dpkg-source call a version control

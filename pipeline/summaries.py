@@ -9,8 +9,8 @@ from rich.text import Text
 
 from pipeline import terminal
 from pipeline.cases import Case
-from pipeline.containers.sandbox import Wall
 from pipeline.doctor import Check
+from pipeline.isolation.sandbox import Wall
 from pipeline.model import Cell, Finding, Seen, SmokeReport, Verdict
 from pipeline.report import Outcome, Report
 from pipeline.terminal import styled

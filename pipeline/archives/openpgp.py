@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.containers import namespaces
 from pipeline.errors import UsageError
 from pipeline.files import bounded
 from pipeline.host import command
+from pipeline.isolation import namespaces
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,15 +20,15 @@ from pipeline.archives.index import Index, Listed
 from pipeline.archives.memory import Memory, Seen
 from pipeline.archives.release import SignedRelease, beside
 from pipeline.config import limits
-from pipeline.containers import namespaces
 from pipeline.errors import FetchError, RespinError
 from pipeline.files import bounded, own_files, ownership
 from pipeline.host import command
 from pipeline.host.cache import Cache, digest
 from pipeline.host.resources import data_path, render
+from pipeline.isolation import namespaces
+from pipeline.isolation.order import Bind
 from pipeline.model import AptSource
 from pipeline.text import quoting
-from pipeline.walls.order import Bind
 
 _FORMAT = "\x1f".join(("$(FILENAME)", "$(METAKEY)", "$(RELEASE)", "$(REPO_URI)", "$(CREATED_BY)"))
 """A unit separator stands in no address and no name of a file of ours."""

@@ -23,7 +23,7 @@ from pipeline.files import bounded
 from pipeline.host import command
 from pipeline.host.command import Arg, Completed
 from pipeline.host.interrupts import interrupts
-from pipeline.walls.allowance import Allowance, words
+from pipeline.isolation.allowance import Allowance, words
 
 BASE_ENVIRONMENT: Mapping[str, str] = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.containers import lent, sandbox
 from pipeline.errors import RespinError
 from pipeline.files import bounded
+from pipeline.isolation import lent, sandbox
 
 LARGEST = 1 << 30
 """Bytes of a package; that of a kernel has 100 MiB."""

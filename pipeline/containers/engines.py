@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.archives import keyrings
-from pipeline.containers import images, inplace, namespaces, ociengine, roots
+from pipeline.containers import images, inplace, ociengine, roots
 from pipeline.containers.base import Container, Share
 from pipeline.containers.host import Host
 from pipeline.containers.oci import Oci
@@ -24,6 +24,7 @@ from pipeline.errors import BuildError, UsageError
 from pipeline.files import bounded
 from pipeline.host.cache import Cache, digest
 from pipeline.host.progress import Stage
+from pipeline.isolation import namespaces
 from pipeline.model import AptSource, Package, Release
 
 

@@ -12,15 +12,14 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.containers import namespaces
 from pipeline.containers.base import Call, Container, Share, User, not_started
 from pipeline.containers.meter import Disk, Meter, counted
 from pipeline.errors import BuildError, RespinError, UsageError
 from pipeline.host import command
 from pipeline.host.command import Completed
-from pipeline.walls import processes, seccomp
-from pipeline.walls.allowance import Allowance
-from pipeline.walls.order import Kind, Order
+from pipeline.isolation import namespaces, processes, seccomp
+from pipeline.isolation.allowance import Allowance
+from pipeline.isolation.order import Kind, Order
 
 BUILD = Path("/build")
 """Where a build is done, in every container."""

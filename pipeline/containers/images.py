@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.archives import keyrings
-from pipeline.containers import aptinside, namespaces
+from pipeline.containers import aptinside
 from pipeline.containers.oci import Oci
 from pipeline.containers.ociengine import LABEL, SECONDS, OciEngine
 from pipeline.errors import BuildError, FetchError, RespinError, UsageError
@@ -18,6 +18,7 @@ from pipeline.files import own_files
 from pipeline.host import command
 from pipeline.host.cache import Cache, digest
 from pipeline.host.resources import data_path
+from pipeline.isolation import namespaces
 from pipeline.model import AptSource, Package, Release
 
 KIND = "images"

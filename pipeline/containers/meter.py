@@ -10,11 +10,10 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from pipeline.containers import namespaces
 from pipeline.errors import BuildError
 from pipeline.host import command
-from pipeline.walls import processes
-from pipeline.walls.allowance import Allowance, words
+from pipeline.isolation import namespaces, processes
+from pipeline.isolation.allowance import Allowance, words
 
 COUNT_SECONDS = 60.0
 """For counting what is on the disk; a million files take 10."""

@@ -19,7 +19,7 @@ from pipeline.errors import BuildError, RespinError
 from pipeline.host import command
 from pipeline.host.command import Completed
 from pipeline.host.resources import data_path
-from pipeline.walls.allowance import Allowance
+from pipeline.isolation.allowance import Allowance
 
 REMOVE_SECONDS = 300.0
 

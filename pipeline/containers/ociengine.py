@@ -14,7 +14,7 @@ from typing import IO
 from pipeline.errors import BuildError, RespinError, UsageError
 from pipeline.host import command
 from pipeline.host.command import Arg, Completed
-from pipeline.walls.allowance import Allowance
+from pipeline.isolation.allowance import Allowance
 
 LABEL = "iproute2-respin"
 """On every container and image that is made here."""

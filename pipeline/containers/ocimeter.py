@@ -10,7 +10,7 @@ import re
 import time
 
 from pipeline.containers.ociengine import SECONDS, OciEngine
-from pipeline.walls.allowance import Allowance, words
+from pipeline.isolation.allowance import Allowance, words
 
 STATS_SECONDS, SIZE_SECONDS = 5.0, 20.0
 """How often processes and memory are asked for, and how often the disk, for which the engine

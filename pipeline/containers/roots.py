@@ -17,15 +17,15 @@ from debian.deb822 import Deb822
 
 from pipeline.archives import credentials, keyrings, machine
 from pipeline.config import limits
-from pipeline.containers import namespaces
-from pipeline.containers.namespaces import remove_tree
 from pipeline.errors import BuildError
 from pipeline.files import bounded
 from pipeline.host import command
 from pipeline.host.cache import Cache, digest
 from pipeline.host.resources import data_path
+from pipeline.isolation import namespaces
+from pipeline.isolation.namespaces import remove_tree
+from pipeline.isolation.scratch import scratch
 from pipeline.model import AptSource, Package, Release
-from pipeline.scratch import scratch
 from pipeline.text import quoting
 
 __all__ = ["packages_of", "remove_tree", "root_tar", "root_tree"]

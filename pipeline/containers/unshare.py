@@ -2,7 +2,7 @@
 
 For an ordinary user with subordinate ids and for root. Each command gets namespaces and
 mounts of its own, which are gone when it ends; what it wrote stays in the scratch folder
-until the container is stopped. walls/enter.py does the mounts.
+until the container is stopped. isolation/enter.py does the mounts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.containers import namespaces
 from pipeline.containers.base import (
     BASE_ENVIRONMENT,
     Call,
@@ -27,10 +26,10 @@ from pipeline.errors import BuildError
 from pipeline.host import command
 from pipeline.host.cache import Cache
 from pipeline.host.command import Completed
-from pipeline.scratch import scratch
-from pipeline.walls import ids, seccomp, views
-from pipeline.walls.allowance import Allowance
-from pipeline.walls.order import CAPABILITIES, Bind, Kind, Order
+from pipeline.isolation import ids, namespaces, seccomp, views
+from pipeline.isolation.allowance import Allowance
+from pipeline.isolation.order import CAPABILITIES, Bind, Kind, Order
+from pipeline.isolation.scratch import scratch
 
 
 class Unshare(Container):

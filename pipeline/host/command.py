@@ -226,7 +226,7 @@ def run(
 ) -> Completed:
     """Run a program to its end.
 
-    ``begin`` is a command line that runs it, such as that of a wall (walls/order.py), and is
+    ``begin`` is a command line that runs it, such as that of a wall (isolation/order.py), and is
     shown nowhere. ``env`` replaces the environment; ``timeout`` is in seconds; ``log`` is a file
     to which the command and both its outputs are appended as they come, up to ``outputs.LOG``
     bytes; ``stdout`` takes standard output in place of memory. With ``check`` a status other than 0

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.host.cache import Cache, digest
+from pipeline.isolation.scratch import scratch
 from pipeline.model import GuestPackages, Package
-from pipeline.scratch import scratch
 from pipeline.vm import kernel as kernels
 from pipeline.vm.initramfs import Initramfs
 from pipeline.vm.machine import Machine, machine_for

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.containers import debfile, sandbox
+from pipeline.containers import debfile
 from pipeline.errors import FetchError, SmokeImpossible
 from pipeline.files import compressed
 from pipeline.files.elf import Broken, Elf
+from pipeline.isolation import sandbox
 from pipeline.model import Package
 
 CONFIG_BYTES = 8 << 20

@@ -11,13 +11,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.containers import namespaces
 from pipeline.errors import SmokeImpossible, TestbedLost
 from pipeline.files import bounded
 from pipeline.host import command
 from pipeline.host.cache import Cache, digest
+from pipeline.isolation import namespaces
+from pipeline.isolation.order import Bind
 from pipeline.vm.machine import Machine
-from pipeline.walls.order import Bind
 
 MEMORY = 768
 """MiB of the guest. Its root is in memory: about 50 MiB, and half of the rest may be used."""

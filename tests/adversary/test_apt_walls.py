@@ -22,14 +22,13 @@ from support import real
 from pipeline import releases
 from pipeline.archives import openpgp
 from pipeline.archives.apt import AptArchive
-from pipeline.containers import namespaces
 from pipeline.errors import FetchError
 from pipeline.host import command
 from pipeline.host.cache import Cache
+from pipeline.isolation import ids, namespaces
+from pipeline.isolation.scratch import scratch
 from pipeline.model import AptSource
-from pipeline.scratch import scratch
 from pipeline.text.address import Address
-from pipeline.walls import ids
 
 pytestmark = pytest.mark.attack
 RELEASE = releases.find("bookworm")

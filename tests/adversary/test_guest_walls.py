@@ -16,13 +16,12 @@ from pathlib import Path
 import pytest
 from support import real, smallpackage
 
-from pipeline.containers import namespaces
 from pipeline.errors import TestbedLost
 from pipeline.host import command
+from pipeline.isolation import ids, namespaces, views
+from pipeline.isolation.order import Kind, Order
 from pipeline.vm import qemu
 from pipeline.vm.feed import Feed
-from pipeline.walls import ids, views
-from pipeline.walls.order import Kind, Order
 
 pytestmark = pytest.mark.attack
 ODD = "a,path=b,c"

@@ -26,8 +26,8 @@ from support.hostilesource import FIFO, ZERO, Other
 from support.packages import make_deb, make_source
 
 from pipeline import fetch, fixes, patch, releases, sourcetree
-from pipeline.containers import sandbox
 from pipeline.errors import RespinError
+from pipeline.isolation import sandbox
 
 pytestmark = [pytest.mark.attack, pytest.mark.needs("spatch"), pytest.mark.needs("bwrap")]
 

@@ -20,7 +20,7 @@ from support import real
 from pipeline.containers import Container, Share, User
 from pipeline.containers.unshare import Unshare
 from pipeline.errors import BuildError
-from pipeline.walls import ids
+from pipeline.isolation import ids
 
 pytestmark = pytest.mark.attack
 SOURCE = Path(real.__file__).with_name("breakout.c")

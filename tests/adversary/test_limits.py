@@ -26,7 +26,7 @@ from pipeline.containers.oci import Oci
 from pipeline.containers.unshare import Unshare
 from pipeline.errors import BuildError
 from pipeline.host.progress import QUIET
-from pipeline.walls.allowance import GIB, MIB, Allowance
+from pipeline.isolation.allowance import GIB, MIB, Allowance
 
 pytestmark = pytest.mark.attack
 SMALL = Allowance(

@@ -21,7 +21,7 @@ from pipeline.errors import BuildError
 from pipeline.host import outputs
 from pipeline.host.cache import Cache
 from pipeline.host.progress import QUIET
-from pipeline.walls.allowance import Allowance
+from pipeline.isolation.allowance import Allowance
 
 MOST = 50e6
 """Bytes of memory that a process may have taken more at its end than at its start."""

@@ -636,7 +636,7 @@ SINKS = {
     "glob nightruns.py:unfinished": "the number of a run",
     "glob prune.py:runs": "the number of a run",
     "glob runfolder.py:_sweep": "escaped",
-    "glob scratch.py:sweep": "ours",
+    "glob isolation/scratch.py:sweep": "ours",
     "glob host/temporary.py:sweep": "a user's number",
     "fnmatch host/resources.py:language": "LANGUAGES, ours",
     "fnmatch vm/initramfs.py:_matches": "guest.toml's, ours",

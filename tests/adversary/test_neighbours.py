@@ -26,7 +26,7 @@ from pipeline.archives.apt import AptArchive
 from pipeline.errors import UsageError
 from pipeline.files import own_files, ownership, state_lock
 from pipeline.host.cache import Cache
-from pipeline.scratch import scratch, sweep
+from pipeline.isolation.scratch import scratch, sweep
 from pipeline.state import State
 
 OTHER = 12345
@@ -396,7 +396,7 @@ def test_a_sound_place_is_used(place: Place, tmp_path: Path) -> None:
 def test_a_run_s_folder_where_everybody_may_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.containers.namespaces.in_container", lambda: False)
+    monkeypatch.setattr("pipeline.isolation.namespaces.in_container", lambda: False)
     place = folder(tmp_path / "place", 0o777)
     with pytest.raises(UsageError, match="everybody may write"):
         runfolder.check(place / "out")
@@ -411,7 +411,7 @@ def test_a_run_of_root_s_in_a_folder_of_theirs(
 ) -> None:
     """But where they called sudo for it, or have lent it to root of a container."""
     inside = [False]
-    monkeypatch.setattr("pipeline.containers.namespaces.in_container", lambda: inside[0])
+    monkeypatch.setattr("pipeline.isolation.namespaces.in_container", lambda: inside[0])
     monkeypatch.delenv("SUDO_UID", raising=False)
     place = theirs_itself(tmp_path / "place")
     with pytest.raises(UsageError, match=f"belongs to user {OTHER}"):

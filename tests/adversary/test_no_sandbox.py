@@ -22,8 +22,8 @@ from support.archive import Archive, Signer
 from support.packages import make_deb
 
 import pipeline
-from pipeline.containers import namespaces, sandbox
 from pipeline.host import command
+from pipeline.isolation import namespaces, sandbox
 
 pytestmark = pytest.mark.attack
 

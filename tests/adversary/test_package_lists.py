@@ -14,7 +14,7 @@ import pytest
 from support import project
 from support.cli import CHECKOUT
 
-from pipeline.containers import namespaces
+from pipeline.isolation import namespaces
 
 STAND_IN = """\
 #!/bin/sh

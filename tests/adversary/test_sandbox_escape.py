@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.containers import debfile, lent, sandbox
+from pipeline.containers import debfile
 from pipeline.errors import FetchError, RespinError
+from pipeline.isolation import lent, sandbox
 
 pytestmark = [pytest.mark.attack, pytest.mark.needs("bwrap")]
 

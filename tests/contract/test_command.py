@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.containers import namespaces
 from pipeline.errors import RespinError
 from pipeline.host import command, deadlines
+from pipeline.isolation import namespaces
 
 
 def test_a_command_is_ended_at_its_limit() -> None:

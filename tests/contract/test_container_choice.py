@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.containers import engines, namespaces, ociengine
+from pipeline.containers import engines, ociengine
 from pipeline.containers.aptinside import check_release
 from pipeline.containers.engines import Kind
 from pipeline.errors import BuildError, UsageError
 from pipeline.host.cache import Cache
+from pipeline.isolation import namespaces
 from pipeline.model import Release
 from pipeline.order import Order
 from pipeline.run import run

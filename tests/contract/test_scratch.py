@@ -13,8 +13,8 @@ import pytest
 from support import cli
 
 from pipeline.host.cache import Cache
+from pipeline.isolation.scratch import scratch, sweep
 from pipeline.runfolder import open_run
-from pipeline.scratch import scratch, sweep
 
 AT_WORK = """
 import sys

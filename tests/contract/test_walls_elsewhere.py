@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 from support import cli
 
-from pipeline.containers import namespaces
-from pipeline.walls import ids
-from pipeline.walls.order import Kind, Order
+from pipeline.isolation import ids, namespaces
+from pipeline.isolation.order import Kind, Order
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root is in a chroot, or has all ids")
 ASK = (

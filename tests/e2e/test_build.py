@@ -20,8 +20,8 @@ from pipeline.errors import BuildError
 from pipeline.host import command
 from pipeline.host.cache import Cache
 from pipeline.host.progress import QUIET
+from pipeline.isolation import ids
 from pipeline.model import Artifact, Built
-from pipeline.walls import ids
 
 EPOCH = 1420070400
 SUPPORT = Path(real.__file__).parent

@@ -19,10 +19,11 @@ import platformdirs
 
 from pipeline import build, releases
 from pipeline.archives.apt import AptArchive
-from pipeline.containers import namespaces, roots
+from pipeline.containers import roots
 from pipeline.host import command
 from pipeline.host.cache import Cache
 from pipeline.host.progress import QUIET
+from pipeline.isolation import namespaces
 
 VERSION = "6.1.0-3"
 TINY = Path(__file__).with_name("tiny")

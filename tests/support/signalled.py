@@ -22,8 +22,8 @@ from pipeline import ending
 from pipeline.host import command
 from pipeline.host.cache import Cache
 from pipeline.host.interrupts import interrupts
+from pipeline.isolation.scratch import scratch
 from pipeline.runfolder import REPORT, open_run
-from pipeline.scratch import scratch
 
 EVENTS = ("os.", "shutil.", "open", "subprocess.", "fcntl.", "tempfile.")
 NOISE = ("os.listdir", "os.scandir", "os.walk", "os.fwalk", "os.putenv", "os.unsetenv")

@@ -13,10 +13,10 @@ import pytest
 
 from pipeline.errors import BuildError
 from pipeline.host.resources import data_path
-from pipeline.walls import ids, processes, seccomp
-from pipeline.walls.allowance import GIB, MIB, Allowance, words
-from pipeline.walls.ids import BASE, COUNT
-from pipeline.walls.order import Bind, Kind, Order
+from pipeline.isolation import ids, processes, seccomp
+from pipeline.isolation.allowance import GIB, MIB, Allowance, words
+from pipeline.isolation.ids import BASE, COUNT
+from pipeline.isolation.order import Bind, Kind, Order
 
 WHOLE = "         0          0 4294967295\n"
 

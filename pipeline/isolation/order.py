@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from pipeline.walls import enter
-from pipeline.walls.ids import Ids
+from pipeline.isolation import enter
+from pipeline.isolation.ids import Ids
 
 CAPABILITIES = (0, 1, 3, 4, 5, 6, 7, 8, 10, 18, 31)
 """What root behind a wall may have: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID,

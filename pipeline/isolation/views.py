@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from pipeline.walls.order import Bind
+from pipeline.isolation.order import Bind
 
 PROGRAMS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 """Links into /usr where /usr is merged, folders elsewhere."""

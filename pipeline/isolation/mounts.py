@@ -13,8 +13,8 @@ import os
 import stat
 import sys
 
-from pipeline.walls import calls
-from pipeline.walls.calls import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_REC, call, mount
+from pipeline.isolation import calls
+from pipeline.isolation.calls import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_REC, call, mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

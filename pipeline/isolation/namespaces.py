@@ -1,6 +1,6 @@
 """Entering namespaces: what is made in them by root belongs to an id that is nobody's out here.
 
-For an ordinary user it belongs to the user (walls/ids.py). Everything started in namespaces
+For an ordinary user it belongs to the user (isolation/ids.py). Everything started in namespaces
 dies with its process 1, and so do its mounts.
 """
 
@@ -14,8 +14,8 @@ from pathlib import Path
 
 from pipeline.errors import BuildError
 from pipeline.host import command
-from pipeline.walls import ids, seccomp, views
-from pipeline.walls.order import Bind, Kind, Order
+from pipeline.isolation import ids, seccomp, views
+from pipeline.isolation.order import Bind, Kind, Order
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs are looked for, inside and outside: a user's own PATH may lack sbin."""

@@ -10,8 +10,8 @@ import os
 import resource
 import signal
 
-from pipeline.walls import calls
-from pipeline.walls.calls import call, prctl
+from pipeline.isolation import calls
+from pipeline.isolation.calls import call, prctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -18,13 +18,12 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from pipeline.containers import lent, namespaces
 from pipeline.containers.base import BASE_ENVIRONMENT
 from pipeline.errors import FetchError, RespinError, UsageError
 from pipeline.host import command
 from pipeline.host.command import Completed
 from pipeline.host.resources import data_path
-from pipeline.walls import seccomp
+from pipeline.isolation import lent, namespaces, seccomp
 
 USER = 65532
 """Nobody's number, and not that of a build either (containers.base.User)."""

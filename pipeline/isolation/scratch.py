@@ -13,12 +13,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pipeline.containers.namespaces import remove_tree
 from pipeline.errors import RespinError
 from pipeline.files import own_files
 from pipeline.host import leftovers
 from pipeline.host.cache import Cache
 from pipeline.host.interrupts import interrupts
+from pipeline.isolation.namespaces import remove_tree
 
 KIND = "work"
 LOCK = ".lock"

@@ -21,7 +21,7 @@ if __name__ == "__main__":
     # As the file that is started, it is no part of a package yet.
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from pipeline.walls import calls, mounts, rights
+from pipeline.isolation import calls, mounts, rights
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
