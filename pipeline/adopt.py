@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline import held, uploads
-from pipeline.archives import control
+from pipeline.archives import dsc_file
 from pipeline.errors import BuildError, FetchError
 from pipeline.files import bounded
 from pipeline.host.cache import file_sha256
@@ -37,7 +37,7 @@ def adopt(patched: Patched, debs: Path, dest: Path) -> tuple[Built, tuple[str, .
         raise BuildError(f"{e.filename} cannot be copied to {dest}: {e.strerror}") from e
     for name, each in listed.items():
         try:
-            control.check_file(dest / name, each, changes.name)
+            dsc_file.check_file(dest / name, each, changes.name)
         except FetchError as e:
             raise BuildError(
                 f"{debs / name} is not the file that {changes.name} lists",

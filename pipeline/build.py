@@ -21,7 +21,7 @@ from pathlib import Path
 from debian.debian_support import Version
 
 from pipeline import ccache, uploads
-from pipeline.archives import control
+from pipeline.archives import dsc_file
 from pipeline.archives.apt import AptArchive
 from pipeline.containers import Container, User
 from pipeline.containers.base import copy_in, copy_out
@@ -228,7 +228,7 @@ def _build(
     jobs: int | None,
 ) -> str:
     """Unpack the source and build it; return the name of the .changes in /build."""
-    fields = control.read(dsc)
+    fields = dsc_file.read(dsc)
     name = fields.name
     beside = [dsc.parent / each.name for each in fields.files]
     upstream = Version(version).upstream_version

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from debian.debian_support import Version
 
-from pipeline.archives import control
-from pipeline.containers import debfile
+from pipeline.archives import deb_file, dsc_file
 from pipeline.errors import SmokeFailed, SmokeImpossible
 from pipeline.files import bounded
 
@@ -59,10 +58,10 @@ def read(path: Path) -> Deb:
             hint="Give the binary package iproute2_VERSION_ARCHITECTURE.deb.",
         )
     form = "${Package}\n${Version}\n${Architecture}\n"
-    fields = debfile.show(path, form, error=SmokeFailed).splitlines()
+    fields = deb_file.show(path, form, error=SmokeFailed).splitlines()
     name, version, architecture = (*fields, "", "", "")[:3]
-    sound = control.package_name(name) and control.version_text(version)
-    if not sound or not control.package_name(architecture):
+    sound = dsc_file.package_name(name) and dsc_file.version_text(version)
+    if not sound or not dsc_file.package_name(architecture):
         raise SmokeFailed(
             f"{path.name} is not a package: it has no sound name, version and architecture",
             details="\n".join(line[:200] for line in fields[:3]),
@@ -100,4 +99,4 @@ def with_programs(paths: Sequence[Path], architecture: str) -> tuple[Deb, ...]:
 
 
 def _has_tc(path: Path) -> bool:
-    return _IN_LISTING.search(debfile.contents(path, error=SmokeFailed)) is not None
+    return _IN_LISTING.search(deb_file.contents(path, error=SmokeFailed)) is not None

@@ -11,7 +11,7 @@ from pathlib import Path
 from debian.debian_support import Version
 
 from pipeline import sourcetree
-from pipeline.archives import control, openpgp, vouch
+from pipeline.archives import dsc_file, openpgp, vouch
 from pipeline.archives.apt import AptArchive
 from pipeline.archives.history import History
 from pipeline.archives.staging import Staging
@@ -47,7 +47,7 @@ def fetch(
     are those of its last ``update``; without one they are fetched now. Raises FetchError,
     UsageError for what is no version; ``dest`` then is as it was.
     """
-    if version is not None and not control.version_text(version):
+    if version is not None and not dsc_file.version_text(version):
         raise UsageError(
             f"{version[:60]!r} is not a version",
             hint="give one as `apt-cache showsrc` writes it, such as 6.1.0-3",
@@ -83,8 +83,8 @@ def local(dsc: Path, dest: Path, release: Release, *, name: str = "iproute2") ->
     Size and SHA-256 of each file must be those of the .dsc. Raises FetchError; ``dest`` then
     is as it was.
     """
-    data = control.load(dsc)
-    fields = control.parse(data, str(dsc))
+    data = dsc_file.load(dsc)
+    fields = dsc_file.parse(data, str(dsc))
     trust = _trust(data, dsc)
     if fields.name != name:
         raise FetchError(
@@ -101,9 +101,9 @@ def local(dsc: Path, dest: Path, release: Release, *, name: str = "iproute2") ->
     with Staging(dest) as staging:
         (staging.path / first).write_bytes(data)
         for each in fields.files:
-            control.take(dsc.parent / each.name, staging.path / each.name, each, str(dsc))
+            dsc_file.take(dsc.parent / each.name, staging.path / each.name, each, str(dsc))
         staging.keep([*(f.name for f in fields.files), first])
-    own = control.described(dest / first)
+    own = dsc_file.described(dest / first)
     files = [VerifiedFile(path=dest / first, size=own.size, sha256=own.sha256, verified=trust)]
     files += [
         VerifiedFile(
@@ -145,7 +145,7 @@ def unpack(
     if dest.exists():
         raise FetchError(f"{dest} exists already", hint="choose a folder that is not there")
     sandbox.admit(source.dsc.name, indexed=source.indexed, trust_container=trust_container)
-    form = control.parse(bounded.read(source.dsc, control.LIMIT), source.dsc.name).format
+    form = dsc_file.parse(bounded.read(source.dsc, dsc_file.LIMIT), source.dsc.name).format
     sourcetree.check_format(form, source.dsc.name)
     _measure(source)
     dest.parent.mkdir(parents=True, exist_ok=True)

@@ -13,9 +13,8 @@ from pathlib import Path
 from debian.deb822 import Deb822
 
 from pipeline import uploads
-from pipeline.archives import control
-from pipeline.archives.control import Listed
-from pipeline.containers import debfile
+from pipeline.archives import deb_file, dsc_file
+from pipeline.archives.dsc_file import Listed
 from pipeline.errors import BuildError
 from pipeline.files import bounded
 from pipeline.host.cache import file_sha256
@@ -87,12 +86,12 @@ def check_packages(debs: Iterable[Path], dsc: Path) -> None:
     Raises BuildError for one of another source or version, one that is not among the source's
     packages, and one whose file has another name.
     """
-    fields = Deb822(bounded.read(dsc, control.LIMIT))
+    fields = Deb822(bounded.read(dsc, dsc_file.LIMIT))
     source, version = str(fields.get("Source", "")), str(fields.get("Version", ""))
     binaries = {name.strip() for name in str(fields.get("Binary", "")).split(",")}
     for deb in debs:
         form = "".join(f"${{{name}}}\n" for name in FIELDS)
-        shown = debfile.show(deb, form, error=BuildError).split("\n")
+        shown = deb_file.show(deb, form, error=BuildError).split("\n")
         name, own, architecture, of, of_version = (*shown, "", "", "", "", "")[:5]
         plain = own.rpartition(":")[2]
         if (of, of_version, own) != (source, version, version):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipeline.archives import control
+from pipeline.archives import dsc_file
 from pipeline.archives.apt import AptArchive
 from pipeline.errors import BuildError, FetchError
 from pipeline.model import GuestPackages, Package, Source
@@ -32,7 +32,7 @@ class Lock:
     kind: str
     """Where the source came from: ``archive`` (or what keeps old versions), ``dsc``, ``tree``."""
     origin: str
-    files: tuple[control.Listed, ...]
+    files: tuple[dsc_file.Listed, ...]
     """The .dsc first."""
     fixes: tuple[str, ...]
     """Those that were asked for."""
@@ -83,10 +83,10 @@ def _packages(packages: Sequence[Package]) -> list[dict[str, str]]:
     return [asdict(package) for package in packages]
 
 
-def files(source: Source) -> tuple[control.Listed, ...]:
+def files(source: Source) -> tuple[dsc_file.Listed, ...]:
     """Return a source's files as a lock has them."""
     return tuple(
-        control.Listed(name=f.path.name, size=f.size, sha256=f.sha256) for f in source.files
+        dsc_file.Listed(name=f.path.name, size=f.size, sha256=f.sha256) for f in source.files
     )
 
 
@@ -161,7 +161,7 @@ def local_dsc(lock: Lock) -> Path:
         places.append(lock.path.absolute().parent / "source" / lock.files[0].name)
     for place in places:
         try:
-            control.check_file(place, lock.files[0], f"{lock.path}")
+            dsc_file.check_file(place, lock.files[0], f"{lock.path}")
         except FetchError:
             continue
         return place

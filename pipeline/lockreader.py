@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.archives import control
+from pipeline.archives import dsc_file
 from pipeline.errors import FetchError, UsageError
 from pipeline.files import bounded
 from pipeline.lock import KINDS, NAME, SCHEMA, Lock
@@ -92,7 +92,7 @@ class _Reader:
         source = self._table(top["source"], "source", keys)
         name = self._text(source["name"], "source.name")
         version = self._text(source["version"], "source.version")
-        if not control.package_name(name) or not control.version_text(version):
+        if not dsc_file.package_name(name) or not dsc_file.version_text(version):
             raise self._wrong("source", "its name and version are not those of a package")
         if source["kind"] not in KINDS:
             raise self._wrong("source.kind", f"not one of {', '.join(KINDS)}")
@@ -139,15 +139,15 @@ class _Reader:
         given = self._list(value, where, MOST)
         return tuple(self._package(p, f"{where}[{n}]") for n, p in enumerate(given))
 
-    def _files(self, value: object) -> tuple[control.Listed, ...]:
-        given = self._list(value, "source.files", control.MOST_FILES)
+    def _files(self, value: object) -> tuple[dsc_file.Listed, ...]:
+        given = self._list(value, "source.files", dsc_file.MOST_FILES)
         for number, each in enumerate(given):
             where = f"source.files[{number}]"
             table = self._table(each, where, ("name", "size", "sha256"))
             if not isinstance(table["size"], int) or isinstance(table["size"], bool):
                 raise self._wrong(where, "its size is not a number")
         try:
-            files = control.listed(given, f"{self._path}")
+            files = dsc_file.listed(given, f"{self._path}")
         except FetchError as e:
             raise self._wrong("source.files", e.brief) from e
         if not files[0].name.endswith(".dsc"):
@@ -158,7 +158,7 @@ class _Reader:
         keys = ("name", "version", "architecture", "sha256")
         table = self._table(value, where, keys)
         name, version, architecture, sha256 = (self._text(table[key], where) for key in keys)
-        sound = control.package_name(name) and control.version_text(version)
-        if not sound or not control.package_name(architecture) or not _SHA256.fullmatch(sha256):
+        sound = dsc_file.package_name(name) and dsc_file.version_text(version)
+        if not sound or not dsc_file.package_name(architecture) or not _SHA256.fullmatch(sha256):
             raise self._wrong(where, "not a package with version, architecture and SHA-256")
         return Package(name=name, version=version, architecture=architecture, sha256=sha256)

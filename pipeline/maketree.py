@@ -10,7 +10,7 @@ from debian.changelog import Changelog, ChangelogParseError
 from debian.debian_support import Version
 
 from pipeline import sourcetree
-from pipeline.archives import control
+from pipeline.archives import dsc_file
 from pipeline.errors import FetchError
 from pipeline.files import bounded
 from pipeline.isolation import lent, sandbox
@@ -61,7 +61,7 @@ def _identity(tree: Path, copy: Path) -> tuple[str, Version]:
     path = tree / "debian" / "changelog"
     try:
         text = bounded.text(copy / "debian" / "changelog", bounded.LARGE)
-        log = Changelog(text[: control.LIMIT], max_blocks=1, strict=True)
+        log = Changelog(text[: dsc_file.LIMIT], max_blocks=1, strict=True)
         name, version = str(log.package), str(log.version)
     except OSError as e:
         raise FetchError(
@@ -70,7 +70,7 @@ def _identity(tree: Path, copy: Path) -> tuple[str, Version]:
         ) from e
     except (ChangelogParseError, ValueError, IndexError) as e:
         raise FetchError(f"{path} is not a changelog", details=str(e)[:400]) from e
-    if not control.package_name(name) or not control.version_text(version):
+    if not dsc_file.package_name(name) or not dsc_file.version_text(version):
         raise FetchError(f"{path} does not begin with a package and its version")
     return name, Version(version)
 
@@ -84,7 +84,7 @@ def _take(path: Path, dest: Path) -> None:
             hint="put the upstream tarball itself beside the tree",
         )
     try:
-        bounded.copy(end, dest, control.LARGEST, follow=False)
+        bounded.copy(end, dest, dsc_file.LARGEST, follow=False)
     except OSError as e:
         raise FetchError(f"{path} cannot be read: {e.strerror}") from e
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pipeline.archives import machine
+from pipeline.archives import host_apt
 from pipeline.distroinfo import known
 from pipeline.errors import UsageError
 from pipeline.model import Release
@@ -47,11 +47,11 @@ def of_this_machine(
     ours |= {"stable", "testing", "unstable", "oldstable"} if release.distro == "debian" else set()
     found: dict[bool, list[Address]] = {False: [], True: []}
     # What serves this very release comes first.
-    entries = sorted(machine.entries(etc), key=lambda e: _stem(e.suite) != release.codename)
+    entries = sorted(host_apt.entries(etc), key=lambda e: _stem(e.suite) != release.codename)
     for entry in entries:
         if _stem(entry.suite) not in ours or "main" not in entry.components:
             continue
-        signed = machine.signed_by(entry, keys, lists)
+        signed = host_apt.signed_by(entry, keys, lists)
         usual = re.search(rf"/{release.distro}(-security)?$", entry.uri) is not None
         if signed or (signed is None and usual):
             found[re.search(r"-security$|/updates$", entry.suite) is not None].append(entry.uri)
@@ -83,7 +83,7 @@ def default(release: Release, suite: str) -> Address:
     for wanted in (suite, generic, devel):
         for stanza in stanzas:
             fields: dict[str, str] = dict(re.findall(r"^([\w-]+): *(.*)$", stanza, re.MULTILINE))
-            uri = fields.get(f"BaseURI-{machine.architecture()}") or fields.get("BaseURI")
+            uri = fields.get(f"BaseURI-{host_apt.architecture()}") or fields.get("BaseURI")
             ours = fields.get("RepositoryType") == "deb" and fields.get("Official") != "false"
             if fields.get("Suite") == wanted and ours and uri:
                 return Address(uri.rstrip("/"))

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.containers import debfile
+from pipeline.archives import deb_file
 from pipeline.describe import load
 from pipeline.errors import SmokeImpossible, TestbedLost
 from pipeline.files import bounded
@@ -21,8 +21,8 @@ from pipeline.isolation import namespaces, sandbox
 from pipeline.matrix import Kernel, Row
 from pipeline.playbook import files, ids, plan
 from pipeline.vm import qemu, results
+from pipeline.vm.guest_programs import player
 from pipeline.vm.kernel import read_config
-from pipeline.vm.programs import player
 from pipeline.vm.results import Transcript
 
 _UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child")
@@ -95,7 +95,7 @@ def run(
 
 def _unpacked(debs: Sequence[Path], root: Path, log: Path) -> str:
     """Unpack packages and return the PATH of their programs."""
-    debfile.extract(debs, root, error=SmokeImpossible, log=log)
+    deb_file.extract(debs, root, error=SmokeImpossible, log=log)
     # bin before sbin: /sbin/ip is a link to /bin/ip, that is, to this machine's own.
     folders = ("usr/bin", "bin", "usr/sbin", "sbin")
     sandbox.run(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline import generations, plan, proven, publish, status
-from pipeline.archives import machine
+from pipeline.archives import host_apt
 from pipeline.errors import PublishError, RespinError
 from pipeline.files import state_lock
 from pipeline.keys import Key
@@ -125,7 +125,7 @@ def repository_of(
     return publish.Repository(
         public=world.public,
         target=target,
-        architecture=machine.architecture(),
+        architecture=host_apt.architecture(),
         key=key,
         settings=world.settings.publish,
         packages=tuple(sorted(packages)),

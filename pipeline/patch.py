@@ -17,7 +17,7 @@ from pathlib import Path
 from debian.changelog import ChangeBlock, Changelog, ChangelogParseError
 
 from pipeline import coccinelle, versions
-from pipeline.archives import control
+from pipeline.archives import dsc_file
 from pipeline.errors import PatchError
 from pipeline.files import bounded
 from pipeline.fixes import Fix
@@ -331,7 +331,7 @@ def _source_package(
     made = list(top.parent.glob("*.dsc"))
     if len(made) != 1:
         raise PatchError("dpkg-source made no .dsc", details=str([str(m) for m in made]))
-    fields = control.parse(bounded.read(made[0], control.LIMIT), made[0].name)
+    fields = dsc_file.parse(bounded.read(made[0], dsc_file.LIMIT), made[0].name)
     if (fields.name, fields.version) != (source.name, version):
         raise PatchError(
             f"the source package that was made is {fields.name} {fields.version}, not"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import held, uploads, versions
-from pipeline.archives import control
+from pipeline.archives import dsc_file
 from pipeline.earlier import load
 from pipeline.errors import FetchError, PublishError, RespinError
 from pipeline.host.cache import file_sha256
@@ -80,10 +80,10 @@ def _proven(folder: Path, report: dict[str, Any]) -> Proven:
     files.append(File(path=dsc, sha256=patched["sha256"]))
     for file in files:
         _check(folder, file.path, file.sha256)
-    fields = control.read(dsc)
+    fields = dsc_file.read(dsc)
     for listed in fields.files:
         try:
-            control.check_file(dsc.parent / listed.name, listed, dsc.name)
+            dsc_file.check_file(dsc.parent / listed.name, listed, dsc.name)
         except FetchError as e:
             raise PublishError(e.brief, details=e.details, hint="run it again") from e
         files.append(File(path=dsc.parent / listed.name, sha256=listed.sha256))
@@ -113,11 +113,11 @@ def _hold(folder: Path, report: dict[str, Any], offer: Proven) -> None:
         given = [folder / file["path"] for file in source["files"]]
         for path, file in zip(given, source["files"], strict=True):
             _check(folder, path, file["sha256"])
-        fields = control.read(given[0])
+        fields = dsc_file.read(given[0])
         if (fields.name, fields.version) != (source["name"], offer.base):
             raise PublishError(f"{given[0]} is not the source of {offer.base}")
         for listed in fields.files:
-            control.check_file(given[0].parent / listed.name, listed, given[0].name)
+            dsc_file.check_file(given[0].parent / listed.name, listed, given[0].name)
         for artifact in (built["changes"], built["buildinfo"]):
             _check(folder, folder / artifact["path"], artifact["sha256"])
         dsc = next(f.path for f in offer.files if f.path.suffix == ".dsc")

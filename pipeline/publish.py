@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline import generations, keyring, releasefile, versions
-from pipeline.archives import control, openpgp
+from pipeline.archives import dsc_file, openpgp
 from pipeline.config.nightly import Publishing
 from pipeline.errors import PatchError, PublishError
 from pipeline.generations import FOLDER, Issued, Memory
@@ -239,7 +239,7 @@ def _client_files(repository: Repository, part: Path) -> None:
     """Write what a client installs beside the key: a .sources file, preferences."""
     origin = repository.settings.origin
     for name in repository.packages:  # "*" would be every package there is
-        if not control.package_name(name):
+        if not dsc_file.package_name(name):
             raise PublishError(f"{name!r} is not the name of a package")
     values = {
         "origin": origin,

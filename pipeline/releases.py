@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from pipeline import distroinfo, mirrors
-from pipeline.archives import machine
+from pipeline.archives import host_apt
 from pipeline.config.config import Config, Derivative
 from pipeline.distroinfo import Support
 from pipeline.errors import UsageError
@@ -177,8 +177,8 @@ def sources(
     pockets: Sequence[Pocket] = USUAL,
     config: Config = NO_CONFIG,
     on: date | None = None,
-    etc: Path = machine.ETC,
-    lists: Path = machine.LISTS,
+    etc: Path = host_apt.ETC,
+    lists: Path = host_apt.LISTS,
 ) -> tuple[AptSource, ...]:
     """Return the archives of a release's ``pockets``; the release itself is always there.
 

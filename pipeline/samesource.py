@@ -10,8 +10,8 @@ from pathlib import Path
 
 from debian.deb822 import Deb822
 
-from pipeline.archives import control
-from pipeline.archives.control import Listed
+from pipeline.archives import dsc_file
+from pipeline.archives.dsc_file import Listed
 from pipeline.files import bounded, compressed
 
 LARGEST = 512 << 20
@@ -28,8 +28,8 @@ def difference(one: Path, other: Path) -> str:
     for name in first.keys() | second.keys():
         if first.get(name) != second.get(name):
             return f"the field {name} of the .dsc"
-    files = {f.name: f for f in control.read(one).files}
-    others = {f.name: f for f in control.read(other).files}
+    files = {f.name: f for f in dsc_file.read(one).files}
+    others = {f.name: f for f in dsc_file.read(other).files}
     for name in files.keys() | others.keys():
         mine, theirs = files.get(name), others.get(name)
         if mine is None or theirs is None:
@@ -42,13 +42,13 @@ def difference(one: Path, other: Path) -> str:
 
 
 def _fields(dsc: Path) -> dict[str, str]:
-    fields = Deb822(bounded.read(dsc, control.LIMIT))
+    fields = Deb822(bounded.read(dsc, dsc_file.LIMIT))
     return {k.lower(): str(v) for k, v in fields.items() if k.lower() not in SUMS}
 
 
 def _content(dsc: Path, file: Listed) -> str:
     path = dsc.parent / file.name
-    control.check_file(path, file, dsc.name)
+    dsc_file.check_file(path, file, dsc.name)
     sha = hashlib.sha256()
     for piece in compressed.pieces(path, path.suffix, LARGEST):
         sha.update(piece)

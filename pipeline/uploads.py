@@ -8,8 +8,8 @@ from pathlib import Path
 
 from debian.deb822 import Deb822
 
-from pipeline.archives import control
-from pipeline.archives.control import Listed
+from pipeline.archives import dsc_file
+from pipeline.archives.dsc_file import Listed
 from pipeline.errors import BuildError, FetchError
 from pipeline.files import bounded
 from pipeline.model import Package
@@ -48,7 +48,7 @@ def parse(data: bytes, where: str) -> Upload:
         data.decode("utf-8")
         fields = Deb822(data)  # not as text, of which it takes more than newlines to end lines
         sums = _sums(str(fields.get("Checksums-Sha256", "")))
-        listed = control.listed(sums, where) if sums else ()
+        listed = dsc_file.listed(sums, where) if sums else ()
     except FetchError as e:
         raise BuildError(e.brief, details=e.details) from e
     except (ValueError, KeyError, EOFError, TypeError) as e:

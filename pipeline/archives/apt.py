@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from debian.debian_support import Version
 
-from pipeline.archives import control, machine, resolve, words
+from pipeline.archives import apt_errors, dsc_file, host_apt, resolve
 from pipeline.archives.index import Index, Listed, newest_first
 from pipeline.archives.privateroot import PrivateRoot
 from pipeline.archives.staging import Staging
@@ -47,7 +47,7 @@ class AptArchive:
         """
         self.release = release
         self._required = frozenset({sources[0].suites[0], *required})
-        self.architecture = machine.architecture()
+        self.architecture = host_apt.architecture()
         self._root = PrivateRoot(cache, sources, self.architecture, log)
         self._cache = cache
         self._lists: tuple[Index, ...] | None = None
@@ -119,10 +119,10 @@ class AptArchive:
                         into=staging.path,
                     )
             except FetchError as e:
-                raise words.explain(e, doing) from None
+                raise apt_errors.explain(e, doing) from None
             for each in chosen.files:
-                control.check_file(staging.path / each.name, each, f"{chosen.index!r}")
-            fields = control.parse(control.load(staging.path / chosen.files[0].name), doing)
+                dsc_file.check_file(staging.path / each.name, each, f"{chosen.index!r}")
+            fields = dsc_file.parse(dsc_file.load(staging.path / chosen.files[0].name), doing)
             if set(fields.files) != set(chosen.files[1:]):
                 raise FetchError(
                     f"{doing}: the .dsc and the signed index do not list the same files",
@@ -268,7 +268,7 @@ class AptArchive:
             _verified(dest, each.files[0], each.index.trust(), _deb_name(each)) for each in chosen
         )
 
-    def _stored(self, want: control.Listed) -> bool:
+    def _stored(self, want: dsc_file.Listed) -> bool:
         path = self._store / want.sha256
         if not path.exists():
             return False
@@ -288,10 +288,10 @@ class AptArchive:
             try:
                 self._root.apt(*argv, into=folder)
             except FetchError as e:
-                raise words.explain(e, "fetching binary packages") from None
+                raise apt_errors.explain(e, "fetching binary packages") from None
             for each in chosen:
                 want = each.files[0]
-                control.check_file(folder / want.sha256, want, f"{each.index!r}")
+                dsc_file.check_file(folder / want.sha256, want, f"{each.index!r}")
                 (folder / want.sha256).replace(self._store / want.sha256)
 
 
@@ -317,7 +317,7 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _verified(dest: Path, want: control.Listed, trust: str, name: str = "") -> VerifiedFile:
+def _verified(dest: Path, want: dsc_file.Listed, trust: str, name: str = "") -> VerifiedFile:
     return VerifiedFile(
         path=dest / (name or want.name),
         size=want.size,

@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import requests
 
-from pipeline.archives import credentials, machine
+from pipeline.archives import credentials, host_apt
 from pipeline.archives.wire import TooSlow, Wire
 from pipeline.config import limits
 from pipeline.errors import FetchError
@@ -62,7 +62,7 @@ class Mirror:
         self._seconds = limits.LIMITS.watch
         self._end = time.monotonic() + self._seconds
         self._wire = Wire(at_once=AT_ONCE)
-        for line in machine.network_settings():
+        for line in host_apt.network_settings():
             match = re.fullmatch(r'Acquire::(https?)::Proxy "(\S+)";', line)
             if match and match[2].upper() != "DIRECT":
                 self._wire.session.proxies[match[1]] = match[2]

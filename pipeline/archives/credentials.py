@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pipeline.archives import machine
+from pipeline.archives import host_apt
 from pipeline.errors import UsageError
 from pipeline.files import own_files
 from pipeline.text.address import Address, Credentials
@@ -33,13 +33,13 @@ def write(folder: Path, addresses: Iterable[Address], etc: Path | None = None) -
     parts.mkdir(exist_ok=True)
     for old in parts.iterdir():
         old.unlink()
-    for number, path in enumerate(machine.netrcs(etc or machine.ETC)):
+    for number, path in enumerate(host_apt.netrcs(etc or host_apt.ETC)):
         (parts / f"{number:03}.conf").symlink_to(path)
 
 
 def files(etc: Path | None = None) -> tuple[tuple[Path, str], ...]:
     """Return the machine's files of credentials, for what runs where it may not read them."""
-    return tuple((path, str(path)) for path in machine.netrcs(etc or machine.ETC))
+    return tuple((path, str(path)) for path in host_apt.netrcs(etc or host_apt.ETC))
 
 
 def text(addresses: Iterable[Address]) -> str:
@@ -70,7 +70,7 @@ def of(address: Address, etc: Path | None = None) -> Credentials | None:
     """Return what to send to an address, as apt would choose it; None: nothing."""
     if address.credentials:
         return address.credentials
-    for path in machine.netrcs(etc or machine.ETC):
+    for path in host_apt.netrcs(etc or host_apt.ETC):
         # What is not to be read, or no such file, has nothing for us.
         with contextlib.suppress(OSError, ValueError, netrc.NetrcParseError):
             for name, (user, _, password) in netrc.netrc(str(path)).hosts.items():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.archives import control
+from pipeline.archives import dsc_file
 from pipeline.archives.staging import Staging
 from pipeline.archives.store import Store
 from pipeline.archives.web import Client
@@ -80,9 +80,9 @@ def expect(value: object, kind: type, where: str) -> Any:
     )
 
 
-def check_identity(data: bytes, name: str, version: str, where: str) -> control.Dsc:
+def check_identity(data: bytes, name: str, version: str, where: str) -> dsc_file.Dsc:
     """Read a .dsc; raise FetchError if it is that of another package or version."""
-    fields = control.parse(data, where)
+    fields = dsc_file.parse(data, where)
     if (fields.name, fields.version) != (name, version):
         raise FetchError(
             f"{where} is that of {fields.name} {fields.version}, not of {name} {version}",
@@ -104,7 +104,7 @@ def only(candidates: Sequence[Candidate], name: str, version: str) -> Candidate:
 
 
 def deliver(
-    chosen: Candidate, fields: control.Dsc, service: Service, dest: Path, release: Release
+    chosen: Candidate, fields: dsc_file.Dsc, service: Service, dest: Path, release: Release
 ) -> Source:
     """Fetch the files that a .dsc names and put all of them into ``dest``, each checked."""
     missing = [f.name for f in fields.files if f.name not in chosen.urls]
@@ -118,9 +118,9 @@ def deliver(
     with Staging(dest) as staging:
         (staging.path / chosen.name).write_bytes(chosen.data)
         for each in fields.files:
-            control.take(paths[each.name], staging.path / each.name, each, here)
+            dsc_file.take(paths[each.name], staging.path / each.name, each, here)
         staging.keep([*paths, chosen.name])
-    own = control.Listed(name=chosen.name, size=len(chosen.data), sha256=chosen.sha256)
+    own = dsc_file.Listed(name=chosen.name, size=len(chosen.data), sha256=chosen.sha256)
     told = [(own, chosen.trust), *((f, f"SHA-256 in {chosen.trust}") for f in fields.files)]
     return Source(
         name=fields.name,

@@ -13,7 +13,7 @@ from pathlib import Path
 from debian import deb822
 from debian.debian_support import Version
 
-from pipeline.archives import control
+from pipeline.archives import dsc_file
 from pipeline.archives.paragraphs import Paragraphs
 from pipeline.archives.release import SignedRelease
 from pipeline.errors import FetchError
@@ -31,7 +31,7 @@ class Listed:
     """``bookworm-security``: the suite of the index, as asked for."""
     folder: str
     """Where its files lie, relative to the archive."""
-    files: tuple[control.Listed, ...]
+    files: tuple[dsc_file.Listed, ...]
     """Of a source package, the .dsc first."""
     index: Index = field(repr=False, compare=False)
 
@@ -99,9 +99,9 @@ class Index:
         for text in self._text.named((name,)):
             fields = deb822.Sources(text)
             version, folder = str(fields.get("Version", "")), str(fields.get("Directory", ""))
-            if not control.version_text(version) or ".." in folder.split("/"):
+            if not dsc_file.version_text(version) or ".." in folder.split("/"):
                 raise FetchError(f"{self!r}: the entry of {name} is malformed")
-            files = control.listed(fields.get("Checksums-Sha256"), f"{self!r}")
+            files = dsc_file.listed(fields.get("Checksums-Sha256"), f"{self!r}")
             ordered = sorted(files, key=lambda f: not f.name.endswith(".dsc"))
             yield Listed(
                 name=name,
@@ -117,7 +117,7 @@ class Index:
         """Yield the binary packages of these names."""
         for fields in map(deb822.Deb822, self._text.named(names)):
             folder, _, name = str(fields.get("Filename", "")).rpartition("/")
-            if not control.version_text(str(fields.get("Version", ""))) or ".." in folder.split(
+            if not dsc_file.version_text(str(fields.get("Version", ""))) or ".." in folder.split(
                 "/"
             ):
                 raise FetchError(f"{self!r}: the entry of {fields.get('Package')} is malformed")
@@ -128,7 +128,7 @@ class Index:
                 architecture=str(fields.get("Architecture", "")),
                 suite=self.suite,
                 folder=folder.removeprefix("./"),
-                files=control.listed([entry], f"{self!r}"),
+                files=dsc_file.listed([entry], f"{self!r}"),
                 index=self,
             )
 
@@ -142,7 +142,7 @@ class Index:
         places = (at for line in lines for at in self._text.lines(line))
         names = {str(deb822.Deb822(self._text.at(at)).get("Package")) for at in places}
         for name in names:
-            if not control.package_name(name):
+            if not dsc_file.package_name(name):
                 raise FetchError(f"{self!r} names a package {name!r}", hint="use another mirror")
         return names
 

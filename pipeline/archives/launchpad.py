@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pipeline.archives import control, vouch
+from pipeline.archives import dsc_file, vouch
 from pipeline.archives.history import (
     Candidate,
     Service,
@@ -116,23 +116,23 @@ class Launchpad:
         url = self._own(link)
         answer = self._service.client.json(url, {"ws.op": "sourceFileUrls", "include_meta": "true"})
         urls: dict[str, str] = {}
-        listed: dict[str, control.Listed] = {}
+        listed: dict[str, dsc_file.Listed] = {}
         for each in expect(answer, list, url):
             info = expect(each, dict, url)
             address = str(expect(info.get("url"), str, url))
             file = unquote(urlsplit(address).path.rpartition("/")[2])
             entry = {"name": file, "size": info.get("size"), "sha256": info.get("sha256")}
-            (listed[file],) = control.listed([entry], url)
+            (listed[file],) = dsc_file.listed([entry], url)
             urls[file] = address
         names = [n for n in listed if n.endswith(".dsc")]
-        if len(names) != 1 or listed[names[0]].size > control.LIMIT:
+        if len(names) != 1 or listed[names[0]].size > dsc_file.LIMIT:
             raise FetchError(
                 f"{self._service.url} has no .dsc of {name} {version}",
                 details=", ".join(listed) or "no files at all",
                 hint="this version cannot be had from there any more",
             )
         dsc = names[0]
-        data = control.load(self._service.store.get(urls[dsc], listed[dsc], url))
+        data = dsc_file.load(self._service.store.get(urls[dsc], listed[dsc], url))
         return Candidate(data=data, name=dsc, urls=urls, trust="", origin=url)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from debian.debian_support import Version
 
-from pipeline.archives import control
+from pipeline.archives import dsc_file
 from pipeline.errors import FetchError, UsageError
 from pipeline.files import bounded, own_files
 from pipeline.host.cache import Cache, digest
@@ -102,7 +102,7 @@ def _read(value: dict[str, Any]) -> Seen:
     versions = dict(value["versions"])
     if not isinstance(value["codename"], str) or date.tzinfo is None:
         raise ValueError("it is not what respin writes")
-    if not all(control.version_text(str(v)) for v in versions.values()):
+    if not all(dsc_file.version_text(str(v)) for v in versions.values()):
         raise ValueError("it is not what respin writes")
     return Seen(codename=value["codename"], date=date.astimezone(UTC), versions=versions)
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.archives import belief, credentials, keyrings, machine, openpgp, words
+from pipeline.archives import apt_errors, belief, credentials, host_apt, keyrings, openpgp
 from pipeline.archives.index import Index, Listed
 from pipeline.archives.memory import Memory, Seen
 from pipeline.archives.release import SignedRelease, beside
@@ -109,7 +109,7 @@ class PrivateRoot:
             root=self.path,
             user=user,
             architecture=self._architecture,
-            machine=machine.network_settings(),
+            machine=host_apt.network_settings(),
             gpgv=self.gpgv() if self.expired_keys else None,
         )
         # It may hold the credentials of a proxy.
@@ -175,7 +175,7 @@ class PrivateRoot:
         It sees its own root, the keys, and what it needs to reach the archives.
         """
         named = [source.keyring for source in self.active or self.sources]
-        named += [path for line in machine.network_settings() for path in _paths(line)]
+        named += [path for line in host_apt.network_settings() for path in _paths(line)]
         copies = {str(path): path for path in named}
         binds = [Bind(host=self.path / "etc"), *(Bind(host=path, write=True) for path in writes)]
         binds += [Bind(host=path) for source in self.sources for path in _local(source)]
@@ -213,11 +213,11 @@ class PrivateRoot:
                 frozen = any(source.frozen for source in self.active)
                 if missing != before and here.issuperset(required):
                     continue
-                if words.expired_key(e.details) and frozen and not self.expired_keys:
+                if apt_errors.expired_key(e.details) and frozen and not self.expired_keys:
                     self.expired_keys = True
                     continue
                 where = ", ".join(sorted({s.uri for s in self.sources}))
-                raise words.explain(e, f"updating the indexes of {where}") from None
+                raise apt_errors.explain(e, f"updating the indexes of {where}") from None
             else:
                 found = self._indexes()
                 self._hold(found, missing)
@@ -226,8 +226,8 @@ class PrivateRoot:
     def _gone(self, failed: FetchError) -> frozenset[tuple[str, str]]:
         """Return what apt says is missing, or has expired where a fallback may have it."""
         spare = {suite for s in self.sources if s.fallback for suite in s.suites}
-        expired = words.expired_suites(failed.details)
-        return words.missing_suites(failed.details) | {
+        expired = apt_errors.expired_suites(failed.details)
+        return apt_errors.missing_suites(failed.details) | {
             (uri, suite) for uri, suite in expired if suite in spare
         }
 

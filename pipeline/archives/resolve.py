@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
-from pipeline.archives import control
+from pipeline.archives import dsc_file
 from pipeline.errors import BuildError
 from pipeline.model import Package
 
@@ -30,7 +30,7 @@ def packages(output: str) -> Iterator[Package]:
 
 def dependencies(packages: Sequence[str], path: Path) -> list[str]:
     """Return what ``apt-get satisfy`` is to satisfy: packages and build dependencies."""
-    fields = control.parse(control.load(path), path.name)
+    fields = dsc_file.parse(dsc_file.load(path), path.name)
     wanted = ["build-essential"]
     for package in packages:
         name, equals, version = package.partition("=")

@@ -18,7 +18,7 @@ from pathlib import Path
 from debian import deb822
 from debian.debian_support import Version
 
-from pipeline.archives import belief, control
+from pipeline.archives import belief, dsc_file
 from pipeline.archives.conditional import Mirror, Validators
 from pipeline.archives.memory import Memory, Seen, keys_digest
 from pipeline.archives.paragraphs import Paragraphs
@@ -202,11 +202,11 @@ class Reader:
                 for text in Paragraphs(plain, where).named((self._package,)):
                     yield self._sighting(deb822.Sources(text), suite)
 
-    def _fetch(self, urls: list[Address], want: control.Listed, suite: str, path: Path) -> None:
+    def _fetch(self, urls: list[Address], want: dsc_file.Listed, suite: str, path: Path) -> None:
         for url in urls:
             if not self._mirror.save(url, path, limit=want.size):
                 continue
-            found = control.described(path)
+            found = dsc_file.described(path)
             if (found.size, found.sha256) != (want.size, want.sha256):
                 raise FetchError(
                     f"{want.name} of {suite} is not the file that its InRelease lists",
@@ -223,19 +223,19 @@ class Reader:
     def _sighting(self, fields: deb822.Sources, suite: str) -> Sighting:
         version = str(fields.get("Version", ""))
         where = f"Sources of {suite} at {self._source.uri}"
-        files = control.listed(fields.get("Checksums-Sha256"), where)
+        files = dsc_file.listed(fields.get("Checksums-Sha256"), where)
         dsc = [f.sha256 for f in files if f.name.endswith(".dsc")]
-        if not control.version_text(version) or len(dsc) != 1:
+        if not dsc_file.version_text(version) or len(dsc) != 1:
             raise FetchError(f"{where}: the entry of {self._package} is malformed")
         return Sighting(version=version, dsc=dsc[0], suite=suite)
 
 
-def _listed(release: SignedRelease, component: str) -> list[control.Listed]:
+def _listed(release: SignedRelease, component: str) -> list[dsc_file.Listed]:
     """Return how a Release lists a component's Sources, best compression first."""
     found = []
     for form in _FORMS:
         name = f"{component}/source/Sources{form}"
         listed = release.listed(name)
         if listed and listed[1] <= limits.LIMITS.listing:
-            found.append(control.Listed(name=name, size=listed[1], sha256=listed[0]))
+            found.append(dsc_file.Listed(name=name, size=listed[1], sha256=listed[0]))
     return found

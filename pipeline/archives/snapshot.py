@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from debian.debian_support import Version
 
-from pipeline.archives import belief, control, vouch
+from pipeline.archives import belief, dsc_file, vouch
 from pipeline.archives.history import (
     Candidate,
     Service,
@@ -117,7 +117,7 @@ class Snapshot:
             return FetchError(
                 f"Debian never published a source package {name}", hint="check the name"
             )
-        versions = sorted((str(v) for v in told if control.version_text(str(v))), key=Version)
+        versions = sorted((str(v) for v in told if dsc_file.version_text(str(v))), key=Version)
         return FetchError(
             f"Debian never published {name} {version}",
             details=f"{self._service.url} knows {len(versions)} versions, the last of them: "
@@ -131,7 +131,7 @@ class Snapshot:
         """Fetch a .dsc and find who vouches for it. Raises FetchError if nobody does."""
         places = [s for s in seen if s.sha1 == sha1]
         url = f"{self._service.url}/file/{sha1}"
-        data = self._service.client.read(url, limit=control.LIMIT)
+        data = self._service.client.read(url, limit=dsc_file.LIMIT)
         if hashlib.sha1(data, usedforsecurity=False).hexdigest() != sha1:
             raise FetchError(
                 f"{places[0].name} is not the file that {self._service.url} lists under {sha1}",
@@ -187,7 +187,7 @@ class Snapshot:
             listed = release.listed(meta)
             if not listed:
                 continue
-            want = control.Listed(name=meta, size=listed[1], sha256=listed[0])
+            want = dsc_file.Listed(name=meta, size=listed[1], sha256=listed[0])
             try:
                 stored = self._service.store.get(f"{dists}/{meta}", want, f"{dists}/InRelease")
             except FetchError as e:
@@ -208,7 +208,7 @@ def _appearances(sha1: str, values: object, url: str) -> Iterator[_Seen]:
             str(expect(info.get(key), str, url)) for key in ("name", "archive_name", "first_seen")
         )
         sound = (
-            control.file_name(name)
+            dsc_file.file_name(name)
             and _ARCHIVE.fullmatch(archive)
             and _TIME.fullmatch(time)
             and _SHA1.fullmatch(sha1)

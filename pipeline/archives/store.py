@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.archives import control
+from pipeline.archives import dsc_file
 from pipeline.archives.web import Client
 from pipeline.errors import FetchError
 from pipeline.host.cache import Cache, file_sha256
@@ -17,7 +17,7 @@ class Store:
         self._client = client
         self._cache = cache
 
-    def get(self, url: str, want: control.Listed, where: str) -> Path:
+    def get(self, url: str, want: dsc_file.Listed, where: str) -> Path:
         """Return the path of the file that ``where`` lists, fetched from ``url`` if need be.
 
         A download that was broken off goes on where it stopped. Raises FetchError if the
@@ -39,7 +39,7 @@ class Store:
             part.replace(final)
         return final
 
-    def _fetch(self, url: str, part: Path, want: control.Listed, where: str) -> None:
+    def _fetch(self, url: str, part: Path, want: dsc_file.Listed, where: str) -> None:
         """Raises FetchError; ``part`` is gone if it was whole and wrong."""
         if part.exists() and part.stat().st_size > want.size:
             part.unlink()
@@ -52,7 +52,7 @@ class Store:
             raise
 
 
-def check_content(path: Path, want: control.Listed, where: str) -> None:
+def check_content(path: Path, want: dsc_file.Listed, where: str) -> None:
     """Hold a file of another name against what ``where`` lists. Raises FetchError."""
     size = path.stat().st_size
     found = file_sha256(path)

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.archives import control, openpgp
+from pipeline.archives import dsc_file, openpgp
 from pipeline.errors import FetchError
 
 
@@ -32,7 +32,7 @@ def signed(data: bytes, where: str, keyrings: Sequence[Path]) -> openpgp.Signed:
     found = openpgp.check(data, *there, frozen=True)
     if found.bad:
         raise changed(where)
-    if found.signers and control.parse(found.content, where) != control.parse(data, where):
+    if found.signers and dsc_file.parse(found.content, where) != dsc_file.parse(data, where):
         raise FetchError(
             f"{where} says other than what its signature covers",
             hint="get it again from where it came",

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.archives import keyrings
-from pipeline.containers import images, inplace, ociengine, roots
+from pipeline.containers import images, inplace, oci_engine, roots
 from pipeline.containers.base import Container, Share
 from pipeline.containers.host import Host
 from pipeline.containers.oci import Oci
-from pipeline.containers.ociengine import OciEngine
+from pipeline.containers.oci_engine import OciEngine
 from pipeline.containers.unshare import Unshare
 from pipeline.errors import BuildError, UsageError
 from pipeline.files import bounded
@@ -110,7 +110,7 @@ def choose(kind: Kind, *, image: str | None = None, force: bool = False) -> Engi
                 hint="build with --container unshare; --force-host does it all the same",
             )
         return HostEngine(why=why)
-    return OciRoots(engine=ociengine.find(kind.value), image=image, why=why)
+    return OciRoots(engine=oci_engine.find(kind.value), image=image, why=why)
 
 
 def _automatic() -> Engine:
@@ -119,7 +119,7 @@ def _automatic() -> Engine:
     refused = []
     for name in ("docker", "podman"):
         try:
-            engine = ociengine.find(name)
+            engine = oci_engine.find(name)
         except UsageError as e:
             refused.append(e.brief)
             continue

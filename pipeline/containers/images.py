@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.archives import keyrings
-from pipeline.containers import aptinside
+from pipeline.containers import apt_inside
 from pipeline.containers.oci import Oci
-from pipeline.containers.ociengine import LABEL, SECONDS, OciEngine
+from pipeline.containers.oci_engine import LABEL, SECONDS, OciEngine
 from pipeline.errors import BuildError, FetchError, RespinError, UsageError
 from pipeline.files import own_files
 from pipeline.host import command
@@ -102,7 +102,7 @@ def check(engine: OciEngine, found: Base, name: str, release: Release) -> None:
     with Oci(engine, found.id) as box:
         said = box.call(["cat", "/etc/os-release"], check=False).text
         apt = box.call(["apt-get", "--version"], check=False).status
-    aptinside.check_release(said, release, f"the image {name}")
+    apt_inside.check_release(said, release, f"the image {name}")
     if apt != 0:
         raise UsageError(
             f"the image {name} has no apt-get", hint="name an image of the release itself"
@@ -127,7 +127,7 @@ def derived(
 
     def make(name: str) -> str:
         with Oci(engine, base.id, network=True) as box:
-            aptinside.install(box, sources, key, log)
+            apt_inside.install(box, sources, key, log)
             return box.commit(name)
 
     return _kept(engine, cache, parts, make)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.containers import aptinside, roots
+from pipeline.containers import apt_inside, roots
 from pipeline.containers.host import Host
 from pipeline.errors import UsageError
 from pipeline.files import bounded
@@ -22,11 +22,11 @@ def install(
     os_release = Path("/etc/os-release")
     if not os_release.is_file():
         raise UsageError("this machine does not say which release it is (/etc/os-release)")
-    aptinside.check_release(
+    apt_inside.check_release(
         bounded.text(os_release, bounded.SMALL, errors="replace"), release, "this machine"
     )
     there = {(p.name, p.version) for p in roots.packages_of(Path("/"))}
     if any((p.name, p.version) not in there for p in key):
         with Host(network=True) as box:
-            aptinside.install(box, sources, key, log)
+            apt_inside.install(box, sources, key, log)
     return roots.packages_of(Path("/"))

@@ -13,8 +13,8 @@ import secrets
 from collections.abc import Sequence
 
 from pipeline.containers.base import Call, Container, Share, make_build_user, not_started
-from pipeline.containers.ociengine import LABEL, SECONDS, OciEngine, words
-from pipeline.containers.ocimeter import OciMeter
+from pipeline.containers.oci_engine import LABEL, SECONDS, OciEngine, words
+from pipeline.containers.oci_meter import OciMeter
 from pipeline.errors import BuildError, RespinError
 from pipeline.host import command
 from pipeline.host.command import Completed

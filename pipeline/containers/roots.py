@@ -15,7 +15,7 @@ from pathlib import Path
 
 from debian.deb822 import Deb822
 
-from pipeline.archives import credentials, keyrings, machine
+from pipeline.archives import credentials, host_apt, keyrings
 from pipeline.config import limits
 from pipeline.errors import BuildError
 from pipeline.files import bounded
@@ -264,7 +264,7 @@ def _reaching(work: Path, sources: Sequence[AptSource]) -> list[str]:
     lines = (
         f"Dir::Etc::netrc {quoting.apt_conf(str(work / credentials.NETRC))};",
         f"Dir::Etc::netrcparts {quoting.apt_conf(str(work / credentials.PARTS))};",
-        *machine.network_settings(),
+        *host_apt.network_settings(),
     )
     conf = work / "apt.conf"
     credentials.private(conf, "\n".join((*lines, "")))

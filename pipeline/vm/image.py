@@ -17,9 +17,9 @@ from pipeline.host.cache import Cache, digest
 from pipeline.isolation.scratch import scratch
 from pipeline.model import GuestPackages, Package
 from pipeline.vm import kernel as kernels
+from pipeline.vm.guest_programs import agent, player
 from pipeline.vm.initramfs import Initramfs
 from pipeline.vm.machine import Machine, machine_for
-from pipeline.vm.programs import agent, player
 
 FORMAT = "1"
 """Part of every key: to be raised when images are made in another way."""

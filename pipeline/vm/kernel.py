@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.containers import debfile
+from pipeline.archives import deb_file
 from pipeline.errors import FetchError, SmokeImpossible
 from pipeline.files import compressed
 from pipeline.files.elf import Broken, Elf
@@ -67,7 +67,7 @@ def unpack(
     ``options`` those that are had by a module of this name. Raises SmokeImpossible if the
     kernel lacks one that is needed.
     """
-    debfile.extract(debs, into, error=SmokeImpossible, log=log)
+    deb_file.extract(debs, into, error=SmokeImpossible, log=log)
     images = sorted(into.glob("boot/vmlinu[xz]-*"))
     if not images:
         raise SmokeImpossible(f"{debs[0].name} holds no kernel image")

@@ -25,11 +25,11 @@ from support.packages import make_source
 from support.services import Service, snapshot
 
 from pipeline import releases
-from pipeline.archives import credentials, machine
+from pipeline.archives import credentials, host_apt
 from pipeline.archives.apt import AptArchive
 from pipeline.archives.conditional import Mirror
 from pipeline.config import config
-from pipeline.containers import aptinside, roots
+from pipeline.containers import apt_inside, roots
 from pipeline.containers.base import Call, Container
 from pipeline.errors import BuildError, FetchError, UsageError
 from pipeline.host import command
@@ -262,7 +262,7 @@ def test_a_proxy(place: Place, given: str) -> None:
         conf.write_text(f'Acquire::http::Proxy "{proxy}";\n')
         conf.chmod(0o600)
         env = {"APT_CONFIG": str(conf)}
-    machine.network_settings.cache_clear()
+    host_apt.network_settings.cache_clear()
     try:
         said = place.respin(
             *("fetch", "--release", "acme", "--config", place.configure("http://apt.invalid")),
@@ -270,7 +270,7 @@ def test_a_proxy(place: Place, given: str) -> None:
             **env,
         )
     finally:
-        machine.network_settings.cache_clear()
+        host_apt.network_settings.cache_clear()
     assert said.status == 0, said.err
     assert place.archive.through_proxy and all(place.archive.through_proxy)
     place.canary.nowhere(said.out, said.err, *place.left(), but=(*HELD, "apt.conf"))
@@ -330,11 +330,11 @@ def test_apt_in_an_image(place: Place) -> None:
     """By standard input, into a file that goes before anything is built."""
     box = Recorder()
     given = source(place.canary.into("https://apt.example.org/acme"))
-    aptinside.install(box, [replace(given, keyring=place.archive.keyring)], (), place.folder / "l")
+    apt_inside.install(box, [replace(given, keyring=place.archive.keyring)], (), place.folder / "l")
     place.canary.nowhere(*(f"{call.argv} {dict(call.env)} {call.brief}" for call in box.calls))
     (written,) = (c for c in box.calls if place.canary.password.encode() in bytes(c.stdin))  # type: ignore[arg-type]
     assert "umask 077" in str(written.argv[-1])
-    assert f"{aptinside.FOLDER}/auth.conf" in str(written.argv[-1])
+    assert f"{apt_inside.FOLDER}/auth.conf" in str(written.argv[-1])
     assert box.calls[-1].argv[:2] == ("rm", "-rf")
 
 
@@ -353,7 +353,7 @@ def test_control_the_machines_own_serve_too(place: Place, monkeypatch: pytest.Mo
     """For the watch, and for apt, as for the machine's own apt."""
     url, user, word = place.archive.url, place.canary.user, place.canary.password
     etc = etc_of(place, f"machine {url}/ login {user} password {word}")
-    monkeypatch.setattr("pipeline.archives.machine.ETC", etc)
+    monkeypatch.setattr("pipeline.archives.host_apt.ETC", etc)
     assert Mirror().get(Address(url) / "dists/bookworm/InRelease", limit=1 << 20).body
     given = replace(source(url), keyring=place.archive.keyring)
     apt = AptArchive(BOOKWORM, (given,), Cache(place.folder / "cache"), log=place.folder / "log")

@@ -48,7 +48,7 @@ from pipeline import (
 )
 from pipeline.archives import credentials
 from pipeline.cases import ways
-from pipeline.containers import images, ociengine, roots
+from pipeline.containers import images, oci_engine, roots
 from pipeline.describe import Description, UserObject
 from pipeline.errors import BuildError, PatchError, PublishError, RespinError, UsageError
 from pipeline.fixes import all_fixes
@@ -366,8 +366,8 @@ def _netrc() -> object:
 @place("containers.ociengine.words: --mount, a line of CSV")
 def _mount() -> object:
     fields = ["type=bind", 'source=/a,readonly,"b"', "target=/x\ny"]
-    (found,) = csv.reader([ociengine.words(fields)])
-    return next(csv.reader([ociengine.words(fields[:2])])), fields[:2] if found else None
+    (found,) = csv.reader([oci_engine.words(fields)])
+    return next(csv.reader([oci_engine.words(fields[:2])])), fields[:2] if found else None
 
 
 @place("vm.qemu.option: options of QEMU's, with commas between")
@@ -391,7 +391,7 @@ def _qemu() -> object:
 
 @place("containers.images.base: the engine's command line")
 def _image() -> object:
-    engine = ociengine.OciEngine(name="nowhere", version="1")
+    engine = oci_engine.OciEngine(name="nowhere", version="1")
     for name in ("--privileged", "-v/:/host", "x y", "x\ny", "é"):
         refused(images.base, engine, BOOKWORM, name, Path("/log"), said="of an image")
     return REFUSED, REFUSED
@@ -617,7 +617,7 @@ SINKS = {
     "regex archives/release.py:_field": "ours",
     "regex archives/release.py:listed": "escaped",
     "regex archives/resolve.py:unsatisfied": "ours",
-    "regex archives/words.py:explain": "ours",
+    "regex archives/apt_errors.py:explain": "ours",
     "regex csource.py:definitions": "escaped",
     "regex csource.py:mentions": "of a fix, ours",
     "regex diagnose.py:_by_library": "of a fix, ours",
@@ -648,7 +648,7 @@ SINKS = {
     "sql database.py:write": "names of our columns",
     "sql database.py:script": "templates/state.sql, ours",
     # sh -c
-    "shell containers/aptinside.py:install": "a constant path",
+    "shell containers/apt_inside.py:install": "a constant path",
     "shell containers/host.py:_clear": "ours",
     "shell containers/oci.py:_start": "oci-init.sh, and a constant path",
     "shell containers/oci.py:_clear": "ours",

@@ -23,10 +23,10 @@ from support.filled import filled
 from support.packages import make_deb
 
 from pipeline import ciworkflow, debs, describe, handover, lockreader, releases
-from pipeline.archives import control, resolve
+from pipeline.archives import dsc_file, resolve
 from pipeline.archives.index import Index
 from pipeline.config import config
-from pipeline.containers import base, images, ociengine
+from pipeline.containers import base, images, oci_engine
 from pipeline.describe import Description, UserObject
 from pipeline.errors import FetchError, RespinError, UsageError
 from pipeline.host import command
@@ -43,13 +43,13 @@ BOOKWORM = releases.find("bookworm")
 @pytest.mark.bad_input
 @pytest.mark.parametrize("text", NO_VERSIONS)
 def test_a_version_that_is_none(text: str) -> None:
-    assert not control.version_text(text)
+    assert not dsc_file.version_text(text)
 
 
 @pytest.mark.parametrize("text", ["6.1.0-3", "1:2.0+x-1~bpo12+1", "0", "1--1", "6.9~rc1-1ubuntu2"])
 @pytest.mark.bad_input
 def test_control_what_is_a_version_is_still_one(text: str) -> None:
-    assert control.version_text(text)
+    assert dsc_file.version_text(text)
 
 
 @pytest.mark.attack
@@ -103,7 +103,7 @@ def _lock(**changed: object) -> Callable[[str], object]:
 
 
 def _changes(evil: str) -> None:
-    control.listed([{"name": evil, "size": "1", "sha256": "0" * 64}], "a .changes")
+    dsc_file.listed([{"name": evil, "size": "1", "sha256": "0" * 64}], "a .changes")
 
 
 def _index(evil: str) -> set[str]:
@@ -120,11 +120,11 @@ def _section(evil: str) -> str:
         return describe.user_section(UserObject(path=Path("x.o")))
 
 
-ENGINE = ociengine.OciEngine(name="nowhere", version="1")
+ENGINE = oci_engine.OciEngine(name="nowhere", version="1")
 WORDS: dict[str, tuple[Callable[[str], object], type[RespinError]]] = {
-    "a package's name (apt, mmdebstrap)": (lambda t: _sound(control.package_name(t)), FetchError),
+    "a package's name (apt, mmdebstrap)": (lambda t: _sound(dsc_file.package_name(t)), FetchError),
     "a file's name (dpkg-source, aptly, tar)": (
-        lambda t: _sound(control.file_name(t)),
+        lambda t: _sound(dsc_file.file_name(t)),
         FetchError,
     ),
     "a file in a .dsc or a .changes": (_changes, FetchError),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.containers import debfile
+from pipeline.archives import deb_file
 from pipeline.errors import FetchError, RespinError
 from pipeline.isolation import lent, sandbox
 
@@ -225,5 +225,5 @@ def test_links_of_a_package(tmp_path: Path) -> None:
     (tree / "usr/bin/tc-real").write_text("x")
     deb = tmp_path / "x.deb"
     subprocess.run(["dpkg-deb", "-b", tree, deb], check=True, stdout=subprocess.DEVNULL)
-    debfile.extract([deb], tmp_path / "out", error=FetchError, log=None)
+    deb_file.extract([deb], tmp_path / "out", error=FetchError, log=None)
     assert sorted(p.name for p in (tmp_path / "out/usr/bin").iterdir()) == ["ss", "tc-real"]

@@ -21,11 +21,11 @@ import pytest
 from pipeline import ccache
 from pipeline.archives import keyrings
 from pipeline.containers import images, roots
-from pipeline.containers.ociengine import OciEngine
+from pipeline.containers.oci_engine import OciEngine
 from pipeline.host import command, compilers
 from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Package, Release
-from pipeline.vm import programs
+from pipeline.vm import guest_programs
 
 RELEASE = Release(distro="debian", codename="bookworm", version="12")
 
@@ -236,12 +236,12 @@ def test_what_another_compiler_made_is_not_used(
         compiled.append(Path(argv[argv.index("-o") + 1]).write_text("compiled"))
 
     identity = ["old"]
-    monkeypatch.setattr(programs.compilers, "identity", lambda program: identity[0])
-    monkeypatch.setattr(programs.command, "run", gcc)
-    old = programs.agent(cache, None)
-    assert programs.agent(cache, None) == old and len(compiled) == 1
+    monkeypatch.setattr(guest_programs.compilers, "identity", lambda program: identity[0])
+    monkeypatch.setattr(guest_programs.command, "run", gcc)
+    old = guest_programs.agent(cache, None)
+    assert guest_programs.agent(cache, None) == old and len(compiled) == 1
     identity[0] = "new"
-    assert programs.agent(cache, None) != old and len(compiled) == 2
+    assert guest_programs.agent(cache, None) != old and len(compiled) == 2
 
 
 @pytest.mark.attack

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.containers import engines, ociengine
-from pipeline.containers.aptinside import check_release
+from pipeline.containers import engines, oci_engine
+from pipeline.containers.apt_inside import check_release
 from pipeline.containers.engines import Kind
 from pipeline.errors import BuildError, UsageError
 from pipeline.host.cache import Cache
@@ -101,7 +101,7 @@ def test_a_run_says_so_before_it_asks_any_archive(kind: Kind, tmp_path: Path) ->
 def test_no_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
     with pytest.raises(UsageError, match="no daemon is running") as caught:
-        ociengine.find("docker")
+        oci_engine.find("docker")
     assert "DOCKER_HOST" in caught.value.hint
 
 
@@ -124,7 +124,7 @@ def test_no_permission_on_its_socket(tmp_path: Path) -> None:
             check=False,
         )
     assert said.returncode != 0
-    error = ociengine.explain("docker", said.stderr)
+    error = oci_engine.explain("docker", said.stderr)
     assert "may not use docker" in error.brief and "adduser" in error.hint
 
 
@@ -143,17 +143,17 @@ def test_an_engine_that_is_too_old(
 ) -> None:
     program(tmp_path, "docker", f"echo {version}", monkeypatch)
     if fine:
-        assert ociengine.find("docker").version == version
+        assert oci_engine.find("docker").version == version
         return
     with pytest.raises(UsageError, match=r"19\.03 is the oldest") as caught:
-        ociengine.find("docker")
+        oci_engine.find("docker")
     assert version in caught.value.brief
 
 
 def test_an_engine_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.host.command.which", lambda program: None)
     with pytest.raises(UsageError, match="podman is not installed") as caught:
-        ociengine.find("podman")
+        oci_engine.find("podman")
     assert "apt-get install podman" in caught.value.hint
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.host.cache import Cache
 from pipeline.host.resources import data_path
-from pipeline.vm import programs
+from pipeline.vm import guest_programs
 
 pytestmark = pytest.mark.needs("gcc")
 
@@ -28,8 +28,8 @@ def test_a_changed_source(
 ) -> None:
     cache, folder = Cache(tmp_path / "cache"), tmp_path / "guest"
     shutil.copytree(data_path("templates", "guest"), folder)
-    monkeypatch.setattr(programs, "data_path", lambda *parts: folder)
-    both = {"agent": programs.agent, "player": programs.player}
+    monkeypatch.setattr(guest_programs, "data_path", lambda *parts: folder)
+    both = {"agent": guest_programs.agent, "player": guest_programs.player}
     before = {name: program(cache, None) for name, program in both.items()}
     with (folder / source).open("a") as out:
         out.write("/* changed */\n")

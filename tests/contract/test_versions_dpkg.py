@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline import versions
-from pipeline.archives import control
+from pipeline.archives import dsc_file
 from pipeline.errors import PatchError
 
 number = st.integers(0, 40).map(str)
@@ -199,10 +199,10 @@ likely = st.builds("".join, st.tuples(st.sampled_from(["", "1:", "1:2:", ":"]), 
 def test_what_is_a_version_is_one_for_dpkg(text: str) -> None:
     """Ours is dpkg's, without a second colon, blanks around it, or a dash before it."""
     if text.startswith("-"):  # to dpkg it is an option
-        assert not control.version_text(text)
+        assert not dsc_file.version_text(text)
         return
     done = subprocess.run(
         ["dpkg", "--validate-version", text], check=False, stderr=subprocess.DEVNULL
     )
     narrow = done.returncode == 0 and text.count(":") < 2 and text == text.strip()
-    assert control.version_text(text) == narrow
+    assert dsc_file.version_text(text) == narrow

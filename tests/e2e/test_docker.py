@@ -20,7 +20,7 @@ from support import baseimage, cli, engine, real
 from pipeline import build, earlier
 from pipeline.containers import images
 from pipeline.containers.engines import OciRoots
-from pipeline.containers.ociengine import LABEL, OciEngine
+from pipeline.containers.oci_engine import LABEL, OciEngine
 from pipeline.errors import FetchError, RespinError, UsageError
 from pipeline.host.cache import file_sha256
 from pipeline.host.progress import QUIET

@@ -21,7 +21,7 @@ from support.buildin import Made
 
 from pipeline import doctor
 from pipeline.containers import images, roots
-from pipeline.containers.ociengine import LABEL, OciEngine
+from pipeline.containers.oci_engine import LABEL, OciEngine
 
 pytestmark = pytest.mark.e2e
 LOCAL = "iproute2-respin-test:workshop"

@@ -27,7 +27,7 @@ from pipeline.host import command
 from pipeline.measure import on_each
 from pipeline.model import Expect, Seen, SmokeReport
 from pipeline.objects import compile_case
-from pipeline.vm import programs, qemu, results
+from pipeline.vm import guest_programs, qemu, results
 from pipeline.vm.image import GuestImage
 from pipeline.vm.initramfs import Initramfs
 
@@ -191,7 +191,7 @@ esac
 """
     folder = tmp_path / "image"
     asleep = with_file(image, folder, "respin/agent", f"#!/bin/sh\n{liar}")
-    agent = programs.agent(real.cache(), None).read_bytes()
+    agent = guest_programs.agent(real.cache(), None).read_bytes()
     with (folder / "initramfs").open("ab") as out, Initramfs(out) as archive:
         archive.file("respin/agent2", agent, 0o755)
     with pytest.raises(TestbedLost, match="the guest was lost"):

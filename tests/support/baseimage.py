@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.containers import images
-from pipeline.containers.ociengine import LABEL, OciEngine
+from pipeline.containers.oci_engine import LABEL, OciEngine
 from support import real
 
 # As the official images have it: dpkg need not wait for the disk in an image.

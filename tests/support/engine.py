@@ -21,8 +21,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.containers import ociengine
-from pipeline.containers.ociengine import OciEngine
+from pipeline.containers import oci_engine
+from pipeline.containers.oci_engine import OciEngine
 from pipeline.errors import UsageError
 from pipeline.host import command
 
@@ -73,7 +73,7 @@ def docker() -> Iterator[OciEngine]:
     Skips or fails, as ``lack`` says, where there is none to be had.
     """
     try:
-        yield ociengine.find("docker")
+        yield oci_engine.find("docker")
         return
     except UsageError as e:
         why = e.brief
@@ -91,7 +91,7 @@ def docker() -> Iterator[OciEngine]:
     try:
         with daemon(folder) as place:
             os.environ["DOCKER_HOST"] = f"unix://{place}"
-            yield ociengine.find("docker")
+            yield oci_engine.find("docker")
     finally:
         os.environ.pop("DOCKER_HOST", None)
         if before is not None:
@@ -131,7 +131,7 @@ def podman() -> Iterator[OciEngine]:
         patch.setenv("CONTAINERS_CONF", str(folder / "containers.conf"))
         patch.setenv("CONTAINERS_STORAGE_CONF", str(folder / "storage.conf"))
         try:
-            yield ociengine.find("podman")
+            yield oci_engine.find("podman")
         finally:
             _remove(folder)
 

@@ -31,14 +31,14 @@ from pipeline import (
     releases,
     uploads,
 )
-from pipeline.archives import control, machine, openpgp, resolve, words
+from pipeline.archives import apt_errors, dsc_file, host_apt, openpgp, resolve
 from pipeline.archives.index import Index
 from pipeline.archives.paragraphs import Paragraphs
 from pipeline.archives.release import SignedRelease
 from pipeline.archives.signedindex import Reader
 from pipeline.config import config as configs
 from pipeline.config import config_file
-from pipeline.containers import aptinside, base, roots
+from pipeline.containers import apt_inside, base, roots
 from pipeline.errors import BuildError, FetchError
 from pipeline.model import Release
 from pipeline.vm import kernel, results
@@ -354,9 +354,9 @@ def _changelog(path: Path) -> object:
 def _words(text: str) -> object:
     error = FetchError("x", details=text)
     return (
-        words.explain(error, "x"),
-        words.missing_suites(text),
-        words.expired_suites(text),
+        apt_errors.explain(error, "x"),
+        apt_errors.missing_suites(text),
+        apt_errors.expired_suites(text),
         resolve.unsatisfied(BuildError("x", details=text), "x", "bookworm"),
     )
 
@@ -370,7 +370,7 @@ def _config(path: Path) -> object:
 
 
 TARGETS = {
-    "dsc": Target(lambda data: control.parse(data, "x"), (DSC, SIGNED)),
+    "dsc": Target(lambda data: dsc_file.parse(data, "x"), (DSC, SIGNED)),
     "changes": Target(lambda data: uploads.parse(data, "x"), (CHANGES,)),
     "guest": Target(lambda data: results.parse(data, {"a", "b"}), (SAID + b"\n",)),
     "lock": Target(on_file(lockreader.read), (LOCK,)),
@@ -386,7 +386,9 @@ TARGETS = {
     "apt": Target(_text(_words), (APT,)),
     "spatch": Target(_text(lambda text: coccinelle.parse(text.splitlines(), 1)), (REPORT,)),
     "os-release": Target(on_file(lambda path: releases.find(None, os_release=path)), (OS_RELEASE,)),
-    "image": Target(_text(lambda text: aptinside.check_release(text, RELEASE, "x")), (OS_RELEASE,)),
+    "image": Target(
+        _text(lambda text: apt_inside.check_release(text, RELEASE, "x")), (OS_RELEASE,)
+    ),
     "control": Target(on_file(_relations, "control"), (CONTROL,)),
     "changelog": Target(on_file(_changelog, "debian/changelog"), (CHANGELOG,)),
     "status": Target(lambda data: roots.parse(data), (STATUS,)),
@@ -401,5 +403,5 @@ TARGETS = {
         (STATUS_FD,),
     ),
     "keyring": Target(on_file(openpgp.keyring), (KEYRING,)),
-    "sources": Target(_text(lambda text: list(machine._deb822(text))), (STANZA,)),
+    "sources": Target(_text(lambda text: list(host_apt._deb822(text))), (STANZA,)),
 }

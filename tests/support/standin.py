@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline import lock, report
-from pipeline.archives import control
+from pipeline.archives import dsc_file
 from pipeline.earlier import read
 from pipeline.errors import DiagnosisRefused
 from pipeline.host.cache import file_sha256
@@ -58,7 +58,7 @@ def make(folder: Path, dsc: Path, release: Release, *, number: int = 1, good: bo
     version = dsc.stem.partition("_")[2]
     (folder / "source").mkdir(parents=True)
     shutil.copy(dsc, folder / "source")
-    for listed in control.read(dsc).files:
+    for listed in dsc_file.read(dsc).files:
         shutil.copy(dsc.parent / listed.name, folder / "source")
     own = folder / "source" / dsc.name
     verdict = Verdict.NEEDED if good else Verdict.FIXED

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import fetch, releases
-from pipeline.archives import control, words
+from pipeline.archives import apt_errors, dsc_file
 from pipeline.errors import FetchError
 
 BOOKWORM = releases.find("bookworm")
@@ -123,7 +123,7 @@ def test_no_such_dsc(tmp_path: Path) -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_dsc_or_an_error(data: bytes) -> None:
     try:
-        fields = control.parse(data, "x")
+        fields = dsc_file.parse(data, "x")
     except FetchError:
         return
     assert fields.files and all("/" not in f.name for f in fields.files)
@@ -134,7 +134,7 @@ def test_any_field_is_sound_or_an_error(text: str) -> None:
     sums = f" {'0' * 64} 1 {text}\n"
     data = f"Source: iproute2\nVersion: 1\nChecksums-Sha256:\n{sums}".encode("utf-8", "replace")
     try:
-        fields = control.parse(data, "x")
+        fields = dsc_file.parse(data, "x")
     except FetchError:
         return
     assert all(Path(f.name).name == f.name for f in fields.files)
@@ -160,7 +160,7 @@ def test_any_field_is_sound_or_an_error(text: str) -> None:
     ],
 )
 def test_words_of_apt(said: str, meant: str) -> None:
-    error = words.explain(FetchError("x", details=said), "doing it")
+    error = apt_errors.explain(FetchError("x", details=said), "doing it")
     assert error.brief.startswith("doing it: ") and meant in error.brief
     assert error.details == said
 
@@ -170,4 +170,4 @@ def test_missing_suites() -> None:
         "E: The repository 'http://m/debian x-updates Release' does not have a Release file.\n"
         "E: The repository 'http://m/debian x-security InRelease' is not signed.\n"
     )
-    assert words.missing_suites(said) == {("http://m/debian", "x-updates")}
+    assert apt_errors.missing_suites(said) == {("http://m/debian", "x-updates")}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import releases
-from pipeline.archives import machine
+from pipeline.archives import host_apt
 from pipeline.errors import UsageError
 from pipeline.model import AptSource
 
@@ -222,7 +222,7 @@ def test_another_release_of_the_distro_comes_from_the_same_mirror(
 
 def test_entries_of_both_styles(tmp_path: Path) -> None:
     etc = apt_folder(tmp_path, a_sources=DEB822, b_list=ONE_LINE, c_save=VENDORS)
-    found = machine.entries(etc)
+    found = host_apt.entries(etc)
     assert {e.uri for e in found} == {
         "http://mirror.example/debian",
         "http://security.example/debian-security",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 
-from pipeline.containers.ociengine import SECONDS, OciEngine
+from pipeline.containers.oci_engine import SECONDS, OciEngine
 from pipeline.isolation.allowance import Allowance, words
 
 STATS_SECONDS, SIZE_SECONDS = 5.0, 20.0
