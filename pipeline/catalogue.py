@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from pipeline import distroinfo, fixes, releases
+from pipeline import distroinfo, releases
 from pipeline.config.config import Config
 from pipeline.distroinfo import Known, Support
+from pipeline.fixes import fixes
 from pipeline.host.resources import data_path
 from pipeline.model import Release
 

@@ -20,10 +20,8 @@ from pipeline import (
     clikey,
     clinightly,
     clismoke,
-    diagnose,
     doctor,
     ending,
-    fixes,
     parts,
     report,
     summaries,
@@ -46,6 +44,7 @@ from pipeline.clioptions import (
 from pipeline.containers.engines import Kind
 from pipeline.errors import UsageError
 from pipeline.files import ownership
+from pipeline.fixes import diagnose, fixes
 from pipeline.order import Order
 from pipeline.report import Outcome, Report
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 
-from pipeline import fixes, lock, lockreader, releases, terminal
+from pipeline import lock, lockreader, releases, terminal
 from pipeline.config import config
 from pipeline.containers.engines import Kind
 from pipeline.earlier import read
 from pipeline.errors import UsageError
+from pipeline.fixes import fixes
 from pipeline.host.cache import Cache
 from pipeline.order import PACKAGE, Order
 from pipeline.text.address import Address

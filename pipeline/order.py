@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.config.config import Config
 from pipeline.containers.engines import Kind
 from pipeline.describe import UserObject
-from pipeline.fixes import Fix
+from pipeline.fixes.fixes import Fix
 from pipeline.host.cache import Cache
 from pipeline.lock import Lock
 from pipeline.model import Release

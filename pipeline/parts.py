@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import diagnose, fetch, lock, lockreader, releases, report, sourcetree
+from pipeline import fetch, lock, lockreader, releases, report, sourcetree
 from pipeline.adopt import adopt
 from pipeline.earlier import read
 from pipeline.errors import FetchError, UsageError
 from pipeline.files import bounded
-from pipeline.fixes import Fix
+from pipeline.fixes import diagnose
+from pipeline.fixes.fixes import Fix
 from pipeline.host import command
 from pipeline.host.cache import file_sha256
 from pipeline.host.progress import Journal, Progress

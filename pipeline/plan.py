@@ -13,7 +13,7 @@ from debian.debian_support import Version
 
 from pipeline.archives.signedindex import Sighting
 from pipeline.config.nightly import TOOLCHAIN
-from pipeline.fixes import Fix
+from pipeline.fixes.fixes import Fix
 from pipeline.host.cache import digest
 from pipeline.state import (
     FAILED,

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import held, uploads, versions
+from pipeline import held, uploads
 from pipeline.archives import dsc_file
 from pipeline.earlier import load
 from pipeline.errors import FetchError, PublishError, RespinError
+from pipeline.fixes import versions
 from pipeline.host.cache import file_sha256
 from pipeline.runfolder import REPORT
 

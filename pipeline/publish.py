@@ -16,10 +16,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline import generations, keyring, releasefile, versions
+from pipeline import generations, keyring, releasefile
 from pipeline.archives import dsc_file, openpgp
 from pipeline.config.nightly import Publishing
 from pipeline.errors import PatchError, PublishError
+from pipeline.fixes import versions
 from pipeline.generations import FOLDER, Issued, Memory
 from pipeline.host import command
 from pipeline.host.cache import digest, file_sha256

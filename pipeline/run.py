@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import diagnose, report
-from pipeline.fixes import Fix
+from pipeline import report
+from pipeline.fixes import diagnose
+from pipeline.fixes.fixes import Fix
 from pipeline.host import command
 from pipeline.host.progress import Journal, Progress
 from pipeline.model import Finding, Source, Verdict, VerifiedFile

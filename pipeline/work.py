@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from pipeline import build, ccache, diagnose, fetch, lock, patch, smoke, smokepage, versions
+from pipeline import build, ccache, fetch, lock, smoke, smokepage
 from pipeline.build import BuildRoot
 from pipeline.cases import select
 from pipeline.checkpoints import BUILD, CONTROL, PATCH
@@ -27,7 +27,8 @@ from pipeline.errors import (
     SmokeImpossible,
     TestbedLost,
 )
-from pipeline.fixes import Fix
+from pipeline.fixes import diagnose, patch, versions
+from pipeline.fixes.fixes import Fix
 from pipeline.host import command
 from pipeline.host.progress import Stage
 from pipeline.inputs import Inputs

@@ -12,7 +12,7 @@ from pipeline import run as pipeline_run
 from pipeline.config.config import Config
 from pipeline.config.nightly import Nightly
 from pipeline.distroinfo import Known
-from pipeline.fixes import Fix, all_fixes
+from pipeline.fixes.fixes import Fix, all_fixes
 from pipeline.host.cache import Cache
 from pipeline.order import Order
 from pipeline.report import Report

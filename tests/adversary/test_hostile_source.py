@@ -25,8 +25,9 @@ from support.cli import Said
 from support.hostilesource import FIFO, ZERO, Other
 from support.packages import make_deb, make_source
 
-from pipeline import fetch, fixes, patch, releases, sourcetree
+from pipeline import fetch, releases, sourcetree
 from pipeline.errors import RespinError
+from pipeline.fixes import fixes, patch
 from pipeline.isolation import sandbox
 
 pytestmark = [pytest.mark.attack, pytest.mark.needs("spatch"), pytest.mark.needs("bwrap")]

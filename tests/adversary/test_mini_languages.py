@@ -38,7 +38,6 @@ from pipeline import (
     guests,
     handover,
     notify,
-    patch,
     playbook,
     publish,
     releases,
@@ -51,7 +50,8 @@ from pipeline.cases import ways
 from pipeline.containers import images, oci_engine, roots
 from pipeline.describe import Description, UserObject
 from pipeline.errors import BuildError, PatchError, PublishError, RespinError, UsageError
-from pipeline.fixes import all_fixes
+from pipeline.fixes import patch
+from pipeline.fixes.fixes import all_fixes
 from pipeline.host.cache import Cache
 from pipeline.host.resources import LANGUAGES, data_path, language, render
 from pipeline.model import AptSource, CaseResult, Cell, Seen, SmokeReport
@@ -618,16 +618,16 @@ SINKS = {
     "regex archives/release.py:listed": "escaped",
     "regex archives/resolve.py:unsatisfied": "ours",
     "regex archives/apt_errors.py:explain": "ours",
-    "regex csource.py:definitions": "escaped",
-    "regex csource.py:mentions": "of a fix, ours",
-    "regex diagnose.py:_by_library": "of a fix, ours",
-    "regex diagnose.py:_strayed": "of a fix, ours",
+    "regex fixes/c_source.py:definitions": "escaped",
+    "regex fixes/c_source.py:mentions": "of a fix, ours",
+    "regex fixes/diagnose.py:_by_library": "of a fix, ours",
+    "regex fixes/diagnose.py:_strayed": "of a fix, ours",
     "regex judge.py:_difference": "of a fix, ours",
     "regex judge.py:_words": "ways.toml's, ours",
     "regex mirrors.py:of_this_machine": "debian or ubuntu",
     "regex generations.py:clear": "escaped",
     "regex publish.py:_check": "a name of ours, with the machine's architecture",
-    "regex versions.py:check_against": "escaped",
+    "regex fixes/versions.py:check_against": "escaped",
     "regex text/visible.py:lines": "ours",
     "regex text/visible.py:line": "ours",
     "regex text/visible.py:as_json": "ours",

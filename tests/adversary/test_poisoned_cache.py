@@ -21,8 +21,9 @@ from support import real, smallpackage
 from support.archive import Archive, Signer
 from support.filled import filled
 
-from pipeline import ccache, fixes, releases, run
+from pipeline import ccache, releases, run
 from pipeline.errors import BuildError, SmokeFailed
+from pipeline.fixes import fixes
 from pipeline.host.cache import Cache
 from pipeline.model import SmokeReport, VerifiedFile
 from pipeline.order import Order

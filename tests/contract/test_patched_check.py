@@ -10,8 +10,9 @@ import pytest
 from support import smallpackage
 from support.filled import filled
 
-from pipeline import fixes, run
+from pipeline import run
 from pipeline.errors import PatchError
+from pipeline.fixes import fixes
 from pipeline.host.cache import Cache
 from pipeline.host.progress import Progress
 from pipeline.model import Built, Finding, Patched, Release, Source, Verdict

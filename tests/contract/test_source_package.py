@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from support import real
 
-from pipeline import diagnose, fetch, fixes, patch, releases
+from pipeline import fetch, releases
 from pipeline.errors import PatchError
+from pipeline.fixes import diagnose, fixes, patch
 from pipeline.model import Patched, Verdict
 
 GOLDEN = Path(__file__).parents[1] / "golden/fixes"

@@ -15,9 +15,9 @@ from debian.debian_support import Version
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline import versions
 from pipeline.archives import dsc_file
 from pipeline.errors import PatchError
+from pipeline.fixes import versions
 
 number = st.integers(0, 40).map(str)
 upstream = st.builds(

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import diagnose, fixes, patch
 from pipeline.errors import DiagnosisRefused
+from pipeline.fixes import diagnose, fixes, patch
 from pipeline.model import Finding, Verdict
 
 CASES = sorted(p for p in (Path(__file__).parent / "fixes").iterdir() if p.is_dir())

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline import fixes, patch
 from pipeline.containers.base import Share, User, copy_in, copy_out
+from pipeline.fixes import fixes, patch
 from pipeline.host import command
 from pipeline.host.cache import digest
 from support import real

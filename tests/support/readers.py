@@ -18,19 +18,7 @@ from typing import Any
 
 from debian.deb822 import Sources
 
-from pipeline import (
-    buildinfo,
-    coccinelle,
-    codebase,
-    describe,
-    earlier,
-    lockreader,
-    maketree,
-    patch,
-    proven,
-    releases,
-    uploads,
-)
+from pipeline import describe, earlier, lockreader, maketree, proven, releases, uploads
 from pipeline.archives import apt_errors, dsc_file, host_apt, openpgp, resolve
 from pipeline.archives.index import Index
 from pipeline.archives.paragraphs import Paragraphs
@@ -40,6 +28,7 @@ from pipeline.config import config as configs
 from pipeline.config import config_file
 from pipeline.containers import apt_inside, base, roots
 from pipeline.errors import BuildError, FetchError
+from pipeline.fixes import build_depends, coccinelle, codebase, patch
 from pipeline.model import Release
 from pipeline.vm import kernel, results
 from support import things
@@ -335,7 +324,7 @@ def _proven(path: Path) -> object:
 
 
 def _relations(path: Path) -> object:
-    return buildinfo.build_dependency(path.parent, "libbpf-dev")
+    return build_depends.build_dependency(path.parent, "libbpf-dev")
 
 
 def _code(path: Path) -> object:

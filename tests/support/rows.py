@@ -12,8 +12,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import coccinelle
 from pipeline.errors import DiagnosisRefused
+from pipeline.fixes import coccinelle
 from pipeline.host import command
 from support.defect import renumbered
 

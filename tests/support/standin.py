@@ -13,6 +13,7 @@ from pipeline import lock, report
 from pipeline.archives import dsc_file
 from pipeline.earlier import read
 from pipeline.errors import DiagnosisRefused
+from pipeline.fixes.versions import rebuilt
 from pipeline.host.cache import file_sha256
 from pipeline.lock import Lock
 from pipeline.model import (
@@ -35,7 +36,6 @@ from pipeline.model import (
 from pipeline.order import Order
 from pipeline.report import Outcome, Report
 from pipeline.runfolder import open_run
-from pipeline.versions import rebuilt
 from support import packages
 from support.filled import filled
 

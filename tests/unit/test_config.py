@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import releases, superseded, versions
+from pipeline import releases, superseded
 from pipeline.config import config
 from pipeline.config.config import Archives, Config
 from pipeline.errors import PatchError, UsageError
+from pipeline.fixes import versions
 from pipeline.host.cache import Cache
 
 ACME = """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import buildinfo, csource
+from pipeline.fixes import build_depends, c_source
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from pipeline import buildinfo, csource
     ],
 )
 def test_no_code(text: str) -> None:
-    code = csource.code_only(text)
+    code = c_source.code_only(text)
     assert "STT" not in code
     assert len(code) == len(text)
     assert code.count("\n") == text.count("\n")
@@ -45,30 +45,30 @@ def test_no_code(text: str) -> None:
     ],
 )
 def test_code(text: str) -> None:
-    assert "STT" in csource.code_only(text)
+    assert "STT" in c_source.code_only(text)
 
 
 def test_if_0_leaves_no_directive() -> None:
-    assert csource.directives(csource.code_only("#if 0\na\n#else\nb\n#endif\n")) == []
-    kept = csource.directives(csource.code_only("#  if  defined( X )\na\n#else\nb\n#endif\n"))
+    assert c_source.directives(c_source.code_only("#if 0\na\n#else\nb\n#endif\n")) == []
+    kept = c_source.directives(c_source.code_only("#  if  defined( X )\na\n#else\nb\n#endif\n"))
     assert kept == ["#if defined( X )", "#else", "#endif"]
     # An #elif is left for the reader to stumble over.
-    assert csource.directives(csource.code_only("#if 0\n#elif X\n#endif\n")) == ["#elif X"]
+    assert c_source.directives(c_source.code_only("#if 0\n#elif X\n#endif\n")) == ["#elif X"]
 
 
 def test_definitions() -> None:
     code = "int f(int a);\nint f(int a)\n{\n\tif (a) { g(); }\n}\nint h(void) { f(1); }\n"
-    assert csource.definitions(code, "f") == [(2, "f(int a)\n{\n\tif (a) { g(); }\n}")]
-    assert csource.definitions(code, "g") == []
-    assert csource.definitions("int f(void) { {", "f") == [(1, "f(void) { {")]
+    assert c_source.definitions(code, "f") == [(2, "f(int a)\n{\n\tif (a) { g(); }\n}")]
+    assert c_source.definitions(code, "g") == []
+    assert c_source.definitions("int f(void) { {", "f") == [(1, "f(void) { {")]
 
 
 def test_mentions() -> None:
-    assert csource.mentions("if (a.if_b) if(c)", "if") == 2
-    assert csource.mentions("&sym != & sym", r"&\s*<sym>\b", {"sym": "sym"}) == 2
-    assert csource.mentions("&sym2", r"&\s*<sym>\b", {"sym": "sym"}) == 0
-    assert csource.words("#define X y\nif (a->b == 0x1f)") == {"if", "a", "b"}
-    assert csource.macros("#define A 1\n # undef B\n#ifdef C\n") == {"A", "B"}
+    assert c_source.mentions("if (a.if_b) if(c)", "if") == 2
+    assert c_source.mentions("&sym != & sym", r"&\s*<sym>\b", {"sym": "sym"}) == 2
+    assert c_source.mentions("&sym2", r"&\s*<sym>\b", {"sym": "sym"}) == 0
+    assert c_source.words("#define X y\nif (a->b == 0x1f)") == {"if", "a", "b"}
+    assert c_source.macros("#define A 1\n # undef B\n#ifdef C\n") == {"A", "B"}
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ def test_mentions() -> None:
 )
 def test_build_dependency(tmp_path: Path, control: str, expected: bool | None) -> None:
     (tmp_path / "control").write_text(f"Source: iproute2\n{control}\n")
-    assert buildinfo.build_dependency(tmp_path, "libbpf-dev")[0] is expected
+    assert build_depends.build_dependency(tmp_path, "libbpf-dev")[0] is expected

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import catalogue, distroinfo, fixes, releases
+from pipeline import catalogue, distroinfo, releases
 from pipeline.config.config import Config, Derivative
 from pipeline.distroinfo import Support
 from pipeline.errors import UsageError
+from pipeline.fixes import fixes
 from pipeline.releases import Pocket
 
 CSV = {

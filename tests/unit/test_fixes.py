@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import fixes, objects
+from pipeline import objects
 from pipeline.errors import UsageError
+from pipeline.fixes import fixes
 from pipeline.model import Verdict
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import corpus, fixes, matrix, playbook
+from pipeline import corpus, matrix, playbook
 from pipeline.cases import (
     all_cases,
     loader_of,
@@ -17,6 +17,7 @@ from pipeline.cases import (
     ways,
 )
 from pipeline.errors import UsageError
+from pipeline.fixes import fixes
 from pipeline.host.resources import data_path, render
 from pipeline.matrix import Kernel, Row
 from pipeline.model import Expect

@@ -17,8 +17,8 @@ from dispatch import LEGACY, of_dispatch
 from loaderfunctions import FUNCTIONS
 from variants import Variant, of_symbols
 
-from pipeline import diagnose, fixes, patch
-from pipeline.fixes import Fix
+from pipeline.fixes import diagnose, fixes, patch
+from pipeline.fixes.fixes import Fix
 from pipeline.model import Finding, Site, Verdict
 
 pytestmark = pytest.mark.needs("spatch")

@@ -16,7 +16,7 @@ from loaderforms import FORMS, IS_FIXED, Known
 from loaderfunctions import FUNCTIONS
 from variants import ROWS, Variant, tree
 
-from pipeline import diagnose, fixes, patch
+from pipeline.fixes import diagnose, fixes, patch
 from pipeline.model import Verdict
 
 NOTYPE, OBJECT, FUNC, SECTION = 0, 1, 2, 3

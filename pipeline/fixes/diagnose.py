@@ -15,12 +15,12 @@ from pathlib import Path
 
 from debian.debian_support import Version
 
-from pipeline import coccinelle, csource
-from pipeline.buildinfo import build_dependency
-from pipeline.coccinelle import Match
-from pipeline.codebase import Code, read
 from pipeline.errors import DiagnosisRefused
-from pipeline.fixes import Fix, Requires
+from pipeline.fixes import c_source, coccinelle
+from pipeline.fixes.build_depends import build_dependency
+from pipeline.fixes.coccinelle import Match
+from pipeline.fixes.codebase import Code, read
+from pipeline.fixes.fixes import Fix, Requires
 from pipeline.host import command
 from pipeline.host.progress import QUIET, Stage
 from pipeline.model import Finding, Site, Verdict
@@ -158,7 +158,7 @@ def _strayed(code: Code, fix: Fix) -> list[Site]:
             continue
         rest = text
         for function in fix.functions:
-            for _, own in csource.definitions(text, function):
+            for _, own in c_source.definitions(text, function):
                 rest = rest.replace(own, re.sub(r"[^\n]", " ", own))
         found = evidence.search(rest)
         if found:
@@ -220,8 +220,8 @@ def _judge(
         return Verdict.UNKNOWN, "this function has none of the shapes that are known", line
     match = next(iter(fitting.values()))
     shape = fix.shapes[match.shape]
-    words = csource.words(text)
-    directives = csource.directives(text)
+    words = c_source.words(text)
+    directives = c_source.directives(text)
     strange = words - fix.words - set(match.names.values())
     if strange:
         return Verdict.UNKNOWN, f"words of this function are not known: {_list(strange)}", line
@@ -240,7 +240,7 @@ def _judge(
 
 def _counts(text: str, expected: Mapping[str, int], names: Mapping[str, str]) -> bool:
     """Return whether everything stands in a function as often as it has to."""
-    return all(csource.mentions(text, what, names) == times for what, times in expected.items())
+    return all(c_source.mentions(text, what, names) == times for what, times in expected.items())
 
 
 def _list(names: set[str]) -> str:

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from debian.changelog import ChangeBlock, Changelog, ChangelogParseError
 
-from pipeline import coccinelle, versions
 from pipeline.archives import dsc_file
 from pipeline.errors import PatchError
 from pipeline.files import bounded
-from pipeline.fixes import Fix
+from pipeline.fixes import coccinelle, versions
+from pipeline.fixes.fixes import Fix
 from pipeline.host import command
 from pipeline.host.cache import file_sha256
 from pipeline.host.progress import QUIET, Stage

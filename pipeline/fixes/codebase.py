@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pipeline import csource
 from pipeline.files import bounded
+from pipeline.fixes import c_source
 
 FILE_BYTES = 4 << 20
 """A source file of iproute2 is at most 150 kB; a larger one is not read."""
@@ -33,16 +33,16 @@ class Code:
         paths = sorted(
             p for d in ("lib", "tc", "ip", "include") for p in (self.tree / d).glob("*.[ch]")
         )
-        return {str(p.relative_to(self.tree)): csource.code_only(read(p)) for p in paths}
+        return {str(p.relative_to(self.tree)): c_source.code_only(read(p)) for p in paths}
 
     @cached_property
     def header_macros(self) -> set[str]:
         """The macros of all headers."""
-        return {m for p in (self.tree / "include").rglob("*.h") for m in csource.macros(read(p))}
+        return {m for p in (self.tree / "include").rglob("*.h") for m in c_source.macros(read(p))}
 
     def redefined(self, file: str) -> set[str]:
         """Return the macros that a file could see, other than the system's."""
-        return self.header_macros | csource.macros(self.files[file])
+        return self.header_macros | c_source.macros(self.files[file])
 
     def definitions(self, function: str) -> list[tuple[str, int, str]]:
         """Return where a function is defined: (file, line, text)."""
@@ -50,7 +50,7 @@ class Code:
             (file, line, text)
             for file, code in self.files.items()
             if function in code
-            for line, text in csource.definitions(code, function)
+            for line, text in c_source.definitions(code, function)
         ]
 
     def original(self, file: str, line: int, lines: int) -> str:

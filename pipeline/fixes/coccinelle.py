@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.codebase import FILE_BYTES
 from pipeline.errors import RespinError
 from pipeline.files.bounded import copy
+from pipeline.fixes.codebase import FILE_BYTES
 from pipeline.host import command
 from pipeline.host.resources import data_path
 from pipeline.isolation import lent, sandbox
