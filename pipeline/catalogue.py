@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from pipeline import distroinfo, releases
 from pipeline.config.config import Config
-from pipeline.distroinfo import Known, Support
 from pipeline.fixes import fixes
 from pipeline.host.resources import data_path
 from pipeline.model import Release
+from pipeline.releases import distroinfo, releases
+from pipeline.releases.distroinfo import Known, Support
 
 SCHEMA = 1
 HAS, LACKS, UNTOLD = "has", "lacks", "not known"

@@ -10,10 +10,10 @@ from datetime import date
 
 from pipeline import catalogue
 from pipeline.config.config import Config
-from pipeline.distroinfo import Support
 from pipeline.errors import UsageError
 from pipeline.host.resources import render
 from pipeline.model import Release
+from pipeline.releases.distroinfo import Support
 
 PATHS = {"github": ".github/workflows/iproute2.yml", "gitlab": ".gitlab-ci.yml"}
 """Where each CI looks for its workflow, below a repository's top."""

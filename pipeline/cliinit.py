@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 
-from pipeline import ciworkflow, releases, schedule, terminal
+from pipeline import ciworkflow, schedule, terminal
 from pipeline.clioptions import configured
 from pipeline.errors import UsageError
 from pipeline.files import bounded, own_files
 from pipeline.host import command
+from pipeline.releases import releases
 from pipeline.schedule import Schedule
 
 _PATH = click.Path(path_type=Path)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pipeline import lock, lockreader, releases, terminal
+from pipeline import lock, lockreader, terminal
 from pipeline.config import config
 from pipeline.containers.engines import Kind
 from pipeline.earlier import read
@@ -18,6 +18,7 @@ from pipeline.errors import UsageError
 from pipeline.fixes import fixes
 from pipeline.host.cache import Cache
 from pipeline.order import PACKAGE, Order
+from pipeline.releases import releases
 from pipeline.text.address import Address
 
 PATH = click.Path(path_type=Path)

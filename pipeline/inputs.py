@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline import fetch, lock, maketree, releases, superseded
+from pipeline import fetch, lock, maketree, superseded
 from pipeline.archives.apt import AptArchive
 from pipeline.checkpoints import FETCH, Checkpoints
 from pipeline.errors import FetchError
@@ -24,7 +24,8 @@ from pipeline.isolation import sandbox, scratch
 from pipeline.lock import Lock
 from pipeline.model import GuestPackages, Package, Source, VerifiedFile
 from pipeline.order import PACKAGE, Order
-from pipeline.releases import USUAL
+from pipeline.releases import releases
+from pipeline.releases.releases import USUAL
 from pipeline.report import Report
 from pipeline.runfolder import RunFolder
 

@@ -14,7 +14,7 @@ from pipeline.archives import dsc_file
 from pipeline.archives.apt import AptArchive
 from pipeline.errors import BuildError, FetchError
 from pipeline.model import GuestPackages, Package, Source
-from pipeline.releases import Pocket
+from pipeline.releases.releases import Pocket
 
 NAME = "respin.lock"
 SCHEMA = 2

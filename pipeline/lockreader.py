@@ -12,7 +12,7 @@ from pipeline.errors import FetchError, UsageError
 from pipeline.files import bounded
 from pipeline.lock import KINDS, NAME, SCHEMA, Lock
 from pipeline.model import GuestPackages, Package
-from pipeline.releases import Pocket
+from pipeline.releases.releases import Pocket
 
 LIMIT = 4 << 20
 """Bytes."""

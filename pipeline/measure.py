@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import debs, guests, matrix, netns, releases, smoke, tally
+from pipeline import debs, guests, matrix, netns, smoke, tally
 from pipeline.archives.apt import AptArchive
 from pipeline.cases import Case
 from pipeline.config.config import Config
@@ -24,7 +24,8 @@ from pipeline.host.cache import Cache
 from pipeline.host.progress import Progress, Stage
 from pipeline.isolation.scratch import scratch, sweep
 from pipeline.model import SmokeReport
-from pipeline.releases import NO_CONFIG
+from pipeline.releases import releases
+from pipeline.releases.releases import NO_CONFIG
 from pipeline.vm.machine import machine_for
 
 SECONDS = 120.0

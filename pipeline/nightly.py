@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline import notify, offering, plan, prune, releases, status, toolchain
+from pipeline import notify, offering, plan, prune, status, toolchain
 from pipeline import watch as watching
 from pipeline.archives.memory import Memory
 from pipeline.archives.signedindex import Sighting
@@ -26,6 +26,7 @@ from pipeline.model import AptSource
 from pipeline.nightruns import Runs
 from pipeline.order import PACKAGE
 from pipeline.plan import Kind, Step
+from pipeline.releases import releases
 from pipeline.runfolder import REPORT
 from pipeline.sighted import PUBLISHING, seen, without_problem
 from pipeline.state import FIXED, RunRow, State, TargetState

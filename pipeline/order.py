@@ -13,7 +13,7 @@ from pipeline.fixes.fixes import Fix
 from pipeline.host.cache import Cache
 from pipeline.lock import Lock
 from pipeline.model import Release
-from pipeline.releases import NO_CONFIG, Pocket
+from pipeline.releases.releases import NO_CONFIG, Pocket
 
 PACKAGE = "iproute2"
 """The source package, and the binary package that holds tc and ip."""

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import fetch, lock, lockreader, releases, report, sourcetree
+from pipeline import fetch, lock, lockreader, report, sourcetree
 from pipeline.adopt import adopt
 from pipeline.earlier import read
 from pipeline.errors import FetchError, UsageError
@@ -26,6 +26,7 @@ from pipeline.host.progress import Journal, Progress
 from pipeline.isolation import sandbox
 from pipeline.model import Built, Finding
 from pipeline.order import Order
+from pipeline.releases import releases
 from pipeline.report import Outcome, Report
 from pipeline.run import needed_fixes
 from pipeline.runfolder import RunFolder, open_run

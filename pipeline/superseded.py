@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline import fetch, releases
+from pipeline import fetch
 from pipeline.archives.apt import AptArchive
 from pipeline.archives.history import History, Service
 from pipeline.archives.launchpad import Launchpad
@@ -15,7 +15,8 @@ from pipeline.archives.web import Client
 from pipeline.config.config import Config
 from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Release
-from pipeline.releases import Pocket
+from pipeline.releases import releases
+from pipeline.releases.releases import Pocket
 
 NOBODY: Mapping[str, str] = MappingProxyType({})
 

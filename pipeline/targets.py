@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from pipeline import distroinfo, releases
 from pipeline.config.config import Config
-from pipeline.distroinfo import Known, Support
 from pipeline.errors import UsageError
 from pipeline.model import Release
-from pipeline.releases import USUAL, Pocket
+from pipeline.releases import distroinfo, releases
+from pipeline.releases.distroinfo import Known, Support
+from pipeline.releases.releases import USUAL, Pocket
 
 LIVING = {
     "debian:supported": ("debian", (Support.SUPPORTED, Support.LTS), False),

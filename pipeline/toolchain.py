@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pipeline import build, releases
+from pipeline import build
 from pipeline.archives.apt import AptArchive
 from pipeline.host.cache import digest
 from pipeline.order import Order
-from pipeline.releases import USUAL
+from pipeline.releases import releases
+from pipeline.releases.releases import USUAL
 
 
 def key(packages: Iterable[Mapping[str, str]]) -> str:

@@ -11,10 +11,10 @@ from pipeline import parts
 from pipeline import run as pipeline_run
 from pipeline.config.config import Config
 from pipeline.config.nightly import Nightly
-from pipeline.distroinfo import Known
 from pipeline.fixes.fixes import Fix, all_fixes
 from pipeline.host.cache import Cache
 from pipeline.order import Order
+from pipeline.releases.distroinfo import Known
 from pipeline.report import Report
 from pipeline.targets import Target
 

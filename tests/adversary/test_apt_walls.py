@@ -19,7 +19,6 @@ from pathlib import Path
 import pytest
 from support import real
 
-from pipeline import releases
 from pipeline.archives import openpgp
 from pipeline.archives.apt import AptArchive
 from pipeline.errors import FetchError
@@ -28,6 +27,7 @@ from pipeline.host.cache import Cache
 from pipeline.isolation import ids, namespaces
 from pipeline.isolation.scratch import scratch
 from pipeline.model import AptSource
+from pipeline.releases import releases
 from pipeline.text.address import Address
 
 pytestmark = pytest.mark.attack

@@ -24,7 +24,6 @@ from support.nights import Distro
 from support.packages import make_source
 from support.services import Service, snapshot
 
-from pipeline import releases
 from pipeline.archives import credentials, host_apt
 from pipeline.archives.apt import AptArchive
 from pipeline.archives.conditional import Mirror
@@ -36,6 +35,7 @@ from pipeline.host import command
 from pipeline.host.cache import Cache
 from pipeline.host.command import Completed
 from pipeline.model import AptSource
+from pipeline.releases import releases
 from pipeline.text.address import Address, scrub
 
 pytestmark = pytest.mark.attack

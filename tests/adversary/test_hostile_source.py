@@ -25,10 +25,11 @@ from support.cli import Said
 from support.hostilesource import FIFO, ZERO, Other
 from support.packages import make_deb, make_source
 
-from pipeline import fetch, releases, sourcetree
+from pipeline import fetch, sourcetree
 from pipeline.errors import RespinError
 from pipeline.fixes import fixes, patch
 from pipeline.isolation import sandbox
+from pipeline.releases import releases
 
 pytestmark = [pytest.mark.attack, pytest.mark.needs("spatch"), pytest.mark.needs("bwrap")]
 

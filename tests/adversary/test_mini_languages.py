@@ -40,7 +40,6 @@ from pipeline import (
     notify,
     playbook,
     publish,
-    releases,
     schedule,
     smokepage,
     status,
@@ -55,6 +54,7 @@ from pipeline.fixes.fixes import all_fixes
 from pipeline.host.cache import Cache
 from pipeline.host.resources import LANGUAGES, data_path, language, render
 from pipeline.model import AptSource, CaseResult, Cell, Seen, SmokeReport
+from pipeline.releases import releases
 from pipeline.schedule import Schedule
 from pipeline.state import RunRow
 from pipeline.text import quoting
@@ -624,7 +624,7 @@ SINKS = {
     "regex fixes/diagnose.py:_strayed": "of a fix, ours",
     "regex judge.py:_difference": "of a fix, ours",
     "regex judge.py:_words": "ways.toml's, ours",
-    "regex mirrors.py:of_this_machine": "debian or ubuntu",
+    "regex releases/mirrors.py:of_this_machine": "debian or ubuntu",
     "regex generations.py:clear": "escaped",
     "regex publish.py:_check": "a name of ours, with the machine's architecture",
     "regex fixes/versions.py:check_against": "escaped",

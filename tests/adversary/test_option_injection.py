@@ -22,7 +22,7 @@ from support import inprocess
 from support.filled import filled
 from support.packages import make_deb
 
-from pipeline import ciworkflow, debs, describe, handover, lockreader, releases
+from pipeline import ciworkflow, debs, describe, handover, lockreader
 from pipeline.archives import dsc_file, resolve
 from pipeline.archives.index import Index
 from pipeline.config import config
@@ -30,6 +30,7 @@ from pipeline.containers import base, images, oci_engine
 from pipeline.describe import Description, UserObject
 from pipeline.errors import FetchError, RespinError, UsageError
 from pipeline.host import command
+from pipeline.releases import releases
 
 NO_VERSIONS = [
     *("-o", "-oDPkg::Pre-Invoke::=id", "--help", "-1"),

@@ -21,12 +21,13 @@ from support import real, smallpackage
 from support.archive import Archive, Signer
 from support.filled import filled
 
-from pipeline import ccache, releases, run
+from pipeline import ccache, run
 from pipeline.errors import BuildError, SmokeFailed
 from pipeline.fixes import fixes
 from pipeline.host.cache import Cache
 from pipeline.model import SmokeReport, VerifiedFile
 from pipeline.order import Order
+from pipeline.releases import releases
 from pipeline.report import Outcome, Report
 from pipeline.work import Work
 

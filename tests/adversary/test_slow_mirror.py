@@ -23,7 +23,7 @@ from support.archive import Archive, Signer
 from support.packages import make_source
 from support.services import Service
 
-from pipeline import notify, releases, watch
+from pipeline import notify, watch
 from pipeline.archives import paragraphs
 from pipeline.archives.apt import AptArchive
 from pipeline.archives.conditional import Mirror
@@ -34,6 +34,7 @@ from pipeline.containers import roots
 from pipeline.errors import BuildError, FetchError
 from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Release
+from pipeline.releases import releases
 from pipeline.state import State
 from pipeline.targets import Target
 from pipeline.text.address import Address

@@ -32,9 +32,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import releases
 from pipeline.archives.apt import AptArchive
 from pipeline.host.cache import Cache
+from pipeline.releases import releases
 
 USER = "respin-bench"
 RELEASE, VERSION = "bookworm", "6.1.0-3"

@@ -13,9 +13,10 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
-from pipeline import ciworkflow, releases
+from pipeline import ciworkflow
 from pipeline.cliinit import init
 from pipeline.errors import UsageError
+from pipeline.releases import releases
 
 URL = "https://git.example.org/tools/iproute2-respin.git"
 REF = "3f786850e387550fdab836ed7e6dc881de23001b"

@@ -27,7 +27,7 @@ from pipeline.keys import Key
 from pipeline.model import AptSource, Release
 from pipeline.proven import Proven, proven
 from pipeline.publish import Repository
-from pipeline.releases import USUAL
+from pipeline.releases.releases import USUAL
 from pipeline.state import State
 from pipeline.targets import Target
 from pipeline.watch import watch

@@ -13,11 +13,12 @@ import pytest
 from support import cli, nights, packages, standin
 from support.archive import Archive, Signer
 
-from pipeline import releases, watch
+from pipeline import watch
 from pipeline.archives.signedindex import SuiteIndex
 from pipeline.errors import RespinError
 from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Release
+from pipeline.releases import releases
 from pipeline.targets import Target
 from pipeline.watch import View
 

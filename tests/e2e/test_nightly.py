@@ -15,10 +15,11 @@ from support.archive import Signer
 from support.client import Client
 from support.nights import Distro, Nights
 
-from pipeline import byhand, plan, releases, toolchain
+from pipeline import byhand, plan, toolchain
 from pipeline.fixes import fixes
 from pipeline.nightly import Summary
 from pipeline.order import Order
+from pipeline.releases import releases
 from pipeline.report import Report
 
 pytestmark = pytest.mark.needs("aptly")

@@ -20,8 +20,9 @@ from support import nights, packages, standin
 from support.archive import Signer
 from support.nights import Distro, Nights
 
-from pipeline import releases, status
+from pipeline import status
 from pipeline.host.cache import Cache, file_sha256
+from pipeline.releases import releases
 from pipeline.state import State
 
 pytestmark = pytest.mark.needs("aptly")

@@ -22,13 +22,14 @@ from support.packages import make_source
 from support.proof import cells, proven, sites, told
 from support.services import Service, launchpad, snapshot
 
-from pipeline import releases, superseded
+from pipeline import superseded
 from pipeline.archives.apt import AptArchive
 from pipeline.config import config
 from pipeline.containers import roots
 from pipeline.errors import BuildError
 from pipeline.host.cache import Cache
 from pipeline.model import AptSource
+from pipeline.releases import releases
 
 pytestmark = pytest.mark.e2e
 

@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline import build as stage
-from pipeline import releases
 from pipeline.archives.apt import AptArchive
 from pipeline.containers.engines import Kind, choose
 from pipeline.host.cache import Cache
 from pipeline.host.progress import QUIET
+from pipeline.releases import releases
 
 EPOCH = 1420070400
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from pipeline import releases
 from pipeline.archives import history
 from pipeline.archives.web import Client, Clock
 from pipeline.errors import FetchError
 from pipeline.host.cache import Cache
 from pipeline.model import Source
+from pipeline.releases import releases
 from support.services import Service
 
 BOOKWORM, JAMMY = releases.find("bookworm"), releases.find("jammy")

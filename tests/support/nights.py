@@ -14,11 +14,11 @@ from pipeline import keys, nightly, status
 from pipeline import run as pipeline_run
 from pipeline.config import config
 from pipeline.config.config import Config
-from pipeline.distroinfo import Known, Support
 from pipeline.host.cache import Cache
 from pipeline.model import Release
 from pipeline.nightly import Summary
 from pipeline.order import Order
+from pipeline.releases.distroinfo import Known, Support
 from pipeline.report import Report
 from pipeline.state import RunRow, State
 from pipeline.world import Runner, World

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from pipeline import clinightly, releases
+from pipeline import clinightly
 from pipeline.host.cache import Cache
+from pipeline.releases import releases
 from pipeline.world import World
 from support import cli, inprocess, nights, packages, standin
 from support.archive import Signer

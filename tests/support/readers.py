@@ -18,7 +18,7 @@ from typing import Any
 
 from debian.deb822 import Sources
 
-from pipeline import describe, earlier, lockreader, maketree, proven, releases, uploads
+from pipeline import describe, earlier, lockreader, maketree, proven, uploads
 from pipeline.archives import apt_errors, dsc_file, host_apt, openpgp, resolve
 from pipeline.archives.index import Index
 from pipeline.archives.paragraphs import Paragraphs
@@ -30,6 +30,7 @@ from pipeline.containers import apt_inside, base, roots
 from pipeline.errors import BuildError, FetchError
 from pipeline.fixes import build_depends, coccinelle, codebase, patch
 from pipeline.model import Release
+from pipeline.releases import releases
 from pipeline.vm import kernel, results
 from support import things
 

@@ -17,13 +17,14 @@ from pathlib import Path
 
 import platformdirs
 
-from pipeline import build, releases
+from pipeline import build
 from pipeline.archives.apt import AptArchive
 from pipeline.containers import roots
 from pipeline.host import command
 from pipeline.host.cache import Cache
 from pipeline.host.progress import QUIET
 from pipeline.isolation import namespaces
+from pipeline.releases import releases
 
 VERSION = "6.1.0-3"
 TINY = Path(__file__).with_name("tiny")

@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline import releases
 from pipeline.host.cache import file_sha256
+from pipeline.releases import releases
 from support import packages, standin
 
 CHANGELOG = "iproute2 ({}) unstable; urgency=medium\n\n  * Caf\xe9.\n\n -- A <a@b>  {}\n"

@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline import releases
+from pipeline.releases import releases
 from support import packages, spoilt, standin
 
 EM_BPF = 247

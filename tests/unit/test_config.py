@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import releases, superseded
+from pipeline import superseded
 from pipeline.config import config
 from pipeline.config.config import Archives, Config
 from pipeline.errors import PatchError, UsageError
 from pipeline.fixes import versions
 from pipeline.host.cache import Cache
+from pipeline.releases import releases
 
 ACME = """
 [archives]

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import catalogue, distroinfo, releases
+from pipeline import catalogue
 from pipeline.config.config import Config, Derivative
-from pipeline.distroinfo import Support
 from pipeline.errors import UsageError
 from pipeline.fixes import fixes
-from pipeline.releases import Pocket
+from pipeline.releases import distroinfo, releases
+from pipeline.releases.distroinfo import Support
+from pipeline.releases.releases import Pocket
 
 CSV = {
     "debian": "version,codename,series,created,release,eol,eol-lts,eol-elts\n"

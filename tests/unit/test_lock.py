@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import lock, lockreader, releases
+from pipeline import lock, lockreader
 from pipeline.errors import BuildError, FetchError, UsageError
 from pipeline.host.resources import data_path
 from pipeline.model import GuestPackages, Package, Source, VerifiedFile
-from pipeline.releases import Pocket
+from pipeline.releases import releases
+from pipeline.releases.releases import Pocket
 
 SCHEMA = json.loads(data_path("templates", "lock.schema.json").read_text())
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from pipeline import plan, targets
 from pipeline.archives.signedindex import Sighting
 from pipeline.config.config import Config
-from pipeline.distroinfo import Known, Support
 from pipeline.errors import UsageError
 from pipeline.model import Release
 from pipeline.plan import BACKOFF, Kind, Step
+from pipeline.releases.distroinfo import Known, Support
 from pipeline.state import RunRow, TargetState
 
 INPUTS = {"builds": "1", "fix a": "x", "fix b": "y"}

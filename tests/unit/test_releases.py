@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import releases
 from pipeline.archives import host_apt
 from pipeline.errors import UsageError
 from pipeline.model import AptSource
+from pipeline.releases import releases
 
 MIRROR = "http://mirror.example.org/debian"
 

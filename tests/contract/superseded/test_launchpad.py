@@ -10,8 +10,8 @@ from support.archive import Signer
 from support.history import JAMMY, UBUNTU, Time, accepted, refused, service_of, whole
 from support.services import FOREVER, Fault, Service, launchpad
 
-from pipeline import releases
 from pipeline.archives.launchpad import Launchpad
+from pipeline.releases import releases
 
 
 def test_accepted(ubuntu: Launchpad, tmp_path: Path, made: dict[str, Path]) -> None:

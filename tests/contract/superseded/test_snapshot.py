@@ -22,8 +22,8 @@ from support.history import (
 from support.packages import make_source
 from support.services import FOREVER, Fault, Service, snapshot
 
-from pipeline import releases
 from pipeline.archives.snapshot import Snapshot
+from pipeline.releases import releases
 
 
 def test_by_the_signed_index_of_then(

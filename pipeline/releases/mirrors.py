@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from pipeline.archives import host_apt
-from pipeline.distroinfo import known
 from pipeline.errors import UsageError
 from pipeline.model import Release
+from pipeline.releases.distroinfo import known
 from pipeline.text.address import Address, scrub
 
 TEMPLATES = Path("/usr/share/python-apt/templates")

@@ -15,13 +15,13 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-from pipeline import distroinfo, mirrors
 from pipeline.archives import host_apt
 from pipeline.config.config import Config, Derivative
-from pipeline.distroinfo import Support
 from pipeline.errors import UsageError
 from pipeline.files import bounded
 from pipeline.model import AptSource, Release
+from pipeline.releases import distroinfo, mirrors
+from pipeline.releases.distroinfo import Support
 from pipeline.text.address import Address
 
 OS_RELEASE = Path("/etc/os-release")
