@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline import fetch, lock, lockreader, report, sourcetree
-from pipeline.adopt import adopt
+from pipeline.build.prebuilt import adopt
 from pipeline.earlier import read
 from pipeline.errors import FetchError, UsageError
 from pipeline.files import bounded

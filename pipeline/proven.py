@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import held, uploads
 from pipeline.archives import dsc_file
+from pipeline.build import package_checks, uploads
 from pipeline.earlier import load
 from pipeline.errors import FetchError, PublishError, RespinError
 from pipeline.fixes import versions
@@ -126,7 +126,7 @@ def _hold(folder: Path, report: dict[str, Any], offer: Proven) -> None:
         upload = uploads.read(changes)
         if (upload.source, upload.version) != (source["name"], offer.version):
             raise PublishError(f"{changes} is not of {source['name']} {offer.version}")
-        held.hold(changes.parent, upload, changes.name, dsc)
+        package_checks.hold(changes.parent, upload, changes.name, dsc)
         there = {f.name: f.sha256 for f in upload.files}
         strange = [f.path for f in offer.files if there.get(f.path.name, f.sha256) != f.sha256]
         strange += [

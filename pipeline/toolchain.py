@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pipeline import build
 from pipeline.archives.apt import AptArchive
+from pipeline.build import build
 from pipeline.host.cache import digest
 from pipeline.order import Order
 from pipeline.releases import releases

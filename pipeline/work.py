@@ -12,8 +12,9 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from pipeline import build, ccache, fetch, lock, smoke, smokepage
-from pipeline.build import BuildRoot
+from pipeline import fetch, lock, smoke, smokepage
+from pipeline.build import build, ccache
+from pipeline.build.build import BuildRoot
 from pipeline.cases import select
 from pipeline.checkpoints import BUILD, CONTROL, PATCH
 from pipeline.containers import Container, engines

@@ -2,7 +2,7 @@
 # Build the one source package in PATCHED: build.sh PATCHED BUILD
 #
 # Leaves what dpkg-buildpackage made in BUILD/out; that is empty if there is no source, since
-# none was needed. Path, user, umask and environment are those of pipeline/build.py, so that
+# none was needed. Path, user, umask and environment are those of pipeline/build/build.py, so that
 # the packages are the same, byte for byte.
 set -eu
 patched=$1 build=$2

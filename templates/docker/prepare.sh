@@ -2,7 +2,7 @@
 # Make a build root of the release's own image: prepare.sh BUILD-DEPENDS
 #
 # BUILD-DEPENDS is what handover.sh left. Refuses an image of another release than that, and
-# one without apt. Installs what pipeline/build.py has in its roots, but for ccache.
+# one without apt. Installs what pipeline/build/build.py has in its roots, but for ccache.
 set -eu
 folder=$1
 refuse() {

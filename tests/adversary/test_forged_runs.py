@@ -23,7 +23,7 @@ from support.filled import filled
 from support.onerelease import Here
 
 from pipeline import copied, earlier, parts, report
-from pipeline.adopt import adopt
+from pipeline.build.prebuilt import adopt
 from pipeline.errors import BuildError
 from pipeline.host.cache import Cache, file_sha256
 from pipeline.model import Patched, Release, SmokeReport, Source

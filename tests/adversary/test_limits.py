@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from support import engine, real
 
-from pipeline import build
+from pipeline.build import build
 from pipeline.containers import Container, User, base, images
 from pipeline.containers.base import copy_out
 from pipeline.containers.host import Host

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from support import real
 
-from pipeline import build
+from pipeline.build import build
 from pipeline.containers import base
 from pipeline.errors import BuildError
 from pipeline.host import outputs

@@ -32,7 +32,6 @@ from support.filled import filled
 from support.packages import make_source
 
 from pipeline import (
-    build,
     ciworkflow,
     describe,
     guests,
@@ -45,6 +44,7 @@ from pipeline import (
     status,
 )
 from pipeline.archives import credentials
+from pipeline.build import build
 from pipeline.cases import ways
 from pipeline.containers import images, oci_engine, roots
 from pipeline.describe import Description, UserObject

@@ -21,7 +21,8 @@ from support import real, smallpackage
 from support.archive import Archive, Signer
 from support.filled import filled
 
-from pipeline import ccache, run
+from pipeline import run
+from pipeline.build import ccache
 from pipeline.errors import BuildError, SmokeFailed
 from pipeline.fixes import fixes
 from pipeline.host.cache import Cache

@@ -18,8 +18,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline import ccache
 from pipeline.archives import keyrings
+from pipeline.build import ccache
 from pipeline.containers import images, roots
 from pipeline.containers.oci_engine import OciEngine
 from pipeline.host import command, compilers

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from support import real
 
-from pipeline import build, ccache
+from pipeline.build import build, ccache
 from pipeline.errors import BuildError
 from pipeline.host import command
 from pipeline.host.cache import Cache

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from support import baseimage, cli, engine, real
 
-from pipeline import build, earlier
+from pipeline import earlier
+from pipeline.build import build
 from pipeline.containers import images
 from pipeline.containers.engines import OciRoots
 from pipeline.containers.oci_engine import LABEL, OciEngine

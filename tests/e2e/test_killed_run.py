@@ -15,7 +15,7 @@ from support import nights, real
 from support.archive import Signer
 from support.nights import Distro
 
-from pipeline import build
+from pipeline.build import build
 
 pytestmark = pytest.mark.needs("aptly")
 

@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from pipeline import build
+from pipeline.build import build
 from pipeline.errors import BuildError
 from pipeline.host.cache import Cache
 from pipeline.host.progress import QUIET

@@ -11,8 +11,8 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipeline import build as stage
 from pipeline.archives.apt import AptArchive
+from pipeline.build import build as stage
 from pipeline.containers.engines import Kind, choose
 from pipeline.host.cache import Cache
 from pipeline.host.progress import QUIET

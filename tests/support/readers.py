@@ -18,12 +18,13 @@ from typing import Any
 
 from debian.deb822 import Sources
 
-from pipeline import describe, earlier, lockreader, maketree, proven, uploads
+from pipeline import describe, earlier, lockreader, maketree, proven
 from pipeline.archives import apt_errors, dsc_file, host_apt, openpgp, resolve
 from pipeline.archives.index import Index
 from pipeline.archives.paragraphs import Paragraphs
 from pipeline.archives.release import SignedRelease
 from pipeline.archives.signedindex import Reader
+from pipeline.build import uploads
 from pipeline.config import config as configs
 from pipeline.config import config_file
 from pipeline.containers import apt_inside, base, roots

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import platformdirs
 
-from pipeline import build
 from pipeline.archives.apt import AptArchive
+from pipeline.build import build
 from pipeline.containers import roots
 from pipeline.host import command
 from pipeline.host.cache import Cache

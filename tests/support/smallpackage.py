@@ -13,8 +13,9 @@ import subprocess
 from concurrent.futures import Future
 from pathlib import Path
 
-from pipeline import build, guests, report
+from pipeline import guests, report
 from pipeline.boot import Guest, play
+from pipeline.build import build
 from pipeline.host import command
 from pipeline.host.cache import Cache
 from pipeline.host.progress import QUIET, Progress

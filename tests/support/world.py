@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from pipeline import build
+from pipeline.build import build
 from pipeline.host.resources import data_path
 from pipeline.model import Package
 from support import real

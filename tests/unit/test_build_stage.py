@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import build
+from pipeline.build import build
 from pipeline.containers import base, roots
 from pipeline.errors import BuildError
 from pipeline.model import AptSource, Package, Release

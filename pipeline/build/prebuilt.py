@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline import held, uploads
 from pipeline.archives import dsc_file
+from pipeline.build import package_checks, uploads
+from pipeline.build.uploads import Upload
 from pipeline.errors import BuildError, FetchError
 from pipeline.files import bounded
 from pipeline.host.cache import file_sha256
 from pipeline.model import Artifact, Built, Patched
-from pipeline.uploads import Upload
 
 ELSEWHERE = "elsewhere"
 """What the report says of where such packages were built."""
@@ -43,11 +43,11 @@ def adopt(patched: Patched, debs: Path, dest: Path) -> tuple[Built, tuple[str, .
                 f"{debs / name} is not the file that {changes.name} lists",
                 details=f"{e.brief}\n{e.details}".strip(),
             ) from e
-    found = held.hold(dest, upload, changes.name, patched.dsc)
+    found = package_checks.hold(dest, upload, changes.name, patched.dsc)
     artifacts = {name: _artifact(dest / name) for name in (changes.name, *listed)}
     built = Built(
         version=patched.version,
-        debs=tuple(a for n, a in artifacts.items() if n.endswith(held.PACKAGES)),
+        debs=tuple(a for n, a in artifacts.items() if n.endswith(package_checks.PACKAGES)),
         changes=artifacts[changes.name],
         buildinfo=artifacts[found.buildinfo.name],
         container=ELSEWHERE,

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from debian.debian_support import Version
 
-from pipeline import ccache, uploads
 from pipeline.archives import dsc_file
 from pipeline.archives.apt import AptArchive
+from pipeline.build import ccache, uploads
 from pipeline.containers import Container, User
 from pipeline.containers.base import copy_in, copy_out
 from pipeline.containers.engines import Engine, Kind, Root, Wanted, choose

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from debian.deb822 import Deb822
 
-from pipeline import uploads
 from pipeline.archives import deb_file, dsc_file
 from pipeline.archives.dsc_file import Listed
+from pipeline.build import uploads
+from pipeline.build.uploads import Upload
 from pipeline.errors import BuildError
 from pipeline.files import bounded
 from pipeline.host.cache import file_sha256
-from pipeline.uploads import Upload
 
 PACKAGES = (".deb", ".ddeb")
 FIELDS = ("Package", "Version", "Architecture", "source:Package", "source:Version")
