@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline import copied, offering, plan, proven, samesource, status
+from pipeline import copied, offering, plan, proven, status
 from pipeline.earlier import load
 from pipeline.errors import PublishError, RespinError, UsageError
 from pipeline.files import state_lock
@@ -21,6 +21,7 @@ from pipeline.nightly import Night
 from pipeline.proven import Proven
 from pipeline.publish import check_law
 from pipeline.runfolder import REPORT
+from pipeline.source import same_source
 from pipeline.state import FIXED, RunRow, State, TargetState
 from pipeline.targets import targets
 from pipeline.text import visible
@@ -207,7 +208,7 @@ def _check(world: World, night: Night, offer: Proven, copy: Path) -> None:
     try:
         made = world.patch(order, part).patched
         dsc = next(f.path for f in offer.files if f.path.suffix == ".dsc")
-        differs = samesource.difference(made.dsc, dsc) if made else "that it is patched at all"
+        differs = same_source.difference(made.dsc, dsc) if made else "that it is patched at all"
     except RespinError as e:
         raise PublishError(
             f"{offer.version} cannot be held against what this respin makes of {offer.base}: "

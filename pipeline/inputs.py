@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline import fetch, lock, maketree, superseded
+from pipeline import lock
 from pipeline.archives.apt import AptArchive
 from pipeline.checkpoints import FETCH, Checkpoints
 from pipeline.errors import FetchError
@@ -28,6 +28,7 @@ from pipeline.releases import releases
 from pipeline.releases.releases import USUAL
 from pipeline.report import Report
 from pipeline.runfolder import RunFolder
+from pipeline.source import fetch, local_tree, superseded
 
 T = TypeVar("T")
 
@@ -111,7 +112,7 @@ class Inputs:
         order = self.order
         if order.tree_dir:
             log = self.folder.log("fetch")
-            return maketree.make_source(
+            return local_tree.make_source(
                 order.tree_dir,
                 self._scratch / "made",
                 trust_container=order.trust_container,

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import fetch, lock, lockreader, report, sourcetree
+from pipeline import lock, lockreader, report
 from pipeline.build.prebuilt import adopt
 from pipeline.earlier import read
 from pipeline.errors import FetchError, UsageError
@@ -30,6 +30,7 @@ from pipeline.releases import releases
 from pipeline.report import Outcome, Report
 from pipeline.run import needed_fixes
 from pipeline.runfolder import RunFolder, open_run
+from pipeline.source import fetch, source_tree
 from pipeline.work import Work
 
 LARGEST = 1 << 30
@@ -177,7 +178,7 @@ def diagnose_only(
             source = fetch.local(dsc, Path(tmp) / "source", releases.find(None))
             tree = fetch.unpack(source, Path(tmp) / "tree", trust_container=trust_container)
         else:
-            sourcetree.look(tree)
+            source_tree.look(tree)
         return diagnose.diagnose(tree, fixes, stage=stage)
 
 

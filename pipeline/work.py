@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from pipeline import fetch, lock, smoke, smokepage
+from pipeline import lock, smoke, smokepage
 from pipeline.build import build, ccache
 from pipeline.build.build import BuildRoot
 from pipeline.cases import select
@@ -46,6 +46,7 @@ from pipeline.model import (
 )
 from pipeline.order import PACKAGE, Order
 from pipeline.smoke import GuestImage
+from pipeline.source import fetch
 
 __all__ = ["PACKAGE", "Order", "Work"]
 

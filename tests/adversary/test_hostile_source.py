@@ -25,11 +25,11 @@ from support.cli import Said
 from support.hostilesource import FIFO, ZERO, Other
 from support.packages import make_deb, make_source
 
-from pipeline import fetch, sourcetree
 from pipeline.errors import RespinError
 from pipeline.fixes import fixes, patch
 from pipeline.isolation import sandbox
 from pipeline.releases import releases
+from pipeline.source import fetch, source_tree
 
 pytestmark = [pytest.mark.attack, pytest.mark.needs("spatch"), pytest.mark.needs("bwrap")]
 
@@ -181,8 +181,8 @@ def test_a_git_configuration_where_the_format_is_not_looked_at(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second wall: git does run, in the sandbox, and what it runs reaches nothing."""
-    monkeypatch.setattr(sourcetree, "FORMATS", (*sourcetree.FORMATS, "3.0 (git)"))
-    monkeypatch.setattr(sourcetree, "VCS", frozenset[str]())
+    monkeypatch.setattr(source_tree, "FORMATS", (*source_tree.FORMATS, "3.0 (git)"))
+    monkeypatch.setattr(source_tree, "VCS", frozenset[str]())
     canary, inside = world.folder / "canary", "/tmp/canary"
     line = f"touch {canary} {inside}; test -e {inside} && echo fsmonitor-ran >&2; false"
     tree = hostilesource.tree(world.folder / "tree", form="3.0 (git)")
@@ -202,14 +202,14 @@ def test_folders_of_version_control_systems(
 ) -> None:
     """They do not come out of the source package, at any depth of it; nor files, nor links."""
     files: dict[str, str | Other] = {"lib/CVS": Other("../tc"), "tc/.git": f"gitdir: {UP}tmp\n"}
-    for name in sourcetree.VCS:
+    for name in source_tree.VCS:
         files |= {f"{name}/config": "x", f"doc/{name}/hooks/x": "x"}
     dsc = hostilesource.make(
         world.folder / "in", said="3.0 (native)", own="3.0 (native)", files=files
     )
     with tarfile.open(next(world.taken("--dsc", dsc).glob("*.tar.xz"))) as tar:
         names = {part for name in tar.getnames() for part in name.split("/")}
-    assert "lib" in names and not names & sourcetree.VCS
+    assert "lib" in names and not names & source_tree.VCS
     count("attack", len(files))
 
 
@@ -415,7 +415,7 @@ def test_the_patched_source_says_another_version(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Were an option let through that sets a field of the new .dsc, it would be seen there."""
-    monkeypatch.setattr(sourcetree, "OPTIONS", sourcetree.OPTIONS | {"-DVersion"})
+    monkeypatch.setattr(source_tree, "OPTIONS", source_tree.OPTIONS | {"-DVersion"})
     source = fetch.local(
         hostilesource.make(world.folder / "in"), world.folder / "s", releases.find("bookworm")
     )

@@ -632,7 +632,7 @@ SINKS = {
     "regex text/visible.py:line": "ours",
     "regex text/visible.py:as_json": "ours",
     # Globs
-    "glob maketree.py:make_source": "a package's name and version: control.py takes no pattern",
+    "glob source/local_tree.py:make_source": "a package's name and version: control.py takes no pattern",
     "glob nightruns.py:unfinished": "the number of a run",
     "glob prune.py:runs": "the number of a run",
     "glob runfolder.py:_sweep": "escaped",

@@ -17,7 +17,6 @@ from support.archive import Archive, Signer
 from support.packages import make_source
 from support.services import Service, snapshot
 
-from pipeline import fetch
 from pipeline.archives import openpgp, vouch
 from pipeline.archives.conditional import Mirror
 from pipeline.archives.privateroot import PrivateRoot
@@ -27,6 +26,7 @@ from pipeline.errors import FetchError
 from pipeline.host.cache import Cache
 from pipeline.model import AptSource
 from pipeline.releases import releases
+from pipeline.source import fetch
 from pipeline.text.address import Address
 
 pytestmark = pytest.mark.attack

@@ -13,12 +13,12 @@ import pytest
 from support.archive import Archive, Signer
 from support.packages import make_deb, make_source
 
-from pipeline import fetch
 from pipeline.archives.apt import AptArchive
 from pipeline.errors import BuildError, FetchError
 from pipeline.host.cache import Cache
 from pipeline.model import Package, Source
 from pipeline.releases import releases
+from pipeline.source import fetch
 
 BOOKWORM = releases.find("bookworm")
 OLD, NEW, SECURITY = "6.1.0-2", "6.1.0-3", "6.1.0-3+deb12u1"

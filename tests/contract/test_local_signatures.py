@@ -9,10 +9,10 @@ import pytest
 from support.archive import Signer
 from support.packages import make_source
 
-from pipeline import fetch
 from pipeline.archives import openpgp
 from pipeline.errors import FetchError
 from pipeline.releases import releases
+from pipeline.source import fetch
 
 BOOKWORM = releases.find("bookworm")
 

@@ -13,13 +13,14 @@ from support.archive import Archive, Signer
 from support.packages import make_deb
 from support.services import Fault, Service
 
-from pipeline import lock, superseded
+from pipeline import lock
 from pipeline.archives.apt import AptArchive
 from pipeline.config.config import Archives, Config
 from pipeline.errors import FetchError
 from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Package
 from pipeline.releases import releases
+from pipeline.source import superseded
 
 BOOKWORM = releases.find("bookworm")
 TIME = "20230103T000000Z"

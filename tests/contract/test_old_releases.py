@@ -11,7 +11,6 @@ import pytest
 from support.archive import Archive, Signer
 from support.packages import make_source
 
-from pipeline import fetch
 from pipeline.archives.apt import AptArchive
 from pipeline.config.config import Archives, Config
 from pipeline.errors import FetchError
@@ -19,6 +18,7 @@ from pipeline.host.cache import Cache
 from pipeline.model import AptSource
 from pipeline.releases import releases
 from pipeline.releases.releases import Pocket
+from pipeline.source import fetch
 
 BUSTER, BOOKWORM = releases.find("buster"), releases.find("bookworm")
 ENDED = date(2031, 1, 1)

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from support import real
 
-from pipeline import fetch
 from pipeline.errors import PatchError
 from pipeline.fixes import diagnose, fixes, patch
 from pipeline.model import Patched, Verdict
 from pipeline.releases import releases
+from pipeline.source import fetch
 
 GOLDEN = Path(__file__).parents[1] / "golden/fixes"
 CHANGELOG = """iproute2 ({version}) unstable; urgency=medium

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import fetch
 from pipeline.archives.apt import AptArchive
 from pipeline.host.cache import Cache, file_sha256
 from pipeline.releases import releases
+from pipeline.source import fetch
 
 # The .dsc of Debian 12's iproute2, as published with 12.0 and never changed since.
 DSC = "cd9e054a0c1f371a23fdd66e1f593b35bd1b12a2e53c284ec19c764da201a31f"

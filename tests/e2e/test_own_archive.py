@@ -22,7 +22,6 @@ from support.packages import make_source
 from support.proof import cells, proven, sites, told
 from support.services import Service, launchpad, snapshot
 
-from pipeline import superseded
 from pipeline.archives.apt import AptArchive
 from pipeline.config import config
 from pipeline.containers import roots
@@ -30,6 +29,7 @@ from pipeline.errors import BuildError
 from pipeline.host.cache import Cache
 from pipeline.model import AptSource
 from pipeline.releases import releases
+from pipeline.source import superseded
 
 pytestmark = pytest.mark.e2e
 

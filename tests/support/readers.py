@@ -18,7 +18,7 @@ from typing import Any
 
 from debian.deb822 import Sources
 
-from pipeline import describe, earlier, lockreader, maketree, proven
+from pipeline import describe, earlier, lockreader, proven
 from pipeline.archives import apt_errors, dsc_file, host_apt, openpgp, resolve
 from pipeline.archives.index import Index
 from pipeline.archives.paragraphs import Paragraphs
@@ -32,6 +32,7 @@ from pipeline.errors import BuildError, FetchError
 from pipeline.fixes import build_depends, coccinelle, codebase, patch
 from pipeline.model import Release
 from pipeline.releases import releases
+from pipeline.source import local_tree
 from pipeline.vm import kernel, results
 from support import things
 
@@ -336,7 +337,7 @@ def _code(path: Path) -> object:
 
 def _changelog(path: Path) -> object:
     tree = path.parents[1]
-    maketree._identity(tree, tree)
+    local_tree._identity(tree, tree)
     return patch.changelog_epoch(tree), patch.changelog_entry(
         patch._changelog(tree), version="6.1.0-3+bpf1", fixes=(), number=999
     )

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import superseded
 from pipeline.config import config
 from pipeline.config.config import Archives, Config
 from pipeline.errors import PatchError, UsageError
 from pipeline.fixes import versions
 from pipeline.host.cache import Cache
 from pipeline.releases import releases
+from pipeline.source import superseded
 
 ACME = """
 [archives]

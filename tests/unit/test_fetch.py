@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import fetch
 from pipeline.archives import apt_errors, dsc_file
 from pipeline.errors import FetchError
 from pipeline.releases import releases
+from pipeline.source import fetch
 
 BOOKWORM = releases.find("bookworm")
 FILES = {"iproute2_6.1.0.orig.tar.xz": b"upstream", "iproute2_6.1.0-3.debian.tar.xz": b"debian"}

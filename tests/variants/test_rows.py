@@ -10,10 +10,10 @@ import pytest
 from support import real
 from support.rows import FUNCTIONS, OLD, ROWS, Row, turn_back
 
-from pipeline import fetch
 from pipeline.fixes import diagnose, fixes, patch
 from pipeline.model import Finding, Verdict
 from pipeline.releases import releases
+from pipeline.source import fetch
 
 WITH, BELOW = {"libbpf-dev": "1:1.1.0-1"}, {"libbpf-dev": "1:0.5.0-1"}
 

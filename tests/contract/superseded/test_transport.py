@@ -11,11 +11,11 @@ from support.archive import Signer
 from support.history import BOOKWORM, ORIG, VERSION, Time, refused, service_of, whole
 from support.services import FOREVER, Fault, Service
 
-from pipeline import fetch
 from pipeline.archives import web
 from pipeline.archives.snapshot import Snapshot
 from pipeline.archives.web import PIECE
 from pipeline.host.cache import Cache
+from pipeline.source import fetch
 
 
 def test_asks_politely(debian: Snapshot, server: Service, time: Time, tmp_path: Path) -> None:

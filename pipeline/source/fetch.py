@@ -10,7 +10,6 @@ from pathlib import Path
 
 from debian.debian_support import Version
 
-from pipeline import sourcetree
 from pipeline.archives import dsc_file, openpgp, vouch
 from pipeline.archives.apt import AptArchive
 from pipeline.archives.history import History
@@ -20,6 +19,7 @@ from pipeline.files import bounded, compressed
 from pipeline.host.progress import QUIET, Stage
 from pipeline.isolation import lent, sandbox
 from pipeline.model import Release, Source, VerifiedFile
+from pipeline.source import source_tree
 
 UPLOADERS = (
     Path("/usr/share/keyrings/debian-keyring.gpg"),
@@ -146,7 +146,7 @@ def unpack(
         raise FetchError(f"{dest} exists already", hint="choose a folder that is not there")
     sandbox.admit(source.dsc.name, indexed=source.indexed, trust_container=trust_container)
     form = dsc_file.parse(bounded.read(source.dsc, dsc_file.LIMIT), source.dsc.name).format
-    sourcetree.check_format(form, source.dsc.name)
+    source_tree.check_format(form, source.dsc.name)
     _measure(source)
     dest.parent.mkdir(parents=True, exist_ok=True)
     with lent.lent(dest.parent, ".unpack-") as folder:
@@ -162,7 +162,7 @@ def unpack(
             brief=f"{source.dsc.name} cannot be unpacked",
             hint="its files are those that were listed, so the source package itself is broken",
         )
-        sourcetree.settle(folder / "tree", form)
+        source_tree.settle(folder / "tree", form)
         (folder / "tree").rename(dest)
     return dest
 

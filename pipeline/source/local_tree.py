@@ -9,11 +9,11 @@ from pathlib import Path
 from debian.changelog import Changelog, ChangelogParseError
 from debian.debian_support import Version
 
-from pipeline import sourcetree
 from pipeline.archives import dsc_file
 from pipeline.errors import FetchError
 from pipeline.files import bounded
 from pipeline.isolation import lent, sandbox
+from pipeline.source import source_tree
 
 LIMIT = 512 << 20
 """Bytes of a tree; iproute2's has 7 MiB."""
@@ -35,8 +35,8 @@ def make_source(
     dest.parent.mkdir(parents=True, exist_ok=True)
     with lent.lent(dest.parent, ".tree-") as work:
         unnamed = work / "tree"
-        sourcetree.copy(tree, unnamed, LIMIT)
-        sourcetree.settle(unnamed, "")
+        source_tree.copy(tree, unnamed, LIMIT)
+        source_tree.settle(unnamed, "")
         name, version = _identity(tree, unnamed)
         upstream = version.upstream_version or str(version)
         copy = unnamed.rename(work / f"{name}-{upstream}")

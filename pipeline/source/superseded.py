@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline import fetch
 from pipeline.archives.apt import AptArchive
 from pipeline.archives.history import History, Service
 from pipeline.archives.launchpad import Launchpad
@@ -17,6 +16,7 @@ from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Release
 from pipeline.releases import releases
 from pipeline.releases.releases import Pocket
+from pipeline.source import fetch
 
 NOBODY: Mapping[str, str] = MappingProxyType({})
 
