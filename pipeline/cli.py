@@ -28,7 +28,6 @@ from pipeline import (
     terminal,
 )
 from pipeline import run as pipeline_run
-from pipeline.cases import select
 from pipeline.clioptions import (
     FILE,
     FOLDER,
@@ -47,6 +46,7 @@ from pipeline.files import ownership
 from pipeline.fixes import diagnose, fixes
 from pipeline.order import Order
 from pipeline.report import Outcome, Report
+from pipeline.smoke.cases import select
 
 CODES = """\b
 Exit codes:

@@ -10,15 +10,16 @@ from typing import Any
 
 import click
 
-from pipeline import cases, measure, smokepage, summaries, terminal
+from pipeline import summaries, terminal
 from pipeline.clioptions import address, configured
-from pipeline.describe import UserObject, user_section
 from pipeline.errors import RespinError, SmokeFailed, SmokeImpossible, TestbedLost, UsageError
 from pipeline.host import leftovers, temporary
 from pipeline.host.cache import Cache
 from pipeline.host.progress import Progress
-from pipeline.measure import Measured
 from pipeline.model import CaseResult, Cell, Seen, SmokeReport
+from pipeline.smoke import cases, render, standalone
+from pipeline.smoke.bpf_object import UserObject, user_section
+from pipeline.smoke.standalone import Measured
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _TO = click.Path(path_type=Path, dir_okay=False)
@@ -150,7 +151,7 @@ def _measure(
     logs: Path,
 ) -> None:
     by = options["by"]
-    order = measure.Order(
+    order = standalone.Order(
         packages=packages,
         cases=() if only else cases.select(options["names"] or None, by, whole=True),
         objects=wanted,
@@ -164,7 +165,7 @@ def _measure(
         log_dir=logs,
     )
     with terminal.Terminal(verbose=options["verbose"]) as shown:
-        measured = measure.measure(order, Progress(shown))
+        measured = standalone.measure(order, Progress(shown))
     _leave(measured.reports, options)
     _judge(measured, logs)
 
@@ -173,7 +174,7 @@ def _leave(reports: Sequence[SmokeReport], options: dict[str, Any]) -> None:
     """Leave the matrix wherever it is asked for."""
     for report in reports:
         summaries.show_smoke(report)
-    writers = (("html", smokepage.html), ("junit", smokepage.junit), ("markdown", _tables))
+    writers = (("html", render.html), ("junit", render.junit), ("markdown", _tables))
     for option, text in writers:
         if options[option]:
             try:
@@ -181,11 +182,11 @@ def _leave(reports: Sequence[SmokeReport], options: dict[str, Any]) -> None:
             except OSError as e:
                 raise UsageError(f"{options[option]} cannot be written: {e.strerror}") from e
     if options["as_json"]:
-        terminal.say_json(smokepage.to_json(reports))
+        terminal.say_json(render.to_json(reports))
 
 
 def _tables(reports: Sequence[SmokeReport]) -> str:
-    return "\n".join(smokepage.markdown(report) for report in reports)
+    return "\n".join(render.markdown(report) for report in reports)
 
 
 def _judge(measured: Measured, logs: Path) -> None:

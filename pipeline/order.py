@@ -8,12 +8,12 @@ from pathlib import Path
 
 from pipeline.config.config import Config
 from pipeline.containers.engines import Kind
-from pipeline.describe import UserObject
 from pipeline.fixes.fixes import Fix
 from pipeline.host.cache import Cache
 from pipeline.lock import Lock
 from pipeline.model import Release
 from pipeline.releases.releases import NO_CONFIG, Pocket
+from pipeline.smoke.bpf_object import UserObject
 
 PACKAGE = "iproute2"
 """The source package, and the binary package that holds tc and ip."""

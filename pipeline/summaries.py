@@ -8,11 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline import terminal
-from pipeline.cases import Case
 from pipeline.doctor import Check
 from pipeline.isolation.sandbox import Wall
 from pipeline.model import Cell, Finding, Seen, SmokeReport, Verdict
 from pipeline.report import Outcome, Report
+from pipeline.smoke.cases import Case
 from pipeline.terminal import styled
 
 _COLOUR = {

@@ -12,10 +12,9 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from pipeline import lock, smoke, smokepage
+from pipeline import lock
 from pipeline.build import build, ccache
 from pipeline.build.build import BuildRoot
-from pipeline.cases import select
 from pipeline.checkpoints import BUILD, CONTROL, PATCH
 from pipeline.containers import Container, engines
 from pipeline.containers.engines import Engine, Kind
@@ -45,7 +44,9 @@ from pipeline.model import (
     VerifiedFile,
 )
 from pipeline.order import PACKAGE, Order
-from pipeline.smoke import GuestImage
+from pipeline.smoke import render, smoke
+from pipeline.smoke.cases import select
+from pipeline.smoke.smoke import GuestImage
 from pipeline.source import fetch
 
 __all__ = ["PACKAGE", "Order", "Work"]
@@ -310,7 +311,7 @@ class Work(Inputs):
                 hint=f"the guest's console and each command's output are in {self.folder.logs}",
             )
         _check_possible(seen, turned)
-        (self.folder.path / "smoke.html").write_text(smokepage.html([seen]), "utf-8")
+        (self.folder.path / "smoke.html").write_text(render.html([seen]), "utf-8")
         return seen
 
 

@@ -35,7 +35,7 @@ COMMANDS = {
     "build": ("/", "pipeline.parts.build_only"),
     "prove": ("/", "pipeline.parts.prove_only"),
     "diagnose": ("--tree /", "pipeline.parts.diagnose_only"),
-    "smoke": ("--deb /etc/hostname", "pipeline.measure.measure"),
+    "smoke": ("--deb /etc/hostname", "pipeline.smoke.smoke.standalone.measure"),
     "releases": ("", "pipeline.catalogue.listing"),
     "doctor": ("", "pipeline.doctor.examine"),
     "completion": ("bash", "click.shell_completion.get_completion_class"),

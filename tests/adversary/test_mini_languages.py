@@ -31,23 +31,10 @@ from support.archive import Archive, Signer
 from support.filled import filled
 from support.packages import make_source
 
-from pipeline import (
-    ciworkflow,
-    describe,
-    guests,
-    handover,
-    notify,
-    playbook,
-    publish,
-    schedule,
-    smokepage,
-    status,
-)
+from pipeline import ciworkflow, handover, notify, publish, schedule, status
 from pipeline.archives import credentials
 from pipeline.build import build
-from pipeline.cases import ways
 from pipeline.containers import images, oci_engine, roots
-from pipeline.describe import Description, UserObject
 from pipeline.errors import BuildError, PatchError, PublishError, RespinError, UsageError
 from pipeline.fixes import patch
 from pipeline.fixes.fixes import all_fixes
@@ -56,6 +43,10 @@ from pipeline.host.resources import LANGUAGES, data_path, language, render
 from pipeline.model import AptSource, CaseResult, Cell, Seen, SmokeReport
 from pipeline.releases import releases
 from pipeline.schedule import Schedule
+from pipeline.smoke import bpf_object, guest_image, player_script
+from pipeline.smoke import render as smokepage
+from pipeline.smoke.bpf_object import Description, UserObject
+from pipeline.smoke.cases import ways
 from pipeline.state import RunRow
 from pipeline.text import quoting
 from pipeline.text.address import Address
@@ -421,7 +412,7 @@ def _kernel_name() -> object:
 
     names = ["{kernel.__class__.__init__.__globals__}", "{", "%s", "linux-image-{kernel}"]
     for name in names:
-        assert list(guests._kernels(Archive(), machine_for("amd64"), name)) == []
+        assert list(guest_image._kernels(Archive(), machine_for("amd64"), name)) == []
     return asked, [*names[:3], "linux-image-amd64"]
 
 
@@ -431,17 +422,17 @@ def _section() -> object:
     good = ("xdp.frags/cpumap", "?tc", "kprobe/sys_*", "tc/ingress")
     found = filled(Description, programs=(*names, *good))
     with pytest.MonkeyPatch.context() as change:
-        change.setattr(describe, "read", lambda _: found)
+        change.setattr(bpf_object, "read", lambda _: found)
         for name in names:
-            refused(describe.user_section, UserObject(path=Path("x.o"), section=name))
+            refused(bpf_object.user_section, UserObject(path=Path("x.o"), section=name))
         items = [UserObject(path=Path("x.o"), section=name) for name in good]
-        return tuple(map(describe.user_section, items)), good
+        return tuple(map(bpf_object.user_section, items)), good
 
 
 @place("playbook.plan: words with tabs between")
 def _plan() -> object:
     text = "a\tb\nrun\tx %41\r"
-    words = playbook._quoted(text)
+    words = player_script._quoted(text)
     assert not set(words) & set("\t\n\r")
     return re.sub(r"%([0-9a-f]{2})", lambda m: chr(int(m[1], 16)), words), text
 
@@ -622,8 +613,8 @@ SINKS = {
     "regex fixes/c_source.py:mentions": "of a fix, ours",
     "regex fixes/diagnose.py:_by_library": "of a fix, ours",
     "regex fixes/diagnose.py:_strayed": "of a fix, ours",
-    "regex judge.py:_difference": "of a fix, ours",
-    "regex judge.py:_words": "ways.toml's, ours",
+    "regex smoke/verdict.py:_difference": "of a fix, ours",
+    "regex smoke/verdict.py:_words": "ways.toml's, ours",
     "regex releases/mirrors.py:of_this_machine": "debian or ubuntu",
     "regex generations.py:clear": "escaped",
     "regex publish.py:_check": "a name of ours, with the machine's architecture",
@@ -642,7 +633,7 @@ SINKS = {
     "fnmatch vm/initramfs.py:_matches": "guest.toml's, ours",
     # Python's formats
     "format containers/images.py:official": "images.toml's, ours",
-    "format guests.py:kernel_pattern": "guest.toml's, ours",
+    "format smoke/guest_image.py:kernel_pattern": "guest.toml's, ours",
     # SQL: each value is a parameter
     "sql database.py:rows": "names of our columns",
     "sql database.py:write": "names of our columns",

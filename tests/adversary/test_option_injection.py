@@ -22,15 +22,16 @@ from support import inprocess
 from support.filled import filled
 from support.packages import make_deb
 
-from pipeline import ciworkflow, debs, describe, handover, lockreader
+from pipeline import ciworkflow, handover, lockreader
 from pipeline.archives import dsc_file, resolve
 from pipeline.archives.index import Index
 from pipeline.config import config
 from pipeline.containers import base, images, oci_engine
-from pipeline.describe import Description, UserObject
 from pipeline.errors import FetchError, RespinError, UsageError
 from pipeline.host import command
 from pipeline.releases import releases
+from pipeline.smoke import bpf_object, tested_packages
+from pipeline.smoke.bpf_object import Description, UserObject
 
 NO_VERSIONS = [
     *("-o", "-oDPkg::Pre-Invoke::=id", "--help", "-1"),
@@ -117,8 +118,8 @@ def _index(evil: str) -> set[str]:
 
 def _section(evil: str) -> str:
     with pytest.MonkeyPatch.context() as change:
-        change.setattr(describe, "read", lambda _: filled(Description, programs=(evil,)))
-        return describe.user_section(UserObject(path=Path("x.o")))
+        change.setattr(bpf_object, "read", lambda _: filled(Description, programs=(evil,)))
+        return bpf_object.user_section(UserObject(path=Path("x.o")))
 
 
 ENGINE = oci_engine.OciEngine(name="nowhere", version="1")
@@ -216,7 +217,7 @@ def test_a_package_in_a_file_of_this_name(
     made = make_deb(tmp_path, "iproute2", "1-1", architecture="amd64")
     made.rename(tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    assert debs.read(Path(f"./{name}")).title == "iproute2 1-1"
+    assert tested_packages.read(Path(f"./{name}")).title == "iproute2 1-1"
     said = inprocess.respin(
         *("smoke", "--deb", f"./{name}", "--place", "netns"),
         env={"RESPIN_CACHE": str(tmp_path / "cache")},

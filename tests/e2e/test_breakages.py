@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from support import breakages, real
 
-from pipeline import judge, matrix, playbook, smoke, smokeplan
-from pipeline.cases import loaders, select
-from pipeline.judge import Said, Tc
-from pipeline.matrix import Kernel, Row
+from pipeline.smoke import guest_files, matrix, player_script, smoke, verdict
+from pipeline.smoke.cases import loaders, select
+from pipeline.smoke.matrix import Kernel, Row
+from pipeline.smoke.verdict import Said, Tc
 from pipeline.vm import qemu, results
 from pipeline.vm.image import GuestImage
 from pipeline.vm.initramfs import Initramfs
@@ -41,7 +41,7 @@ def red(tmp_path_factory: pytest.TempPathFactory) -> Red:
         kernel=Kernel(version=image.kernel, config=image.config),
         machine=image.machine,
         version=real.VERSION,
-        home=smokeplan.HOME,
+        home=guest_files.HOME,
         cache=real.cache(),
         log=folder / "log",
     )
@@ -51,10 +51,10 @@ def red(tmp_path_factory: pytest.TempPathFactory) -> Red:
     found: dict[str, set[str]] = {}
     for name in NAMES:
         cells = {
-            row.case: judge.judge(
+            row.case: verdict.judge(
                 row,
                 tc,
-                judge.said_of(row, playbook.step_id(name, i), said) or Said(),
+                verdict.said_of(row, player_script.step_id(name, i), said) or Said(),
                 after=True,
             )
             for i, row in enumerate(rows)
@@ -69,13 +69,13 @@ def _played(image: GuestImage, rows: list[Row], folder: Path) -> results.Transcr
     plan = ""
     for name in NAMES:
         plan += f"path\t/respin/{name}:/usr/sbin:/usr/bin:/sbin:/bin\n"
-        plan += playbook.plan(rows, name, home=smokeplan.HOME)
+        plan += player_script.plan(rows, name, home=guest_files.HOME)
     initramfs, said = folder / "initramfs", folder / "said"
     shutil.copyfile(image.initramfs, initramfs)
     deb = real.archive().fetch_binary("iproute2", None, folder / "deb").path
     with initramfs.open("ab") as out:
-        init = smokeplan.init(image, ["before"])
-        smokeplan.archive(out, init, rows, ["before"], [deb])
+        init = guest_files.init(image, ["before"])
+        guest_files.archive(out, init, rows, ["before"], [deb])
         out.write(b"\0" * (-out.tell() % 4))
         with Initramfs(out) as guest:
             guest.file("respin/plan-before", plan.encode())
@@ -91,7 +91,7 @@ def _played(image: GuestImage, rows: list[Row], folder: Path) -> results.Transcr
     )
     accel = qemu.accelerator(image.machine, image.vmlinuz, real.cache())
     qemu.run(machine, accel=accel, limit=SECONDS, log=folder / "qemu.log")
-    ids = playbook.ids(rows, NAMES) | {"before:install", "before:version"}
+    ids = player_script.ids(rows, NAMES) | {"before:install", "before:version"}
     transcript = results.parse(said.read_bytes(), ids)
     assert transcript.done, (folder / "console").read_text()[-2000:]
     return transcript

@@ -18,9 +18,9 @@ import jsonschema
 import pytest
 from support import cli, real
 
-from pipeline import smoke
-from pipeline.cases import select
 from pipeline.host.resources import data_path
+from pipeline.smoke import smoke
+from pipeline.smoke.cases import select
 
 PR_SET_CHILD_SUBREAPER = 36
 CACHE = real.cache().root

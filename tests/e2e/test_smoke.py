@@ -19,14 +19,14 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from support import real
 
-from pipeline import smoke
-from pipeline.cases import select
-from pipeline.describe import UserObject
 from pipeline.errors import BuildError, SmokeFailed, SmokeImpossible, TestbedLost
 from pipeline.host import command
-from pipeline.measure import on_each
 from pipeline.model import Expect, Seen, SmokeReport
-from pipeline.objects import compile_case
+from pipeline.smoke import smoke
+from pipeline.smoke.bpf_object import UserObject
+from pipeline.smoke.cases import select
+from pipeline.smoke.compile import compile_case
+from pipeline.smoke.standalone import on_each
 from pipeline.vm import guest_programs, qemu, results
 from pipeline.vm.image import GuestImage
 from pipeline.vm.initramfs import Initramfs

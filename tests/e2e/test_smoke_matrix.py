@@ -19,8 +19,8 @@ import jsonschema
 import pytest
 from support import breakages, cli, real
 
-from pipeline.cases import select
 from pipeline.host.resources import data_path
+from pipeline.smoke.cases import select
 
 DOCS = Path(__file__).parents[2] / "docs" / "smoke.md"
 SCHEMA = json.loads(data_path("templates", "smoke.schema.json").read_text())

@@ -12,12 +12,13 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from support import breakages, cli, packages, real
 
-from pipeline import clismoke, matrix, smoke
-from pipeline.cases import select
+from pipeline import clismoke
 from pipeline.errors import SmokeFailed, SmokeImpossible, TestbedLost
 from pipeline.host import command
-from pipeline.measure import Measured
 from pipeline.model import CaseResult, Seen, SmokeReport
+from pipeline.smoke import matrix, smoke
+from pipeline.smoke.cases import select
+from pipeline.smoke.standalone import Measured
 from pipeline.vm import qemu
 from pipeline.vm.image import GuestImage
 

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import smoke
 from pipeline.config import config
 from pipeline.host.cache import Cache
 from pipeline.nightly import nightly
+from pipeline.smoke import smoke
 from pipeline.world import World
 from support.nights import run_real
 

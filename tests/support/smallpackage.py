@@ -13,19 +13,20 @@ import subprocess
 from concurrent.futures import Future
 from pathlib import Path
 
-from pipeline import guests, report
-from pipeline.boot import Guest, play
+from pipeline import report
 from pipeline.build import build
 from pipeline.host import command
 from pipeline.host.cache import Cache
 from pipeline.host.progress import QUIET, Progress
-from pipeline.matrix import Command, Row
 from pipeline.model import Built, CaseResult, Cell, Expect, Seen, SmokeReport
 from pipeline.order import Order
 from pipeline.report import Outcome, Report
 from pipeline.run import needed_fixes
 from pipeline.runfolder import open_run
-from pipeline.smokeplan import HOME
+from pipeline.smoke import guest_image
+from pipeline.smoke.guest_files import HOME
+from pipeline.smoke.guest_session import Guest, play
+from pipeline.smoke.matrix import Command, Row
 from pipeline.vm import qemu
 from pipeline.vm.image import GuestImage
 from pipeline.work import Work, packages_of
@@ -131,7 +132,7 @@ def _built_here(tree: Path, version: str) -> Path:
 def _image() -> GuestImage:
     """Return the guest of Debian 12, on which all are proven."""
     cache = real.cache()
-    return guests.prepare(real.archive(), cache, log_dir=cache.root / "logs")
+    return guest_image.prepare(real.archive(), cache, log_dir=cache.root / "logs")
 
 
 def _smoke(cache: Cache, logs: Path, before: Path, built: Future[Built]) -> SmokeReport:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pipeline import smoke
-from pipeline.cases import select
 from pipeline.errors import RespinError
 from pipeline.host.cache import Cache
+from pipeline.smoke import smoke
+from pipeline.smoke.cases import select
 from support import real
 
 deb, folder = Path(sys.argv[1]), Path(sys.argv[2])

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from pipeline import guests
+from pipeline.smoke import guest_image
 from pipeline.vm.machine import machine_for
 
 DEBIAN = {
@@ -43,13 +43,13 @@ UBUNTU = {
 
 
 @pytest.mark.parametrize(("distro", "index"), [("debian", DEBIAN), ("ubuntu", UBUNTU)])
-@pytest.mark.parametrize("word", guests.SETS)
+@pytest.mark.parametrize("word", guest_image.SETS)
 def test_which_kernels_of_an_index_are_taken(distro: str, index: dict[str, str], word: str) -> None:
     """A package is in one set at most: what is in ``newest`` only depends on one of ``all``."""
-    pattern = guests.kernel_pattern(distro, word, machine_for("amd64"))
+    pattern = guest_image.kernel_pattern(distro, word, machine_for("amd64"))
     taken = {name for name in index if re.fullmatch(pattern, name)}
     assert taken == {name for name, meant in index.items() if meant == word}
 
 
 def test_of_another_distro_none_is_known() -> None:
-    assert guests.kernel_pattern("plan9", "all", machine_for("amd64")) == ""
+    assert guest_image.kernel_pattern("plan9", "all", machine_for("amd64")) == ""

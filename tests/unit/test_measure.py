@@ -9,8 +9,8 @@ from support.filled import filled
 
 from pipeline import clismoke
 from pipeline.errors import FetchError, RespinError, SmokeFailed, SmokeImpossible, TestbedLost
-from pipeline.measure import on_each
 from pipeline.model import CaseResult, Cell, Seen, SmokeReport
+from pipeline.smoke.standalone import on_each
 
 
 def _on(kernel: str | Path | None) -> SmokeReport:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.describe import (
+from pipeline.errors import UsageError
+from pipeline.smoke.bpf_object import (
     Description,
     MapSymbol,
     UserObject,
@@ -17,7 +18,6 @@ from pipeline.describe import (
     text,
     user_section,
 )
-from pipeline.errors import UsageError
 
 EM_BPF, EM_X86_64 = 247, 62
 EXECUTABLE = 6  # SHF_ALLOC | SHF_EXECINSTR

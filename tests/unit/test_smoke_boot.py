@@ -9,9 +9,9 @@ from types import MappingProxyType
 
 import pytest
 
-from pipeline import boot
-from pipeline.boot import Guest, Played, play
 from pipeline.errors import TestbedLost
+from pipeline.smoke import guest_session
+from pipeline.smoke.guest_session import Guest, Played, play
 from pipeline.vm.results import Transcript
 
 ROWS = ("a", "b", "c")
@@ -33,7 +33,7 @@ class FakeGuest:
         coming: Future[Sequence[Path]] | None,
         leave: frozenset[str],
         _number: int,
-    ) -> boot._Boot:
+    ) -> guest_session._Boot:
         self.boots.append((tuple(phases), list(first), coming is not None))
         ended: dict[str, str] = {}
         begun, done = "", True
@@ -52,7 +52,9 @@ class FakeGuest:
             begun=begun,
             done=done,
         )
-        return boot._Boot(said=said, error=TestbedLost("lost", details="panic"), waited=0.0)
+        return guest_session._Boot(
+            said=said, error=TestbedLost("lost", details="panic"), waited=0.0
+        )
 
     @staticmethod
     def _steps(phases: Sequence[str]) -> Iterator[str]:
@@ -63,7 +65,7 @@ class FakeGuest:
 
 def played(monkeypatch: pytest.MonkeyPatch, *crashes: str) -> tuple[Played, FakeGuest]:
     fake = FakeGuest(crashes)
-    monkeypatch.setattr(boot, "_boot", fake.boot)
+    monkeypatch.setattr(guest_session, "_boot", fake.boot)
     coming: Future[Sequence[Path]] = Future()
     coming.set_result(SECOND)
     guest = Guest.__new__(Guest)  # nothing of it is looked at here
@@ -104,7 +106,7 @@ def test_a_crash_at_another_time_ends_it(monkeypatch: pytest.MonkeyPatch, where:
 
 
 def test_too_many_crashes_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boot, "CRASHES_MAX", 2)
+    monkeypatch.setattr(guest_session, "CRASHES_MAX", 2)
     seen, _ = played(monkeypatch, "before:a", "after:c")
     assert seen.crashes == 2
     with pytest.raises(TestbedLost):

@@ -7,20 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import corpus, matrix, playbook
-from pipeline.cases import (
-    all_cases,
-    loader_of,
-    loaders,
-    map_struct_size,
-    select,
-    ways,
-)
 from pipeline.errors import UsageError
 from pipeline.fixes import fixes
 from pipeline.host.resources import data_path, render
-from pipeline.matrix import Kernel, Row
 from pipeline.model import Expect
+from pipeline.smoke import matrix, mutate, player_script
+from pipeline.smoke.cases import all_cases, loader_of, loaders, map_struct_size, select, ways
+from pipeline.smoke.matrix import Kernel, Row
 
 
 def test_the_short_set() -> None:
@@ -160,7 +153,7 @@ def row(name: str, way: str, kernel: Kernel = KERNEL) -> Row:
 
 
 def test_a_row_becomes_lines_of_a_plan() -> None:
-    text = playbook.plan([row("tail-calls", "exec")], "after", home="/home dir")
+    text = player_script.plan([row("tail-calls", "exec")], "after", home="/home dir")
     lines = [line.split("\t") for line in text.splitlines()]
     assert [line[:2] for line in lines] == [
         ["row", "after:0"],
@@ -178,19 +171,19 @@ def test_a_row_becomes_lines_of_a_plan() -> None:
 def test_a_way_by_a_script_brings_it() -> None:
     found = row("handover", "export")
     script = data_path("templates", "guest", "handover.sh")
-    assert playbook.files([found])["handover-export.sh"] == script
+    assert player_script.files([found])["handover-export.sh"] == script
     load, home = found.commands[0], "/home dir/handover-export"
     assert load.argv[:3] == ("sh", f"{home}.sh", f"{home}.o")
     assert load.says == ways()["export"].says
-    assert "tail-calls-exec.sh" not in playbook.files([row("tail-calls", "exec")])
+    assert "tail-calls-exec.sh" not in player_script.files([row("tail-calls", "exec")])
 
 
 def test_a_row_that_is_not_possible_or_was_played_is_left_out() -> None:
     rows = [row("object-pin", "tc"), row("pinned-hash", "action"), row("drop", "tc")]
     assert [r.missing for r in rows] == ["CONFIG_CRYPTO_USER_API_HASH", "", ""]
-    text = playbook.plan(rows, "x", home="/h", leave=frozenset({"x:2"}))
+    text = player_script.plan(rows, "x", home="/h", leave=frozenset({"x:2"}))
     assert re.findall(r"(?m)^row\t(.*)$", text) == ["x:1"]
-    assert set(playbook.files(rows)) == {"pinned-hash-action.o", "drop-tc.o"}
+    assert set(player_script.files(rows)) == {"pinned-hash-action.o", "drop-tc.o"}
 
 
 def test_what_the_receiver_is_to_get() -> None:
@@ -202,15 +195,15 @@ def test_what_the_receiver_is_to_get() -> None:
 
 
 def test_no_word_of_a_users_can_break_a_plan() -> None:
-    assert playbook._quoted("a\tb\nc%d") == "a%09b%0ac%25d"
+    assert player_script._quoted("a\tb\nc%d") == "a%09b%0ac%25d"
 
 
 SOUND = [b"\x7fELF\x02\x01\x01" + bytes(57)]
 
 
 def test_the_corpus_is_the_same_for_the_same_seed() -> None:
-    some = list(corpus.broken(SOUND, 12, seed="a"))
-    assert some == list(corpus.broken(SOUND, 12, seed="a"))
+    some = list(mutate.broken(SOUND, 12, seed="a"))
+    assert some == list(mutate.broken(SOUND, 12, seed="a"))
     assert len(some) == 12
     assert b"" in some
 

@@ -10,13 +10,14 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 
-from pipeline import smokepage, work
-from pipeline.cases import Expected, loaders, ways
+from pipeline import work
 from pipeline.errors import SmokeImpossible
 from pipeline.host.resources import data_path
-from pipeline.judge import Said, Tc, engine, judge
-from pipeline.matrix import Command, Row
 from pipeline.model import CaseResult, Cell, Expect, Package, Seen, SmokeReport
+from pipeline.smoke import render
+from pipeline.smoke.cases import Expected, loaders, ways
+from pipeline.smoke.matrix import Command, Row
+from pipeline.smoke.verdict import Said, Tc, engine, judge
 from pipeline.vm.results import Counted, Ran, Tried
 
 LOADER = {loader.name: loader for loader in loaders()}
@@ -262,7 +263,7 @@ def test_a_fix_is_not_proven_by_what_is_not_possible() -> None:
 
 
 def test_the_page_escapes_what_programs_said() -> None:
-    page = smokepage.html([a_report()])
+    page = render.html([a_report()])
     assert "&lt;no&gt; &amp; no" in page
     assert "<no>" not in page
     assert "<script" not in page
@@ -270,7 +271,7 @@ def test_the_page_escapes_what_programs_said() -> None:
 
 
 def test_what_changed_is_counted() -> None:
-    assert smokepage.count(a_report()) == {
+    assert render.count(a_report()) == {
         "same": 1,
         "better": 1,
         "worse": 2,
@@ -282,7 +283,7 @@ def test_what_changed_is_counted() -> None:
 
 def test_the_json_is_what_the_schema_says() -> None:
     schema = json.loads(data_path("templates", "smoke.schema.json").read_text())
-    values = json.loads(json.dumps(smokepage.to_json([a_report()])))
+    values = json.loads(json.dumps(render.to_json([a_report()])))
     jsonschema.Draft202012Validator(schema).validate(values)
     assert values["ok"] is False
     values["reports"][0]["cases"][0]["before"]["seen"] = "nonsense"
@@ -298,7 +299,7 @@ def test_both_schemas_say_the_same_of_a_matrix() -> None:
 
 
 def test_the_junit_form() -> None:
-    root = ET.fromstring(smokepage.junit([a_report()]))
+    root = ET.fromstring(render.junit([a_report()]))
     before, after = root.findall("testsuite")
     assert after.get("name") == "iproute2 6.1.0-3+bpf1 on Linux 6.1.0-9-amd64"
     assert (before.get("failures"), before.get("skipped")) == ("0", "1")

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from pipeline import playbook
-from pipeline.debs import LARGEST
-from pipeline.describe import load
 from pipeline.files import bounded
 from pipeline.host.resources import render
-from pipeline.matrix import Row
+from pipeline.smoke import player_script
+from pipeline.smoke.bpf_object import load
+from pipeline.smoke.matrix import Row
+from pipeline.smoke.tested_packages import LARGEST
 from pipeline.vm.image import GuestImage
 from pipeline.vm.initramfs import Initramfs
 
@@ -25,7 +25,7 @@ INSTALL_SECONDS = 120
 def ids(rows: Sequence[Row], phases: Sequence[str]) -> set[str]:
     """Return every id that the guest may use."""
     more = {f"{phase}:{word}" for phase in phases for word in ("install", "version")}
-    return playbook.ids(rows, phases) | more
+    return player_script.ids(rows, phases) | more
 
 
 def init(image: GuestImage, phases: Sequence[str]) -> str:
@@ -65,11 +65,11 @@ def archive(
         for name, path in packages(debs).items():
             guest.file(f"{HOME[1:]}/{phases[0]}/{name}", bounded.read(path, LARGEST))
         for phase in phases:
-            plan = playbook.plan(rows, phase, home=HOME, leave=leave)
+            plan = player_script.plan(rows, phase, home=HOME, leave=leave)
             guest.file(f"{HOME[1:]}/plan-{phase}", plan.encode("latin-1"))
         for row in rows:
             if row.corpus:
                 guest.folder(f"{HOME[1:]}/{row.name}")
-        for name, content in playbook.files(rows).items():
+        for name, content in player_script.files(rows).items():
             data = content if isinstance(content, bytes) else load(content)
             guest.file(f"{HOME[1:]}/{name}", data)

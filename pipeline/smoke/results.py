@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline import describe
-from pipeline.cases import loader_of
 from pipeline.errors import TestbedLost, UsageError
-from pipeline.judge import Said, Tc, engine, judge, said_of
-from pipeline.matrix import Row
 from pipeline.model import CaseResult, Cell
-from pipeline.playbook import step_id
+from pipeline.smoke import bpf_object
+from pipeline.smoke.cases import loader_of
+from pipeline.smoke.matrix import Row
+from pipeline.smoke.player_script import step_id
+from pipeline.smoke.verdict import Said, Tc, engine, judge, said_of
 from pipeline.vm.results import Transcript
 
 TITLES = 400
@@ -95,7 +95,7 @@ def _described(row: Row) -> str:
     if row.corpus:
         return f"{row.corpus} broken objects"
     try:
-        lines = describe.text(describe.read(row.object)).splitlines()
+        lines = bpf_object.text(bpf_object.read(row.object)).splitlines()
     except UsageError as e:
         return e.brief
     return "\n".join(lines[:TITLES])
@@ -105,5 +105,5 @@ def _limits(row: Row) -> tuple[str, ...]:
     """For the user's own object: which limits it runs into, and what can be done."""
     if row.expect is not None:
         return ()
-    found = describe.limits(describe.read(Path(row.object)), size=row.size)
+    found = bpf_object.limits(bpf_object.read(Path(row.object)), size=row.size)
     return tuple(f"{limit.what}. {limit.mend[0].upper()}{limit.mend[1:]}." for limit in found)

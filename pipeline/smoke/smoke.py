@@ -11,16 +11,16 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
-from pipeline import debs, matrix, smokeplan, tally
-from pipeline.boot import Guest, play
-from pipeline.cases import Case
-from pipeline.describe import UserObject
 from pipeline.errors import SmokeImpossible
-from pipeline.guests import prepare
 from pipeline.host.cache import Cache
 from pipeline.host.progress import QUIET, Stage
-from pipeline.matrix import Kernel
 from pipeline.model import SmokeReport
+from pipeline.smoke import guest_files, matrix, results, tested_packages
+from pipeline.smoke.bpf_object import UserObject
+from pipeline.smoke.cases import Case
+from pipeline.smoke.guest_image import prepare
+from pipeline.smoke.guest_session import Guest, play
+from pipeline.smoke.matrix import Kernel
 from pipeline.vm import qemu
 from pipeline.vm.image import GuestImage
 
@@ -59,10 +59,10 @@ def smoke(
     """
     log_dir.mkdir(parents=True, exist_ok=True)
     architecture = image.machine.architecture
-    distro = debs.with_programs(before, architecture)
+    distro = tested_packages.with_programs(before, architecture)
     version = distro[0].version
     kernel = Kernel(version=image.kernel, config=image.config)
-    home = smokeplan.HOME
+    home = guest_files.HOME
     rows = [
         *matrix.case_rows(
             cases,
@@ -91,10 +91,10 @@ def smoke(
         ) from e
     packages = {"before": distro[0]}
     if coming:
-        packages["after"] = debs.with_programs(coming.result(), architecture)[0]
+        packages["after"] = tested_packages.with_programs(coming.result(), architecture)[0]
     known = {"before": lacks, "after": None if lacks is None else frozenset[str]()}
     tcs = {
-        phase: tally.tc_of(played.said, phase, deb.version, ours=deb.ours, lacks=known[phase])
+        phase: results.tc_of(played.said, phase, deb.version, ours=deb.ours, lacks=known[phase])
         for phase, deb in packages.items()
     }
     return SmokeReport(
@@ -106,7 +106,7 @@ def smoke(
         after=tcs["after"].text if "after" in tcs else "",
         packages=tuple(deb.title for deb in packages.values()),
         loaders=tuple(tc.loader.name for tc in tcs.values()),
-        cases=tally.case_results(rows, tcs, played.said, turned=turned, lost=played.lost),
+        cases=results.case_results(rows, tcs, played.said, turned=turned, lost=played.lost),
         crashes=played.crashes,
         seconds=round(played.seconds, 3),
     )

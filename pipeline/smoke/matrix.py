@@ -14,11 +14,11 @@ from pathlib import Path
 
 from debian.debian_support import Version
 
-from pipeline.cases import Case, Expected, Then, Way, map_struct_size, ways
-from pipeline.describe import UserObject, user_section
 from pipeline.host.cache import Cache
 from pipeline.host.resources import data_path
-from pipeline.objects import compile_cases, section_of
+from pipeline.smoke.bpf_object import UserObject, user_section
+from pipeline.smoke.cases import Case, Expected, Then, Way, map_struct_size, ways
+from pipeline.smoke.compile import compile_cases, section_of
 from pipeline.vm.machine import Machine
 
 FRAMES = 7

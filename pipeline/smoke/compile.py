@@ -10,12 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline import corpus
-from pipeline.cases import Case, all_cases
 from pipeline.errors import SmokeImpossible
 from pipeline.host import command, compilers
 from pipeline.host.cache import Cache, digest
 from pipeline.host.resources import render
+from pipeline.smoke import mutate
+from pipeline.smoke.cases import Case, all_cases
 from pipeline.vm.machine import Machine
 
 WORKERS = 2
@@ -50,10 +50,10 @@ def _object(case: Case, *, size: int, machine: Machine, cache: Cache, log: Path)
 
     def make(part: Path) -> None:
         part.mkdir()
-        for i, data in enumerate(corpus.broken(sound, case.corpus, seed=case.name)):
+        for i, data in enumerate(mutate.broken(sound, case.corpus, seed=case.name)):
             (part / f"{i}.o").write_bytes(data)
 
-    key = digest(case.name, str(case.corpus), corpus.FORMAT, *sound)
+    key = digest(case.name, str(case.corpus), mutate.FORMAT, *sound)
     return cache.entry("corpora", key, make)
 
 

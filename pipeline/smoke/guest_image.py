@@ -8,7 +8,6 @@ from functools import cache as memoize
 from pathlib import Path
 from typing import Any
 
-from pipeline import debs
 from pipeline.archives.apt import AptArchive
 from pipeline.containers.roots import root_tar
 from pipeline.errors import BuildError, SmokeImpossible
@@ -17,6 +16,7 @@ from pipeline.host.cache import Cache, file_sha256
 from pipeline.host.progress import QUIET, Stage
 from pipeline.host.resources import data_path
 from pipeline.model import GuestPackages, Package
+from pipeline.smoke import tested_packages
 from pipeline.vm import image as images
 from pipeline.vm import kernel as kernels
 from pipeline.vm import qemu
@@ -132,7 +132,7 @@ def _fetched(archive: AptArchive, packages: Sequence[Package]) -> tuple[tuple[Pa
 
 def _given(path: Path, architecture: str) -> tuple[tuple[Package, ...], Fetch]:
     """Return a kernel's .deb that the user gives, known by its content."""
-    deb = debs.read(path)
+    deb = tested_packages.read(path)
     if deb.architecture != architecture:
         raise SmokeImpossible(f"the kernel {path.name} is for {deb.architecture}")
     if not deb.name.startswith("linux-image-"):

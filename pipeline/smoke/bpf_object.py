@@ -14,10 +14,10 @@ from pathlib import Path
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.sections import Section
 
-from pipeline.cases import ways
 from pipeline.errors import UsageError
 from pipeline.files import bounded
 from pipeline.files.elf import Broken, Elf
+from pipeline.smoke.cases import ways
 
 LARGEST = 32 << 20
 """Bytes; the largest in use have 3 MB."""

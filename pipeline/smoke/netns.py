@@ -11,15 +11,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.archives import deb_file
-from pipeline.describe import load
 from pipeline.errors import SmokeImpossible, TestbedLost
 from pipeline.files import bounded
 from pipeline.host import command
 from pipeline.host.cache import Cache
 from pipeline.host.resources import data_path
 from pipeline.isolation import namespaces, sandbox
-from pipeline.matrix import Kernel, Row
-from pipeline.playbook import files, ids, plan
+from pipeline.smoke.bpf_object import load
+from pipeline.smoke.matrix import Kernel, Row
+from pipeline.smoke.player_script import files, ids, plan
 from pipeline.vm import qemu, results
 from pipeline.vm.guest_programs import player
 from pipeline.vm.kernel import read_config

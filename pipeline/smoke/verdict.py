@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from debian.debian_support import Version
 
-from pipeline.cases import Expected, Loader
-from pipeline.matrix import FRAMES, Command, Row
 from pipeline.model import Cell, Expect, Seen
+from pipeline.smoke.cases import Expected, Loader
+from pipeline.smoke.matrix import FRAMES, Command, Row
 from pipeline.vm.results import Counted, Ran, Transcript, Tried
 
 _TC = re.compile(r"iproute2-\S*?(?:, libbpf (\d+)\.\S*)?\s*$")

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline.cases import FIRST_KEY
-from pipeline.matrix import FRAMES, Row
+from pipeline.smoke.cases import FIRST_KEY
+from pipeline.smoke.matrix import FRAMES, Row
 
 CHUNK = 25
 """Broken objects for one tc -batch: few enough to try each alone if one ends it."""

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import debs, smokeplan
 from pipeline.errors import SmokeFailed, TestbedLost
 from pipeline.files import bounded
 from pipeline.host import command
 from pipeline.host.cache import Cache
 from pipeline.isolation.scratch import scratch
-from pipeline.matrix import Row
+from pipeline.smoke import guest_files, tested_packages
+from pipeline.smoke.matrix import Row
 from pipeline.vm import qemu, results
 from pipeline.vm.feed import Feed
 from pipeline.vm.image import GuestImage
@@ -108,7 +108,7 @@ def _boot(
     console = guest.log_dir / f"guest-console{again}.log"
     for stale in (said, console):
         stale.unlink(missing_ok=True)
-    init = smokeplan.init(guest.image, phases)
+    init = guest_files.init(guest.image, phases)
     (guest.log_dir / "guest-init").write_text(init)
     error: TestbedLost | None = None
     waited = 0.0
@@ -116,7 +116,7 @@ def _boot(
         initramfs = work / "initramfs"
         shutil.copyfile(guest.image.initramfs, initramfs)
         with initramfs.open("ab") as out:
-            smokeplan.archive(out, init, guest.rows, phases, first, leave=leave)
+            guest_files.archive(out, init, guest.rows, phases, first, leave=leave)
         machine = qemu.Guest(
             machine=guest.image.machine,
             kernel=guest.image.vmlinuz,
@@ -131,7 +131,7 @@ def _boot(
         except TestbedLost as e:
             error = e
     data = bounded.read(said, qemu.RESULTS_MAX, follow=False) if said.exists() else b""
-    transcript = results.parse(data, smokeplan.ids(guest.rows, phases))
+    transcript = results.parse(data, guest_files.ids(guest.rows, phases))
     _check_installed(transcript, phases)
     where = "came to its end" if transcript.kernel else "started"
     error = error or qemu.lost(f"the guest crashed before it {where}", console)
@@ -142,7 +142,7 @@ def _check_installed(said: Transcript, phases: Sequence[str]) -> None:
     for phase in phases:
         installed = said.ran.get(f"{phase}:install")
         if installed is not None and installed.status != 0:
-            when = f" within {smokeplan.INSTALL_SECONDS} s" if installed.late else ""
+            when = f" within {guest_files.INSTALL_SECONDS} s" if installed.late else ""
             raise SmokeFailed(
                 f"dpkg in the guest did not install the package{when} ({phase})",
                 details=installed.output,
@@ -174,13 +174,13 @@ def _run(
             either: tuple[Future[Any], ...] = (running, coming)
             wait(either, return_when=FIRST_COMPLETED)
             if coming.done() and not running.done():
-                new = debs.with_programs(coming.result(), guest.machine.architecture)
+                new = tested_packages.with_programs(coming.result(), guest.machine.architecture)
                 if waiting():
                     waited = time.time() - guest.results.stat().st_mtime
                 limit.renew()
                 given = True
                 paths = [deb.path for deb in new]
-                feed.give(smokeplan.packages(paths), gone=running.done)
+                feed.give(guest_files.packages(paths), gone=running.done)
         running.result()
     return waited
 

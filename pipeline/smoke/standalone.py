@@ -12,12 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import debs, guests, matrix, netns, smoke, tally
 from pipeline.archives.apt import AptArchive
-from pipeline.cases import Case
 from pipeline.config.config import Config
-from pipeline.debs import Deb
-from pipeline.describe import UserObject
 from pipeline.errors import FetchError, SmokeImpossible, TestbedLost
 from pipeline.host import command, temporary
 from pipeline.host.cache import Cache
@@ -26,6 +22,10 @@ from pipeline.isolation.scratch import scratch, sweep
 from pipeline.model import SmokeReport
 from pipeline.releases import releases
 from pipeline.releases.releases import NO_CONFIG
+from pipeline.smoke import guest_image, matrix, netns, results, smoke, tested_packages
+from pipeline.smoke.bpf_object import UserObject
+from pipeline.smoke.cases import Case
+from pipeline.smoke.tested_packages import Deb
 from pipeline.vm.machine import machine_for
 
 SECONDS = 120.0
@@ -110,15 +110,15 @@ def on_each(
 
 def _packages(order: Order) -> dict[str, Deb]:
     architecture = command.run(["dpkg", "--print-architecture"]).text.strip()
-    found = [debs.with_programs([path], architecture)[0] for path in order.packages]
+    found = [tested_packages.with_programs([path], architecture)[0] for path in order.packages]
     return dict(zip(("before", "after"), found, strict=False))
 
 
 def _kernels(archive: AptArchive, names: Sequence[str]) -> list[str | Path | None]:
     found: list[str | Path | None] = []
     for name in names:
-        if name in guests.SETS:
-            found += guests.kernel_names(archive, name)
+        if name in guest_image.SETS:
+            found += guest_image.kernel_names(archive, name)
         else:
             found.append(Path(name) if name.endswith(".deb") else name)
     return found or [None]
@@ -134,7 +134,9 @@ def _in_guest(
     log_dir = order.log_dir / Path(kernel).name if kernel else order.log_dir
     log_dir.mkdir(parents=True, exist_ok=True)
     with progress.stage("guest image") as stage:
-        image = guests.prepare(archive, order.cache, log_dir=log_dir, stage=stage, kernel=kernel)
+        image = guest_image.prepare(
+            archive, order.cache, log_dir=log_dir, stage=stage, kernel=kernel
+        )
     with progress.stage("smoke") as stage:
         return smoke.smoke(
             image,
@@ -180,7 +182,7 @@ def _in_namespaces(order: Order, packages: dict[str, Deb], stage: Stage) -> Smok
             log_dir=order.log_dir,
         )
     tcs = {
-        phase: tally.tc_of(said, phase, deb.version, ours=deb.ours)
+        phase: results.tc_of(said, phase, deb.version, ours=deb.ours)
         for phase, deb in packages.items()
     }
     return SmokeReport(
@@ -192,7 +194,7 @@ def _in_namespaces(order: Order, packages: dict[str, Deb], stage: Stage) -> Smok
         after=tcs["after"].text if "after" in tcs else "",
         packages=tuple(deb.title for deb in packages.values()),
         loaders=tuple(tc.loader.name for tc in tcs.values()),
-        cases=tally.case_results(rows, tcs, said, turned={}, lost={}),
+        cases=results.case_results(rows, tcs, said, turned={}, lost={}),
         crashes=0,
         seconds=round(time.monotonic() - begun, 3),
     )

@@ -11,9 +11,9 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from pipeline import __version__
-from pipeline.cases import loaders, ways
 from pipeline.host.resources import render
 from pipeline.model import CaseResult, Cell, Seen, SmokeReport
+from pipeline.smoke.cases import loaders, ways
 from pipeline.text import visible
 from pipeline.text.quoting import markdown as quoted
 
