@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline import copied, offering, plan, proven, status
-from pipeline.earlier import load
 from pipeline.errors import PublishError, RespinError, UsageError
 from pipeline.files import state_lock
 from pipeline.host.cache import file_sha256
 from pipeline.nightly import Night
 from pipeline.proven import Proven
 from pipeline.publish import check_law
-from pipeline.runfolder import REPORT
+from pipeline.runs.directory import REPORT
+from pipeline.runs.report_reader import load
 from pipeline.source import same_source
 from pipeline.state import FIXED, RunRow, State, TargetState
 from pipeline.targets import targets

@@ -22,8 +22,6 @@ from pipeline import (
     clismoke,
     doctor,
     ending,
-    parts,
-    report,
     summaries,
     terminal,
 )
@@ -44,8 +42,9 @@ from pipeline.containers.engines import Kind
 from pipeline.errors import UsageError
 from pipeline.files import ownership
 from pipeline.fixes import diagnose, fixes
-from pipeline.order import Order
-from pipeline.report import Outcome, Report
+from pipeline.runs import report, single_stage
+from pipeline.runs.report import Outcome, Report
+from pipeline.runs.request import Order
 from pipeline.smoke.cases import select
 
 CODES = """\b
@@ -142,7 +141,7 @@ def run(**options: Any) -> None:
 @common_options
 def fetch_command(**options: Any) -> None:
     """Only fetch: leave the verified source package in a folder."""
-    _go(parts.fetch_only, order_of(options), options)
+    _go(single_stage.fetch_only, order_of(options), options)
 
 
 @cli.command()
@@ -155,7 +154,7 @@ def patch(earlier: Path | None, **options: Any) -> None:
     With RUN, a folder of `fetch` or of a whole run, its source is taken.
     """
     if earlier is None:
-        _go(parts.patch_only, order_of(options), options)
+        _go(single_stage.patch_only, order_of(options), options)
         return
     own = ("release", "version", "dsc", "tree", "locked", "pockets", "accepted")
     both = [name.replace("accepted", "accept-unsigned-source") for name in own if options[name]]
@@ -172,7 +171,7 @@ def patch(earlier: Path | None, **options: Any) -> None:
         trust_container=options["trust_container"],
     )
     _go(
-        lambda o, out, shown: parts.patch_only(o, out, shown, earlier=earlier),
+        lambda o, out, shown: single_stage.patch_only(o, out, shown, earlier=earlier),
         order,
         options,
     )
@@ -192,7 +191,7 @@ def build_command(earlier: Path, **options: Any) -> None:
         image=options["image"],
         force_host=options["force_host"],
     )
-    _go(lambda o, out, shown: parts.build_only(o, earlier, out, shown), order, options)
+    _go(lambda o, out, shown: single_stage.build_only(o, earlier, out, shown), order, options)
 
 
 @cli.command()
@@ -203,7 +202,7 @@ def build_command(earlier: Path, **options: Any) -> None:
 def prove(earlier: Path, debs: Path | None, **options: Any) -> None:
     """Only prove: the packages of RUN, or those that were built of its source elsewhere."""
     order = order_again(earlier, options)
-    _go(lambda o, out, shown: parts.prove_only(o, earlier, debs, out, shown), order, options)
+    _go(lambda o, out, shown: single_stage.prove_only(o, earlier, debs, out, shown), order, options)
 
 
 def _go(what: Callable[..., Report], order: Order, options: dict[str, Any]) -> None:
@@ -246,7 +245,9 @@ def diagnose_command(
         raise UsageError("diagnose wants one of --tree and --dsc")
     chosen = fixes.choose(fix)
     with terminal.Terminal(verbose=verbose) as shown:
-        found = parts.diagnose_only(tree, dsc, chosen, shown, trust_container=trust_container)
+        found = single_stage.diagnose_only(
+            tree, dsc, chosen, shown, trust_container=trust_container
+        )
     if as_json:
         terminal.say_json(report.diagnosis_json(found))
     else:

@@ -10,15 +10,16 @@ from typing import Any
 
 import click
 
-from pipeline import lock, lockreader, terminal
+from pipeline import terminal
 from pipeline.config import config
 from pipeline.containers.engines import Kind
-from pipeline.earlier import read
 from pipeline.errors import UsageError
 from pipeline.fixes import fixes
 from pipeline.host.cache import Cache
-from pipeline.order import PACKAGE, Order
 from pipeline.releases import releases
+from pipeline.runs import lockfile, lockfile_reader
+from pipeline.runs.report_reader import read
+from pipeline.runs.request import PACKAGE, Order
 from pipeline.text.address import Address
 
 PATH = click.Path(path_type=Path)
@@ -174,7 +175,7 @@ def order_of(options: dict[str, Any], **more: Any) -> Order:
     """Return the order that the options of ``source_options`` give; raise UsageError."""
     configuration = configured(options["config"])
     options = dict(options)
-    locked = lockreader.read(options["locked"]) if options["locked"] else None
+    locked = lockfile_reader.read(options["locked"]) if options["locked"] else None
     if locked:
         _repeat(options, locked)
     if sum(options[k] is not None for k in ("dsc", "tree", "version")) > 1:
@@ -222,7 +223,7 @@ def order_again(earlier: Path, options: dict[str, Any], **more: Any) -> Order:
     )
 
 
-def _repeat(options: dict[str, Any], locked: lock.Lock) -> None:
+def _repeat(options: dict[str, Any], locked: lockfile.Lock) -> None:
     """Put what a lock says in the place of options; raise UsageError for both at once."""
     own = ("release", "version", "dsc", "tree", "fix", "pockets")
     both = [f"--{name.removesuffix('s')}" for name in own if options[name]]

@@ -17,17 +17,17 @@ from pipeline import watch as watching
 from pipeline.archives.memory import Memory
 from pipeline.archives.signedindex import Sighting
 from pipeline.config.nightly import TOOLCHAIN
-from pipeline.earlier import load
 from pipeline.errors import PublishError, RespinError
 from pipeline.files import state_lock
 from pipeline.keys import Key
 from pipeline.keys import find as find_key
 from pipeline.model import AptSource
 from pipeline.nightruns import Runs
-from pipeline.order import PACKAGE
 from pipeline.plan import Kind, Step
 from pipeline.releases import releases
-from pipeline.runfolder import REPORT
+from pipeline.runs.directory import REPORT
+from pipeline.runs.report_reader import load
+from pipeline.runs.request import PACKAGE
 from pipeline.sighted import PUBLISHING, seen, without_problem
 from pipeline.state import FIXED, RunRow, State, TargetState
 from pipeline.targets import Target, targets

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from pipeline import plan, toolchain
 from pipeline.config.nightly import TOOLCHAIN
-from pipeline.earlier import load
 from pipeline.errors import DiagnosisRefused, RespinError
 from pipeline.host.cache import digest, file_sha256
-from pipeline.order import Order
 from pipeline.plan import Kind, Step
-from pipeline.report import Outcome
-from pipeline.runfolder import CHECKPOINTS, REPORT
+from pipeline.runs.directory import CHECKPOINTS, REPORT
+from pipeline.runs.report import Outcome
+from pipeline.runs.report_reader import load
+from pipeline.runs.request import Order
 from pipeline.state import (
     FAILED,
     FIXED,

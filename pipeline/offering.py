@@ -14,8 +14,8 @@ from pipeline.archives import host_apt
 from pipeline.errors import PublishError, RespinError
 from pipeline.files import state_lock
 from pipeline.keys import Key
-from pipeline.order import PACKAGE
 from pipeline.proven import Proven
+from pipeline.runs.request import PACKAGE
 from pipeline.sighted import PUBLISHING, with_problem
 from pipeline.state import RunRow, State, TargetState
 from pipeline.world import World

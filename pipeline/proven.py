@@ -9,11 +9,11 @@ from typing import Any
 
 from pipeline.archives import dsc_file
 from pipeline.build import package_checks, uploads
-from pipeline.earlier import load
 from pipeline.errors import FetchError, PublishError, RespinError
 from pipeline.fixes import versions
 from pipeline.host.cache import file_sha256
-from pipeline.runfolder import REPORT
+from pipeline.runs.directory import REPORT
+from pipeline.runs.report_reader import load
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,8 @@
 ``run`` is the whole of it: fetch, diagnose, patch, build, smoke, report, one verb a line.
 The stages do not know each other; what one hands to the next is a record of model.py.
 The roots of container and guest are prepared while other stages go on, and the guest tries
-the distro's package while ours is being built. Stages alone are in parts.py; what a killed run
-had finished is in checkpoints.py.
+the distro's package while ours is being built. Stages alone are in runs/single_stage.py; what a killed run
+had finished is in runs/checkpoints.py.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import report
 from pipeline.fixes import diagnose
 from pipeline.fixes.fixes import Fix
 from pipeline.host import command
 from pipeline.host.progress import Journal, Progress
 from pipeline.model import Finding, Source, Verdict, VerifiedFile
-from pipeline.order import Order
-from pipeline.report import Outcome, Report
-from pipeline.runfolder import open_run
-from pipeline.work import Work
+from pipeline.runs import report
+from pipeline.runs.directory import open_run
+from pipeline.runs.report import Outcome, Report
+from pipeline.runs.request import Order
+from pipeline.runs.stages import Work
 
 
 def run(order: Order, out: Path, journal: Journal | None = None) -> Report:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.archives.signedindex import SuiteIndex
-from pipeline.earlier import from_json
 from pipeline.generations import Issued
+from pipeline.runs.report_reader import from_json
 
 FIXED, NOT_NEEDED, FAILED, UNKNOWN = "fixed", "not-needed", "failed", "unknown"
 SAME, INTERRUPTED = "same", "interrupted"

@@ -14,7 +14,7 @@ from typing import Any
 from pipeline import __version__, plan
 from pipeline.files import bounded, own_files
 from pipeline.host.resources import render
-from pipeline.runfolder import REPORT
+from pipeline.runs.directory import REPORT
 from pipeline.state import FAILED, INTERRUPTED, SAME, UNKNOWN, RunRow, State, TargetState
 
 SCHEMA = 1

@@ -11,7 +11,7 @@ from pipeline import terminal
 from pipeline.doctor import Check
 from pipeline.isolation.sandbox import Wall
 from pipeline.model import Cell, Finding, Seen, SmokeReport, Verdict
-from pipeline.report import Outcome, Report
+from pipeline.runs.report import Outcome, Report
 from pipeline.smoke.cases import Case
 from pipeline.terminal import styled
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from pipeline.archives.apt import AptArchive
 from pipeline.build import build
 from pipeline.host.cache import digest
-from pipeline.order import Order
 from pipeline.releases import releases
 from pipeline.releases.releases import USUAL
+from pipeline.runs.request import Order
 
 
 def key(packages: Iterable[Mapping[str, str]]) -> str:

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from pipeline import parts
 from pipeline import run as pipeline_run
 from pipeline.config.config import Config
 from pipeline.config.nightly import Nightly
 from pipeline.fixes.fixes import Fix, all_fixes
 from pipeline.host.cache import Cache
-from pipeline.order import Order
 from pipeline.releases.distroinfo import Known
-from pipeline.report import Report
+from pipeline.runs import single_stage
+from pipeline.runs.report import Report
+from pipeline.runs.request import Order
 from pipeline.targets import Target
 
 PUBLIC = "public"
@@ -32,7 +32,7 @@ class World:
     cache: Cache
     clock: Callable[[], datetime]
     run: Runner = pipeline_run.run
-    patch: Runner = parts.patch_only
+    patch: Runner = single_stage.patch_only
     known: Sequence[Known] | None = None
     """The releases that there are; None: distro-info-data's."""
     fixes: tuple[Fix, ...] = field(default_factory=all_fixes)

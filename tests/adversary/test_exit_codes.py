@@ -30,11 +30,11 @@ DRIVER = Path(cli.__file__).with_name("everyexit.py")
 
 COMMANDS = {
     "run": ("", "pipeline.run.run"),
-    "fetch": ("", "pipeline.parts.fetch_only"),
-    "patch": ("", "pipeline.parts.patch_only"),
-    "build": ("/", "pipeline.parts.build_only"),
-    "prove": ("/", "pipeline.parts.prove_only"),
-    "diagnose": ("--tree /", "pipeline.parts.diagnose_only"),
+    "fetch": ("", "pipeline.runs.single_stage.fetch_only"),
+    "patch": ("", "pipeline.runs.single_stage.patch_only"),
+    "build": ("/", "pipeline.runs.single_stage.build_only"),
+    "prove": ("/", "pipeline.runs.single_stage.prove_only"),
+    "diagnose": ("--tree /", "pipeline.runs.single_stage.diagnose_only"),
     "smoke": ("--deb /etc/hostname", "pipeline.smoke.smoke.standalone.measure"),
     "releases": ("", "pipeline.catalogue.listing"),
     "doctor": ("", "pipeline.doctor.examine"),

@@ -22,14 +22,15 @@ from support import onerelease, packages, standin
 from support.filled import filled
 from support.onerelease import Here
 
-from pipeline import copied, earlier, parts, report
+from pipeline import copied
 from pipeline.build.prebuilt import adopt
 from pipeline.errors import BuildError
 from pipeline.host.cache import Cache, file_sha256
 from pipeline.model import Patched, Release, SmokeReport, Source
-from pipeline.order import Order
-from pipeline.report import Outcome
-from pipeline.work import Work
+from pipeline.runs import report, report_reader, single_stage
+from pipeline.runs.report import Outcome
+from pipeline.runs.request import Order
+from pipeline.runs.stages import Work
 
 RELEASE = Release(distro="debian", codename="bookworm", version="12")
 OURS = "6.1.0-1+bpf1"
@@ -175,18 +176,18 @@ def test_packages_that_nobody_says_were_built_of_the_patched_source(
     """They load; that is all that is proven, and so it is not published."""
     dsc = packages.make_source(tmp_path / "made", version="6.1.0-1")
     run = standin.make(tmp_path / "run", dsc, RELEASE)
-    patched = earlier.read(run).patched
+    patched = report_reader.read(run).patched
     assert patched
     debs = shutil.copytree(run / "debs", tmp_path / "debs")
     packages.make_upload(debs, patched.dsc, info_dsc=named)
     order = Order(release=RELEASE, fixes=(), cache=Cache(tmp_path / "cache"))
-    done = parts.prove_only(order, run, debs, tmp_path / "proven")
+    done = single_stage.prove_only(order, run, debs, tmp_path / "proven")
     assert done.outcome is (Outcome.FIXED if named else Outcome.PROVEN)
     values = json.loads((tmp_path / "proven/report.json").read_text())
     assert len(values["unverified"]) == (0 if named else 1)
     assert named or patched.dsc.name in values["unverified"][0]
     # Proving it again proves no more.
-    again = parts.prove_only(order, tmp_path / "proven", None, tmp_path / "again")
+    again = single_stage.prove_only(order, tmp_path / "proven", None, tmp_path / "again")
     assert again.outcome is done.outcome and again.unverified == done.unverified
 
 
@@ -346,7 +347,7 @@ def _backdoor(folder: Path) -> None:
 
 def _again(folder: Path) -> None:
     """Let the report have the hashes of what is there now."""
-    done = earlier.read(folder)
+    done = report_reader.read(folder)
     assert done.patched and done.built
 
     def now(artifact: Any) -> Any:
@@ -443,7 +444,7 @@ def test_a_source_that_only_looks_like_ours(tmp_path: Path, here: Here) -> None:
     files = {str(p.relative_to(tree)): p.read_text() for p in tree.rglob("*.[ch]")}
     made = packages.make_source(here.folder / "made/4.10.0-1", version="4.10.0-1", files=files)
     here.distro.now_has(here.dsc("6.1.0-1"), made)
-    here.nights.world = replace(here.nights.world, patch=parts.patch_only)
+    here.nights.world = replace(here.nights.world, patch=single_stage.patch_only)
     out = here.folder / "real"
     config = here.folder / "respin.toml"
     cache = here.nights.world.cache.root
@@ -451,7 +452,7 @@ def test_a_source_that_only_looks_like_ours(tmp_path: Path, here: Here) -> None:
         config, cache, "patch", "--release", "bookworm", "--version", "4.10.0-1", "--out", out
     )
     assert said.status == 0, said.err
-    done = earlier.read(out)
+    done = report_reader.read(out)
     assert done.patched
     finding = next(f for f in done.findings if f.fix == "stt-object")
     built = standin.built_of(out, done.source, finding, done.patched)

@@ -626,7 +626,7 @@ SINKS = {
     "glob source/local_tree.py:make_source": "a package's name and version: control.py takes no pattern",
     "glob nightruns.py:unfinished": "the number of a run",
     "glob prune.py:runs": "the number of a run",
-    "glob runfolder.py:_sweep": "escaped",
+    "glob runs/directory.py:_sweep": "escaped",
     "glob isolation/scratch.py:sweep": "ours",
     "glob host/temporary.py:sweep": "a user's number",
     "fnmatch host/resources.py:language": "LANGUAGES, ours",

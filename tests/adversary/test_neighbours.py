@@ -21,13 +21,13 @@ import pytest
 from support import cli, packages
 from support.archive import Archive, Signer
 
-from pipeline import runfolder
 from pipeline.archives.apt import AptArchive
 from pipeline.errors import UsageError
 from pipeline.files import own_files, ownership, state_lock
 from pipeline.host.cache import Cache
 from pipeline.isolation.scratch import scratch, sweep
 from pipeline.releases import releases
+from pipeline.runs import directory as runfolder
 from pipeline.state import State
 
 OTHER = 12345

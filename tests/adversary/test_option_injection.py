@@ -22,7 +22,7 @@ from support import inprocess
 from support.filled import filled
 from support.packages import make_deb
 
-from pipeline import ciworkflow, handover, lockreader
+from pipeline import ciworkflow, handover
 from pipeline.archives import dsc_file, resolve
 from pipeline.archives.index import Index
 from pipeline.config import config
@@ -30,6 +30,7 @@ from pipeline.containers import base, images, oci_engine
 from pipeline.errors import FetchError, RespinError, UsageError
 from pipeline.host import command
 from pipeline.releases import releases
+from pipeline.runs import lockfile_reader
 from pipeline.smoke import bpf_object, tested_packages
 from pipeline.smoke.bpf_object import Description, UserObject
 
@@ -99,7 +100,7 @@ def _lock(**changed: object) -> Callable[[str], object]:
         }
         path = Path("respin.lock").absolute()
         path.write_text(json.dumps(value))
-        return lockreader.read(path)
+        return lockfile_reader.read(path)
 
     return read
 

@@ -27,10 +27,10 @@ from pipeline.errors import BuildError, SmokeFailed
 from pipeline.fixes import fixes
 from pipeline.host.cache import Cache
 from pipeline.model import SmokeReport, VerifiedFile
-from pipeline.order import Order
 from pipeline.releases import releases
-from pipeline.report import Outcome, Report
-from pipeline.work import Work
+from pipeline.runs.report import Outcome, Report
+from pipeline.runs.request import Order
+from pipeline.runs.stages import Work
 
 VERSION = "4.10.0-1"
 HOSTILE = r"""#!/usr/bin/make -f

@@ -26,7 +26,7 @@ from support.archive import Archive, Signer
 
 from pipeline.host import leftovers, temporary
 from pipeline.host.cache import Cache
-from pipeline.runfolder import OLD, REPORT, open_run
+from pipeline.runs.directory import OLD, REPORT, open_run
 
 SCRIPT = Path(cli.__file__).with_name("signalled.py")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -16,8 +16,8 @@ from pipeline.errors import BuildError, UsageError
 from pipeline.host.cache import Cache
 from pipeline.isolation import namespaces
 from pipeline.model import Release
-from pipeline.order import Order
 from pipeline.run import run
+from pipeline.runs.request import Order
 
 BOOKWORM = Release(distro="debian", codename="bookworm", version="12")
 NEEDS_DOCKER = pytest.mark.needs("docker")

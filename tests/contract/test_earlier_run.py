@@ -10,12 +10,12 @@ import pytest
 from support import packages, standin
 from support.filled import filled
 
-from pipeline import earlier, parts, report
 from pipeline.errors import FetchError
 from pipeline.host.cache import Cache
 from pipeline.model import Built, Package, Release, SmokeReport
-from pipeline.order import Order
-from pipeline.work import Work
+from pipeline.runs import report, report_reader, single_stage
+from pipeline.runs.request import Order
+from pipeline.runs.stages import Work
 
 RELEASE = Release(distro="debian", codename="bookworm", version="12")
 ROOT = (Package(name="dpkg", version="1.21.22", architecture="amd64", sha256="0" * 64),)
@@ -28,7 +28,7 @@ def run(tmp_path: Path) -> Path:
     """Return the folder of a run in a container of Docker, by two indexes."""
     dsc = packages.make_source(tmp_path / "made", version="6.1.0-3")
     folder = standin.make(tmp_path / "run", dsc, RELEASE)
-    done = earlier.read(folder)
+    done = report_reader.read(folder)
     assert done.built
     built = replace(
         done.built, container="docker", root=ROOT, seconds=41.5, ccache={"cache_miss": 7}
@@ -57,17 +57,17 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_run_s_own_packages_are_proven_as_its_report_has_them(
     run: Path, order: Order, tmp_path: Path
 ) -> None:
-    before = earlier.read(run)
-    parts.prove_only(order, run, None, tmp_path / "proven")
-    after = earlier.read(tmp_path / "proven")
+    before = report_reader.read(run)
+    single_stage.prove_only(order, run, None, tmp_path / "proven")
+    after = report_reader.read(tmp_path / "proven")
     assert after.built == report.moved(before, run, tmp_path / "proven").built
     assert after.built and after.built.debs[0].path.read_bytes()
     assert after.smoke == SMOKED
 
 
 def test_the_archives_of_both_parts_are_reported(run: Path, order: Order, tmp_path: Path) -> None:
-    proven = parts.prove_only(order, run, None, tmp_path / "proven")
-    built = parts.build_only(order, run, tmp_path / "built")
+    proven = single_stage.prove_only(order, run, None, tmp_path / "proven")
+    built = single_stage.build_only(order, run, tmp_path / "built")
     for done in (proven, built):
         assert done.archives == ("source's", "root's", "guest's")
 
@@ -78,6 +78,6 @@ def test_a_package_that_was_changed_meanwhile_is_refused(
     (deb,) = (run / "debs").glob("*.deb")
     deb.write_bytes(deb.read_bytes() + b"\n")
     with pytest.raises(FetchError, match="is not the file that its run had") as caught:
-        parts.prove_only(order, run, None, tmp_path / "proven")
+        single_stage.prove_only(order, run, None, tmp_path / "proven")
     assert str(deb) in caught.value.brief and "respin build" in caught.value.hint
     assert not (tmp_path / "proven").exists()

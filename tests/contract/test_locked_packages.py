@@ -13,13 +13,13 @@ from support.archive import Archive, Signer
 from support.packages import make_deb
 from support.services import Fault, Service
 
-from pipeline import lock
 from pipeline.archives.apt import AptArchive
 from pipeline.config.config import Archives, Config
 from pipeline.errors import FetchError
 from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Package
 from pipeline.releases import releases
+from pipeline.runs import lockfile
 from pipeline.source import superseded
 
 BOOKWORM = releases.find("bookworm")
@@ -27,8 +27,8 @@ TIME = "20230103T000000Z"
 LONG_AGO = datetime(2023, 1, 2, tzinfo=UTC)
 
 
-def lock_of(*packages: Package) -> lock.Lock:
-    return lock.Lock(
+def lock_of(*packages: Package) -> lockfile.Lock:
+    return lockfile.Lock(
         distro="debian",
         codename="bookworm",
         name="iproute2",
@@ -91,7 +91,7 @@ class World:
                 keyring=self.now.keyring,
             )
 
-        return lock.holding(lock_of(*packages), packages, archive, past)
+        return lockfile.holding(lock_of(*packages), packages, archive, past)
 
 
 @pytest.fixture(scope="module")

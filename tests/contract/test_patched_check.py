@@ -16,9 +16,9 @@ from pipeline.fixes import fixes
 from pipeline.host.cache import Cache
 from pipeline.host.progress import Progress
 from pipeline.model import Built, Finding, Patched, Release, Source, Verdict
-from pipeline.order import Order
-from pipeline.runfolder import open_run
-from pipeline.work import Work
+from pipeline.runs.directory import open_run
+from pipeline.runs.request import Order
+from pipeline.runs.stages import Work
 
 RELEASE = Release(distro="debian", codename="bookworm", version="12")
 SOURCE = filled(Source, release=RELEASE, version="4.10.0-1")

@@ -14,7 +14,7 @@ from support import cli
 
 from pipeline.host.cache import Cache
 from pipeline.isolation.scratch import scratch, sweep
-from pipeline.runfolder import open_run
+from pipeline.runs.directory import open_run
 
 AT_WORK = """
 import sys

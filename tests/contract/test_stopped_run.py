@@ -11,12 +11,12 @@ from support.filled import filled
 from support.onerelease import Here
 
 from pipeline import plan
-from pipeline.checkpoints import FETCH, Checkpoints
 from pipeline.errors import BuildError
 from pipeline.model import Release, Source
-from pipeline.order import Order
-from pipeline.report import Report
-from pipeline.runfolder import CHECKPOINTS, open_run
+from pipeline.runs.checkpoints import FETCH, Checkpoints
+from pipeline.runs.directory import CHECKPOINTS, open_run
+from pipeline.runs.report import Report
+from pipeline.runs.request import Order
 from pipeline.state import State
 
 pytestmark = pytest.mark.needs("aptly")

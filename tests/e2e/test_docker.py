@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 from support import baseimage, cli, engine, real
 
-from pipeline import earlier
 from pipeline.build import build
 from pipeline.containers import images
 from pipeline.containers.engines import OciRoots
@@ -25,7 +24,8 @@ from pipeline.containers.oci_engine import LABEL, OciEngine
 from pipeline.errors import FetchError, RespinError, UsageError
 from pipeline.host.cache import file_sha256
 from pipeline.host.progress import QUIET
-from pipeline.report import Outcome
+from pipeline.runs import report_reader
+from pipeline.runs.report import Outcome
 
 pytestmark = pytest.mark.e2e
 BASE = "iproute2-respin-test-base"
@@ -139,7 +139,7 @@ def test_is_the_package_of_every_other_container(
     docker: OciEngine, built: tuple[str, Path], patched: Path, tmp_path: Path
 ) -> None:
     """`make deb` builds in namespaces; Docker as a container of the pipeline gives the same."""
-    source = earlier.read(patched).patched
+    source = report_reader.read(patched).patched
     assert source is not None
     engines = {
         "unshare": None,

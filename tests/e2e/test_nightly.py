@@ -18,9 +18,9 @@ from support.nights import Distro, Nights
 from pipeline import byhand, plan, toolchain
 from pipeline.fixes import fixes
 from pipeline.nightly import Summary
-from pipeline.order import Order
 from pipeline.releases import releases
-from pipeline.report import Report
+from pipeline.runs.report import Report
+from pipeline.runs.request import Order
 
 pytestmark = pytest.mark.needs("aptly")
 

@@ -17,9 +17,9 @@ from pipeline.config.config import Config
 from pipeline.host.cache import Cache
 from pipeline.model import Release
 from pipeline.nightly import Summary
-from pipeline.order import Order
 from pipeline.releases.distroinfo import Known, Support
-from pipeline.report import Report
+from pipeline.runs.report import Report
+from pipeline.runs.request import Order
 from pipeline.state import RunRow, State
 from pipeline.world import Runner, World
 from support.archive import Archive, Signer

@@ -18,7 +18,7 @@ from typing import Any
 
 from debian.deb822 import Sources
 
-from pipeline import earlier, lockreader, proven
+from pipeline import proven
 from pipeline.archives import apt_errors, dsc_file, host_apt, openpgp, resolve
 from pipeline.archives.index import Index
 from pipeline.archives.paragraphs import Paragraphs
@@ -32,6 +32,7 @@ from pipeline.errors import BuildError, FetchError
 from pipeline.fixes import build_depends, coccinelle, codebase, patch
 from pipeline.model import Release
 from pipeline.releases import releases
+from pipeline.runs import lockfile_reader, report_reader
 from pipeline.smoke import bpf_object
 from pipeline.source import local_tree
 from pipeline.vm import kernel, results
@@ -366,8 +367,8 @@ TARGETS = {
     "dsc": Target(lambda data: dsc_file.parse(data, "x"), (DSC, SIGNED)),
     "changes": Target(lambda data: uploads.parse(data, "x"), (CHANGES,)),
     "guest": Target(lambda data: results.parse(data, {"a", "b"}), (SAID + b"\n",)),
-    "lock": Target(on_file(lockreader.read), (LOCK,)),
-    "report": Target(on_file(lambda p: earlier.read(p.parent), "report.json"), (_report(),)),
+    "lock": Target(on_file(lockfile_reader.read), (LOCK,)),
+    "report": Target(on_file(lambda p: report_reader.read(p.parent), "report.json"), (_report(),)),
     "proof": Target(on_file(_proven, "report.json"), (_report(),)),
     "elf": Target(lambda data: bpf_object.text(bpf_object.parse(data, "x")), _objects()),
     "module": Target(_module, _objects()),

@@ -23,7 +23,7 @@ from pipeline.host import command
 from pipeline.host.cache import Cache
 from pipeline.host.interrupts import interrupts
 from pipeline.isolation.scratch import scratch
-from pipeline.runfolder import REPORT, open_run
+from pipeline.runs.directory import REPORT, open_run
 
 EVENTS = ("os.", "shutil.", "open", "subprocess.", "fcntl.", "tempfile.")
 NOISE = ("os.listdir", "os.scandir", "os.walk", "os.fwalk", "os.putenv", "os.unsetenv")

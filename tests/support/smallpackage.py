@@ -13,23 +13,23 @@ import subprocess
 from concurrent.futures import Future
 from pathlib import Path
 
-from pipeline import report
 from pipeline.build import build
 from pipeline.host import command
 from pipeline.host.cache import Cache
 from pipeline.host.progress import QUIET, Progress
 from pipeline.model import Built, CaseResult, Cell, Expect, Seen, SmokeReport
-from pipeline.order import Order
-from pipeline.report import Outcome, Report
 from pipeline.run import needed_fixes
-from pipeline.runfolder import open_run
+from pipeline.runs import report
+from pipeline.runs.directory import open_run
+from pipeline.runs.report import Outcome, Report
+from pipeline.runs.request import Order
+from pipeline.runs.stages import Work, packages_of
 from pipeline.smoke import guest_image
 from pipeline.smoke.guest_files import HOME
 from pipeline.smoke.guest_session import Guest, play
 from pipeline.smoke.matrix import Command, Row
 from pipeline.vm import qemu
 from pipeline.vm.image import GuestImage
-from pipeline.work import Work, packages_of
 from support import packages, real
 from support.filled import filled
 

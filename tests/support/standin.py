@@ -9,13 +9,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline import lock, report
 from pipeline.archives import dsc_file
-from pipeline.earlier import read
 from pipeline.errors import DiagnosisRefused
 from pipeline.fixes.versions import rebuilt
 from pipeline.host.cache import file_sha256
-from pipeline.lock import Lock
 from pipeline.model import (
     Artifact,
     Built,
@@ -33,9 +30,12 @@ from pipeline.model import (
     Verdict,
     VerifiedFile,
 )
-from pipeline.order import Order
-from pipeline.report import Outcome, Report
-from pipeline.runfolder import open_run
+from pipeline.runs import lockfile, report
+from pipeline.runs.directory import open_run
+from pipeline.runs.lockfile import Lock
+from pipeline.runs.report import Outcome, Report
+from pipeline.runs.report_reader import read
+from pipeline.runs.request import Order
 from support import packages
 from support.filled import filled
 
@@ -94,11 +94,11 @@ def _lock(folder: Path, source: Source, number: int) -> None:
         name=source.name,
         version=source.version,
         kind="archive",
-        files=lock.files(source),
+        files=lockfile.files(source),
         number=number,
         time="20260101T000000Z",
     )
-    lock.write(locked, folder)
+    lockfile.write(locked, folder)
 
 
 def _built(folder: Path, source: Source, finding: Finding, ours: str) -> Report:

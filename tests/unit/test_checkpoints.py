@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from support.filled import filled
 
-from pipeline import checkpoints
-from pipeline.checkpoints import BUILD, CONTROL, FETCH, PATCH, Checkpoints
 from pipeline.host.cache import file_sha256
 from pipeline.model import Artifact, Built, Package, Patched, Release, Source, VerifiedFile
-from pipeline.runfolder import CHECKPOINTS
+from pipeline.runs import checkpoints
+from pipeline.runs.checkpoints import BUILD, CONTROL, FETCH, PATCH, Checkpoints
+from pipeline.runs.directory import CHECKPOINTS
 
 ROOT = (Package(name="dpkg", version="1", architecture="amd64"),)
 RELEASE = Release(distro="debian", codename="bookworm", version="12")

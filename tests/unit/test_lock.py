@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import lock, lockreader
 from pipeline.errors import BuildError, FetchError, UsageError
 from pipeline.host.resources import data_path
 from pipeline.model import GuestPackages, Package, Source, VerifiedFile
 from pipeline.releases import releases
 from pipeline.releases.releases import Pocket
+from pipeline.runs import lockfile, lockfile_reader
 
 SCHEMA = json.loads(data_path("templates", "lock.schema.json").read_text())
 
@@ -41,15 +41,15 @@ def package(name: str) -> Package:
     return Package(name=name, version="12.2.0-14", architecture="amd64", sha256="a" * 64)
 
 
-def made(folder: Path) -> lock.Lock:
-    return lock.Lock(
+def made(folder: Path) -> lockfile.Lock:
+    return lockfile.Lock(
         distro="debian",
         codename="bookworm",
         name="iproute2",
         version="6.1.0-3",
         kind="archive",
         origin="bookworm at http://mirror.example.org/debian",
-        files=lock.files(source(folder)),
+        files=lockfile.files(source(folder)),
         fixes=("stt-object",),
         number=2,
         time="20261122T105600Z",
@@ -61,7 +61,7 @@ def made(folder: Path) -> lock.Lock:
 
 
 def written(folder: Path) -> Path:
-    return lock.write(made(folder), folder)
+    return lockfile.write(made(folder), folder)
 
 
 def value(folder: Path) -> dict[str, Any]:
@@ -72,9 +72,9 @@ def value(folder: Path) -> dict[str, Any]:
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     path = written(tmp_path)
     jsonschema.validate(json.loads(path.read_text()), SCHEMA)
-    found = lockreader.read(path)
+    found = lockfile_reader.read(path)
     assert found == replace(made(tmp_path), path=path)
-    lock.check_source(found, source(tmp_path))
+    lockfile.check_source(found, source(tmp_path))
 
 
 def edited(folder: Path, change: str, new: object) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def test_edited_by_hand(tmp_path: Path, change: str, new: object, named: str) ->
     path = tmp_path / "respin.lock"
     path.write_text(json.dumps(whole))
     with pytest.raises(UsageError) as caught:
-        lockreader.read(path)
+        lockfile_reader.read(path)
     assert named in caught.value.brief and str(path) in caught.value.brief
     assert caught.value.exit_code == 2 and caught.value.hint
 
@@ -151,9 +151,9 @@ def test_what_is_no_lock(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "respin.lock"
     path.write_bytes(data)
     with pytest.raises(UsageError):
-        lockreader.read(path)
+        lockfile_reader.read(path)
     with pytest.raises(UsageError, match="cannot be read"):
-        lockreader.read(tmp_path / "none")
+        lockfile_reader.read(tmp_path / "none")
 
 
 @given(st.data())
@@ -166,7 +166,7 @@ def test_any_edit_is_refused_or_means_the_same_to_the_schema(data: st.DataObject
         st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5), st.just([]))
     )
     try:
-        lockreader._Reader(Path("x")).lock(whole)
+        lockfile_reader._Reader(Path("x")).lock(whole)
     except UsageError:
         return
     jsonschema.validate(whole, SCHEMA)
@@ -205,9 +205,9 @@ def _places(value: Any) -> Any:
 
 def test_a_container_with_other_packages_is_refused(tmp_path: Path) -> None:
     found = made(tmp_path)
-    lock.check_root(found, [package("gcc-12")])
+    lockfile.check_root(found, [package("gcc-12")])
     with pytest.raises(BuildError) as caught:
-        lock.check_root(found, [package("gcc-13")])
+        lockfile.check_root(found, [package("gcc-13")])
     assert caught.value.details.splitlines() == [
         "lacking: gcc-12 12.2.0-14",
         "not in the lock: gcc-13 12.2.0-14",
@@ -215,9 +215,9 @@ def test_a_container_with_other_packages_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_gone_is_named(tmp_path: Path) -> None:
-    found = lockreader.read(written(tmp_path))
+    found = lockfile_reader.read(written(tmp_path))
     with pytest.raises(FetchError, match=r"iproute2_6\.1\.0-3\.dsc of .* is gone"):
-        lock.check_source(found, source(tmp_path, b"other"))
+        lockfile.check_source(found, source(tmp_path, b"other"))
     fewer = source(tmp_path)
     fewer = Source(
         name=fewer.name,
@@ -227,6 +227,6 @@ def test_what_is_gone_is_named(tmp_path: Path) -> None:
         origin=fewer.origin,
     )
     with pytest.raises(FetchError, match=r"orig\.tar\.xz of .* is gone"):
-        lock.check_source(found, fewer)
+        lockfile.check_source(found, fewer)
     with pytest.raises(FetchError, match="is gone"):
-        lock.local_dsc(found)
+        lockfile.local_dsc(found)

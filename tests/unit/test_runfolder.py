@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import BuildError, UsageError
 from pipeline.host.cache import Cache
-from pipeline.runfolder import KEPT_LOGS, check, open_run
+from pipeline.runs.directory import KEPT_LOGS, check, open_run
 
 OURS = '{"tool": "iproute2-respin"}'
 

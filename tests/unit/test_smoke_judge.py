@@ -10,10 +10,10 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 
-from pipeline import work
 from pipeline.errors import SmokeImpossible
 from pipeline.host.resources import data_path
 from pipeline.model import CaseResult, Cell, Expect, Package, Seen, SmokeReport
+from pipeline.runs import stages
 from pipeline.smoke import render
 from pipeline.smoke.cases import Expected, loaders, ways
 from pipeline.smoke.matrix import Command, Row
@@ -255,10 +255,10 @@ def a_report() -> SmokeReport:
 
 def test_a_fix_is_not_proven_by_what_is_not_possible() -> None:
     report = a_report()  # case-3 was possible neither before nor after
-    work._check_possible(report, ["case-0"])
-    work._check_possible(report, ["of-no-row"])
+    stages._check_possible(report, ["case-0"])
+    stages._check_possible(report, ["of-no-row"])
     with pytest.raises(SmokeImpossible, match="case-3, which proves the fix") as e:
-        work._check_possible(report, ["case-0", "case-3"])
+        stages._check_possible(report, ["case-0", "case-3"])
     assert "CONFIG_X" in e.value.details
 
 

@@ -12,10 +12,8 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from pipeline import lock
 from pipeline.build import build, ccache
 from pipeline.build.build import BuildRoot
-from pipeline.checkpoints import BUILD, CONTROL, PATCH
 from pipeline.containers import Container, engines
 from pipeline.containers.engines import Engine, Kind
 from pipeline.errors import (
@@ -31,7 +29,6 @@ from pipeline.fixes import diagnose, patch, versions
 from pipeline.fixes.fixes import Fix
 from pipeline.host import command
 from pipeline.host.progress import Stage
-from pipeline.inputs import Inputs
 from pipeline.model import (
     Built,
     CaseResult,
@@ -43,7 +40,10 @@ from pipeline.model import (
     Verdict,
     VerifiedFile,
 )
-from pipeline.order import PACKAGE, Order
+from pipeline.runs import lockfile
+from pipeline.runs.checkpoints import BUILD, CONTROL, PATCH
+from pipeline.runs.inputs import Inputs
+from pipeline.runs.request import PACKAGE, Order
 from pipeline.smoke import render, smoke
 from pipeline.smoke.cases import select
 from pipeline.smoke.smoke import GuestImage
@@ -157,7 +157,7 @@ class Work(Inputs):
             )
             self._tell_changed(stage)
         if locked and exact:
-            lock.check_root(locked, root.packages)
+            lockfile.check_root(locked, root.packages)
         self._root = root.packages
         return root
 

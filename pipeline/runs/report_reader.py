@@ -13,8 +13,8 @@ from typing import Any
 
 from pipeline.errors import UsageError
 from pipeline.files import bounded
-from pipeline.report import SCHEMA, Report
-from pipeline.runfolder import REPORT
+from pipeline.runs.directory import REPORT
+from pipeline.runs.report import SCHEMA, Report
 
 
 def read(folder: Path) -> Report:

@@ -13,9 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import lock, lockreader, report
 from pipeline.build.prebuilt import adopt
-from pipeline.earlier import read
 from pipeline.errors import FetchError, UsageError
 from pipeline.files import bounded
 from pipeline.fixes import diagnose
@@ -25,13 +23,15 @@ from pipeline.host.cache import file_sha256
 from pipeline.host.progress import Journal, Progress
 from pipeline.isolation import sandbox
 from pipeline.model import Built, Finding
-from pipeline.order import Order
 from pipeline.releases import releases
-from pipeline.report import Outcome, Report
 from pipeline.run import needed_fixes
-from pipeline.runfolder import RunFolder, open_run
+from pipeline.runs import lockfile, lockfile_reader, report
+from pipeline.runs.directory import RunFolder, open_run
+from pipeline.runs.report import Outcome, Report
+from pipeline.runs.report_reader import read
+from pipeline.runs.request import Order
+from pipeline.runs.stages import Work
 from pipeline.source import fetch, source_tree
-from pipeline.work import Work
 
 LARGEST = 1 << 30
 """Bytes of what is taken over from an earlier run; iproute2's source has 1 MB."""
@@ -193,7 +193,9 @@ def _part(order: Order, out: Path, journal: Journal | None) -> Iterator[tuple[Wo
 
 def _finish(done: Report, work: Work, folder: RunFolder, earlier: Path | None = None) -> None:
     report.write(done, folder.path)
-    work.write_lock(done, kind=lockreader.read(earlier / lock.NAME).kind if earlier else None)
+    work.write_lock(
+        done, kind=lockfile_reader.read(earlier / lockfile.NAME).kind if earlier else None
+    )
 
 
 def _archives(work: Work, before: Report | None) -> tuple[str, ...]:

@@ -10,9 +10,9 @@ from pipeline.config.config import Config
 from pipeline.containers.engines import Kind
 from pipeline.fixes.fixes import Fix
 from pipeline.host.cache import Cache
-from pipeline.lock import Lock
 from pipeline.model import Release
 from pipeline.releases.releases import NO_CONFIG, Pocket
+from pipeline.runs.lockfile import Lock
 from pipeline.smoke.bpf_object import UserObject
 
 PACKAGE = "iproute2"

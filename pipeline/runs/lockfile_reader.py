@@ -10,9 +10,9 @@ from typing import Any
 from pipeline.archives import dsc_file
 from pipeline.errors import FetchError, UsageError
 from pipeline.files import bounded
-from pipeline.lock import KINDS, NAME, SCHEMA, Lock
 from pipeline.model import GuestPackages, Package
 from pipeline.releases.releases import Pocket
+from pipeline.runs.lockfile import KINDS, NAME, SCHEMA, Lock
 
 LIMIT = 4 << 20
 """Bytes."""

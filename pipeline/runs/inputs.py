@@ -14,20 +14,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline import lock
 from pipeline.archives.apt import AptArchive
-from pipeline.checkpoints import FETCH, Checkpoints
 from pipeline.errors import FetchError
 from pipeline.host import temporary
 from pipeline.host.progress import Progress
 from pipeline.isolation import sandbox, scratch
-from pipeline.lock import Lock
 from pipeline.model import GuestPackages, Package, Source, VerifiedFile
-from pipeline.order import PACKAGE, Order
 from pipeline.releases import releases
 from pipeline.releases.releases import USUAL
-from pipeline.report import Report
-from pipeline.runfolder import RunFolder
+from pipeline.runs import lockfile
+from pipeline.runs.checkpoints import FETCH, Checkpoints
+from pipeline.runs.directory import RunFolder
+from pipeline.runs.lockfile import Lock
+from pipeline.runs.report import Report
+from pipeline.runs.request import PACKAGE, Order
 from pipeline.source import fetch, local_tree, superseded
 
 T = TypeVar("T")
@@ -104,7 +104,7 @@ class Inputs:
     def _having(self, packages: Sequence[Package]) -> AptArchive:
         """The archive that has these packages of the lock. Raises FetchError naming the gone."""
         assert self.order.locked
-        return lock.holding(self.order.locked, packages, self.archive, lambda: self._past)
+        return lockfile.holding(self.order.locked, packages, self.archive, lambda: self._past)
 
     @cached_property
     def dsc(self) -> Path | None:
@@ -119,7 +119,7 @@ class Inputs:
                 log=log,
             )
         if order.locked and order.locked.kind != "archive":
-            return lock.local_dsc(order.locked)
+            return lockfile.local_dsc(order.locked)
         return order.dsc
 
     def fetch(self) -> Source:
@@ -140,7 +140,7 @@ class Inputs:
             if order.tree_dir:
                 source = replace(source, origin=str(order.tree_dir.absolute()))
             if order.locked:
-                lock.check_source(order.locked, source)
+                lockfile.check_source(order.locked, source)
             return source
 
     def write_lock(self, done: Report, *, kind: str | None = None) -> None:
@@ -157,7 +157,7 @@ class Inputs:
             version=source.version,
             kind=kind,
             origin=source.origin,
-            files=lock.files(source),
+            files=lockfile.files(source),
             fixes=tuple(fix.name for fix in self.order.fixes),
             number=self.order.number,
             # What was locked is what there was then.
@@ -167,7 +167,7 @@ class Inputs:
             guest=self._guest if done.smoke else None,
             control=self._control if done.smoke else None,
         )
-        lock.write(written, self.folder.path)
+        lockfile.write(written, self.folder.path)
 
     def tree(self, source: Source) -> Path:
         """The source as dpkg-source unpacks it."""

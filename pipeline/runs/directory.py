@@ -28,7 +28,7 @@ from pipeline.isolation import namespaces
 
 REPORT = "report.json"
 CHECKPOINTS = ".checkpoints"
-"""What a run has finished is noted here until it is whole (checkpoints.py)."""
+"""What a run has finished is noted here until it is whole (runs/checkpoints.py)."""
 UNFINISHED = ".unfinished"
 """Marks a folder that is being written by the process that has locked it (flock(2))."""
 OLD = "run"

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import __version__
-from pipeline.earlier import from_json
 from pipeline.files import bounded, own_files
 from pipeline.host.cache import file_sha256
 from pipeline.model import Built, Patched, Source, VerifiedFile
-from pipeline.report import SCHEMA, plain
-from pipeline.runfolder import CHECKPOINTS
+from pipeline.runs.directory import CHECKPOINTS
+from pipeline.runs.report import SCHEMA, plain
+from pipeline.runs.report_reader import from_json
 
 
 @dataclass(frozen=True, kw_only=True)

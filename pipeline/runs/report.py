@@ -15,7 +15,7 @@ from typing import Any
 from pipeline import __version__
 from pipeline.isolation.sandbox import Wall
 from pipeline.model import Built, Finding, Patched, SmokeReport, Source, VerifiedFile
-from pipeline.runfolder import REPORT
+from pipeline.runs.directory import REPORT
 from pipeline.text import visible
 
 SCHEMA = 1

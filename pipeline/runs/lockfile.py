@@ -1,6 +1,6 @@
 """respin.lock: exactly what a run was made of, so that it can be made again.
 
-templates/lock.schema.json defines the form; lockreader.py reads it.
+templates/lock.schema.json defines the form; runs/lockfile_reader.py reads it.
 """
 
 from __future__ import annotations
