@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline import copied, offering, plan, proven, status
+from pipeline import copied, offering, plan, status
 from pipeline.errors import PublishError, RespinError, UsageError
 from pipeline.files import state_lock
 from pipeline.host.cache import file_sha256
 from pipeline.nightly import Night
-from pipeline.proven import Proven
-from pipeline.publish import check_law
+from pipeline.publish import verified_run
+from pipeline.publish.apt_repository import check_law
+from pipeline.publish.verified_run import Proven
 from pipeline.runs.directory import REPORT
 from pipeline.runs.report_reader import load
 from pipeline.source import same_source
@@ -145,14 +146,14 @@ def publish(world: World, folder: Path) -> tuple[str, str]:
     the source. Raises PublishError if it proves nothing, was changed, or its version must not
     be published.
     """
-    offer = proven.proven(folder)  # before a state is made for nothing
+    offer = verified_run.proven(folder)  # before a state is made for nothing
     with _opened(world, "publish") as state:
         copy = world.folder / RUNS / GIVEN
         shutil.rmtree(copy, ignore_errors=True)
         copy.parent.mkdir(parents=True, exist_ok=True)
         try:
             copied.copy(folder, copy)
-            offer = proven.proven(copy)
+            offer = verified_run.proven(copy)
             night = _watched(world, state, offer.codename)
             _check(world, night, offer, copy)
             _adopt(world, state, offer, copy)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from pipeline import keychange, keys, status, terminal
+from pipeline import keychange, status, terminal
 from pipeline.clioptions import configured
-from pipeline.keys import Key
+from pipeline.publish import keys
+from pipeline.publish.keys import Key
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _config = click.option(

@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
-from pipeline import byhand, handover, nightly, status, terminal
+from pipeline import byhand, nightly, status, terminal
 from pipeline.clioptions import FOLDER, configured
 from pipeline.config.nightly import Nightly
 from pipeline.errors import UsageError
 from pipeline.host.cache import Cache
 from pipeline.nightly import Summary
+from pipeline.publish import dput
 from pipeline.state import RunRow, State
 from pipeline.world import World
 
@@ -257,7 +258,7 @@ def publish_command(
         kind, _, target = to.partition(":")
         if kind != "dput" or not target or target.startswith("-"):
             raise UsageError(f"--to {to} is not known", hint="say --to dput:HOST")
-        version = handover.dput(folder, target, key=key, distribution=distribution)
+        version = dput.dput(folder, target, key=key, distribution=distribution)
     if as_json:
         values = {"schema": status.SCHEMA, "published": version, "to": to or target}
         terminal.say_json(values)

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import generations, keys
 from pipeline.config.nightly import Nightly
 from pipeline.errors import UsageError
 from pipeline.files import state_lock
-from pipeline.keys import HOME, Key
+from pipeline.publish import generations, keys
+from pipeline.publish.keys import HOME, Key
 from pipeline.state import NAME, State
 
 

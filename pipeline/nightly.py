@@ -19,11 +19,11 @@ from pipeline.archives.signedindex import Sighting
 from pipeline.config.nightly import TOOLCHAIN
 from pipeline.errors import PublishError, RespinError
 from pipeline.files import state_lock
-from pipeline.keys import Key
-from pipeline.keys import find as find_key
 from pipeline.model import AptSource
 from pipeline.nightruns import Runs
 from pipeline.plan import Kind, Step
+from pipeline.publish.keys import Key
+from pipeline.publish.keys import find as find_key
 from pipeline.releases import releases
 from pipeline.runs.directory import REPORT
 from pipeline.runs.report_reader import load

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline import generations, plan, proven, publish, status
+from pipeline import plan, status
 from pipeline.archives import host_apt
 from pipeline.errors import PublishError, RespinError
 from pipeline.files import state_lock
-from pipeline.keys import Key
-from pipeline.proven import Proven
+from pipeline.publish import apt_repository, generations, verified_run
+from pipeline.publish.keys import Key
+from pipeline.publish.verified_run import Proven
 from pipeline.runs.request import PACKAGE
 from pipeline.sighted import PUBLISHING, with_problem
 from pipeline.state import RunRow, State, TargetState
@@ -52,7 +53,7 @@ def settle(world: World, state: State, key: Key, name: str) -> Settled:
             runs = plan.offered(target, state.runs(name), world.settings.publish.keep)
             offers, left_out = _offers(state, target, runs)
             repository = repository_of(world, key, name, offers)
-            changed = publish.publish(
+            changed = apt_repository.publish(
                 repository, offers, target.versions, memory=state, now=world.now()
             )
             if left_out:
@@ -85,8 +86,8 @@ def _offers(
     left_out: RespinError | None = None
     for run in runs:
         try:
-            offer = proven.proven(run.folder, run.report)
-            publish.check_law([offer], target.versions)
+            offer = verified_run.proven(run.folder, run.report)
+            apt_repository.check_law([offer], target.versions)
             offers.append(offer)
         except RespinError as e:
             if not bad:
@@ -98,7 +99,7 @@ def _offers(
 def _check_clock(state: State, name: str, now: int) -> None:
     """Raise PublishError if an index is of a day that is still to come."""
     date = max(issued.date for issued in state.issued(name))
-    if date > now + publish.DAY:
+    if date > now + apt_repository.DAY:
         raise PublishError(
             f"the index of {name} is of {status.iso(date)}, which is still to come",
             details="A client whose clock is right takes it for not valid yet. Dates never go "
@@ -118,11 +119,11 @@ def altered(world: World, state: State, name: str) -> tuple[str, ...]:
 
 def repository_of(
     world: World, key: Key, target: str, offers: Sequence[Proven]
-) -> publish.Repository:
+) -> apt_repository.Repository:
     """Return the repository of a target that offers these."""
     debs = {f.path.name for o in offers for f in o.files if f.path.suffix == ".deb"}
     packages = {PACKAGE, *(name.partition("_")[0] for name in debs)}
-    return publish.Repository(
+    return apt_repository.Repository(
         public=world.public,
         target=target,
         architecture=host_apt.architecture(),

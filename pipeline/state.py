@@ -18,8 +18,8 @@ from pipeline import staterows
 from pipeline.archives.signedindex import SuiteIndex
 from pipeline.database import Database, sound
 from pipeline.errors import UsageError
-from pipeline.generations import Issued
 from pipeline.host.resources import data_path
+from pipeline.publish.generations import Issued
 from pipeline.staterows import (
     FAILED,
     FIXED,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.archives.signedindex import SuiteIndex
-from pipeline.generations import Issued
+from pipeline.publish.generations import Issued
 from pipeline.runs.report_reader import from_json
 
 FIXED, NOT_NEEDED, FAILED, UNKNOWN = "fixed", "not-needed", "failed", "unknown"

@@ -21,9 +21,10 @@ from support.archive import Signer
 from support.nights import Distro
 from support.packages import make_source
 
-from pipeline import errors, keys
+from pipeline import errors
 from pipeline.cli import cli as respin
 from pipeline.config.nightly import Publishing
+from pipeline.publish import keys
 
 GOLDEN = Path(__file__).parents[1] / "golden/fixes"
 DRIVER = Path(cli.__file__).with_name("everyexit.py")
@@ -46,7 +47,7 @@ COMMANDS = {
     "forget": ("bookworm", "pipeline.byhand.forget"),
     "withdraw": ("bookworm 1-1+bpf1 --why bad", "pipeline.byhand.withdraw"),
     "publish": ("/", "pipeline.byhand.publish"),
-    "key init": ("", "pipeline.keys.init"),
+    "key init": ("", "pipeline.publish.keys.init"),
     "key renew": ("", "pipeline.keychange.renew"),
     "key rotate": ("", "pipeline.keychange.rotate"),
     "init systemd": ("--program /respin", "pipeline.schedule.systemd"),

@@ -18,7 +18,7 @@ from support.aptclient import AptClient, served
 from support.client import KEYRING, Client
 from support.onerelease import Here
 
-from pipeline import keys
+from pipeline.publish import keys
 
 pytestmark = pytest.mark.needs("aptly")
 

@@ -31,7 +31,7 @@ from support.archive import Archive, Signer
 from support.filled import filled
 from support.packages import make_source
 
-from pipeline import ciworkflow, handover, notify, publish, schedule, status
+from pipeline import ciworkflow, notify, schedule, status
 from pipeline.archives import credentials
 from pipeline.build import build
 from pipeline.containers import images, oci_engine, roots
@@ -41,6 +41,7 @@ from pipeline.fixes.fixes import all_fixes
 from pipeline.host.cache import Cache
 from pipeline.host.resources import LANGUAGES, data_path, language, render
 from pipeline.model import AptSource, CaseResult, Cell, Seen, SmokeReport
+from pipeline.publish import apt_repository, dput
 from pipeline.releases import releases
 from pipeline.schedule import Schedule
 from pipeline.smoke import bpf_object, guest_image, player_script
@@ -54,7 +55,7 @@ from pipeline.vm import qemu
 from pipeline.vm.machine import machine_for
 
 TEMPLATES = data_path("templates")
-PACKAGE = Path(publish.__file__).parent
+PACKAGE = Path(apt_repository.__file__).parent
 BOOKWORM = releases.find("bookworm")
 REFUSED = "refused"
 LINE = "x\nTrusted: yes"
@@ -135,9 +136,11 @@ def _client_pref() -> object:
     """A build that makes a package called "*": with its pin our repository would serve all."""
     for name in ("*", "/^lib/", LINE):
         repository = filled(
-            publish.Repository, packages=("iproute2", name), settings=filled(publish.Publishing)
+            apt_repository.Repository,
+            packages=("iproute2", name),
+            settings=filled(apt_repository.Publishing),
         )
-        refused(publish._client_files, repository, Path("x"), error=PublishError)
+        refused(apt_repository._client_files, repository, Path("x"), error=PublishError)
     values = {"origin": "o", "packages": (LINE,)}
     return refused(render, "repository/client.pref.j2", **values), REFUSED
 
@@ -391,9 +394,9 @@ def _image() -> object:
 @place("handover.dput: dput's and dpkg-genchanges' command lines, fields of a .changes")
 def _dput() -> object:
     for host in ("-o", "a b", LINE, ""):
-        refused(handover.dput, Path("x"), host, said="is not the name of a host")
+        refused(dput.dput, Path("x"), host, said="is not the name of a host")
     for name in ("sid\nBinary: evil", "-x", "a b"):
-        refused(handover.dput, Path("x"), "h", distribution=name, said="of a distribution")
+        refused(dput.dput, Path("x"), "h", distribution=name, said="of a distribution")
     return REFUSED, REFUSED
 
 
@@ -616,8 +619,8 @@ SINKS = {
     "regex smoke/verdict.py:_difference": "of a fix, ours",
     "regex smoke/verdict.py:_words": "ways.toml's, ours",
     "regex releases/mirrors.py:of_this_machine": "debian or ubuntu",
-    "regex generations.py:clear": "escaped",
-    "regex publish.py:_check": "a name of ours, with the machine's architecture",
+    "regex publish/generations.py:clear": "escaped",
+    "regex publish/apt_repository.py:_check": "a name of ours, with the machine's architecture",
     "regex fixes/versions.py:check_against": "escaped",
     "regex text/visible.py:lines": "ours",
     "regex text/visible.py:line": "ours",

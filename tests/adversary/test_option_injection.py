@@ -22,13 +22,14 @@ from support import inprocess
 from support.filled import filled
 from support.packages import make_deb
 
-from pipeline import ciworkflow, handover
+from pipeline import ciworkflow
 from pipeline.archives import dsc_file, resolve
 from pipeline.archives.index import Index
 from pipeline.config import config
 from pipeline.containers import base, images, oci_engine
 from pipeline.errors import FetchError, RespinError, UsageError
 from pipeline.host import command
+from pipeline.publish import dput
 from pipeline.releases import releases
 from pipeline.runs import lockfile_reader
 from pipeline.smoke import bpf_object, tested_packages
@@ -153,9 +154,9 @@ WORDS: dict[str, tuple[Callable[[str], object], type[RespinError]]] = {
         lambda t: images.base(ENGINE, BOOKWORM, t, Path("log")),
         UsageError,
     ),
-    "a host (dput)": (lambda t: handover.dput(Path("x"), t), UsageError),
+    "a host (dput)": (lambda t: dput.dput(Path("x"), t), UsageError),
     "a distribution (dpkg-genchanges)": (
-        lambda t: handover.dput(Path("x"), "h", distribution=t),
+        lambda t: dput.dput(Path("x"), "h", distribution=t),
         UsageError,
     ),
     "a repository (git)": (

@@ -16,7 +16,7 @@ import pytest
 from support import cli, onerelease
 from support.onerelease import Here
 
-from pipeline import generations
+from pipeline.publish import generations
 
 pytestmark = [pytest.mark.needs("aptly"), pytest.mark.fault]
 

@@ -19,14 +19,14 @@ from debian import deb822
 from support import packages, standin
 from support.archive import Signer
 
-from pipeline import generations, handover, keys, publish
 from pipeline.archives import openpgp
 from pipeline.config.nightly import Publishing
 from pipeline.errors import PublishError, UsageError
-from pipeline.keys import Key
 from pipeline.model import AptSource, Release
-from pipeline.proven import Proven, proven
-from pipeline.publish import Repository
+from pipeline.publish import apt_repository, dput, generations, keys
+from pipeline.publish.apt_repository import Repository
+from pipeline.publish.keys import Key
+from pipeline.publish.verified_run import Proven, proven
 from pipeline.releases.releases import USUAL
 from pipeline.state import State
 from pipeline.targets import Target
@@ -68,7 +68,9 @@ def repository(tmp_path: Path, key: Key) -> Repository:
 def put(repository: Repository, offers: Sequence[Proven], archive: Sequence[str]) -> bool:
     """Publish, with a state beside the served folder that remembers it."""
     with State(repository.public.parent / "memory", create=True) as state:
-        return publish.publish(repository, offers, archive, memory=state, now=int(time.time()))
+        return apt_repository.publish(
+            repository, offers, archive, memory=state, now=int(time.time())
+        )
 
 
 def current(repository: Repository) -> str:
@@ -368,7 +370,7 @@ def test_a_source_upload_to_a_farm(
     monkeypatch.setenv("GNUPGHOME", str(key.home))
     folder = folders["6.1.0-3+bpf1"]
     before = sorted((p, p.stat().st_mtime_ns) for p in folder.rglob("*"))
-    sent = handover.dput(folder, "farm", key=key.name, distribution="bookworm")
+    sent = dput.dput(folder, "farm", key=key.name, distribution="bookworm")
     assert sent == "6.1.0-3+bpf1"
     names = {p.name for p in incoming.iterdir()}
     assert names == {
@@ -388,5 +390,5 @@ def test_a_source_upload_to_a_farm(
     assert {each["name"] for each in fields["Checksums-Sha256"]} == names - {changes.name}
     assert before == sorted((p, p.stat().st_mtime_ns) for p in folder.rglob("*"))
     with pytest.raises(PublishError, match="dput"):
-        handover.dput(folder, "nowhere", key=key.name)
+        dput.dput(folder, "nowhere", key=key.name)
     subprocess.run(["gpgconf", "--homedir", str(key.home), "--kill", "gpg-agent"], check=True)

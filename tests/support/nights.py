@@ -10,13 +10,14 @@ from pathlib import Path
 
 from debian import deb822
 
-from pipeline import keys, nightly, status
+from pipeline import nightly, status
 from pipeline import run as pipeline_run
 from pipeline.config import config
 from pipeline.config.config import Config
 from pipeline.host.cache import Cache
 from pipeline.model import Release
 from pipeline.nightly import Summary
+from pipeline.publish import keys
 from pipeline.releases.distroinfo import Known, Support
 from pipeline.runs.report import Report
 from pipeline.runs.request import Order

@@ -18,7 +18,6 @@ from typing import Any
 
 from debian.deb822 import Sources
 
-from pipeline import proven
 from pipeline.archives import apt_errors, dsc_file, host_apt, openpgp, resolve
 from pipeline.archives.index import Index
 from pipeline.archives.paragraphs import Paragraphs
@@ -31,6 +30,7 @@ from pipeline.containers import apt_inside, base, roots
 from pipeline.errors import BuildError, FetchError
 from pipeline.fixes import build_depends, coccinelle, codebase, patch
 from pipeline.model import Release
+from pipeline.publish import verified_run
 from pipeline.releases import releases
 from pipeline.runs import lockfile_reader, report_reader
 from pipeline.smoke import bpf_object
@@ -325,7 +325,7 @@ def _sighting(data: bytes) -> object:
 
 
 def _proven(path: Path) -> object:
-    return proven.proven(path.parent)
+    return verified_run.proven(path.parent)
 
 
 def _relations(path: Path) -> object:

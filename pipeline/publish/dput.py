@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pipeline import proven
 from pipeline.errors import PublishError, UsageError
 from pipeline.host import command
 from pipeline.isolation import lent, sandbox
+from pipeline.publish import verified_run
 
 TIMEOUT = 600.0
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_/+~-]*")
@@ -29,7 +29,7 @@ def dput(folder: Path, host: str, *, key: str = "", distribution: str = "") -> s
         raise UsageError(f"{host!r} is not the name of a host of dput's", hint="see ~/.dput.cf")
     if distribution and not _HOST.fullmatch(distribution):
         raise UsageError(f"{distribution!r} is not the name of a distribution")
-    offer = proven.proven(folder)
+    offer = verified_run.proven(folder)
     dsc = next(f.path for f in offer.files if f.path.suffix == ".dsc")
     with lent.lent(None, "respin-dput-") as work:
         for file in offer.files:

@@ -1,7 +1,7 @@
 """Stage publish: one signed apt repository per release, changed in one step.
 
 aptly makes a repository from the versions that are to be offered, each time anew in a folder
-of its own (generations.py); it is signed, read back, and put in its place by renaming one
+of its own (publish/generations.py); it is signed, read back, and put in its place by renaming one
 symbolic link. aptly's own way would rename the indexes one by one. So each night whatever
 happened to the published files is undone, and the signature is new.
 """
@@ -16,17 +16,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline import generations, keyring, releasefile
 from pipeline.archives import dsc_file, openpgp
 from pipeline.config.nightly import Publishing
 from pipeline.errors import PatchError, PublishError
 from pipeline.fixes import versions
-from pipeline.generations import FOLDER, Issued, Memory
 from pipeline.host import command
 from pipeline.host.cache import digest, file_sha256
 from pipeline.host.resources import render
-from pipeline.keys import Key
-from pipeline.proven import Proven
+from pipeline.publish import generations, keyring_package, release_file
+from pipeline.publish.generations import FOLDER, Issued, Memory
+from pipeline.publish.keys import Key
+from pipeline.publish.verified_run import Proven
 
 FORMAT = "2"
 """Of a generation; another one counts as a change."""
@@ -103,7 +103,7 @@ def publish(
         generation=f"{target}-{content}-{serial}",
         serial=serial,
         date=date,
-        keyring=keyring.version(repository.settings.origin, public, known, date),
+        keyring=keyring_package.version(repository.settings.origin, public, known, date),
         keys=repository.key.fingerprints,
         offered=tuple(offer.version for offer in offers),
     )
@@ -185,7 +185,7 @@ def _make(
                     shutil.copy(file.path, folder / file.path.name)
                     if file_sha256(folder / file.path.name) != file.sha256:
                         raise PublishError(f"{file.path} has changed since it was made")
-        keyring.make(folder, origin, public, new.keyring)
+        keyring_package.make(folder, origin, public, new.keyring)
         given = sorted(p for p in folder.iterdir() if p.suffix in (".deb", ".dsc"))
         debs = {file_sha256(p) for p in given if p.suffix == ".deb"}
         config = folder / "aptly.json"
@@ -211,10 +211,10 @@ def _make(
         )
     for path in list(part.rglob("by-hash/*/*")):
         # Links are aptly's own memory of its last state.
-        if path.is_symlink() or path.parent.name in releasefile.WEAK:
+        if path.is_symlink() or path.parent.name in release_file.WEAK:
             path.unlink()
     dists = part / "dists" / repository.target
-    release = releasefile.issued(
+    release = release_file.issued(
         (dists / "Release").read_bytes(), new.date, repository.settings.valid_for
     )
     (dists / "Release").write_bytes(release)
@@ -246,8 +246,8 @@ def _client_files(repository: Repository, part: Path) -> None:
         "origin": origin,
         "url": f"{repository.settings.url}/{repository.target}",
         "suite": repository.target,
-        "keyring": f"/{keyring.FOLDER}/{origin}.asc",
-        "packages": (*repository.packages, keyring.name(origin)),
+        "keyring": f"/{keyring_package.FOLDER}/{origin}.asc",
+        "packages": (*repository.packages, keyring_package.name(origin)),
     }
     for kind in ("sources", "pref"):
         text = render(f"repository/client.{kind}.j2", **values)

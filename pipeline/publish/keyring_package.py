@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.errors import PublishError
-from pipeline.generations import Issued
 from pipeline.host import command
 from pipeline.host.resources import render
+from pipeline.publish.generations import Issued
 
 FOLDER = Path("usr/share/keyrings")
 """Where packages put keyrings (sources.list(5)); what a user puts there is replaced."""
