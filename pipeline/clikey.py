@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from pipeline import keychange, status, terminal
+from pipeline import terminal
 from pipeline.clioptions import configured
+from pipeline.nightly import key_change, status
 from pipeline.publish import keys
 from pipeline.publish.keys import Key
 
@@ -44,7 +45,7 @@ def key_renew(path: Path | None, as_json: bool) -> None:
     Clients need the renewed key before the date on which the old one expires: the next night
     publishes it.
     """
-    _show_key(keychange.renew(configured(path).nightly), as_json)
+    _show_key(key_change.renew(configured(path).nightly), as_json)
 
 
 @key_group.command(name="rotate")
@@ -57,7 +58,7 @@ def key_rotate(path: Path | None, as_json: bool, finish: bool) -> None:
     In between clients get the new key. Who has only the old one is served until --finish, who
     has only the new one from the next night on.
     """
-    change = keychange.finish if finish else keychange.rotate
+    change = key_change.finish if finish else key_change.rotate
     _show_key(change(configured(path).nightly), as_json)
 
 

@@ -9,15 +9,16 @@ from typing import Any
 
 import click
 
-from pipeline import byhand, nightly, status, terminal
+from pipeline import terminal
 from pipeline.clioptions import FOLDER, configured
 from pipeline.config.nightly import Nightly
 from pipeline.errors import UsageError
 from pipeline.host.cache import Cache
-from pipeline.nightly import Summary
+from pipeline.nightly import admin, night, status
+from pipeline.nightly.context import World
+from pipeline.nightly.night import Summary
+from pipeline.nightly.state import RunRow, State
 from pipeline.publish import dput
-from pipeline.state import RunRow, State
-from pipeline.world import World
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _config = click.option(
@@ -71,7 +72,7 @@ def nightly_command(
         elif target in ("notify", "key"):
             said.append(f"{target}: {text}")
 
-    done = nightly.nightly(_world(path, cache, note=note))
+    done = night.nightly(_world(path, cache, note=note))
     if as_json:
         values = status.to_json(done.rows)
         values["runs"] = status.history_json(done.runs)["runs"]
@@ -136,7 +137,7 @@ def status_command(path: Path | None, as_json: bool) -> None:
         terminal.say_json(status.to_json(found))
         return
     if not found:
-        terminal.say(f"{byhand.NOTHING}: {byhand.BEGIN}")
+        terminal.say(f"{admin.NOTHING}: {admin.BEGIN}")
         return
     head = ("RELEASE", "POCKET", "DISTRO HAS", "WE OFFER", "OUTCOME", "SINCE", "NEXT RETRY")
     lines = [
@@ -169,7 +170,7 @@ def history_command(path: Path | None, as_json: bool, targets: tuple[str, ...]) 
     state, _ = _state(path)
     with state:
         for name in targets:
-            byhand.find(state, name)
+            admin.find(state, name)
         runs = [run for run in state.runs() if not targets or run.target in targets]
     if as_json:
         terminal.say_json(status.history_json(runs))
@@ -196,7 +197,7 @@ def _line(run: RunRow) -> tuple[str, ...]:
 @click.argument("targets", nargs=-1, metavar="[RELEASE]…")
 def retry_command(path: Path | None, as_json: bool, targets: tuple[str, ...]) -> None:
     """Let the next night run a release whatever is known of it; without a name, all that fail."""
-    asked = byhand.retry(_world(path), targets)
+    asked = admin.retry(_world(path), targets)
     if as_json:
         terminal.say_json({"schema": status.SCHEMA, "asked": list(asked)})
     else:
@@ -210,7 +211,7 @@ def retry_command(path: Path | None, as_json: bool, targets: tuple[str, ...]) ->
 @click.argument("target", metavar="RELEASE")
 def forget_command(path: Path | None, as_json: bool, version: str | None, target: str) -> None:
     """Forget the runs of a release, but for what is offered; it then counts as new."""
-    count = byhand.forget(_world(path), target, version)
+    count = admin.forget(_world(path), target, version)
     if as_json:
         terminal.say_json({"schema": status.SCHEMA, "target": target, "forgotten": count})
     else:
@@ -225,7 +226,7 @@ def forget_command(path: Path | None, as_json: bool, version: str | None, target
 @click.argument("version", metavar="VERSION")
 def withdraw_command(path: Path | None, as_json: bool, why: str, target: str, version: str) -> None:
     """Take a VERSION of ours out of the repository at once."""
-    now = byhand.withdraw(_world(path), target, version, why)
+    now = admin.withdraw(_world(path), target, version, why)
     if as_json:
         terminal.say_json({"schema": status.SCHEMA, "target": target, "offered": now or None})
         return
@@ -253,7 +254,7 @@ def publish_command(
     if to is None:
         if key or distribution:
             raise UsageError("--key and --distribution are for --to dput:HOST")
-        target, version = byhand.publish(_world(path), folder)
+        target, version = admin.publish(_world(path), folder)
     else:
         kind, _, target = to.partition(":")
         if kind != "dput" or not target or target.startswith("-"):

@@ -20,7 +20,7 @@ from support import cli, onerelease
 from support.onerelease import Here
 
 from pipeline.files.state_lock import NAME as LOCK
-from pipeline.state import NAME as DATABASE
+from pipeline.nightly.state import NAME as DATABASE
 
 pytestmark = pytest.mark.needs("aptly")
 
@@ -153,7 +153,7 @@ def test_what_is_no_file(here: Here) -> None:
 @pytest.mark.fault
 def test_two_who_write_at_once(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for nothing is told that another one is at it; who only looks need not wait."""
-    monkeypatch.setattr("pipeline.database.PATIENCE", 0.1)
+    monkeypatch.setattr("pipeline.nightly.night.database.PATIENCE", 0.1)
     with closing(sqlite3.connect(database(here), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         said = here.respin("retry", "bookworm")

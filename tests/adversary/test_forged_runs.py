@@ -22,11 +22,11 @@ from support import onerelease, packages, standin
 from support.filled import filled
 from support.onerelease import Here
 
-from pipeline import copied
 from pipeline.build.prebuilt import adopt
 from pipeline.errors import BuildError
 from pipeline.host.cache import Cache, file_sha256
 from pipeline.model import Patched, Release, SmokeReport, Source
+from pipeline.nightly import copied_run
 from pipeline.runs import report, report_reader, single_stage
 from pipeline.runs.report import Outcome
 from pipeline.runs.request import Order
@@ -245,17 +245,17 @@ def test_the_control(here: Here, folder: Path) -> None:
 
 def _sparse(folder: Path) -> None:
     (folder / "logs/big.log").touch()
-    os.truncate(folder / "logs/big.log", copied.BYTES + 1)
+    os.truncate(folder / "logs/big.log", copied_run.BYTES + 1)
 
 
 def _many(folder: Path) -> None:
-    for number in range(copied.FILES):
+    for number in range(copied_run.FILES):
         (folder / f"logs/{number}.log").touch()
 
 
 def _deep(folder: Path) -> None:
     path = folder
-    for _ in range(copied.DEEPEST + 2):
+    for _ in range(copied_run.DEEPEST + 2):
         path /= "deeper"
     path.mkdir(parents=True)
 

@@ -31,7 +31,7 @@ from support.archive import Archive, Signer
 from support.filled import filled
 from support.packages import make_source
 
-from pipeline import ciworkflow, notify, schedule, status
+from pipeline import ciworkflow, schedule
 from pipeline.archives import credentials
 from pipeline.build import build
 from pipeline.containers import images, oci_engine, roots
@@ -41,6 +41,8 @@ from pipeline.fixes.fixes import all_fixes
 from pipeline.host.cache import Cache
 from pipeline.host.resources import LANGUAGES, data_path, language, render
 from pipeline.model import AptSource, CaseResult, Cell, Seen, SmokeReport
+from pipeline.nightly import notify, status
+from pipeline.nightly.state import RunRow
 from pipeline.publish import apt_repository, dput
 from pipeline.releases import releases
 from pipeline.schedule import Schedule
@@ -48,7 +50,6 @@ from pipeline.smoke import bpf_object, guest_image, player_script
 from pipeline.smoke import render as smokepage
 from pipeline.smoke.bpf_object import Description, UserObject
 from pipeline.smoke.cases import ways
-from pipeline.state import RunRow
 from pipeline.text import quoting
 from pipeline.text.address import Address
 from pipeline.vm import qemu
@@ -627,8 +628,8 @@ SINKS = {
     "regex text/visible.py:as_json": "ours",
     # Globs
     "glob source/local_tree.py:make_source": "a package's name and version: control.py takes no pattern",
-    "glob nightruns.py:unfinished": "the number of a run",
-    "glob prune.py:runs": "the number of a run",
+    "glob nightly/runs.py:unfinished": "the number of a run",
+    "glob nightly/prune.py:runs": "the number of a run",
     "glob runs/directory.py:_sweep": "escaped",
     "glob isolation/scratch.py:sweep": "ours",
     "glob host/temporary.py:sweep": "a user's number",
@@ -638,9 +639,9 @@ SINKS = {
     "format containers/images.py:official": "images.toml's, ours",
     "format smoke/guest_image.py:kernel_pattern": "guest.toml's, ours",
     # SQL: each value is a parameter
-    "sql database.py:rows": "names of our columns",
-    "sql database.py:write": "names of our columns",
-    "sql database.py:script": "templates/state.sql, ours",
+    "sql nightly/database.py:rows": "names of our columns",
+    "sql nightly/database.py:write": "names of our columns",
+    "sql nightly/database.py:script": "templates/state.sql, ours",
     # sh -c
     "shell containers/apt_inside.py:install": "a constant path",
     "shell containers/host.py:_clear": "ours",

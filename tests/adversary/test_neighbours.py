@@ -26,9 +26,9 @@ from pipeline.errors import UsageError
 from pipeline.files import own_files, ownership, state_lock
 from pipeline.host.cache import Cache
 from pipeline.isolation.scratch import scratch, sweep
+from pipeline.nightly.state import State
 from pipeline.releases import releases
 from pipeline.runs import directory as runfolder
-from pipeline.state import State
 
 OTHER = 12345
 """Somebody's number; nobody's here."""

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import prune
 from pipeline.config.nightly import Nightly
 from pipeline.host.cache import Cache
+from pipeline.nightly import prune
 
 DAY = 24 * 3600
 

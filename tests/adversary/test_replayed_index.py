@@ -20,7 +20,6 @@ from support.nights import Distro
 from support.packages import make_source
 from support.services import Service, snapshot
 
-from pipeline import watch
 from pipeline.archives import belief
 from pipeline.archives.apt import AptArchive
 from pipeline.archives.memory import Memory
@@ -30,10 +29,11 @@ from pipeline.archives.snapshot import Snapshot
 from pipeline.errors import FetchError
 from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Release
+from pipeline.nightly import watch
+from pipeline.nightly.targets import Target
 from pipeline.releases import releases
 from pipeline.releases.releases import Pocket
 from pipeline.source import fetch
-from pipeline.targets import Target
 
 pytestmark = pytest.mark.attack
 

@@ -23,7 +23,6 @@ from support.archive import Archive, Signer
 from support.packages import make_source
 from support.services import Service
 
-from pipeline import notify, watch
 from pipeline.archives import paragraphs
 from pipeline.archives.apt import AptArchive
 from pipeline.archives.conditional import Mirror
@@ -34,9 +33,10 @@ from pipeline.containers import roots
 from pipeline.errors import BuildError, FetchError
 from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Release
+from pipeline.nightly import notify, watch
+from pipeline.nightly.state import State
+from pipeline.nightly.targets import Target
 from pipeline.releases import releases
-from pipeline.state import State
-from pipeline.targets import Target
 from pipeline.text.address import Address
 
 pytestmark = pytest.mark.attack

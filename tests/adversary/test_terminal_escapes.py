@@ -27,16 +27,17 @@ from support import hostile, inprocess
 from support.archive import Archive, Signer
 from support.packages import make_source
 
-from pipeline import catalogue, status, summaries, terminal
+from pipeline import catalogue, summaries, terminal
 from pipeline.doctor import Check
 from pipeline.errors import BuildError, RespinError, tree
 from pipeline.fixes import fixes
 from pipeline.host import command
 from pipeline.model import Finding, SmokeReport
+from pipeline.nightly import status
+from pipeline.nightly.state import RunRow, State, TargetState
 from pipeline.runs import report
 from pipeline.runs.report import Report
 from pipeline.smoke.cases import all_cases
-from pipeline.state import RunRow, State, TargetState
 from pipeline.text import visible
 
 SHOWN = [

@@ -17,10 +17,10 @@ import pytest
 from support import cli, onerelease, packages
 from support.onerelease import Here, respin
 
-from pipeline import prune
 from pipeline.config.config import load
 from pipeline.errors import FetchError
-from pipeline.state import State
+from pipeline.nightly import prune
+from pipeline.nightly.state import State
 
 pytestmark = pytest.mark.needs("aptly")
 

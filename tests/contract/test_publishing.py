@@ -23,14 +23,14 @@ from pipeline.archives import openpgp
 from pipeline.config.nightly import Publishing
 from pipeline.errors import PublishError, UsageError
 from pipeline.model import AptSource, Release
+from pipeline.nightly.state import State
+from pipeline.nightly.targets import Target
+from pipeline.nightly.watch import watch
 from pipeline.publish import apt_repository, dput, generations, keys
 from pipeline.publish.apt_repository import Repository
 from pipeline.publish.keys import Key
 from pipeline.publish.verified_run import Proven, proven
 from pipeline.releases.releases import USUAL
-from pipeline.state import State
-from pipeline.targets import Target
-from pipeline.watch import watch
 
 pytestmark = pytest.mark.needs("aptly")
 

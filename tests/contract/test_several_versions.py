@@ -9,7 +9,7 @@ import pytest
 from support import onerelease
 from support.onerelease import Here
 
-from pipeline import plan
+from pipeline.nightly import plan
 
 pytestmark = pytest.mark.needs("aptly")
 

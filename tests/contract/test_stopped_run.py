@@ -10,14 +10,14 @@ from support import onerelease
 from support.filled import filled
 from support.onerelease import Here
 
-from pipeline import plan
 from pipeline.errors import BuildError
 from pipeline.model import Release, Source
+from pipeline.nightly import plan
+from pipeline.nightly.state import State
 from pipeline.runs.checkpoints import FETCH, Checkpoints
 from pipeline.runs.directory import CHECKPOINTS, open_run
 from pipeline.runs.report import Report
 from pipeline.runs.request import Order
-from pipeline.state import State
 
 pytestmark = pytest.mark.needs("aptly")
 

@@ -13,14 +13,14 @@ import pytest
 from support import cli, nights, packages, standin
 from support.archive import Archive, Signer
 
-from pipeline import watch
 from pipeline.archives.signedindex import SuiteIndex
 from pipeline.errors import RespinError
 from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Release
+from pipeline.nightly import watch
+from pipeline.nightly.targets import Target
+from pipeline.nightly.watch import View
 from pipeline.releases import releases
-from pipeline.targets import Target
-from pipeline.watch import View
 
 RELEASE = Release(distro="debian", codename="bookworm", version="12")
 TARGET = Target(name="bookworm", release=RELEASE, pockets=releases.USUAL)

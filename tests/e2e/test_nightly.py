@@ -15,9 +15,9 @@ from support.archive import Signer
 from support.client import Client
 from support.nights import Distro, Nights
 
-from pipeline import byhand, plan, toolchain
 from pipeline.fixes import fixes
-from pipeline.nightly import Summary
+from pipeline.nightly import admin, plan, toolchain
+from pipeline.nightly.night import Summary
 from pipeline.releases import releases
 from pipeline.runs.report import Report
 from pipeline.runs.request import Order
@@ -225,7 +225,7 @@ def test_fourteen_nights(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.runs == () and n.events() == [("recovery", "trixie")]
 
     # 13: a person withdraws what we made of it; the night leaves it so.
-    assert byhand.withdraw(n.world, "trixie", "6.15.0-1+bpf1", "it is bad") == ""
+    assert admin.withdraw(n.world, "trixie", "6.15.0-1+bpf1", "it is bad") == ""
     assert n.events() == [("withdrawn", "trixie")]
     done = n.night()
     play.check(done, 0, bullseye=ended, trixie=("withdrawn", "6.15.0-1", []), **both)

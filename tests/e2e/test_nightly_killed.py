@@ -20,10 +20,10 @@ from support import nights, packages, standin
 from support.archive import Signer
 from support.nights import Distro, Nights
 
-from pipeline import status
 from pipeline.host.cache import Cache, file_sha256
+from pipeline.nightly import status
+from pipeline.nightly.state import State
 from pipeline.releases import releases
-from pipeline.state import State
 
 pytestmark = pytest.mark.needs("aptly")
 

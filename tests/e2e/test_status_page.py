@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from support import packages, standin
 
-from pipeline import status
 from pipeline.model import Release
-from pipeline.state import RunRow
-from pipeline.status import Failure, Row
+from pipeline.nightly import status
+from pipeline.nightly.state import RunRow
+from pipeline.nightly.status import Failure, Row
 
 NOW = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
 SECONDS = int(NOW.timestamp())

@@ -15,11 +15,11 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import state
 from pipeline.config import config
 from pipeline.host.cache import Cache
-from pipeline.nightly import nightly
-from pipeline.world import World
+from pipeline.nightly import state
+from pipeline.nightly.context import World
+from pipeline.nightly.night import nightly
 from support.standin import runner
 
 EVENTS = ("os.", "shutil.", "open", "subprocess.", "sqlite3.", "fcntl.", "tempfile.")
@@ -63,7 +63,7 @@ def main() -> None:
     found = config.load(Path(path))
     now = datetime.fromtimestamp(int(seconds), UTC)
     run = runner(Path(prepared))
-    sys.modules["pipeline.nightly"].State = Traced  # type: ignore[attr-defined]
+    sys.modules["pipeline.nightly.night"].State = Traced  # type: ignore[attr-defined]
     sys.addaudithook(hook)
     for line in sys.stdin:
         fatal = int(line)

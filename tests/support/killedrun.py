@@ -15,9 +15,9 @@ from typing import Any
 
 from pipeline.config import config
 from pipeline.host.cache import Cache
-from pipeline.nightly import nightly
+from pipeline.nightly.context import World
+from pipeline.nightly.night import nightly
 from pipeline.smoke import smoke
-from pipeline.world import World
 from support.nights import run_real
 
 

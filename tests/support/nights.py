@@ -10,19 +10,20 @@ from pathlib import Path
 
 from debian import deb822
 
-from pipeline import nightly, status
 from pipeline import run as pipeline_run
 from pipeline.config import config
 from pipeline.config.config import Config
 from pipeline.host.cache import Cache
 from pipeline.model import Release
-from pipeline.nightly import Summary
+from pipeline.nightly import night as nightly
+from pipeline.nightly import status
+from pipeline.nightly.context import Runner, World
+from pipeline.nightly.night import Summary
+from pipeline.nightly.state import RunRow, State
 from pipeline.publish import keys
 from pipeline.releases.distroinfo import Known, Support
 from pipeline.runs.report import Report
 from pipeline.runs.request import Order
-from pipeline.state import RunRow, State
-from pipeline.world import Runner, World
 from support.archive import Archive, Signer
 
 POCKETS = ("", "-updates", "-security")

@@ -14,8 +14,8 @@ import pytest
 
 from pipeline import clinightly
 from pipeline.host.cache import Cache
+from pipeline.nightly.context import World
 from pipeline.releases import releases
-from pipeline.world import World
 from support import cli, inprocess, nights, packages, standin
 from support.archive import Signer
 from support.nights import Distro, Nights

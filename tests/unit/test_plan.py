@@ -11,14 +11,14 @@ from debian.debian_support import Version
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import plan, targets
 from pipeline.archives.signedindex import Sighting
 from pipeline.config.config import Config
 from pipeline.errors import UsageError
 from pipeline.model import Release
-from pipeline.plan import BACKOFF, Kind, Step
+from pipeline.nightly import plan, targets
+from pipeline.nightly.plan import BACKOFF, Kind, Step
+from pipeline.nightly.state import RunRow, TargetState
 from pipeline.releases.distroinfo import Known, Support
-from pipeline.state import RunRow, TargetState
 
 INPUTS = {"builds": "1", "fix a": "x", "fix b": "y"}
 TARGET = TargetState(

@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import __version__, plan
+from pipeline import __version__
 from pipeline.files import bounded, own_files
 from pipeline.host.resources import render
+from pipeline.nightly import plan
+from pipeline.nightly.state import FAILED, INTERRUPTED, SAME, UNKNOWN, RunRow, State, TargetState
 from pipeline.runs.directory import REPORT
-from pipeline.state import FAILED, INTERRUPTED, SAME, UNKNOWN, RunRow, State, TargetState
 
 SCHEMA = 1
 DAY = 24 * 3600

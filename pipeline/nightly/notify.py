@@ -17,15 +17,15 @@ from typing import Any
 
 import requests
 
-from pipeline import status
 from pipeline.archives.wire import TooSlow, Wire
 from pipeline.config import limits
 from pipeline.config.nightly import Notifying
 from pipeline.errors import PublishError, RespinError, UsageError
 from pipeline.files import bounded
 from pipeline.host import command
-from pipeline.state import Letter, State
-from pipeline.status import Failure, Row
+from pipeline.nightly import status
+from pipeline.nightly.state import Letter, State
+from pipeline.nightly.status import Failure, Row
 from pipeline.text import visible
 
 SCHEMA = 1

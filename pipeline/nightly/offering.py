@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline import plan, status
 from pipeline.archives import host_apt
 from pipeline.errors import PublishError, RespinError
 from pipeline.files import state_lock
+from pipeline.nightly import plan, status
+from pipeline.nightly.context import World
+from pipeline.nightly.observe import PUBLISHING, with_problem
+from pipeline.nightly.state import RunRow, State, TargetState
 from pipeline.publish import apt_repository, generations, verified_run
 from pipeline.publish.keys import Key
 from pipeline.publish.verified_run import Proven
 from pipeline.runs.request import PACKAGE
-from pipeline.sighted import PUBLISHING, with_problem
-from pipeline.state import RunRow, State, TargetState
-from pipeline.world import World
 
 PATIENCE = 600.0
 """Seconds that a process waits for another one that changes the same repository."""

@@ -16,7 +16,7 @@ from pipeline.archives.memory import Memory
 from pipeline.archives.signedindex import Reader, Sighting, SuiteIndex
 from pipeline.errors import FetchError, RespinError
 from pipeline.model import AptSource
-from pipeline.targets import Target
+from pipeline.nightly.targets import Target
 
 Key = tuple[str, str]
 """An archive's address, and a suite."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from pipeline import plan
 from pipeline.errors import PublishError, RespinError
-from pipeline.state import TargetState
+from pipeline.nightly import plan
+from pipeline.nightly.state import TargetState
+from pipeline.nightly.watch import View
 from pipeline.text import visible
-from pipeline.watch import View
 
 PUBLISHING = PublishError.exit_code
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from pipeline.config.nightly import Nightly
 from pipeline.errors import UsageError
 from pipeline.files import state_lock
+from pipeline.nightly.state import NAME, State
 from pipeline.publish import generations, keys
 from pipeline.publish.keys import HOME, Key
-from pipeline.state import NAME, State
 
 
 @contextmanager

@@ -14,13 +14,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from pipeline import staterows
 from pipeline.archives.signedindex import SuiteIndex
-from pipeline.database import Database, sound
 from pipeline.errors import UsageError
 from pipeline.host.resources import data_path
-from pipeline.publish.generations import Issued
-from pipeline.staterows import (
+from pipeline.nightly import state_rows
+from pipeline.nightly.database import Database, sound
+from pipeline.nightly.state_rows import (
     FAILED,
     FIXED,
     INTERRUPTED,
@@ -31,6 +30,7 @@ from pipeline.staterows import (
     RunRow,
     TargetState,
 )
+from pipeline.publish.generations import Issued
 
 __all__ = [
     "FAILED",
@@ -120,7 +120,7 @@ class State:
     def indexes(self) -> dict[tuple[str, str], SuiteIndex]:
         """Return what is known of every suite."""
         rows = self._db.rows("SELECT value FROM indexes")
-        found = [self._read(staterows.index_of, row) for row in rows]
+        found = [self._read(state_rows.index_of, row) for row in rows]
         return {(index.site, index.suite): index for index in found}
 
     def save_index(self, index: SuiteIndex) -> None:
@@ -135,7 +135,7 @@ class State:
     def targets(self) -> dict[str, TargetState]:
         """Return every target that was ever watched, by name."""
         rows = self._db.rows("SELECT * FROM targets ORDER BY distro, rowid")
-        return {row["name"]: self._read(staterows.target_of, row) for row in rows}
+        return {row["name"]: self._read(state_rows.target_of, row) for row in rows}
 
     def save_target(self, target: TargetState) -> None:
         """Remember what was seen of a target."""
@@ -157,14 +157,14 @@ class State:
         where = "WHERE target = ?" if target else ""
         query = f"SELECT * FROM runs {where} ORDER BY id"
         rows = self._db.rows(query, (target,) if target else ())
-        return tuple(self._read(staterows.run_of, row) for row in rows)
+        return tuple(self._read(state_rows.run_of, row) for row in rows)
 
     def begin_run(self, run: RunRow) -> RunRow:
         """Remember that a run begins; ``folder`` is the one in which its own will be made.
 
         Return it with its id and its own folder.
         """
-        values = staterows.values_of(run)
+        values = state_rows.values_of(run)
         del values["id"]
         with self.together():
             names, holes = ", ".join(values), ", ".join(f":{name}" for name in values)
@@ -176,7 +176,7 @@ class State:
     def run(self, number: int) -> RunRow:
         """Return the run of an id."""
         (row,) = self._db.rows("SELECT * FROM runs WHERE id = ?", (number,))
-        return self._read(staterows.run_of, row)
+        return self._read(state_rows.run_of, row)
 
     def update_run(self, number: int, **changes: Any) -> RunRow:
         """Remember what became of a run: these fields, and no others; return it.
@@ -184,7 +184,7 @@ class State:
         Another process may have changed others meanwhile: ``respin withdraw`` waits for no night.
         """
         with self.together():
-            values = staterows.values_of(replace(self.run(number), **changes))
+            values = state_rows.values_of(replace(self.run(number), **changes))
             sets = ", ".join(f"{name} = :{name}" for name in changes)
             self._db.write(f"UPDATE runs SET {sets} WHERE id = :id", values)
             run = self.run(number)
@@ -214,7 +214,7 @@ class State:
     def issued(self, target: str) -> tuple[Issued, ...]:
         """Return what was last published of a target, by serial."""
         query = "SELECT * FROM generations WHERE target = ? ORDER BY serial"
-        return tuple(self._read(staterows.issued_of, r) for r in self._db.rows(query, (target,)))
+        return tuple(self._read(state_rows.issued_of, r) for r in self._db.rows(query, (target,)))
 
     def issue(self, target: str, issued: Issued) -> None:
         """Remember what is published of a target."""
@@ -237,7 +237,7 @@ class State:
     def told(self) -> dict[str, dict[str, Any]]:
         """Return what was last said of each target."""
         rows = self._db.rows("SELECT * FROM told")
-        return {row["target"]: self._read(staterows.told_of, row) for row in rows}
+        return {row["target"]: self._read(state_rows.told_of, row) for row in rows}
 
     def tell(self, target: str, value: str, at: int, bodies: Iterable[Mapping[str, Any]]) -> None:
         """Note what is said of a target now, and put what is to be sent into the outbox."""
@@ -253,7 +253,7 @@ class State:
     def outbox(self) -> tuple[Letter, ...]:
         """Return what did not go every way yet, oldest first."""
         query = "SELECT * FROM outbox WHERE webhook IS NULL OR command IS NULL ORDER BY id"
-        return tuple(self._read(staterows.letter_of, row) for row in self._db.rows(query))
+        return tuple(self._read(state_rows.letter_of, row) for row in self._db.rows(query))
 
     def sent(self, letter: Letter, way: str, at: int) -> None:
         """Note that a notification went a way: ``webhook`` or ``command``."""

@@ -12,16 +12,13 @@ import traceback
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from pipeline import plan, toolchain
 from pipeline.config.nightly import TOOLCHAIN
 from pipeline.errors import DiagnosisRefused, RespinError
 from pipeline.host.cache import digest, file_sha256
-from pipeline.plan import Kind, Step
-from pipeline.runs.directory import CHECKPOINTS, REPORT
-from pipeline.runs.report import Outcome
-from pipeline.runs.report_reader import load
-from pipeline.runs.request import Order
-from pipeline.state import (
+from pipeline.nightly import plan, toolchain
+from pipeline.nightly.context import RUNS, World
+from pipeline.nightly.plan import Kind, Step
+from pipeline.nightly.state import (
     FAILED,
     FIXED,
     INTERRUPTED,
@@ -31,9 +28,12 @@ from pipeline.state import (
     RunRow,
     State,
 )
-from pipeline.targets import Target
+from pipeline.nightly.targets import Target
+from pipeline.runs.directory import CHECKPOINTS, REPORT
+from pipeline.runs.report import Outcome
+from pipeline.runs.report_reader import load
+from pipeline.runs.request import Order
 from pipeline.text import visible
-from pipeline.world import RUNS, World
 
 DETAILS = 4000
 """Characters of an error's details that are kept."""

@@ -12,11 +12,11 @@ from pipeline.config.config import Config
 from pipeline.config.nightly import Nightly
 from pipeline.fixes.fixes import Fix, all_fixes
 from pipeline.host.cache import Cache
+from pipeline.nightly.targets import Target
 from pipeline.releases.distroinfo import Known
 from pipeline.runs import single_stage
 from pipeline.runs.report import Report
 from pipeline.runs.request import Order
-from pipeline.targets import Target
 
 PUBLIC = "public"
 RUNS = "runs"

@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import plan
 from pipeline.config.nightly import Nightly
 from pipeline.errors import RespinError
 from pipeline.host.cache import Cache
 from pipeline.isolation.namespaces import remove_tree
-from pipeline.state import State
+from pipeline.nightly import plan
+from pipeline.nightly.state import State
 
 KINDS = (
     *("roots", "root-tars", "images", "guests", "downloads", "partial", "solutions", "apt"),

@@ -12,22 +12,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline import copied, offering, plan, status
 from pipeline.errors import PublishError, RespinError, UsageError
 from pipeline.files import state_lock
 from pipeline.host.cache import file_sha256
-from pipeline.nightly import Night
+from pipeline.nightly import copied_run, offering, plan, status
+from pipeline.nightly.context import RUNS, World
+from pipeline.nightly.night import Night
+from pipeline.nightly.state import FIXED, RunRow, State, TargetState
+from pipeline.nightly.targets import targets
+from pipeline.nightly.toolchain import key
 from pipeline.publish import verified_run
 from pipeline.publish.apt_repository import check_law
 from pipeline.publish.verified_run import Proven
 from pipeline.runs.directory import REPORT
 from pipeline.runs.report_reader import load
 from pipeline.source import same_source
-from pipeline.state import FIXED, RunRow, State, TargetState
-from pipeline.targets import targets
 from pipeline.text import visible
-from pipeline.toolchain import key
-from pipeline.world import RUNS, World
 
 GIVEN = ".given"
 """Of STATE/runs: a folder that somebody gives, until it is a run."""
@@ -152,7 +152,7 @@ def publish(world: World, folder: Path) -> tuple[str, str]:
         shutil.rmtree(copy, ignore_errors=True)
         copy.parent.mkdir(parents=True, exist_ok=True)
         try:
-            copied.copy(folder, copy)
+            copied_run.copy(folder, copy)
             offer = verified_run.proven(copy)
             night = _watched(world, state, offer.codename)
             _check(world, night, offer, copy)

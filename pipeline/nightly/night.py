@@ -12,26 +12,26 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline import notify, offering, plan, prune, status, toolchain
-from pipeline import watch as watching
 from pipeline.archives.memory import Memory
 from pipeline.archives.signedindex import Sighting
 from pipeline.config.nightly import TOOLCHAIN
 from pipeline.errors import PublishError, RespinError
 from pipeline.files import state_lock
 from pipeline.model import AptSource
-from pipeline.nightruns import Runs
-from pipeline.plan import Kind, Step
+from pipeline.nightly import notify, offering, plan, prune, status, toolchain
+from pipeline.nightly import watch as watching
+from pipeline.nightly.context import World
+from pipeline.nightly.observe import PUBLISHING, seen, without_problem
+from pipeline.nightly.plan import Kind, Step
+from pipeline.nightly.runs import Runs
+from pipeline.nightly.state import FIXED, RunRow, State, TargetState
+from pipeline.nightly.targets import Target, targets
 from pipeline.publish.keys import Key
 from pipeline.publish.keys import find as find_key
 from pipeline.releases import releases
 from pipeline.runs.directory import REPORT
 from pipeline.runs.report_reader import load
 from pipeline.runs.request import PACKAGE
-from pipeline.sighted import PUBLISHING, seen, without_problem
-from pipeline.state import FIXED, RunRow, State, TargetState
-from pipeline.targets import Target, targets
-from pipeline.world import World
 
 SOON = 60 * 24 * 3600
 """Seconds before the key expires, from when on each night says so."""

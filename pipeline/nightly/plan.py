@@ -15,7 +15,7 @@ from pipeline.archives.signedindex import Sighting
 from pipeline.config.nightly import TOOLCHAIN
 from pipeline.fixes.fixes import Fix
 from pipeline.host.cache import digest
-from pipeline.state import (
+from pipeline.nightly.state import (
     FAILED,
     FIXED,
     INTERRUPTED,
