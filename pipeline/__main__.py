@@ -1,5 +1,5 @@
 """``python3 -m pipeline`` is ``respin``."""
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 
 main()

@@ -2,7 +2,7 @@ r"""Text that somebody else wrote, made fit to be shown: every character can be 
 
 A build's log, an archive's answer, a name in an object or of a file may hold terminal escapes,
 C1 controls, overrides of direction, or characters that cannot be seen at all. What is shown of
-them is their number, as in ``\x1b``; all that respin says goes through here (terminal.py, the
+them is their number, as in ``\x1b``; all that respin says goes through here (cli/terminal.py, the
 pages, the notifications). Logs keep the bytes as they came.
 """
 

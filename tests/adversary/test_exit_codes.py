@@ -22,7 +22,7 @@ from support.nights import Distro
 from support.packages import make_source
 
 from pipeline import errors
-from pipeline.cli import cli as respin
+from pipeline.cli.main import cli as respin
 from pipeline.config.nightly import Publishing
 from pipeline.publish import keys
 
@@ -37,12 +37,12 @@ COMMANDS = {
     "prove": ("/", "pipeline.runs.single_stage.prove_only"),
     "diagnose": ("--tree /", "pipeline.runs.single_stage.diagnose_only"),
     "smoke": ("--deb /etc/hostname", "pipeline.smoke.smoke.standalone.measure"),
-    "releases": ("", "pipeline.catalogue.listing"),
-    "doctor": ("", "pipeline.doctor.examine"),
+    "releases": ("", "pipeline.cli.main.catalogue.listing"),
+    "doctor": ("", "pipeline.cli.main.doctor.examine"),
     "completion": ("bash", "click.shell_completion.get_completion_class"),
     "nightly": ("", "pipeline.nightly.night.nightly"),
-    "status": ("", "pipeline.clinightly.State"),
-    "history": ("", "pipeline.clinightly.State"),
+    "status": ("", "pipeline.cli.main.nightly.State"),
+    "history": ("", "pipeline.cli.main.nightly.State"),
     "retry": ("", "pipeline.nightly.admin.retry"),
     "forget": ("bookworm", "pipeline.nightly.admin.forget"),
     "withdraw": ("bookworm 1-1+bpf1 --why bad", "pipeline.nightly.admin.withdraw"),
@@ -50,16 +50,16 @@ COMMANDS = {
     "key init": ("", "pipeline.publish.keys.init"),
     "key renew": ("", "pipeline.nightly.night.key_change.renew"),
     "key rotate": ("", "pipeline.nightly.night.key_change.rotate"),
-    "init systemd": ("--program /respin", "pipeline.schedule.systemd"),
-    "init cron": ("--program /respin", "pipeline.schedule.cron"),
-    "init kubernetes": ("--image respin", "pipeline.schedule.kubernetes"),
+    "init systemd": ("--program /respin", "pipeline.cli.main.schedule.systemd"),
+    "init cron": ("--program /respin", "pipeline.cli.main.schedule.cron"),
+    "init kubernetes": ("--image respin", "pipeline.cli.main.schedule.kubernetes"),
     "init github": (
         "--repository https://git.example.org --ref main",
-        "pipeline.ciworkflow.workflow",
+        "pipeline.cli.main.ci_workflow.workflow",
     ),
     "init gitlab": (
         "--repository https://git.example.org --ref main",
-        "pipeline.ciworkflow.workflow",
+        "pipeline.cli.main.ci_workflow.workflow",
     ),
 }
 """Every command -> its arguments, and the function that does its work."""

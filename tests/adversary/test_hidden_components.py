@@ -17,7 +17,7 @@ from support import project
 from support.cli import CHECKOUT
 from support.project import LOCKS, entries
 
-from pipeline import doctor
+from pipeline.cli import doctor
 
 
 @pytest.mark.attack

@@ -31,9 +31,10 @@ from support.archive import Archive, Signer
 from support.filled import filled
 from support.packages import make_source
 
-from pipeline import ciworkflow, schedule
 from pipeline.archives import credentials
 from pipeline.build import build
+from pipeline.cli import ci_workflow, schedule
+from pipeline.cli.schedule import Schedule
 from pipeline.containers import images, oci_engine, roots
 from pipeline.errors import BuildError, PatchError, PublishError, RespinError, UsageError
 from pipeline.fixes import patch
@@ -45,7 +46,6 @@ from pipeline.nightly import notify, status
 from pipeline.nightly.state import RunRow
 from pipeline.publish import apt_repository, dput
 from pipeline.releases import releases
-from pipeline.schedule import Schedule
 from pipeline.smoke import bpf_object, guest_image, player_script
 from pipeline.smoke import render as smokepage
 from pipeline.smoke.bpf_object import Description, UserObject
@@ -198,12 +198,12 @@ def _ci(kind: str) -> Any:
     text = render(
         f"ci/{kind}.yml.j2",
         **{"repository": SHELL, "ref": "--upload-pack=x", "releases": [release]},
-        **{"images": ciworkflow.Images(tools=SHELL, docker=SHELL), "minute": 1, "hour": 1},
+        **{"images": ci_workflow.Images(tools=SHELL, docker=SHELL), "minute": 1, "hour": 1},
     )
     for evil in ("-oProxyCommand=x@h:p", "ssh://-oProxyCommand=x/y", "https://x/$(id)", "é@h:p"):
-        refused(ciworkflow.workflow, kind, evil, "main", [BOOKWORM])
+        refused(ci_workflow.workflow, kind, evil, "main", [BOOKWORM])
     for evil in ("--upload-pack=x", "a..b", "a b", "$(id)", "${{ github.token }}"):
-        refused(ciworkflow.workflow, kind, "https://x/y", evil, [BOOKWORM])
+        refused(ci_workflow.workflow, kind, "https://x/y", evil, [BOOKWORM])
     return YAML(typ="safe").load(text)
 
 

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 from support.cli import CHECKOUT
 
-from pipeline import ciworkflow
-from pipeline.cliinit import init
+from pipeline.cli import ci_workflow
+from pipeline.cli.init import init
 
 COMMIT = "3f786850e387550fdab836ed7e6dc881de23001b"
 
@@ -22,11 +22,11 @@ def workflow(ci: str, out: Path, *more: str) -> str:
     argv = [ci, "--repository", "https://git.example.org/x.git", "--ref", COMMIT]
     done = CliRunner().invoke(init, [*argv, "--out", str(out), *more], catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    return (out / ciworkflow.PATHS[ci]).read_text()
+    return (out / ci_workflow.PATHS[ci]).read_text()
 
 
 @pytest.mark.attack
-@pytest.mark.parametrize("ci", ciworkflow.PATHS)
+@pytest.mark.parametrize("ci", ci_workflow.PATHS)
 def test_the_tag_of_an_action_or_of_an_image_is_moved(ci: str, tmp_path: Path) -> None:
     """Actions go by commit, images by digest, respin by what the caller said."""
     text = workflow(ci, tmp_path)
@@ -41,7 +41,7 @@ def test_the_tag_of_an_action_or_of_an_image_is_moved(ci: str, tmp_path: Path) -
 
 
 @pytest.mark.attack
-@pytest.mark.parametrize("ci", ciworkflow.PATHS)
+@pytest.mark.parametrize("ci", ci_workflow.PATHS)
 def test_the_tag_of_a_base_image_is_moved(ci: str, tmp_path: Path) -> None:
     """The caller can pin what a release is built on, and nothing but a digest pins it."""
     pin = f"debian@sha256:{'a' * 64}"
@@ -53,11 +53,11 @@ def test_the_tag_of_a_base_image_is_moved(ci: str, tmp_path: Path) -> None:
     for bad in ("12=debian:bookworm", f"12={pin[:-1]}", f"12={pin} --x", "12=", f"noble={pin}"):
         done = CliRunner().invoke(init, [*argv, "--out", str(tmp_path), "--image", bad])
         assert done.exit_code != 0, bad
-    assert not (tmp_path / ciworkflow.PATHS[ci]).exists()
+    assert not (tmp_path / ci_workflow.PATHS[ci]).exists()
 
 
 @pytest.mark.attack
-@pytest.mark.parametrize("ci", ciworkflow.PATHS)
+@pytest.mark.parametrize("ci", ci_workflow.PATHS)
 def test_a_branch_of_respin_s_is_moved(ci: str, tmp_path: Path) -> None:
     """Which commit a CI runs is never a default of ours, and a name that may move is said."""
     argv = [ci, "--repository", "https://git.example.org/x", "--out", str(tmp_path)]

@@ -22,9 +22,9 @@ from support import inprocess
 from support.filled import filled
 from support.packages import make_deb
 
-from pipeline import ciworkflow
 from pipeline.archives import dsc_file, resolve
 from pipeline.archives.index import Index
+from pipeline.cli import ci_workflow
 from pipeline.config import config
 from pipeline.containers import base, images, oci_engine
 from pipeline.errors import FetchError, RespinError, UsageError
@@ -160,19 +160,19 @@ WORDS: dict[str, tuple[Callable[[str], object], type[RespinError]]] = {
         UsageError,
     ),
     "a repository (git)": (
-        lambda t: ciworkflow.workflow("github", t, "main", [BOOKWORM]),
+        lambda t: ci_workflow.workflow("github", t, "main", [BOOKWORM]),
         UsageError,
     ),
     "a host of a repository's (ssh)": (
-        lambda t: ciworkflow.workflow("github", f"ssh://{t}/x", "main", [BOOKWORM]),
+        lambda t: ci_workflow.workflow("github", f"ssh://{t}/x", "main", [BOOKWORM]),
         UsageError,
     ),
     "a user of a repository's (ssh)": (
-        lambda t: ciworkflow.workflow("github", f"{t}@h:x", "main", [BOOKWORM]),
+        lambda t: ci_workflow.workflow("github", f"{t}@h:x", "main", [BOOKWORM]),
         UsageError,
     ),
     "a ref (git)": (
-        lambda t: ciworkflow.workflow("github", "https://x/y", t, [BOOKWORM]),
+        lambda t: ci_workflow.workflow("github", "https://x/y", t, [BOOKWORM]),
         UsageError,
     ),
 }

@@ -27,8 +27,8 @@ from support import hostile, inprocess
 from support.archive import Archive, Signer
 from support.packages import make_source
 
-from pipeline import catalogue, summaries, terminal
-from pipeline.doctor import Check
+from pipeline.cli import catalogue, summaries, terminal
+from pipeline.cli.doctor import Check
 from pipeline.errors import BuildError, RespinError, tree
 from pipeline.fixes import fixes
 from pipeline.host import command

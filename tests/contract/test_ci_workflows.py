@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
-from pipeline import ciworkflow
-from pipeline.cliinit import init
+from pipeline.cli import ci_workflow
+from pipeline.cli.init import init
 from pipeline.errors import UsageError
 from pipeline.releases import releases
 
@@ -31,8 +31,8 @@ def write(ci: str, out: Path, *more: str) -> Path:
         catch_exceptions=False,
     )
     assert done.exit_code == 0, done.output
-    assert Path(done.stdout.strip()) == out / ciworkflow.PATHS[ci]
-    return out / ciworkflow.PATHS[ci]
+    assert Path(done.stdout.strip()) == out / ci_workflow.PATHS[ci]
+    return out / ci_workflow.PATHS[ci]
 
 
 def valid(ci: str, path: Path) -> bool:
@@ -78,6 +78,6 @@ def test_writes_over_nothing_but_itself(ci: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("bad", ["$(reboot)", "https://x/y z", "../x", "https://x/`id`", ""])
 def test_nothing_that_a_shell_would_run_gets_in(ci: str, bad: str) -> None:
     with pytest.raises(UsageError):
-        ciworkflow.workflow(ci, bad, "main", [releases.find("bookworm")])
+        ci_workflow.workflow(ci, bad, "main", [releases.find("bookworm")])
     with pytest.raises(UsageError):
-        ciworkflow.workflow(ci, URL, bad or "a b", [releases.find("bookworm")])
+        ci_workflow.workflow(ci, URL, bad or "a b", [releases.find("bookworm")])

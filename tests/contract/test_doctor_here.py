@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline import doctor
+from pipeline.cli import doctor
 
 
 def test_examine(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from pipeline import schedule
-from pipeline.cliinit import init
+from pipeline.cli import schedule
+from pipeline.cli.init import init
+from pipeline.cli.schedule import Schedule
 from pipeline.errors import UsageError
-from pipeline.schedule import Schedule
 
 # Both are there: systemd-analyze looks for them.
 HERE = Schedule(program=Path("/usr/bin/env"), user="daemon")

@@ -19,7 +19,7 @@ import pytest
 from support import buildin, cli, engine, real
 from support.buildin import Made
 
-from pipeline import doctor
+from pipeline.cli import doctor
 from pipeline.containers import images, roots
 from pipeline.containers.oci_engine import LABEL, OciEngine
 

@@ -12,7 +12,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from support import breakages, cli, packages, real
 
-from pipeline import clismoke
+from pipeline.cli import smoke as clismoke
 from pipeline.errors import SmokeFailed, SmokeImpossible, TestbedLost
 from pipeline.host import command
 from pipeline.model import CaseResult, Seen, SmokeReport

@@ -13,7 +13,8 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
-from pipeline import cli, errors
+from pipeline import errors
+from pipeline.cli import main
 
 rows = json.load(sys.stdin)
 
@@ -38,8 +39,8 @@ def child(argv: list[str], place: str, how: str) -> None:
     module, _, name = place.rpartition(".")
     setattr(importlib.import_module(module), name, raising(how))
     order = SimpleNamespace(release=SimpleNamespace(codename="bookworm"))
-    cli.order_of = cli.order_again = lambda *_, **__: order  # type: ignore[assignment]
-    cli.main(argv)
+    main.order_of = main.order_again = lambda *_, **__: order  # type: ignore[assignment]
+    main.main(argv)
 
 
 found = []

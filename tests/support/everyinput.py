@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pipeline import cli
+from pipeline.cli import main as cli
 
 AT_ONCE = 4
 

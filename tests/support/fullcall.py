@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from pipeline import cli
+from pipeline.cli import main
 
 folder, free, words = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
 filler = folder / "filler"
@@ -20,7 +20,7 @@ with filler.open("wb", buffering=0) as file:
     while left > 0:
         left -= file.write(bytes(min(left, 1 << 20)))
 try:
-    cli.main(words)
+    main.main(words)
 finally:
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path != filler:

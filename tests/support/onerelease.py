@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import clinightly
+from pipeline.cli import nightly
 from pipeline.host.cache import Cache
 from pipeline.nightly.context import World
 from pipeline.releases import releases
@@ -58,7 +58,7 @@ class Here:
         """Call respin with this state; it patches as ``prepare`` does."""
         world = functools.partial(World, patch=self.nights.world.patch)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(clinightly, "World", world)
+            patch.setattr(nightly, "World", world)
             return respin(self.folder / "respin.toml", self.nights.world.cache.root, *args)
 
     def json(self, *args: str | Path) -> Any:

@@ -18,7 +18,7 @@ import threading
 from pathlib import Path
 from typing import NoReturn
 
-from pipeline import ending
+from pipeline.cli import ending
 from pipeline.host import command
 from pipeline.host.cache import Cache
 from pipeline.host.interrupts import interrupts

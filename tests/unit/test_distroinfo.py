@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import catalogue
+from pipeline.cli import catalogue
 from pipeline.config.config import Config, Derivative
 from pipeline.errors import UsageError
 from pipeline.fixes import fixes

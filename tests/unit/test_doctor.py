@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import doctor
+from pipeline.cli import doctor
 
 STAGES = {"setup", "fetch", "diagnose", "patch", "build", "smoke", "nightly"}
 

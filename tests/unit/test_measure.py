@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.filled import filled
 
-from pipeline import clismoke
+from pipeline.cli import smoke
 from pipeline.errors import FetchError, RespinError, SmokeFailed, SmokeImpossible, TestbedLost
 from pipeline.model import CaseResult, Cell, Seen, SmokeReport
 from pipeline.smoke.standalone import on_each
@@ -62,10 +62,10 @@ def test_the_exit_code_of_several(
 ) -> None:
     measured = on_each(kernels, _on)
     if code == 0:
-        clismoke._judge(measured, tmp_path)
+        smoke._judge(measured, tmp_path)
         return
     with pytest.raises(RespinError) as caught:
-        clismoke._judge(measured, tmp_path)
+        smoke._judge(measured, tmp_path)
     assert caught.value.exit_code == code
     assert [name for name in kernels if f"the kernel is {name}" in caught.value.details] == named
 

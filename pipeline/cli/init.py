@@ -10,13 +10,13 @@ from typing import Any
 
 import click
 
-from pipeline import ciworkflow, schedule, terminal
-from pipeline.clioptions import configured
+from pipeline.cli import ci_workflow, schedule, terminal
+from pipeline.cli.options import configured
+from pipeline.cli.schedule import Schedule
 from pipeline.errors import UsageError
 from pipeline.files import bounded, own_files
 from pipeline.host import command
 from pipeline.releases import releases
-from pipeline.schedule import Schedule
 
 _PATH = click.Path(path_type=Path)
 Command = Callable[..., Any]
@@ -141,16 +141,16 @@ def _ci(
     out: Path,
 ) -> None:
     chosen = tuple(releases.find(name) for name in names)
-    chosen = chosen or ciworkflow.affected(configured(None), datetime.date.today())
+    chosen = chosen or ci_workflow.affected(configured(None), datetime.date.today())
     pairs = (each.partition("=") for each in base)
-    images = ciworkflow.Images(
+    images = ci_workflow.Images(
         base={releases.find(name).codename: image for name, _, image in pairs},
         tools=tools_image,
         docker=docker_image,
     )
-    text = ciworkflow.workflow(kind, repository, ref, chosen, images)
-    _write(out / ciworkflow.PATHS[kind], text)
-    if ciworkflow.moves(ref):
+    text = ci_workflow.workflow(kind, repository, ref, chosen, images)
+    _write(out / ci_workflow.PATHS[kind], text)
+    if ci_workflow.moves(ref):
         terminal.tell(
             f"respin: {ref} is a name that may move: whoever may move it in {repository} decides "
             f"what your CI runs. To pin it, give --ref the commit (git ls-remote {repository})"
@@ -164,14 +164,14 @@ def github(**options: Any) -> None:
 
     It is .github/workflows/iproute2.yml below --out, the top of a repository of yours.
     """
-    _ci("github", docker_image=ciworkflow.DOCKER, **options)
+    _ci("github", docker_image=ci_workflow.DOCKER, **options)
 
 
 @init.command()
 @_ci_options
 @click.option(
     "--docker-image",
-    default=ciworkflow.DOCKER,
+    default=ci_workflow.DOCKER,
     metavar="NAME@sha256:DIGEST",
     help="What the jobs and their daemon run in [default: Docker's official image].",
 )

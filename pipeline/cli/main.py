@@ -13,20 +13,10 @@ from typing import Any
 
 import click
 
-from pipeline import (
-    __version__,
-    catalogue,
-    cliinit,
-    clikey,
-    clinightly,
-    clismoke,
-    doctor,
-    ending,
-    summaries,
-    terminal,
-)
+from pipeline import __version__
 from pipeline import run as pipeline_run
-from pipeline.clioptions import (
+from pipeline.cli import catalogue, doctor, ending, init, key, nightly, smoke, summaries, terminal
+from pipeline.cli.options import (
     FILE,
     FOLDER,
     again_options,
@@ -126,7 +116,7 @@ def run(**options: Any) -> None:
     order = order_of(
         options,
         cases=_cases(options["cases"]),
-        objects=clismoke.objects(options["objects"], (options["way"],)),
+        objects=smoke.objects(options["objects"], (options["way"],)),
         container=Kind(options["container"]),
         image=options["image"],
         force_host=options["force_host"],
@@ -293,7 +283,7 @@ def completion(shell: str) -> None:
     terminal.say_lines(complete(cli, {}, "respin", "_RESPIN_COMPLETE").source())
 
 
-for _command in (*clinightly.COMMANDS, clikey.key_group, cliinit.init, clismoke.smoke):
+for _command in (*nightly.COMMANDS, key.key_group, init.init, smoke.smoke):
     cli.add_command(_command)
 
 

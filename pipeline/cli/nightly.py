@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from pipeline import terminal
-from pipeline.clioptions import FOLDER, configured
+from pipeline.cli import terminal
+from pipeline.cli.options import FOLDER, configured
 from pipeline.config.nightly import Nightly
 from pipeline.errors import UsageError
 from pipeline.host.cache import Cache

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from pipeline import catalogue
+from pipeline.cli import catalogue
 from pipeline.config.config import Config
 from pipeline.errors import UsageError
 from pipeline.host.resources import render

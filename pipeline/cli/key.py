@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from pipeline import terminal
-from pipeline.clioptions import configured
+from pipeline.cli import terminal
+from pipeline.cli.options import configured
 from pipeline.nightly import key_change, status
 from pipeline.publish import keys
 from pipeline.publish.keys import Key

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pipeline import terminal
+from pipeline.cli import terminal
 from pipeline.config import config
 from pipeline.containers.engines import Kind
 from pipeline.errors import UsageError

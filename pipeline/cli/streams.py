@@ -1,6 +1,6 @@
 """The three standard streams of the process, whatever is behind them.
 
-Writing to them is terminal.py's; here is that there are three, and what becomes of words that
+Writing to them is cli/terminal.py's; here is that there are three, and what becomes of words that
 cannot be written: those for people end nothing, those for a program are an error.
 """
 

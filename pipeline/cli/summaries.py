@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from rich.table import Table
 from rich.text import Text
 
-from pipeline import terminal
-from pipeline.doctor import Check
+from pipeline.cli import terminal
+from pipeline.cli.doctor import Check
+from pipeline.cli.terminal import styled
 from pipeline.isolation.sandbox import Wall
 from pipeline.model import Cell, Finding, Seen, SmokeReport, Verdict
 from pipeline.runs.report import Outcome, Report
 from pipeline.smoke.cases import Case
-from pipeline.terminal import styled
 
 _COLOUR = {
     Verdict.NEEDED: "yellow",

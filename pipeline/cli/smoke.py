@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from pipeline import summaries, terminal
-from pipeline.clioptions import address, configured
+from pipeline.cli import summaries, terminal
+from pipeline.cli.options import address, configured
 from pipeline.errors import RespinError, SmokeFailed, SmokeImpossible, TestbedLost, UsageError
 from pipeline.host import leftovers, temporary
 from pipeline.host.cache import Cache

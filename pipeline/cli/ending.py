@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import click
 
 import pipeline
-from pipeline import streams, terminal
+from pipeline.cli import streams, terminal
 from pipeline.errors import RespinError, UsageError
 from pipeline.host import leftovers, temporary
 from pipeline.host.interrupts import interrupts
