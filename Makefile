@@ -34,6 +34,7 @@ test: test-packages $(VENV)/test lint
 lint: $(VENV)/test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
 
 # The fast part, for those who edit.
 unit: $(VENV)/test

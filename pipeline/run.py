@@ -3,20 +3,18 @@
 ``run`` is the whole of it: fetch, diagnose, patch, build, smoke, report, one verb a line.
 The stages do not know each other; what one hands to the next is a record of model.py.
 The roots of container and guest are prepared while other stages go on, and the guest tries
-the distro's package while ours is being built. Stages alone are in runs/single_stage.py; what a killed run
-had finished is in runs/checkpoints.py.
+the distro's package while ours is being built. Stages alone are in runs/single_stage.py; what a
+killed run had finished is in runs/checkpoints.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.fixes import diagnose
-from pipeline.fixes.fixes import Fix
 from pipeline.host import command
 from pipeline.host.progress import Journal, Progress
-from pipeline.model import Finding, Source, Verdict, VerifiedFile
+from pipeline.model import Finding, Source, VerifiedFile
 from pipeline.runs import report
 from pipeline.runs.directory import open_run
 from pipeline.runs.report import Outcome, Report
@@ -44,7 +42,7 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
             work.check_engine()
             source = work.fetch()
             findings = work.diagnose(work.tree(source))
-            needed = needed_fixes(order.fixes, findings)
+            needed = diagnose.needed_fixes(order.fixes, findings)
             if not needed:
                 done = not_needed(work, source, findings)
             else:
@@ -73,13 +71,6 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
         report.write(done, folder.path)
         work.write_lock(done)
     return report.moved(done, folder.path, out.absolute())
-
-
-def needed_fixes(fixes: Sequence[Fix], findings: Sequence[Finding]) -> tuple[Fix, ...]:
-    """Return the fixes that a source needs. Raises DiagnosisRefused if any verdict is unknown."""
-    diagnose.refuse_unknown(findings)
-    needed = {f.fix for f in findings if f.verdict is Verdict.NEEDED}
-    return tuple(fix for fix in fixes if fix.name in needed)
 
 
 def not_needed(work: Work, source: Source, findings: tuple[Finding, ...]) -> Report:

@@ -1,7 +1,8 @@
 """The terminal: progress, errors, and all that goes to standard output and standard error.
 
 The only place that writes to standard output and standard error. All of it goes through
-text/visible.py, so no escape of somebody else's reaches a terminal; nothing is read as rich's markup.
+text/visible.py, so no escape of somebody else's reaches a terminal; nothing is read as rich's
+markup.
 """
 
 from __future__ import annotations

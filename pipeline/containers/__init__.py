@@ -1,4 +1,7 @@
-"""Containers: where a package is built. One protocol, one module per engine."""
+"""Containers: where a package is built. One protocol, one module for each engine.
+
+It imports archives, isolation and the floors below.
+"""
 
 from pipeline.containers.base import Container, Share, User
 

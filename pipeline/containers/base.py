@@ -24,15 +24,7 @@ from pipeline.host import command
 from pipeline.host.command import Arg, Completed
 from pipeline.host.interrupts import interrupts
 from pipeline.isolation.allowance import Allowance, words
-
-BASE_ENVIRONMENT: Mapping[str, str] = {
-    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME": "/nonexistent",
-    "LC_ALL": "C.UTF-8",
-    "TZ": "UTC",
-}
-"""All that a command in a container gets of an environment, before the caller's own."""
-
+from pipeline.isolation.namespaces import BASE_ENVIRONMENT
 
 TAKEN_SECONDS = 600.0
 

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.containers.base import (
-    BASE_ENVIRONMENT,
     Call,
     Container,
     Share,
@@ -78,7 +77,7 @@ class Unshare(Container):
             (self._scratch / name).chmod(0o755)
         namespaces.given(self._scratch / "upper")
         if self.overlay:
-            nothing = Call(argv=("true",), user=User.ROOT, env=BASE_ENVIRONMENT)
+            nothing = Call(argv=("true",), user=User.ROOT, env=namespaces.BASE_ENVIRONMENT)
             self.overlay = self._enter(nothing) is not None
         if not self.overlay:
             self._copy()

@@ -1,4 +1,4 @@
-"""Files of ours in folders of ours (files/ownership.py): opened, locked and written without surprises.
+"""Files of ours in folders of ours (ownership.py): opened, locked and written safely.
 
 No link is followed, nothing is waited for, and what is there is not lost before it is ours.
 """

@@ -92,6 +92,13 @@ def refuse_unknown(findings: Sequence[Finding]) -> None:
         )
 
 
+def needed_fixes(fixes: Sequence[Fix], findings: Sequence[Finding]) -> tuple[Fix, ...]:
+    """Return the fixes that a source needs. Raises DiagnosisRefused if any verdict is unknown."""
+    refuse_unknown(findings)
+    needed = {f.fix for f in findings if f.verdict is Verdict.NEEDED}
+    return tuple(fix for fix in fixes if fix.name in needed)
+
+
 def _finding(
     code: Code, fix: Fix, matches: Sequence[Match], libraries: Mapping[str, str]
 ) -> Finding:

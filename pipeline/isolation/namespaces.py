@@ -23,6 +23,14 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C.UTF-8"}
 """Of what enters them, on this side."""
 
+BASE_ENVIRONMENT: Mapping[str, str] = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/nonexistent",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+}
+"""All that a command in a container or a sandbox has of an environment, before the caller's own."""
+
 
 def unshare(*, network: bool = True) -> list[str]:
     """Return the beginning of a command line that runs the rest in fresh namespaces.

@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from pipeline.containers.base import BASE_ENVIRONMENT
 from pipeline.errors import FetchError, RespinError, UsageError
 from pipeline.host import command
 from pipeline.host.command import Completed
@@ -176,7 +175,7 @@ def _failure(argv: Sequence[str], done: Completed, log: Path | None) -> str:
     return "\n".join(part for part in parts if part)
 
 
-_ENVIRONMENT: Mapping[str, str] = {**BASE_ENVIRONMENT, "PATH": namespaces.PATH}
+_ENVIRONMENT: Mapping[str, str] = {**namespaces.BASE_ENVIRONMENT, "PATH": namespaces.PATH}
 
 
 @functools.cache

@@ -24,7 +24,6 @@ from pipeline.host.progress import Journal, Progress
 from pipeline.isolation import sandbox
 from pipeline.model import Built, Finding
 from pipeline.releases import releases
-from pipeline.run import needed_fixes
 from pipeline.runs import lockfile, lockfile_reader, report
 from pipeline.runs.directory import RunFolder, open_run
 from pipeline.runs.report import Outcome, Report
@@ -69,7 +68,7 @@ def patch_only(
         # What a folder says of itself is no signed index.
         tree = work.tree(replace(source, indexed=False) if before else source)
         findings = work.diagnose(tree)
-        needed = needed_fixes(order.fixes, findings)
+        needed = diagnose.needed_fixes(order.fixes, findings)
         patched = work.patch(source, needed) if needed else None
         if patched:
             work.check_patched(patched)

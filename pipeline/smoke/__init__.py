@@ -1,1 +1,4 @@
-"""PACKAGE."""
+"""Stage: packages are tried in a virtual machine, the distro's before ours.
+
+It imports vm, containers and the floors below.
+"""

@@ -1,9 +1,9 @@
 """Values of somebody else's, as they may stand in a language: each by that language's own rule.
 
 What a language can escape is escaped; what it cannot is refused with a sentence. Templates fill
-their holes by these (host/resources.py says which template is of which language); code that makes text of
-another language without a template calls them itself. tests/adversary/test_mini_languages.py
-lists all such places.
+their holes by these (host/resources.py says which template is of which language); code that
+makes text of another language without a template calls them itself; test_mini_languages.py in
+tests/adversary lists all such places.
 """
 
 from __future__ import annotations

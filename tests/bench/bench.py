@@ -171,8 +171,8 @@ def respin(b: Bench, program: Path, out: str, number: int) -> Measured:
 
 def edit_fix(program: Path, number: int) -> None:
     """Change what a fix writes into the source: the words of an error message."""
-    data = next(program.parents[1].glob("lib/python3*/site-packages/pipeline/_data"))
-    fix, words = data / "patches/libbpf-legacy-maps/fix.cocci", "no loader takes both"
+    fix = program.parent / "patches/libbpf-legacy-maps/fix.cocci"
+    words = "no loader takes both"
     before, found, after = fix.read_text().partition(words)
     assert found, f"{fix} does not say {words!r}"
     # Put in before the rest of the message, so that a second edit finds the words, too.

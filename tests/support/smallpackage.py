@@ -14,11 +14,11 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from pipeline.build import build
+from pipeline.fixes import diagnose
 from pipeline.host import command
 from pipeline.host.cache import Cache
 from pipeline.host.progress import QUIET, Progress
 from pipeline.model import Built, CaseResult, Cell, Expect, Seen, SmokeReport
-from pipeline.run import needed_fixes
 from pipeline.runs import report
 from pipeline.runs.directory import open_run
 from pipeline.runs.report import Outcome, Report
@@ -86,7 +86,7 @@ def run(order: Order, out: Path) -> Report:
             source = work.fetch()
             tree = work.tree(source)
             findings = work.diagnose(tree)
-            needed = needed_fixes(order.fixes, findings)
+            needed = diagnose.needed_fixes(order.fixes, findings)
             patched = built = smoke = None
             if needed:
                 before = _built_here(tree, source.version)
