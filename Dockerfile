@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+
 # The fixed iproute2 of a release, built and proven by nothing but Docker:
 #
 #   docker build --build-arg RELEASE=bookworm --tag iproute2-fixed:bookworm .

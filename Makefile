@@ -11,6 +11,9 @@
 # Each installs what it needs: Debian packages (packages.txt; nothing else for make deb), and
 # for the others a virtual environment (.venv) with exactly the wheels of requirements-dev.lock.
 
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+
 PYTHON ?= python3
 OUT ?= out
 VENV := .venv

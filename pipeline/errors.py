@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Every way in which a run can end other than well.
 
 One tree: each error says what happened (``brief``), what there is to know about it

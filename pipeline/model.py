@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The frozen records that stages hand on to each other; nothing else is passed."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """One source, from fetch to proof. READ THIS FIRST.
 
 ``run`` is the whole of it: fetch, diagnose, patch, build, smoke, report, one verb a line.

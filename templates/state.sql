@@ -1,3 +1,6 @@
+-- SPDX-FileCopyrightText: the iproute2-respin authors
+-- SPDX-License-Identifier: GPL-2.0-or-later
+
 -- The state of `respin nightly`. Times are seconds since 1970.
 CREATE TABLE IF NOT EXISTS indexes (
     site TEXT NOT NULL,

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Set-up for all tests. Its place puts tests/ on sys.path, for ``import support``."""
 
 from __future__ import annotations

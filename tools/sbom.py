@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Print what respin is made of, as CycloneDX in JSON: python tools/sbom.py >sbom.cdx.json
 
 It has the wheels of requirements.lock, as cyclonedx-py reads them, and the Debian packages of

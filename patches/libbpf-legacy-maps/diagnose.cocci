@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: the iproute2-respin authors
+// SPDX-License-Identifier: GPL-2.0-or-later
+
 // Reports the shape of bpf_do_load(): "respin", shape, function, file, line, then what it
 // calls its argument.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: the iproute2-respin authors
+// SPDX-License-Identifier: GPL-2.0-or-later
+
 // libbpf v1.0 and later refuses objects with legacy maps: hand these, and only these,
 // to the loader of iproute2 itself, which is still there behind the return.
 

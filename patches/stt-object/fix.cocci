@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: the iproute2-respin authors
+// SPDX-License-Identifier: GPL-2.0-or-later
+
 // LLVM 8 and later make map symbols STT_OBJECT: accept them beside STT_NOTYPE.
 
 // What is right already, in a source that is half-fixed.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The distro's archive: the exact version of a source, and binary packages, each verified.
 
 apt does the work in a private root: it checks InRelease against the distro's keyring, the

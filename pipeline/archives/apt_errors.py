@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What apt's complaints mean: its words to a brief and a hint for the user."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whether a signed index is believed: is it the one that was asked for, and not an old one?
 
 A signature says that somebody made it, once; not for which suite it is served, nor when. Both

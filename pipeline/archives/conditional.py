@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """HTTP to apt archives, asking only for what has changed (RFC 9110, If-None-Match and the like).
 
 Several threads may ask at once: unlike the services of web.py these are mirrors, made for it.

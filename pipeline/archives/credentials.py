@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Who gets the credentials of an archive: apt by a file, requests by a pair, nobody else.
 
 Those of an address (text/address.py) come first, then those of the machine's own apt: auth.conf and

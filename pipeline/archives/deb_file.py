@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Binary packages as dpkg-deb reads them, behind the wall: they may be anybody's."""
 
 from __future__ import annotations

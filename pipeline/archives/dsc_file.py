@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Source control files (.dsc): what they name, and whether the files beside them are that."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What this machine's own apt is set up to use: mirrors, proxies, credentials.
 
 Only read; the pipeline's apt works in a private root (archives/privateroot.py).

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """An archive's signed indexes, as apt has fetched them: Packages and Sources.
 
 They are read as they are, by searching for the paragraphs that are asked for (paragraphs.py).

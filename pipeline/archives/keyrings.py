@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whose keys vouch for what comes from an archive: what is kept of it is kept for those alone."""
 
 from __future__ import annotations

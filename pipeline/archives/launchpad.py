@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Launchpad: every version that Ubuntu ever published.
 
 Its web service gives the SHA-256 of each file, but signs nothing: the signature of the .dsc

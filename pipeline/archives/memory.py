@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What was seen of each archive, so that it cannot go back: in the cache, for all runs and nights.
 
 One file for each archive, suite and keyring: its index's date, and the newest version of each

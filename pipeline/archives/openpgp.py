@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Who signed a file: gpgv's answer, never our own reading of OpenPGP."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """An index file, searched as it is: Packages or Sources, 50 MB for a release.
 
 Starting apt-cache for each question costs more than the question. The file is mapped, not read;

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """An apt of our own: a folder with its own sources, lists and cache, as chdist(1) makes.
 
 It needs no root and touches nothing of the machine's apt. The lists stay in the cache

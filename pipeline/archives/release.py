@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A suite's signed Release: who signed it, and what it says of itself."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A suite's signed index of source packages, as the watch keeps it from night to night.
 
 InRelease is asked for conditionally; only when it has changed, and says that Sources has,

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """snapshot.debian.org: every version that Debian ever published.
 
 Its machine interface finds the files by name and version; a file is got by its SHA-1, which

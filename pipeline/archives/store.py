@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Files that the cache keeps by their SHA-256, fetched over HTTP."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Who vouches for a .dsc, where no signed index lists it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """HTTP to services that are not apt archives: one request at a time, patient, suspicious.
 
 What is transient (throttling, a server's error, a time-out, a connection that ends early) is

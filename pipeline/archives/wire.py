@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """HTTP over connections that are cut when they are too slow, however they drip.
 
 requests' own time-out is one between two bytes. Here a thread beside each request shuts its

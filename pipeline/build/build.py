@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Build a source package in a container: no network, no privilege, nothing of the host's.
 
 The same source in a root of the same packages gives the same .deb, byte for byte, whoever

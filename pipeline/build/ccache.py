@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """ccache from one build to the next: no build writes to what another one reads.
 
 A build has its ccache inside its container: a copy of what was kept, which goes with the

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Packages that somebody built, held against what was patched, as far as that can be done.
 
 A .buildinfo is the word of whoever built the packages. That it contradicts the packages, or the

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Packages that were built elsewhere: in a Docker build, by sbuild, on a farm.
 
 What counts is that they are packages of the very source that was patched here.

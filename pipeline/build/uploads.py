@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a build says of itself, .changes and .buildinfo: read as what a stranger says."""
 
 from __future__ import annotations

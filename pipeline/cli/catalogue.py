@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Every release that is known: its support, and what is known of its iproute2."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What builds packages in a CI of the user's, with the Dockerfile: GitHub, GitLab."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What this machine has and lacks for each stage, and the command that mends it.
 
 Pure data out; the command line shows it.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How the process of the command line ends: one sentence, and the exit code that DESIGN gives.
 
 Errors that were foreseen say what happened where it happened. What nobody foresaw is a bug of

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`respin init`: files that put respin to work elsewhere (a timer, a cluster, a CI)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The command line: arguments in, one call, words and an exit code out."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the commands of the command line share: their options, and the order made of them."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What starts `respin nightly`: a systemd timer, a crontab line, a Kubernetes CronJob."""
 
 from __future__ import annotations

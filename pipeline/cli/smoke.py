@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """``respin smoke``: the smoke test on its own, from the command line."""
 
 from __future__ import annotations

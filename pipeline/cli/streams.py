@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The three standard streams of the process, whatever is behind them.
 
 Writing to them is cli/terminal.py's; here is that there are three, and what becomes of words that

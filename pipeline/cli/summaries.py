@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is shown of a run: verdicts, the smoke matrix, the packages; and of this machine."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The terminal: progress, errors, and all that goes to standard output and standard error.
 
 The only place that writes to standard output and standard error. All of it goes through

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """respin.toml: what the user's own archives and releases are.
 
     [archives]                     # where superseded versions and old releases are had

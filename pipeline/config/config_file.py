@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How a configuration file is read: only a plain file that nobody else can have written."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How long archives and services may take, and how much they may send: all of it in one place.
 
 docs/sources.md says it to the user. A time-out between two bytes (``idle``) stops nobody who

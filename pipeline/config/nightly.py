@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The parts of respin.toml that ``respin nightly`` reads: [nightly], [publish], [notify]."""
 
 from __future__ import annotations

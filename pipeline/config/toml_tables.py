@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The values of a configuration file: what is wrong is named with its place."""
 
 from __future__ import annotations

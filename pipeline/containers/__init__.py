@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Containers: where a package is built. One protocol, one module for each engine.
 
 It imports archives, isolation and the floors below.

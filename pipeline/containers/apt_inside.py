@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """apt inside a container: exactly the packages that were resolved, from verified archives.
 
 The container's own archives are not asked: what is installed comes from those that the

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What every container engine does in the same way.
 
 A container starts from a root that it never changes, keeps what is written to it until it

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which kind of container a build gets, and the root for it.
 
 An engine makes a root of exactly the packages that are asked for, and starts containers

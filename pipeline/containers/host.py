@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The container that is already there: commands run in place.
 
 For use where this machine is itself a container that may be used up: a step of ``docker

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Images for Docker and podman: pulled and completed, or imported."""
 
 from __future__ import annotations

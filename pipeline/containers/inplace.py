@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The root of a container that is already there: this machine's own, completed by apt."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A look, every second, at what a container uses, so that it is ended before it is too much.
 
 It needs no control group, which an ordinary user seldom has. What it is too slow for is held

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The containers of Docker and podman.
 
 One container from start to stop, and each command executed in it. The engine is asked

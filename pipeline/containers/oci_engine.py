@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Docker and podman: one command line, two programs.
 
 All that is made with it carries our label, and only what carries it is ever removed.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a container of Docker or podman uses, as its engine says: the same looks as meter.py's.
 
 The engine's control groups are the hard stop; these looks say in words what came of it, and end

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Roots: file systems of a release with exactly the packages asked for, made by mmdebstrap.
 
 A root is made once for a set of packages at their versions and kept in the cache, as a

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The container that needs nothing but the kernel: namespaces and an overlay.
 
 For an ordinary user with subordinate ids and for root. Each command gets namespaces and

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Reading files that somebody else may have made: regular ones only, and within a bound.
 
 A path that a user, an archive or a build gives may lead to a FIFO that nobody writes to, to a

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Compressed files of others: unpacked within bounds of size and memory."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """ELF files that somebody else made, read within bounds.
 
 pyelftools believes what a file says of itself: a section of 2^60 bytes is made, four thousand

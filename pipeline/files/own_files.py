@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Files of ours in folders of ours (ownership.py): opened, locked and written safely.
 
 No link is followed, nothing is waited for, and what is there is not lost before it is ours.

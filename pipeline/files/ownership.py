@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Folders and files that are ours alone: nobody else can have put anything into them.
 
 What lies in the cache and in the state is executed, installed and published, so a folder of

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """One at a time: a lock of the state folder that says who holds it, and ends with its process."""
 
 from __future__ import annotations

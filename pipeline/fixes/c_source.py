@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Just enough C to tell code from what only looks like it.
 
 Coccinelle reads the code; this says what Coccinelle left unread.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Running Coccinelle (spatch) over source trees, many at the cost of about one.
 
 Only the files that matter are copied from the trees, into a folder of our own, each tree under a

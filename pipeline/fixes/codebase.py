@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The C code of a source tree, as far as the fixes concern it."""
 
 from __future__ import annotations

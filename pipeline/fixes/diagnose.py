@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Stage: does this source tree have the defects?
 
 Pure but for running Coccinelle: a tree in, findings out. A function counts as understood

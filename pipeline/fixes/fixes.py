@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The fixes: one folder each under patches/, data only.
 
 A folder NAME/ holds ``fix.toml`` and two semantic patches for Coccinelle:

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Stage: the patch for just this source, and the source package that carries it.
 
 ``mend`` and ``quilt_patch`` make text; ``patch`` puts it into a source package: a quilt

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Version numbers of rebuilt packages, and the law that they keep.
 
 Ours sorts above the distro's version and its binary rebuilds, and below every later

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The cache: entries named by what they contain, made once, whole or absent.
 
 Safe to delete at any time between runs. Two runs at once make an entry once: the second

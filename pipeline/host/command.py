@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The only place that starts a program.
 
 A command runs in a session of its own, so that all of what it started can be stopped

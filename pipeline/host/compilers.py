@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the compilers of this machine are known by, for keys of what they made."""
 
 from __future__ import annotations

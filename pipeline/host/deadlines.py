@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """When a command has to come to its end, and how it is ended."""
 
 from __future__ import annotations

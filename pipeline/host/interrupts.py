@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Ctrl-C and a stop by a service manager: heard once, and never while something is cleared away.
 
 The first signal ends what is going on, by KeyboardInterrupt. What comes while it is being

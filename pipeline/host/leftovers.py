@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What this process has begun and has to clear away: so that what is said of it is so.
 
 Whoever makes a folder that must not outlive the process notes it here, in the same moment, and

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a program writes: kept as far as it is wanted, and never more.
 
 A build may write without an end. Of each output the end is kept, and the whole as long as it

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a run tells of itself while it goes on.
 
 The pipeline reports to a ``Journal``; it never prints. The command line shows a journal

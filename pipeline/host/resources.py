@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where the project's data (patches/, templates/, packages.txt) lies.
 
 In a checkout it stands beside the package; in an installed wheel inside it.

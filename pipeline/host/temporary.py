@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Temporary files of this process, all in one folder: gone with it, or else with the next run.
 
 Programs that use this package without its command line keep the usual place.

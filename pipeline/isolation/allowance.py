@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How much a command behind a wall may use: the values, in one place.
 
 Each is far above what a build of iproute2 takes (in brackets, of 6.1.0-3 with two jobs), and

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """System calls that Python has no function for.
 
 Imported by ``enter.py``, which runs without site-packages: nothing but the standard library.

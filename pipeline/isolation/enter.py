@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The program that runs one command behind a wall: enter.py ORDER [NAME=VALUE]... COMMAND...
 
 ORDER is JSON, as ``order.Order`` makes it. The command gets the environment that is given, and

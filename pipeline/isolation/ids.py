@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which ids of this machine stand for those behind a wall.
 
 An ordinary user has a range of subordinate ids (subuid(5)), and is root in there. Root needs

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Folders of ours that a sandboxed tool works in: lent to it, and looked through when it has ended.
 
 What is in one afterwards was made by somebody else. Nothing of ours reads it before it is known

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a command sees: a root of its own, and what is mounted in it.
 
 What is in the new root may have been written by hostile commands before: nothing in it is found

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Entering namespaces: what is made in them by root belongs to an id that is nobody's out here.
 
 For an ordinary user it belongs to the user (isolation/ids.py). Everything started in namespaces

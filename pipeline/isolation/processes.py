@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the processes behind a wall use together, as the kernel tells everybody (proc(5))."""
 
 from __future__ import annotations

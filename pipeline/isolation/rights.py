@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a command may do: its ids, capabilities, limits, and the calls that it may make.
 
 Imported by ``enter.py``, which runs without site-packages.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The wall around this machine's own tools: dpkg-source, spatch, diff, dpkg-deb and their like.
 
 Whatever reads what somebody else wrote is started here and nowhere else. It sees the system's

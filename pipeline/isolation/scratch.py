@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Folders for work in progress, below the cache: gone when it is done, or else with the next run.
 
 Beside each lies a file that the process at work has locked (flock(2)). However that process

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The system calls that a command behind a wall may make: a filter for seccomp(2).
 
 templates/walls/calls.toml says what is refused, and why. Everything else that libseccomp knows

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What programs of the host see that are run behind a wall: programs, libraries, configuration.
 
 No home, no /var, no /run, no /sys, no device but the harmless ones; /tmp is empty and theirs.

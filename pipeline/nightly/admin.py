@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a person does to the state of ``respin nightly``: retry, forget, withdraw, publish.
 
 Each but ``withdraw`` takes the lock of the state, so none gets between the steps of a night.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a night works with: configuration, cache, the clock, and how a source is run."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A run folder that somebody gives, copied so that nothing else comes along.
 
 What is in it is served to the world later: a symbolic link to /etc/shadow would be, too. So

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A SQLite file whose faults are sentences: damaged, full, locked, not ours to write.
 
 Times out after half a minute where another process writes. A reader needs no right to write,

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The life of the key of ``respin key init``: renewed before it expires, changed for another.
 
 Clients hold a copy of the public key. So an expiry is moved, and a key is changed, while the

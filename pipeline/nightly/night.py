@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Many releases, every night: watch, run, publish, tell. READ run.py BEFORE.
 
 ``nightly`` is the whole of it, one verb a line. Each step is written into the state before the

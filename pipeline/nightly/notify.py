@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Those who want to know are told what changes: a new package, a failure, a recovery.
 
 What is to be said is written into the state with what was said before, in one step; then it

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is known of a target after a look at its archive, or a try to publish."""
 
 from __future__ import annotations

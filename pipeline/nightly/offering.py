@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the repository of one target offers, brought about from what the state says.
 
 A person withdraws a version while a night goes on: so each repository has a lock of its own,

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a night has to do: a decision for each version, from what is known and the clock.
 
 Pure: the same state, inputs and time give the same plan.

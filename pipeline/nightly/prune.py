@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Keep the disk bounded: old runs and the cache, by age and by size.
 
 Never what a repository offers, what is the newest of its release, or what was used within a

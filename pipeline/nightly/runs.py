@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The runs of a night: each is noted before it begins, made, and what came of it remembered.
 
 A run's row is in the state before its folder is begun, and has its end only when the folder is

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What ``respin nightly`` remembers: SQLite, so that a kill at any moment loses nothing.
 
 Every step is written, and on the disk (synchronous=FULL), before the next begins. Readers

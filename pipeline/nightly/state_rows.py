@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the state of ``respin nightly`` holds: its records, and the rows that they come from.
 
 What makes a record of a row raises ValueError, KeyError, TypeError or AttributeError if the row

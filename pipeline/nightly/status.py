@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How it stands with every release: rows for the terminal and for the status page."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is watched: each release, and its backports apart, since a fleet may use either."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a package is built with: a digest of the build root's packages, then and now."""
 
 from __future__ import annotations

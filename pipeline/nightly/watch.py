@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Stage watch: what the distros have tonight, all releases at once."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Stage publish: one signed apt repository per release, changed in one step.
 
 aptly makes a repository from the versions that are to be offered, each time anew in a folder

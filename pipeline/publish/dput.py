@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Hand a patched source to a build farm: a signed source upload, by dput(1).
 
 For architectures and volumes that one machine does not serve: a PPA, mini-buildd, debusine.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The states of a repository on the disk: each whole in a folder of its own, a generation.
 
 What clients see is a symbolic link to one of them, so they see the old or the new, whatever

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The package by which clients get the repository's key: ORIGIN-archive-keyring.
 
 As debian-archive-keyring is for Debian: a key that is renewed, or changed for another, comes to

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The key that signs the repository: made here, or the user's own, or one behind gpg-agent."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The text of a Release: what apt is told of a suite, and for how long.
 
 aptly writes it without an end, and with digests that count for nothing any more.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a run folder proves: read back from its report, every file held against its hash."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The releases of Debian and Ubuntu with their dates, as the package distro-info-data has them.
 
 A new release is known on the day when that package knows it.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where a release's archive may be: this machine's mirror, the distro's default, its old ones."""
 
 from __future__ import annotations

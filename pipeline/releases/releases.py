@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What releases there are, and where their pockets and keyrings lie.
 
 Names come from distro-info-data, mirrors from the machine's own apt configuration or else

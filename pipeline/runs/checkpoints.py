@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a run has finished so far, noted in its folder: a killed run goes on from there.
 
 A stage that has ended leaves a note: its record, and the SHA-256 of every file that it left. A

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The folder that a run leaves behind: whole, or absent.
 
 It is made beside its final place and renamed when it is complete. Logs are written under

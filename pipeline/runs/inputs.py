@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a run is made of: its archive, its source, the distro's own package; and its lock.
 
 The source's folder, its log and its clock are those of the run.

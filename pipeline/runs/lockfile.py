@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """respin.lock: exactly what a run was made of, so that it can be made again.
 
 templates/lock.schema.json defines the form; runs/lockfile_reader.py reads it.

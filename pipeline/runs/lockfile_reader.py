@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Reading respin.lock, which may have been edited by hand: what is not as it must be is refused."""
 
 from __future__ import annotations

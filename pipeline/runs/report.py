@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The report of a run: a record, and its JSON form.
 
 docs/report.md explains the form, templates/report.schema.json defines it.

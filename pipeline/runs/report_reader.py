@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """An earlier run, read back from its folder, so that a stage can go on from there."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Parts of a run: a stage or a few alone, also from the folder that earlier ones left.
 
 ``run`` (run.py) is the whole. Each part leaves a folder like that of a run, with what the

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The stages of one run, each with its folder, its log and its clock.
 
 pipeline/run.py calls these in order; here is only how each is called.

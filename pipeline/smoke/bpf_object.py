@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is in a BPF object: its sections, maps and symbols, and what no loader would take.
 
 Read from the file alone, before anything is loaded. Pure but for reading the file.

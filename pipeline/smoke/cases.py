@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The smoke cases as data: what is loaded, by which way, and what each loader shall do.
 
 templates/objects/cases.toml and ways.toml say what the fields mean. Pure.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The BPF objects that the smoke cases load: compiled when they are needed, and cached.
 
 Each stands in the cache under what it was compiled from. Those that are missing are

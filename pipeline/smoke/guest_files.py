@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a smoke guest is given: its first process, the plan of each phase, its files."""
 
 from __future__ import annotations

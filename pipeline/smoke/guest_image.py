@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The guests of a release: its own root, and one of its kernels, or one that the user gives."""
 
 from __future__ import annotations

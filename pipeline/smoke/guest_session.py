@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The boots of a smoke guest: it tries the distro's packages, is given the new ones, tries them.
 
 The new packages may still be in the making when the guest starts; it waits for them, and

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The rows of the smoke matrix: what is loaded, how, and what must come of it.
 
 Pure but for the compiling of the cases' objects.

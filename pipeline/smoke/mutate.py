@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Broken objects, made from sound ones by chance, the same ones for the same seed.
 
 tc reads files that it was given; none may crash it. Cut off anywhere, bytes changed where

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The smoke test on this machine's own kernel, in namespaces: for those who have the rights.
 
 The packages are unpacked, not installed; their programs use this machine's libraries. What is

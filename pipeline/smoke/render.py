@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The smoke matrix for others to read: one HTML page, JSON, JUnit XML. Pure.
 
 docs/smoke.md explains the JSON, templates/smoke.schema.json defines it.

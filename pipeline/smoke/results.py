@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """From all that the player said to the smoke matrix. Pure but for reading the objects."""
 
 from __future__ import annotations

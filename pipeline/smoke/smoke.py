@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The smoke stage: the packages in a guest of the release, loading real objects.
 
 One boot: the distro's package is installed and tried, then the new one over it, which may

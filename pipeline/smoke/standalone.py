@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The smoke test on its own: what does this tc load, on this kernel?
 
 ``measure`` tries one package, or two against each other, by the cases and ways that are asked

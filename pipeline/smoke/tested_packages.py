@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The packages that a smoke test is given: what they are, before anything is installed."""
 
 from __future__ import annotations

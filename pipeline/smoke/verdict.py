@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """From what the player said to a cell of the smoke matrix: what was seen, and is it expected?
 
 Pure: a row, what its commands did and what was counted in; a cell out.

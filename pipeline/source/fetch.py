@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Stage fetch: the exact source package of a release, every file verified.
 
 From the distro's archive, or from a .dsc that the user has.

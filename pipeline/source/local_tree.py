@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A source tree of the user's, with debian/, made into a source package."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whether two source packages are the same: what they unpack to, and what their .dsc say.
 
 Two machines may compress the same differently; what is in it is the same, byte for byte.

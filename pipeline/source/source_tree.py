@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a source tree may be: its format, what tells dpkg-source how to pack it, what is left out.
 
 A tree is somebody else's. Programs read it in the sandbox alone (isolation/sandbox.py); what

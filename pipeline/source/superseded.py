@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which archive keeps what a release had: superseded sources, and packages that are gone."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The address of an archive, a service or a proxy, whose text has no credentials.
 
     https://user:secret@apt.example.org/debian

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Values of somebody else's, as they may stand in a language: each by that language's own rule.
 
 What a language can escape is escaped; what it cannot is refused with a sentence. Templates fill

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 r"""Text that somebody else wrote, made fit to be shown: every character can be seen.
 
 A build's log, an archive's answer, a name in an object or of a file may hold terminal escapes,

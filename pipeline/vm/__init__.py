@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Virtual machines: the kernel, the initramfs and QEMU. What is tested in them is not known here.
 
 It imports archives and the floors below.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Files for a guest that is running, through a virtio port.
 
 The guest is started while what it will test is still being built. It takes each file as a

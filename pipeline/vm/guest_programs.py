@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The programs of ours that run in a guest, or in namespaces: templates/guest/*.c.
 
 Static, so that they run in a root of any release, and compiled for this machine.

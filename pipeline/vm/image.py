@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The guest's base image: a kernel, and a RAM file system with a root of the release.
 
 It depends on nothing that a run builds, so it is made while the package builds and kept in

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Initial RAM file systems: archives in cpio's "newc" form, as Linux unpacks them at boot.
 
 Written here and not by a program, because none at hand turns a tarball into one without

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The release's own kernel: which package, its image, and the modules that the test needs."""
 
 from __future__ import annotations

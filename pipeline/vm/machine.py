@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Architectures: what Debian, QEMU, clang and the kernel packages call one and the same."""
 
 from __future__ import annotations

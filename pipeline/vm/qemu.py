@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """QEMU: whether KVM works here, and one guest from its start to its end.
 
 QEMU runs in the foreground of ``command.run``: its deadline, a Ctrl-C or the failure of

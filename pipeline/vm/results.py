@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the guest says over its virtio port: JSON lines, hostile until parsed.
 
 The package under test runs as root in the guest and can write to the port what it likes.

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-FileCopyrightText: the iproute2-respin authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The smoke guest's agent: static, so that it runs in a root of any release, and it does
  * what the release's small root has no program for. Its results go as JSON lines over

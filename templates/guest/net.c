@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-FileCopyrightText: the iproute2-respin authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The network of the smoke test, made and reset over netlink (rtnetlink(7)) and not by the
  * tc and ip under test: an instrument must not lean on what it measures.

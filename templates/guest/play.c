@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-FileCopyrightText: the iproute2-respin authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The smoke test's player: plays a plan, one row of the matrix after the other, in a guest or
  * in namespaces of this machine. One process for all rows, because a process costs some 40 ms

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-FileCopyrightText: the iproute2-respin authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What the agent and the player share: JSON lines, one object a line.
  */

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The adversary: every test here is an attack, a bad input or a fault, and is marked as one.
 
 ``attack``: somebody means harm (a source, a build, a mirror, a neighbour …). ``bad_input``: what

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A mirror answers with what takes over the program that reads it: apt's methods, gpgv.
 
 Or a package's maintainer script is hostile while a root is made of it. The attacker has that

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The state of `respin nightly` is damaged, or another's, or the machine has no home for us.
 
 A disk that forgets, a kill by the power cut, an administrator who looks at what a service does:

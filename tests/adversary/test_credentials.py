@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The attacker: whoever reads what respin says, writes and publishes, or the list of processes.
 
 The aim: the user and the password of a private archive, a service, a proxy or a webhook. They

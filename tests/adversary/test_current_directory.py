@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A respin.toml in the folder in which respin is called: /tmp, a clone, an unpacked tarball.
 
 The attacker wrote it there, or may write to a file that somebody else uses. The aim is to replace

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whoever reads respin's exit code is not told that all is well when it is not.
 
 A timer, a CI job and a script know nothing else of a run. The fault: something goes wrong, and

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Somebody gives us packages, or a folder, and says that they are what they are not.
 
 Packages that were built elsewhere go to ``respin prove --debs``, a run's folder to ``respin

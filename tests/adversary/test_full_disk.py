@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The disk becomes full, in every folder that respin writes to, at several moments.
 
 It is called that, in a sentence with the stage's exit code, and never what was being read

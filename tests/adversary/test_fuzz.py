@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """An archive, a build, a guest or a user that sends anything at all: no reader gives way.
 
 The law: whatever the bytes are, a reader returns or raises a RespinError, in little time and

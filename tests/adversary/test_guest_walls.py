@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A hostile package breaks out of its guest into QEMU, and wants the machine.
 
 The attacker has whatever QEMU's process has (its device models have had such holes). The aim is

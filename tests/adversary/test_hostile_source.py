@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whoever wrote the source package, or the tree, wants to run, read or write on this machine.
 
 A source is read by this machine's own tools (dpkg-source, spatch, diff …) and by respin. Nothing

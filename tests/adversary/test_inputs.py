@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whoever gives respin what it cannot take: every command, every option, hundreds of inputs.
 
 Each call ends with one sentence and its exit code: no traceback, no waiting, and nothing is

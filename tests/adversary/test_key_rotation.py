@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The key that signs our repository gets old, or into the wrong hands.
 
 A key without an end is good for whoever copies it, for ever. So it expires, is renewed, and is

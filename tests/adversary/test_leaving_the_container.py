@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A hostile source builds, and wants out of its container: to the host, its files, its kernel.
 
 The attacker has the build's own user (debian/rules), or root in there (a maintainer script, a

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A hostile source builds, and wants the machine: its processes, memory, disk, time.
 
 The attacker has the build's own user. The aim is that the night, its neighbours or the machine

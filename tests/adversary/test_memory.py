@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A build, a container or a user that gives without an end, so that respin's memory runs out.
 
 Each is measured in a process of its own: what it took more than at its start, at most.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Every place where a value becomes a part of some language: templates, options, patterns.
 
 The attacker chooses a value: a path, a suite, a name in a package or an object, a branch. The aim

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Another user of the machine wants to run commands as this one, or to have files of theirs spoilt.
 
 They make the cache folder or the state folder first, or can write to a folder on the way to

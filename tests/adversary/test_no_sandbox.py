@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A source is read where no sandbox can be made, or by a tool that somebody started without one.
 
 On a machine that allows none nothing is read, or even downloaded. In somebody's container that

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Values that look like options: a version `-o…`, a file `-x`, a package of an index `-y`.
 
 The attacker names something (a version in a form of Jenkins', a file in a shared folder, a package

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A hostile source wants to get into the packages of others, by way of what builds keep.
 
 Its debian/rules does what it likes to the ccache that it is given: a configuration with a

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is in use is not old, whatever a server says of its age.
 
 apt gives a file the time at which the mirror's was made: a download of seconds ago was removed

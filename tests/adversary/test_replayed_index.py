@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The attacker: whoever stands between respin and the archive, or is the mirror.
 
 He cannot sign, but he has everything that the archive has ever signed. The aim: that an old index,

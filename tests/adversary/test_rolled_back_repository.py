@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Somebody between us and a client shows it an old state of our repository.
 
 A mirror, a proxy, a coffee house: everything on the way may hold back a withdrawal, or go back

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A tool of this machine's that a source has taken over wants out of the sandbox.
 
 What is run here is what the attacker would run in the place of dpkg-source, spatch or diff: it

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A user, or a service manager, who ends a run at the worst moment, and then once more.
 
 What is said of it afterwards is so: nothing is left, or what is left is named, or the run had

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The attacker: a mirror, a service or a webhook that never says no, and never comes to an end.
 
 The aim: hold a night, or a run, for as long as it likes, by a byte now and then; or fill the disk

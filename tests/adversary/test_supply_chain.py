@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Who: whoever runs an index of Python packages, mirrors one, or has an account there. Aim: to
 have their code run where respin is installed, tested or released, often as root.
 """

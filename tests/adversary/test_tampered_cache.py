@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whoever got into the cache all the same wants what they changed there to be used.
 
 A build that broke out of its container, a neighbour with the same engine, a disk that fails;

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Somebody writes into the folder that the web server serves.
 
 A web server that was broken into, a careless administrator: what clients see is not what was

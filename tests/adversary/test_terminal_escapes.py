@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 r"""Terminal escapes in what others wrote, on their way to the user's eyes.
 
 The attacker writes a build log, an archive's answer, a name in an object, a version, the name of

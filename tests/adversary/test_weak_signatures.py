@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The attacker: whoever can make two texts with one SHA-1, or one RIPEMD-160.
 
 The aim: have somebody sign the harmless text, and pass off the other one with that signature:

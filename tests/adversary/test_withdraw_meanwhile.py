@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A version that is known to be bad has to go at once, whatever respin is doing.
 
 A package of ours breaks a router; somebody withdraws it while a night goes on for hours, is

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Measure respin against sbuild on the same source, the same machine, in one run.
 
     python tests/bench/bench.py [--rounds N]

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What every archive must do, and how it must refuse: against a signed archive on loopback."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Bad input, as a user meets it: a sentence, its exit code, no traceback, nothing half-written."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The workflows that `respin init` writes, held against the CIs' published schemas.
 
 check-jsonschema ships these schemas, so no network is needed.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which container is chosen, and what is said of one that cannot be used."""
 
 from __future__ import annotations

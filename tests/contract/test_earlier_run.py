@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Going on from the folder of an earlier run: what is taken from it, and what is refused."""
 
 from __future__ import annotations

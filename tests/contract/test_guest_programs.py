@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The programs that run in a guest: which of them a changed source makes anew."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A local .dsc that is signed: what gpgv says of it goes into the report."""
 
 from __future__ import annotations

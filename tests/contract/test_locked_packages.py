@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The packages of a lock: taken where they are, from the archive as it was, or named as gone."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The commands around the night, as a user calls them, and what it tells the world."""
 
 from __future__ import annotations

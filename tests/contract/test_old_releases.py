@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Releases past their end, and pockets: against archives on loopback, one of them frozen."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The new source is held against the diagnosis again; what it still needs ends a run."""
 
 from __future__ import annotations

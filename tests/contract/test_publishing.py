@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Publishing: what is proven and nothing else, changed in one step, read by a real apt."""
 
 from __future__ import annotations

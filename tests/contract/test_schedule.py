@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What starts it: valid for systemd, for cron, for Kubernetes."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Scratch folders of the cache: whose process was killed, and whose is at work."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Several versions that appear at once: each has a run of its own, and is offered by the law."""
 
 from __future__ import annotations

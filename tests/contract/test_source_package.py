@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The patched source package, as dpkg-source, quilt and lintian see it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Any release, any version, as a user asks: two releases, their pockets, what is superseded.
 
 Up to the patched source package; e2e/test_own_archive.py goes on to the proof. Most of these

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a run had finished when it was stopped is there for the next night, and then gone."""
 
 from __future__ import annotations

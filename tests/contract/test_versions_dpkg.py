@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The law of versions: above the distro's and its rebuilds, below all that can follow.
 
 Held against dpkg itself: python-debian, with which the laws are tried on many versions, has

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A wall where respin is itself in something: a chroot, a namespace with few ids."""
 
 from __future__ import annotations

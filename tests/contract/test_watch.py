@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The watch over signed archives: what it asks for, and what it does not believe."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A loader that is broken, and still compiles, turns cells of the smoke matrix red.
 
 All of them in one boot: each breakage's tc lies in a folder of its own in the guest, and the

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Building for real: a tiny package for what can go wrong, Debian's iproute2 for the rest."""
 
 from __future__ import annotations

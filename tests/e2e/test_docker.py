@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The Dockerfile, built for real, and the same package out of every kind of container.
 
 No registry can be reached where these tests run: the base image is made by mmdebstrap, as

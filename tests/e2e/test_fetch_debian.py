@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Debian's own archive, through the mirror that this machine uses."""
 
 from __future__ import annotations

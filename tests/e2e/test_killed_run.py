@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A run that is killed goes on from its last finished stage; the real 6.1.0-3."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Fourteen nights of three releases, with the repository, the page and the history after each."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A night that is killed at any moment, and started again, ends as one that was not."""
 
 from __future__ import annotations

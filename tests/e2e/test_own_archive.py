@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A whole run for each version that an archive has or had: fetch to proof, by the command line.
 
 Two releases, three pockets, several versions, some superseded. Debian's lives, and snapshot

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A run stage by stage, each from the folder that the one before left."""
 
 from __future__ import annotations

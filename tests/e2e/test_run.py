@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The whole: from a release's name to a proven .deb, as a user calls it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """One source gives one package, byte for byte, out of every kind of container, whoever builds.
 
 The source is a small one; test_docker.py and test_run.py hold the same for iproute2.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The smoke stage for real: Debian's kernel in QEMU, Debian's tc, and all that can go wrong.
 
 That a fixed package passes is shown where one is built (the whole run's test); here is what

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The whole matrix, as a user has it: on the terminal, as a page, as JSON, as JUnit XML.
 
 Made once, in one boot, with Debian's 6.1.0-3 before and the fixed programs after.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A tc that crashes, hangs, prints without end, eats memory or takes the guest with it.
 
 Each costs its own row and no other.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The status page in a browser: on a phone and on a desk, without scripts, without colour."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A client of our repository: this machine's own apt, in a root of its own.
 
 It starts in no time; a whole machine with what else is installed is tests/support/client.py.

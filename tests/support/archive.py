@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A signed apt archive of the tests' own, served on loopback.
 
 with Signer("good") as signer, Archive(tmp_path, signer) as archive:

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What stands for the official image of Debian 12 where no registry can be reached."""
 
 from __future__ import annotations

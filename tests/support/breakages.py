@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Loaders that were broken on purpose, built from the fixed source of Debian's 6.1.0-3."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+/* SPDX-FileCopyrightText: the iproute2-respin authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
 /* What a hostile build tries to get out of its container: one line for each, its name and the
  * error ("ok" where it came through). For tests/adversary/test_leaving_the_container.py. */
 #define _GNU_SOURCE

@@ -1,4 +1,7 @@
 #!/bin/sh
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
 # In the build container: build tc and ip once, then tc again with each broken source in place.
 #
 #   build-breakages.sh NAME...    in the source tree; ../NAME.c goes over lib/$(cat ../NAME.file)

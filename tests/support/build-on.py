@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Build a .dsc with a cache in the given folder: build-on.py DSC FOLDER LOGS.
 
 Prints "built", or what the error says.

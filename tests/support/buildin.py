@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Build a .dsc in a container of a named kind, here or where only respin and Python are.
 
 As a program, ``python3 - KIND IMAGE DSC ROOT-DSC DEST CACHE`` with this file on its standard

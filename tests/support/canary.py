@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A secret that may be found nowhere, and where it is looked for.
 
 with Canary() as canary:

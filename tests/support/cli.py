@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """respin as a user has it: installed from a wheel, called from another folder."""
 
 from __future__ import annotations

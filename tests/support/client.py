@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A client: Debian 12 in a container, with the distro's archive and our repository.
 
 Its root has apt and the distro's own iproute2 6.1.0-3, with all that it depends upon.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Other versions of iproute2, made from Debian's verified 6.1.0-3."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Docker for tests: the daemon of this machine if it answers, else one of our own.
 
 Docker Engine needs root. Without bridge and iptables it runs where neither may be changed

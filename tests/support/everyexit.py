@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Ends the real command line in every way: each row is a process of its own, forked from this one.
 
 Standard input: a JSON list of rows. Standard output: the exit status of each, as JSON. A child

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Calls the real command line with many inputs, several at once: each call a process of its own.
 
 Standard input: JSON lines, each a call (``argv``, ``cwd``, ``env`` on top of this environment or

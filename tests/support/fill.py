@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Fill the disk that a container writes to: fill.py KIND TREE CACHE.
 
 Prints the statuses of writing a small file, a big one, whether the reason was said, and the

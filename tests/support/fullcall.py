@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Call respin on a disk that is nearly full: fullcall.py FOLDER FREE WORDS...
 
 FOLDER is the disk, FREE the bytes that it has left when respin is called. Says afterwards, on

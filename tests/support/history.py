@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the tests of superseded versions share: a clock, and what is held of each outcome."""
 
 from __future__ import annotations

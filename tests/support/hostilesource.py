@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Source packages as an attacker writes them: by hand, for no dpkg-source would.
 
 ``make`` gives an iproute2 with both defects, which is patched as it should be, unless what is

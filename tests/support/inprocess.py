@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """respin called in this process, as its entry point does: thirty starts of it cost a minute."""
 
 from __future__ import annotations

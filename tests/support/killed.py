@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Play nights that are killed: killed.py CONFIG CACHE PREPARED SECONDS.
 
 Each line on standard input is a number N: a process is forked that plays a night, at SECONDS

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Play a night that is killed when its build has ended: killedrun.py CONFIG CACHE SECONDS.
 
 It is killed by SIGKILL in place of the smoke test, at SECONDS since 1970.

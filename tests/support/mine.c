@@ -1,3 +1,6 @@
+/* SPDX-FileCopyrightText: the iproute2-respin authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
 /* An object as a user has it: one legacy map, as tc-bpf(8) shows it, under no name of ours. */
 struct bpf_elf_map {
 	unsigned int type, size_key, size_value, max_elem, flags, id, pinning, inner_id, inner_idx;

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Nights of `respin nightly` over archives of the tests' own; the clock is theirs, too."""
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
 #!/bin/sh
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
 # A tc that does in some cases of the smoke test what no tc should, and is sound in all others.
 case "$*" in
 */array-tc.o*) /respin/agent insmod /sbin/oops.ko ;;   # an oops: the guest is gone

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """One release that is watched, its archive, and the commands over its state."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Small Debian packages for tests: made in a fraction of a second, by dpkg's own tools."""
 
 from __future__ import annotations

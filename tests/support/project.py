@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the project's repository has, as the tests of its supply chain read it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Every reader of what comes from outside, with samples of what it usually reads: for fuzzing.
 
 A reader is a function of bytes; whatever they are, it returns, or raises a RespinError.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The real thing for tests: Debian 12's archive, its iproute2 and a root to build it in.
 
 Kept in a cache of the tests' own (RESPIN_TEST_CACHE, or else in the user's cache folder),

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Debian's verified 6.1.0-3, turned back to each row of FACTS by semantic patches.
 
 The distros that released those rows cannot be reached from everywhere. A source made here

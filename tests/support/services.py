@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Servers that speak as snapshot.debian.org and Launchpad do, with their faults, on loopback.
 
 with Service() as service:

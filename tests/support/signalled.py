@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Play something that is interrupted, at any moment: signalled.py FOLDER.
 
 Each line on standard input is ``N SIGNAL K SIGNAL``: a process is forked that does a work like

@@ -1,4 +1,7 @@
 #!/bin/sh
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
 # Run a command with a small disk mounted on a folder: small-disk.sh FOLDER SIZE COMMAND...
 set -eu
 # In a process namespace of its own, /proc still shows the processes outside it.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A small package that carries the loader's three functions, and a run of it.
 
 ``make`` makes its source: a ``tc`` that reads descriptions of objects and says what the

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Trees, source packages, run folders and builds in which one thing is not what it has to be."""
 
 from __future__ import annotations

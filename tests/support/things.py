@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Things that are not what respin wants: special files, broken ones, folders of no run.
 
 Each is made once, in a folder outside of the place where respin is called.

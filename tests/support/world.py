@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Archives that have all that a whole run needs: a release's packages, beside sources of ours.
 
 The packages are Debian 12's. Our archive lists and signs them; a request for one of them is

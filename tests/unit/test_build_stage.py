@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the build stage makes of what a build says: names, logs, archives; no process."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a killed run had finished is taken over if it is sound, and else made again."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """respin.toml: what it may say, and that what is not known is an error with a hint."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which tests without an engine are skipped, and which fail (tests/support/engine.py)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A source package that the user has: what is taken, and what is refused."""
 
 from __future__ import annotations

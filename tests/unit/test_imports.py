@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the modules may use; which may import which is import-linter's (pyproject.toml)."""
 
 from __future__ import annotations

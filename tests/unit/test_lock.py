@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """respin.lock: what is written is read again; what was edited by hand is refused in words."""
 
 from __future__ import annotations

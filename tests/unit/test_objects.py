@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is read of a BPF object before it is loaded: its parts, and the limits it runs into."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a night decides: pure, from state, inputs and clock."""
 
 from __future__ import annotations

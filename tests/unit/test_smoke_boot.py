@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A guest that crashes is booted again: what is played then, and when that ends."""
 
 from __future__ import annotations

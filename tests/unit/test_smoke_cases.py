@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The smoke cases as data, the plan that comes of them, and the broken objects."""
 
 from __future__ import annotations

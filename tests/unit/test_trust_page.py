@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """docs/trust.md names the test of each attack, and every test of tests/adversary stands there."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """cpio's newc form, read back by an independent reader in this test."""
 
 from __future__ import annotations

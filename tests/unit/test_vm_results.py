@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The guest's lines: what is understood, and that nothing else is."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Ids, the filter's table, what processes use: the parts of a wall that need no process."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What was counted stands at the end of the tests' output (tests/conftest.py)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 # ruff: noqa: E501 - a table, a form a line
 """Variants of bpf_do_load() and of what the package is built with, each with its truth.
 

@@ -1,3 +1,6 @@
+/* SPDX-FileCopyrightText: the iproute2-respin authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
 /* Runs the three functions of the loader on ELF objects.
  *
  * The objects are described on standard input, a word or more a line:

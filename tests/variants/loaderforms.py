@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Forms of the three functions, each with its truth.
 
 The truth of a form is what may be said of it besides ``unknown``: ``needed``, ``fixed``, or

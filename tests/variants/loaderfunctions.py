@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The three functions of the loader, put together from what a maintainer could change.
 
 Written for these tests; the released forms are those of FACTS. A ``Form`` says how one of

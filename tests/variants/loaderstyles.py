@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a maintainer does to the looks of a function: none of it changes what it does."""
 
 from __future__ import annotations

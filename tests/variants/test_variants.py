@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Not one wrong verdict: hundreds of variants of the functions, the truth known.
 
 ``unknown`` is always a right answer, but for forms that have to be recognised.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The truth by running: the functions, before and after the fix, on real ELF objects.
 
 They are compiled against libelf (harness.c) and have to count, verify and name exactly the

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A row: one call of respin, what is wrong with it, and the exit code that it must end with."""
 
 from __future__ import annotations

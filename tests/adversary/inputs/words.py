@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Words that are none: names, numbers, versions, addresses; and a machine that lacks something."""
 
 from __future__ import annotations

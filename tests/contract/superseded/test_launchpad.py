@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Superseded versions of Ubuntu: against a server that speaks as Launchpad does."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How the services are asked, and what becomes of their faults: throttling, cuts, hangs."""
 
 from __future__ import annotations

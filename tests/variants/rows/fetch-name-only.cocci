@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: the iproute2-respin authors
+// SPDX-License-Identifier: GPL-2.0-or-later
+
 // Back to before v4.10: maps are not counted by symbols, but their size is.
 @@
 identifier f =~ "^bpf_map_(num_sym|verify_all_offs)$";

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: the iproute2-respin authors
+// SPDX-License-Identifier: GPL-2.0-or-later
+
 // Back to 7a04dd84, the commit before 1a7d3ad8: the type of the symbol before.
 @@
 identifier f =~ "^bpf_map_(num_sym|verify_all_offs|fetch_name)$";

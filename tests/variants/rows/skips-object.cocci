@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: the iproute2-respin authors
+// SPDX-License-Identifier: GPL-2.0-or-later
+
 // Back to v4.10-4.19: the type in the condition, only STT_NOTYPE accepted.
 @condition@
 identifier f =~ "^bpf_map_(num_sym|verify_all_offs|fetch_name)$";
