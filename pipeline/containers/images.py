@@ -15,7 +15,7 @@ from pipeline.archives import keyrings
 from pipeline.containers import apt_inside
 from pipeline.containers.oci import Oci
 from pipeline.containers.oci_engine import LABEL, SECONDS, OciEngine
-from pipeline.errors import BuildError, FetchError, RespinError, UsageError
+from pipeline.errors import BuildError, FetchError, UsageError
 from pipeline.files import own_files
 from pipeline.host import command
 from pipeline.host.cache import Cache, digest
@@ -187,9 +187,3 @@ def _load(engine: OciEngine, tar: Path, name: str) -> str:
     if found is None:
         raise BuildError(f"{engine.name} import did not say an id", details=done.text)
     return found.group()
-
-
-def remove_all(engine: OciEngine) -> None:
-    """Remove every image that was made here. Raises RespinError if one is in use."""
-    for each in engine.ids("image"):
-        engine.call("image", "rm", "--force", each, error=RespinError)

@@ -189,7 +189,7 @@ def _make(
         shutil.copyfile(data_path("templates", "container", "make-root.sh"), script)
         argv: list[str | Path] = ["sh", script, work]
         argv += ["1536m" if in_memory else "disk", form]
-        argv += _mmdebstrap(release, packages, key, strip)
+        argv += _mmdebstrap(packages, key, strip)
         argv += _reaching(work, sources)
         gpgv = sorted({str(s.gpgv) for s in near if s.gpgv})
         argv += [f"--aptopt=Apt::Key::gpgvcommand {quoting.apt_conf(path)}" for path in gpgv]
@@ -231,9 +231,7 @@ def _near(number: int, source: AptSource, work: Path) -> AptSource:
     return replace(source, keyring=keyring, gpgv=gpgv, also=())
 
 
-def _mmdebstrap(
-    release: Release, packages: Sequence[str], key: Sequence[Package], strip: bool
-) -> list[str]:
+def _mmdebstrap(packages: Sequence[str], key: Sequence[Package], strip: bool) -> list[str]:
     """Return the command and its options, up to suite, target and sources."""
     names = [f"{p.name}={p.version}" for p in key]
     # A root with base-files is meant to be whole. Essential packages first is faster than

@@ -18,9 +18,6 @@ from pipeline.files import bounded
 
 LARGEST = 256 << 20
 """Bytes; iproute2's packages have 1 to 3 MB, a kernel's 80 MB."""
-LISTING = 16 << 20
-"""Bytes of the list of its files; a kernel's has 0.5 MB."""
-SECONDS = 120.0
 
 # As tar lists a file: rights, owner, size, date, time, name.
 _IN_LISTING = re.compile(r"^[-lh]\S+ +\S+ +\d+ \S+ \S+ (\./)?(usr/)?s?bin/tc( |$)", re.MULTILINE)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Any, Self
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 _USER = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^/?#]*)@(?P<rest>[^@]*)", re.S)
 _ANYWHERE = re.compile(r"(?<=://)[^\s/?#'\"<>]*@")
@@ -62,14 +62,6 @@ class Address(str):
     def like(self, text: str) -> Address:
         """Return another address of the same service, for which the same credentials are."""
         return Address(text, self.credentials)
-
-    def revealed(self) -> str:
-        """Return it with its credentials, for a file or an environment that nobody else reads."""
-        if self.credentials is None:
-            return str(self)
-        scheme, _, rest = self.partition("://")
-        user, password = (quote(part, safe="") for part in self.credentials.pair())
-        return f"{scheme}://{user}:{password}@{rest}"
 
     # A copy that is written somewhere (pickle, a checkpoint) is the text alone.
 

@@ -217,7 +217,7 @@ def test_a_maintainer_script(secret: Path, tmp_path: Path) -> None:
     assert secret.read_text() == "of the host"
 
 
-def test_what_a_root_is_made_of_is_nobody_s(tmp_path: Path) -> None:
+def test_what_a_root_is_made_of_is_nobody_s() -> None:
     """Whatever maintainer scripts made, they made as ids that are nobody's out here."""
     mine = ids.mine()
     ranges = [range(first, first + count) for _, first, count in mine.uid]

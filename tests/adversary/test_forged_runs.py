@@ -440,7 +440,7 @@ def test_a_report_that_does_not_say_what_is_so(here: Here, folder: Path, forged:
 
 
 @pytest.mark.attack
-def test_a_source_that_only_looks_like_ours(tmp_path: Path, here: Here) -> None:
+def test_a_source_that_only_looks_like_ours(here: Here) -> None:
     """With the real patch stage: ours is taken, the same with one more line is not."""
     tree = GOLDEN / "v4.10-three-functions/in"
     files = {str(p.relative_to(tree)): p.read_text() for p in tree.rglob("*.[ch]")}

@@ -151,7 +151,6 @@ def test_what_cannot_be_taken(
     tmp_path: Path,
     given: dict[str, str],
     count: Callable[[str, int], None],
-    record_property: Callable[[str, object], None],
 ) -> None:
     rows = list(table.rows())  # type: ignore[attr-defined]
     assert len({row.name for row in rows}) == len(rows)

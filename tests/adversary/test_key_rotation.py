@@ -119,7 +119,7 @@ def test_a_fleet_follows_a_renewal(here: Here, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.fault
-def test_a_key_that_has_expired(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_has_expired(here: Here) -> None:
     """The night says what to do; clients with the old copy are told by apt."""
     here.has("6.1.0-4")
     home = here.nights.world.folder / keys.HOME

@@ -198,7 +198,7 @@ def test_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, evil
 
 
 @pytest.mark.attack
-def test_a_package_that_apt_names(tmp_path: Path) -> None:
+def test_a_package_that_apt_names() -> None:
     """What apt resolves is handed to mmdebstrap in one word, with commas between."""
     lines = [f"'http://x/p' {name}_1_amd64.deb 1 SHA256:0" for name in (*EVIL, "a,b", "xz", "g++")]
     assert [p.name for p in resolve.packages("\n".join(lines))] == ["xz", "g++"]

@@ -152,7 +152,7 @@ def test_an_engine_that_is_too_old(
     assert version in caught.value.brief
 
 
-def test_an_engine_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.host.command.which", lambda program: None)
     with pytest.raises(UsageError, match="podman is not installed") as caught:
         oci_engine.find("podman")

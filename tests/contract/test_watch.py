@@ -214,7 +214,7 @@ def test_what_was_not_modified_may_still_have_expired(watcher: Watcher) -> None:
     assert watcher.versions() == ["6.1.0-3 bookworm"]
 
 
-def test_a_key_that_is_taken_away_counts_no_more(watcher: Watcher, tmp_path: Path) -> None:
+def test_a_key_that_is_taken_away_counts_no_more(watcher: Watcher) -> None:
     """Though the index has not been modified."""
     watcher.has("6.1.0-3")
     watcher.versions()

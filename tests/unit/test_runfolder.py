@@ -97,7 +97,7 @@ def test_what_is_not_ours_is_left_alone(tmp_path: Path, cache: Cache, text: str 
     assert (out / "precious").read_text() == "mine"
 
 
-def test_a_file_or_a_link_is_not_ours(tmp_path: Path, cache: Cache) -> None:
+def test_a_file_or_a_link_is_not_ours(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to("nowhere")
     for name in ("file", "link"):
