@@ -25,10 +25,10 @@ from pipeline.runs.stages import Work
 
 
 def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
-    """Fetch, diagnose, patch, build and prove one source; leave the run's folder at ``out``.
+    """Fetch, diagnose, patch, build and prove one source; leave the run's directory at ``out``.
 
-    Returns the report that is in the folder. Raises the errors of the stages, and UsageError
-    if ``out`` is something else than an older run; ``out`` then is as it was.
+    Returns the report that is in the directory. Raises the errors of the stages, and UsageError if
+    ``out`` is something else than an older run; ``out`` then is as it was.
     """
     with open_run(
         out,

@@ -57,7 +57,7 @@ CREATE TABLE IF NOT EXISTS numbers (
     PRIMARY KEY (target, version)
 ) STRICT;
 
--- What was published. Here and not in the served folder: what is there is held against it.
+-- What was published. Here and not in the served directory: what is there is held against it.
 CREATE TABLE IF NOT EXISTS generations (
     target TEXT NOT NULL,
     generation TEXT NOT NULL,

@@ -104,7 +104,7 @@ class AptArchive:
         )
 
     def fetch_source(self, name: str, version: str | None, dest: Path) -> Source:
-        """Fetch a source package into the folder ``dest`` by ``apt-get source``, and verify it.
+        """Fetch a source package into the directory ``dest`` by ``apt-get source``, and verify it.
 
         Without a version, the newest. Each file's SHA-256 must be that of the signed index,
         and of the .dsc. Raises FetchError; ``dest`` then is as it was.
@@ -172,7 +172,7 @@ class AptArchive:
         return tuple(dict.fromkeys(each.version for each in found))
 
     def fetch_binary(self, name: str, version: str | None, dest: Path) -> VerifiedFile:
-        """Fetch a .deb of this architecture into the folder ``dest``; without version the newest.
+        """Fetch a .deb of this architecture into the directory ``dest``, by default the newest.
 
         Raises FetchError.
         """
@@ -243,7 +243,7 @@ class AptArchive:
         )
 
     def download(self, packages: Sequence[Package], dest: Path) -> tuple[VerifiedFile, ...]:
-        """Fetch these .debs into the folder ``dest``, in their order. Raises FetchError.
+        """Fetch these .debs into the directory ``dest``, in their order. Raises FetchError.
 
         They are kept in the cache by their SHA-256, and linked (or copied) from there.
         """

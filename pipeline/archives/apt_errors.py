@@ -79,7 +79,7 @@ _MEANING: tuple[tuple[str, str, str], ...] = (
     (
         r"No space left on device",
         "the disk is full",
-        "make room in the cache folder, or name another one with --cache DIR",
+        "make room in the cache directory, or name another one with --cache DIR",
     ),
 )
 

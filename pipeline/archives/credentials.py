@@ -25,7 +25,7 @@ PARTS = "auth.conf.d"
 
 
 def write(folder: Path, addresses: Iterable[Address], etc: Path | None = None) -> None:
-    """Leave in a folder what its apt needs to know: ``auth.conf``, ``auth.conf.d``.
+    """Leave in a directory what its apt needs to know: ``auth.conf``, ``auth.conf.d``.
 
     Nobody but this user can read it. apt looks into the first before the others. Raises
     UsageError for credentials that apt cannot be given.

@@ -29,7 +29,7 @@ def contents(deb: Path, *, error: type[RespinError]) -> str:
 def extract(
     debs: Sequence[Path], into: Path, *, error: type[RespinError], log: Path | None
 ) -> None:
-    """Unpack packages into the folder ``into``, which is made if it is not there.
+    """Unpack packages into the directory ``into``, which is made if it is not there.
 
     Links that lead out of it are left out. Raises ``error``; ``into`` is not there then.
     """
@@ -69,7 +69,7 @@ def _read(deb: Path, options: Sequence[str], error: type[RespinError]) -> str:
 
 
 def _take(deb: Path, folder: Path, error: type[RespinError]) -> str:
-    """Copy a package into a folder, under a name that no program takes for an option."""
+    """Copy a package into a directory, under a name that no program takes for an option."""
     try:
         bounded.copy(deb, folder / "package.deb", LARGEST)
     except OSError as e:

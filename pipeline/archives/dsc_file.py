@@ -74,7 +74,7 @@ def version_text(text: str) -> bool:
 def listed(entries: object, where: str) -> tuple[Listed, ...]:
     """Read a Checksums-Sha256 field as python-debian parses it; raise FetchError if it is unsound.
 
-    A name must be a plain file name: what apt or dpkg-source writes must stay in its folder.
+    A name must be a plain file name: what apt or dpkg-source writes must stay in its directory.
     """
     found = []
     given = entries if isinstance(entries, list) else []
@@ -92,7 +92,7 @@ def listed(entries: object, where: str) -> tuple[Listed, ...]:
             )
         if not _NAME.fullmatch(name):
             raise FetchError(
-                f"{where} names a file outside its folder: {name!r}",
+                f"{where} names a file outside its directory: {name!r}",
                 hint="do not use this source: no distro makes such a name",
             )
         if not _SIZE.fullmatch(size) or not _SHA256.fullmatch(sha):

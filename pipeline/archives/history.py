@@ -45,7 +45,7 @@ class History(Protocol):
     """An archive that keeps superseded versions."""
 
     def fetch_source(self, name: str, version: str, dest: Path) -> Source:
-        """Fetch and verify this version of a source package into the folder ``dest``.
+        """Fetch and verify this version of a source package into the directory ``dest``.
 
         Raises FetchError; ``dest`` then is as it was.
         """

@@ -93,7 +93,8 @@ class Index:
         if listed and listed[0] != self._text.sha256():
             raise FetchError(
                 f"the cached {self!r} is not the file that its signed InRelease lists",
-                hint="delete the folder apt of the cache, or run again if another run updates it",
+                hint="delete the directory apt of the cache, or run again if another run updates "
+                "it",
             )
 
     def sources(self, name: str) -> Iterator[Listed]:

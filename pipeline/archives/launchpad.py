@@ -37,7 +37,7 @@ class Launchpad:
         self._service = service
 
     def fetch_source(self, name: str, version: str, dest: Path) -> Source:
-        """Fetch and verify this version of a source package into the folder ``dest``.
+        """Fetch and verify this version of a source package into the directory ``dest``.
 
         It has to have been published in the release. Raises FetchError;
         ``dest`` then is as it was.

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An apt of our own: a folder with its own sources, lists and cache, as chdist(1) makes.
+"""An apt of our own: a directory with its own sources, lists and cache, as chdist(1) makes.
 
 It needs no root and touches nothing of the machine's apt. The lists stay in the cache
 between runs, so that what has not changed is not fetched again; a lock keeps runs apart.
@@ -93,7 +93,7 @@ class PrivateRoot:
         return path
 
     def _folder(self, name: str) -> Path:
-        """Return a folder in ours; root lends those in it to root behind a wall."""
+        """Return a directory in ours; root lends those in it to root behind a wall."""
         path = self._cache.folder(f"apt/{self.path.name}") / name
         path.mkdir(mode=ownership.PUBLIC, parents=True, exist_ok=True)
         return path
@@ -137,9 +137,9 @@ class PrivateRoot:
     ) -> command.Completed:
         """Run a program of apt's in this root; the command is re-runnable as shown.
 
-        It begins in the folder ``into``, and writes to that. It may take so many ``seconds``
-        (default: those for files), however a mirror drips, and write files of at most
-        ``longest`` bytes (default: a file's).
+        It begins in the directory ``into``, and writes to that. It may take so many ``seconds``
+        (default: those for files), however a mirror drips, and write files of at most ``longest``
+        bytes (default: a file's).
         """
         size = longest or limits.LIMITS.file
         # apt unpacks what an index lists, and learns afterwards whether it is that.
@@ -306,7 +306,7 @@ def _paths(setting: str) -> list[Path]:
 
 
 def _local(source: AptSource) -> list[Path]:
-    """Return the folder of an archive that is one of this machine's."""
+    """Return the directory of an archive that is one of this machine's."""
     kind, _, path = source.uri.partition(":")
     return [Path(path)] if kind in ("file", "copy") and Path(path).is_dir() else []
 

@@ -128,5 +128,5 @@ def beside(path: Path, meta: str) -> tuple[bytes, bytes | None]:
         raise FetchError(
             f"{meta} has no signed Release file beside it in apt's lists",
             details=str(e),
-            hint="delete the folder apt of the cache and try again",
+            hint="delete the directory apt of the cache and try again",
         ) from e

@@ -134,8 +134,10 @@ class Reader:
 
     def _forget(self, suite: str) -> str:
         if self._memory is None:
-            return "begin with another state folder"
-        return f"rm {self._memory.path(self._source, suite)}, and begin with another state folder"
+            return "begin with another state directory"
+        return (
+            f"rm {self._memory.path(self._source, suite)}, and begin with another state directory"
+        )
 
     def _remember(self, release: SignedRelease, fresh: SuiteIndex, newer: Seen | None) -> None:
         """Hold the versions against what was seen, and remember them."""

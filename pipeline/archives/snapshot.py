@@ -66,7 +66,7 @@ class Snapshot:
         self._service = service
 
     def fetch_source(self, name: str, version: str, dest: Path) -> Source:
-        """Fetch and verify this version of a source package into the folder ``dest``.
+        """Fetch and verify this version of a source package into the directory ``dest``.
 
         Raises FetchError; ``dest`` then is as it was.
         """

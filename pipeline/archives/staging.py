@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files that appear in a folder together, or not at all."""
+"""Files that appear in a directory together, or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.errors import FetchError
 
 
 class Staging:
-    """A folder beside ``dest`` that files leave for it together, or not at all."""
+    """A directory beside ``dest`` that files leave for it together, or not at all."""
 
     def __init__(self, dest: Path) -> None:
         self._dest = dest
@@ -25,7 +25,7 @@ class Staging:
         except OSError as e:
             raise FetchError(
                 f"{self._dest.parent} cannot be written: {e.strerror}",
-                hint="choose another folder",
+                hint="choose another directory",
             ) from e
         return self
 

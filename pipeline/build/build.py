@@ -167,7 +167,7 @@ def build_in(
     stage: Stage,
     jobs: int | None = None,
 ) -> Built:
-    """Build the binary packages of ``dsc`` and leave them in ``dest``, a new folder.
+    """Build the binary packages of ``dsc`` and leave them in ``dest``, a new directory.
 
     ``inside`` is a container of ``root``, started, in which nothing was built yet;
     ``version`` is what must come of it, ``epoch`` the seconds since 1970 that the build
@@ -307,7 +307,7 @@ def explain(name: str, version: str, status: int, log: Path) -> BuildError:
         return BuildError(
             f"the disk became full while {name} {version} was built",
             details=f"{end}\nThe whole log: {log}",
-            hint="free some space, or name a cache folder on another disk with --cache DIR",
+            hint="free some space, or name a cache directory on another disk with --cache DIR",
         )
     errors = [line for line in lines if re.search(r": (fatal )?error: |\*\*\* ", line)]
     shown = [line for line in errors if line not in end][:ERROR_LINES]
@@ -324,6 +324,6 @@ def _from_os(e: OSError, dest: Path) -> BuildError:
         return BuildError(
             "the disk became full during the build",
             details=str(e),
-            hint="free some space, or name other folders with --cache DIR and --out DIR",
+            hint="free some space, or name other directories with --cache DIR and --out DIR",
         )
     return BuildError(f"the packages could not be written to {dest}", details=str(e))

@@ -63,7 +63,7 @@ def hold(folder: Path, changes: Upload, where: str, dsc: Path) -> Held:
                 f"{info.name} is of another {name} than the one that is there",
                 details=f"listed: {listed[name].sha256 if name in listed else 'nothing'}\n"
                 f"found:  {deb.sha256}",
-                hint="give the folder as dpkg-buildpackage left it",
+                hint="give the directory as dpkg-buildpackage left it",
             )
     check_packages((folder / name for name in debs), dsc)
     return Held(buildinfo=info, said=said, unverified=tuple(_unverified(listed, info, dsc)))

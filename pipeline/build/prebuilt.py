@@ -22,7 +22,7 @@ ELSEWHERE = "elsewhere"
 
 
 def adopt(patched: Patched, debs: Path, dest: Path) -> tuple[Built, tuple[str, ...]]:
-    """Copy what a build of ``patched`` left in ``debs`` to ``dest``, a new folder.
+    """Copy what a build of ``patched`` left in ``debs`` to ``dest``, a new directory.
 
     Returns what was built, and in sentences what of it is not verified. Raises BuildError if
     there is no .changes of this version, or if the files, what is said of them, and the .dsc that
@@ -65,7 +65,7 @@ def _changes(patched: Patched, debs: Path) -> tuple[Path, Upload]:
     if not found:
         raise BuildError(
             f"there is no .changes in {debs}",
-            hint="give the folder with all that dpkg-buildpackage -b left",
+            hint="give the directory with all that dpkg-buildpackage -b left",
         )
     for path in found:
         upload = uploads.read(path)

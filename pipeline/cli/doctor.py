@@ -58,10 +58,10 @@ def needs(path: Path | None = None) -> tuple[Need, ...]:
 
 
 def examine(cache_root: Path | None = None) -> tuple[Check, ...]:
-    """Look at this machine; ``cache_root`` is the cache folder if not the default one.
+    """Look at this machine; ``cache_root`` is the cache directory if not the default one.
 
-    Nothing is changed but that the cache folder is made. Raises nothing: what is wrong is in
-    the checks.
+    Nothing is changed but that the cache directory is made. Raises nothing: what is wrong is in the
+    checks.
     """
     return (
         # What starts respin is there, in whichever way: else nobody would be asking.
@@ -198,14 +198,16 @@ def _cache(root: Path | None) -> Iterator[Check]:
     try:
         cache = Cache(root)
     except UsageError as e:
-        yield Check(stages=stages, what="cache folder", ok=False, found=e.brief, mend=e.hint)
+        yield Check(stages=stages, what="cache directory", ok=False, found=e.brief, mend=e.hint)
         return
-    yield Check(stages=stages, what="cache folder", ok=True, found=f"{cache.root} can be written")
+    yield Check(
+        stages=stages, what="cache directory", ok=True, found=f"{cache.root} can be written"
+    )
     free = shutil.disk_usage(cache.root).free
     yield Check(
         stages=stages,
         what="disk space",
         ok=free >= SPACE,
         found=f"{free >> 20} MiB free of the {SPACE >> 20} MiB that a first run may take",
-        mend="" if free >= SPACE else "make room, or name another folder with --cache DIR",
+        mend="" if free >= SPACE else "make room, or name another directory with --cache DIR",
     )

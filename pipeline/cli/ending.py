@@ -144,13 +144,13 @@ def of_machine(e: BaseException) -> UsageError | None:
 
 class _Hints(dict[int | None, str]):
     def __missing__(self, key: int | None) -> str:
-        return "look at that file or folder, or name another one"
+        return "look at that file or directory, or name another one"
 
 
 _HINTS = _Hints(
     {
-        errno.ENOSPC: "free some space, or name folders on another disk with --cache and --out",
-        errno.EDQUOT: "free some space, or name folders on another disk with --cache and --out",
+        errno.ENOSPC: "free some space, or name directories on another disk with --cache and --out",
+        errno.EDQUOT: "free some space, or name directories on another disk with --cache and --out",
         errno.EMFILE: "let this user have more open files: ulimit -n",
         errno.ENFILE: "end programs that have many files open",
         errno.ENOMEM: "end other programs, and try again",

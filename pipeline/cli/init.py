@@ -55,7 +55,7 @@ def _schedule(program: Path | None, cache: Path, **options: Any) -> Schedule:
 
 @init.command()
 @_schedule_options
-@click.option("--out", type=_PATH, default=Path(), help="The folder for both [default: here].")
+@click.option("--out", type=_PATH, default=Path(), help="The directory for both [default: here].")
 def systemd(out: Path, **options: Any) -> None:
     """Write respin-nightly.service and respin-nightly.timer; their paths on standard output."""
     for name, text in schedule.systemd(_schedule(**options)).items():

@@ -30,7 +30,7 @@ def key_group() -> None:
 @_config
 @_json
 def key_init(path: Path | None, as_json: bool) -> None:
-    """Make the key that signs the repository, in the state folder, without a passphrase.
+    """Make the key that signs the repository, in the state directory, without a passphrase.
 
     It expires after two years, unless it is renewed.
     """

@@ -72,10 +72,10 @@ def cli() -> None:
         here = str(Path.cwd())
     except OSError as e:
         raise UsageError(
-            f"the current folder cannot be used: {e.strerror}",
+            f"the current directory cannot be used: {e.strerror}",
             hint="go to one that is there: cd",
         ) from e
-    _utf8("the name of the current folder", here)
+    _utf8("the name of the current directory", here)
 
 
 def _cases(names: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -108,10 +108,10 @@ def _cases(names: tuple[str, ...]) -> tuple[str, ...] | None:
 )
 @container_options
 @click.option("--prove", is_flag=True, help="Smoke-test also where no fix is needed.")
-@click.option("--keep", is_flag=True, help="Keep the unfinished folder of a failed run.")
+@click.option("--keep", is_flag=True, help="Keep the unfinished directory of a failed run.")
 @common_options
 def run(**options: Any) -> None:
-    """From fetch to proof: leave the fixed .deb, the patch and the report in a folder.
+    """From fetch to proof: leave the fixed .deb, the patch and the report in a directory.
 
     The paths of the new .debs go to standard output.
     """
@@ -132,7 +132,7 @@ def run(**options: Any) -> None:
 @source_options
 @common_options
 def fetch_command(**options: Any) -> None:
-    """Only fetch: leave the verified source package in a folder."""
+    """Only fetch: leave the verified source package in a directory."""
     _go(single_stage.fetch_only, order_of(options), options)
 
 
@@ -141,9 +141,9 @@ def fetch_command(**options: Any) -> None:
 @source_options
 @common_options
 def patch(earlier: Path | None, **options: Any) -> None:
-    """Fetch to patch: leave the patched source package in a folder, and build nothing.
+    """Fetch to patch: leave the patched source package in a directory, and build nothing.
 
-    With RUN, a folder of `fetch` or of a whole run, its source is taken.
+    With RUN, a directory of `fetch` or of a whole run, its source is taken.
     """
     if earlier is None:
         _go(single_stage.patch_only, order_of(options), options)
@@ -175,7 +175,7 @@ def patch(earlier: Path | None, **options: Any) -> None:
 @again_options
 @common_options
 def build_command(earlier: Path, **options: Any) -> None:
-    """Only build: the patched source of RUN, a folder of `patch` or of a whole run."""
+    """Only build: the patched source of RUN, a directory of `patch` or of a whole run."""
     order = order_again(
         earlier,
         options,

@@ -29,13 +29,13 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 class _Folder(click.Path):
-    """A folder that is there; click takes a FIFO for one."""
+    """A directory that is there; click takes a FIFO for one."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path of a folder."""
+        """Return the path of a directory."""
         path = super().convert(value, param, ctx)
         if not Path(os.fsdecode(path)).is_dir():
-            self.fail(f"{str(path)!r} is not a folder.", param, ctx)
+            self.fail(f"{str(path)!r} is not a directory.", param, ctx)
         return path
 
 
@@ -61,7 +61,7 @@ trust_option = click.option(
 
 
 def source_options(function: Command) -> Command:
-    """Add the options that say which source, and where the folder goes."""
+    """Add the options that say which source, and where the directory goes."""
     for option in reversed(
         [
             click.option("--release", help="Codename or number [default: this machine's]."),
@@ -95,7 +95,7 @@ def source_options(function: Command) -> Command:
             ),
             click.option("--keyring", type=FILE, help="Keys that may sign its index."),
             click.option("--fix", "fix", multiple=True, metavar="NAME", help="Only this fix."),
-            click.option("--out", type=PATH, help="The run's folder [default: respin-RELEASE]."),
+            click.option("--out", type=PATH, help="The run's directory [default: respin-RELEASE]."),
             click.option(
                 "--number",
                 type=click.IntRange(1, 999),
@@ -144,7 +144,7 @@ def again_options(function: Command) -> Command:
                 help="Archive [default: as apt uses here].",
             ),
             click.option("--keyring", type=FILE, help="Keys that may sign its index."),
-            click.option("--out", type=PATH, help="The new folder [default: respin-RELEASE]."),
+            click.option("--out", type=PATH, help="The new directory [default: respin-RELEASE]."),
         ]
     ):
         function = option(function)
@@ -165,11 +165,11 @@ def common_options(function: Command) -> Command:
 
 
 def configured(path: Path | None) -> config.Config:
-    """Return the configuration; if a file in the current folder is part of it, say so first."""
+    """Return the configuration; if a file in the current directory is part of it, say so first."""
     found = config.load(path)
     if found.here:
         said = ", ".join(found.here)
-        terminal.tell(f"respin: ./{config.NAME} in the current folder is used, for: {said}")
+        terminal.tell(f"respin: ./{config.NAME} in the current directory is used, for: {said}")
     return found
 
 
@@ -211,7 +211,7 @@ def order_of(options: dict[str, Any], **more: Any) -> Order:
 
 
 def order_again(earlier: Path, options: dict[str, Any], **more: Any) -> Order:
-    """Return the order to go on from an earlier run's folder."""
+    """Return the order to go on from an earlier run's directory."""
     before = read(earlier)
     configuration = configured(options["config"])
     more.setdefault("fixes", fixes.choose(before.patched.fixes if before.patched else ()))

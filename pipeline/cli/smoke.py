@@ -39,7 +39,7 @@ def objects(names: Sequence[str], by: Sequence[str]) -> tuple[UserObject, ...]:
     found = []
     for name in names:
         path, section = Path(name), None
-        # Not Path.exists(): it raises where a folder on the way is closed to this user.
+        # Not Path.exists(): it raises where a directory on the way is closed to this user.
         if not os.access(path, os.F_OK) and ":" in name:
             head, _, section = name.rpartition(":")
             path = Path(head)
@@ -132,7 +132,7 @@ def smoke(**options: Any) -> None:
 
 @contextmanager
 def _logs(named: Path | None) -> Iterator[Path]:
-    """Yield the folder of the logs; one that nobody named is kept only if an error says so."""
+    """Yield the directory of the logs; one that nobody named is kept only if an error says so."""
     if named:
         yield named
         return

@@ -29,7 +29,7 @@ from pipeline.text.address import Address
 
 NAME = "respin.toml"
 HERE = ("releases", "pockets", "rebuild-on")
-"""What a file in the current folder may say under [nightly]: which releases are watched. Nothing
+"""What a file in the current directory may say under [nightly]: which releases are watched. Nothing
 of it changes whom we trust, what is run, or where anything is written or removed."""
 
 _SUFFIX = re.compile(r"\+?[a-z]+\{n\}|[+.~a-z0-9]*[a-z]\{n\}")
@@ -77,14 +77,14 @@ class Config:
     nightly: Nightly = field(default_factory=Nightly)
     """What [nightly], [publish] and [notify] say."""
     here: tuple[str, ...] = ()
-    """What of it a respin.toml in the current folder said."""
+    """What of it a respin.toml in the current directory said."""
 
 
 def load(path: Path | None = None) -> Config:
     """Read a configuration: ``path``, else $RESPIN_CONFIG, else the user's own.
 
     Without any of these it is the default. Where neither of the first two is given, a respin.toml
-    in the current folder, which may be anybody's, adds what HERE names and may say nothing else.
+    in the current directory, which may be anybody's, adds what HERE names and may say nothing else.
     Raises UsageError for a file that cannot be read, that somebody else can have written, or that
     says what is not known, naming the nearest key that is.
     """
@@ -99,14 +99,14 @@ def load(path: Path | None = None) -> Config:
 
 
 def _with_here(config: Config, values: Mapping[str, Any], path: Path) -> Config:
-    """Add what the file in the current folder says. Raises UsageError if it says too much."""
+    """Add what the file in the current directory says. Raises UsageError if it says too much."""
     tables_of = {name: value for name, value in values.items() if isinstance(value, dict)}
     said = {f"{key} under [{name}]" for name, table in tables_of.items() for key in table}
     said |= {f"[{name}]" for name in values if not tables_of.get(name)}
     more = sorted(said - {f"{key} under [nightly]" for key in HERE} - {"[nightly]"})
     if more:
         raise UsageError(
-            f"./{path} in the current folder may not say {more[0]}",
+            f"./{path} in the current directory may not say {more[0]}",
             details=f"Not given by name, it may say under [nightly] only: {', '.join(HERE)}. "
             f"It says also: {', '.join(more)}",
             hint=f"read it, and if it is yours: --config ./{path}, or the variable RESPIN_CONFIG",

@@ -28,7 +28,7 @@ class Publishing:
     key: tuple[str, ...] = ()
     """The fingerprints of the keys that sign; empty: the one of ``respin key init``."""
     gnupg_home: Path | None = None
-    """Where that key is; None: the state folder's own, or with ``key`` the user's."""
+    """Where that key is; None: the state directory's own, or with ``key`` the user's."""
     passphrase_file: Path | None = None
     """None: no passphrase, or gpg-agent knows it."""
     url: str = "http://localhost/respin"
@@ -71,7 +71,7 @@ class Nightly:
     notify: Notifying = Notifying()
 
     def state_folder(self) -> Path:
-        """Return the state folder: as configured, else $RESPIN_STATE, else the user's own."""
+        """Return the state directory: as configured, else $RESPIN_STATE, else the user's own."""
         named = os.environ.get("RESPIN_STATE")
         return self.state or Path(named or platformdirs.user_state_path("respin")).absolute()
 

@@ -42,7 +42,7 @@ class User(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """A folder of the host's that commands in a container see and can write to."""
+    """A directory of the host's that commands in a container see and can write to."""
 
     host: Path
     inside: str
@@ -125,7 +125,7 @@ class Container(ABC):
         """
         self.shares = tuple(shares)
         self.allowed = allowed or Allowance()
-        """The folders of the host that commands see."""
+        """The directories of the host that commands see."""
         self._network = network
         self._look: Callable[[int], str] | None = None
         """Says whether a command uses too much; an engine's start sets it."""
@@ -178,10 +178,10 @@ class Container(ABC):
         ``folder`` is its working directory; ``env`` comes on top of ``BASE_ENVIRONMENT``
         and nothing else does; ``stdin`` is empty by default. The status is as a shell counts
         it: 128 + N for a command that signal N killed, 126 or 127 for one that cannot be run,
-        not 0 if the folder is not there. ``timeout`` is in seconds (default: what is allowed);
+        not 0 if the directory is not there. ``timeout`` is in seconds (default: what is allowed);
         then, and when it uses more than is allowed, everything of the command is killed and
-        ``error`` raised. The rest is as in ``command.run``. Raises
-        BuildError, whatever ``check`` says, if the container itself failed.
+        ``error`` raised. The rest is as in ``command.run``. Raises BuildError, whatever ``check``
+        says, if the container itself failed.
         """
         call = Call(
             argv=tuple(argv),
@@ -223,7 +223,7 @@ def not_started() -> BuildError:
 
 
 def make_build_user(container: Container) -> None:
-    """Give the user that builds a name and the folder /build; called by an engine's start."""
+    """Give the user that builds a name and the directory /build; called by an engine's start."""
     number = int(User.BUILD)
     for file, line in (
         ("/etc/passwd", f"build:x:{number}:{number}:build:/nonexistent:/usr/sbin/nologin\n"),
@@ -237,7 +237,7 @@ def make_build_user(container: Container) -> None:
 
 
 def copy_in(container: Container, files: Sequence[Path], folder: str) -> None:
-    """Copy files of the host's into a folder of the container, as the build's user."""
+    """Copy files of the host's into a directory of the container, as the build's user."""
     with tempfile.NamedTemporaryFile(suffix=".tar") as tmp:
         with tarfile.open(fileobj=tmp, mode="w") as tar:
             for file in files:
@@ -257,7 +257,7 @@ def copy_out(
     *,
     most: int | None = None,
 ) -> None:
-    """Copy files from a folder of the container into one of the host's.
+    """Copy files from a directory of the container into one of the host's.
 
     What the container says is hostile: only regular files of just these names are taken, no more
     of them than is allowed, and of at most ``most`` bytes together (default: what is allowed).

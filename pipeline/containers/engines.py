@@ -61,8 +61,8 @@ class Root:
     packages: tuple[Package, ...]
     """What it contains."""
     start: Callable[[Cache, Sequence[Share]], Container]
-    """Return a container over it, yet to be entered, that writes to the cache's work folder if
-    it writes to one, and sees these folders of the host."""
+    """Return a container over it, yet to be entered, that writes to the cache's work directory if
+    it writes to one, and sees these directories of the host."""
     tree: Path | None = None
     """Where it lies, if it is a tree of the cache."""
     image: str = ""

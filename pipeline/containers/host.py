@@ -28,7 +28,7 @@ BUILD = Path("/build")
 
 
 class Host(Container):
-    """This machine as a container. In place of a folder that is shared it makes one of its own."""
+    """This machine as a container. It makes a directory of its own in place of a shared one."""
 
     name = "host"
 
@@ -79,7 +79,7 @@ class Host(Container):
             self._look = Meter(self.allowed, disk, mine=mine)
             self._started = True
         except OSError as e:
-            raise BuildError(f"the build's folders cannot be made: {e}") from e
+            raise BuildError(f"the build's directories cannot be made: {e}") from e
 
     def _run(self, call: Call) -> Completed:
         if not self._started:

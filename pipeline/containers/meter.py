@@ -44,7 +44,7 @@ class Disk:
             size, files = self._count()
         except BuildError:
             return "it wrote more to the disk than can be counted"
-        except (OSError, KeyboardInterrupt):  # the folder is gone, or all is being stopped
+        except (OSError, KeyboardInterrupt):  # the directory is gone, or all is being stopped
             return ""
         if size > allowed.disk:
             return f"it wrote more than {words(allowed.disk)} to the disk"
@@ -66,7 +66,7 @@ def _filled(folder: Path) -> tuple[int, int]:
 
 
 def counted(folder: Path) -> tuple[int, int]:
-    """Return the bytes and the files that a folder takes on the disk.
+    """Return the bytes and the files that a directory takes on the disk.
 
     Raises BuildError if there are too many of them to be counted in time.
     """

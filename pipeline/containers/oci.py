@@ -83,7 +83,7 @@ class Oci(Container):
         )
         self._id = done.text.strip()
         enter = data_path("templates", "container", "oci-enter.sh")
-        # runc gives the file system the mode of a folder that the image has there already.
+        # runc gives the file system the mode of a directory that the image has there already.
         put = f"umask 022; chmod 1777 {_OURS}; cat > {_OURS}/enter"
         self.engine.call("exec", "--interactive", self._id, "/bin/sh", "-c", put, stdin=enter)
         self._look = OciMeter(self.engine, self._id, self.allowed)

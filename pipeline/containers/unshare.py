@@ -3,8 +3,8 @@
 """The container that needs nothing but the kernel: namespaces and an overlay.
 
 For an ordinary user with subordinate ids and for root. Each command gets namespaces and
-mounts of its own, which are gone when it ends; what it wrote stays in the scratch folder
-until the container is stopped. isolation/enter.py does the mounts.
+mounts of its own, which are gone when it ends; what it wrote stays in the scratch directory until
+the container is stopped. isolation/enter.py does the mounts.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Unshare(Container):
         overlay: bool = True,
         allowed: Allowance | None = None,
     ) -> None:
-        """Prepare one over ``tree`` (``roots.root_tree``), writing to a new folder of the cache.
+        """Prepare one over ``tree`` (``roots.root_tree``), writing to a new directory of the cache.
 
         Without ``overlay``, or where none can be mounted (over another overlay, on a file
         system without extended attributes), it works on a copy of the tree.
@@ -75,7 +75,7 @@ class Unshare(Container):
         self._scratch = self._left.enter_context(scratch(self._cache, "unshare", remove=remove))
         for name in ("lower", "upper", "work", "root"):
             (self._scratch / name).mkdir()
-            # The root of an overlay has the mode and the owner of its upper folder.
+            # The root of an overlay has the mode and the owner of its upper directory.
             (self._scratch / name).chmod(0o755)
         namespaces.given(self._scratch / "upper")
         if self.overlay:
@@ -146,7 +146,7 @@ class Unshare(Container):
         return self._scratch
 
     def _copy(self) -> None:
-        """Copy the tree into the scratch folder, where no overlay can be had."""
+        """Copy the tree into the scratch directory, where no overlay can be had."""
         copy = self._running / "copy"
         # Root copies all ids as they are.
         begin = namespaces.unshare() if os.geteuid() != 0 else ()

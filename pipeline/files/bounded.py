@@ -27,7 +27,7 @@ KEYRING = 64 << 20
 
 
 class NotRegular(OSError):
-    """It is a FIFO, a device, a socket or a folder."""
+    """It is a FIFO, a device, a socket or a directory."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(errno.EINVAL, "it is not a regular file", str(path))
@@ -113,7 +113,7 @@ def copy(source: Path, dest: Path, limit: int, *, follow: bool = True) -> None:
 
 
 def copy_tree(source: Path, dest: Path, limit: int, *, most: int = 10_000) -> None:
-    """Copy a folder of at most ``most`` folders and regular files, with ``limit`` bytes in all.
+    """Copy a directory of at most ``most`` directories and regular files, and ``limit`` bytes.
 
     Anything else in it (a link, a FIFO, a device) is refused. Raises OSError; what was begun at
     ``dest``, which must not exist, stays.

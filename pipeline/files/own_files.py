@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files of ours in folders of ours (ownership.py): opened, locked and written safely.
+"""Files of ours in directories of ours (ownership.py): opened, locked and written safely.
 
 No link is followed, nothing is waited for, and what is there is not lost before it is ours.
 """
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 NOT_OURS = (errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EISDIR)
-"""What ``open_file`` says of a link, a FIFO, a folder, and what is another's."""
+"""What ``open_file`` says of a link, a FIFO, a directory, and what is another's."""
 
 
 def open_file(path: Path, *, mode: int = 0o600, create: bool = True) -> int:

@@ -1,12 +1,12 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Folders and files that are ours alone: nobody else can have put anything into them.
+"""Directories and files that are ours alone: nobody else can have put anything into them.
 
-What lies in the cache and in the state is executed, installed and published, so a folder of
-these belongs to this user, and so that nobody can put another one in its place, every folder on
-the way to it belongs to root or to this user, and is written by no one else; but in a folder
-with the sticky bit, as /tmp, others cannot take away what is ours (unlink(2)). A group that has
-no other member is not somebody else: Debian gives each user one, and sshd judges so too
+What lies in the cache and in the state is executed, installed and published, so a directory of
+these belongs to this user, and so that nobody can put another one in its place, every directory on
+the way to it belongs to root or to this user, and is written by no one else; but in a directory
+with the sticky bit, as /tmp, others cannot take away what is ours (unlink(2)). A group that has no
+other member is not somebody else: Debian gives each user one, and sshd judges so too
 (``StrictModes``).
 """
 
@@ -39,7 +39,7 @@ def close_to_others() -> None:
 
 
 def folder(path: Path, what: str, hint: str, *, mode: int = PRIVATE) -> Path:
-    """Return ``path``, a folder that is ours alone; it is made with ``mode`` if it is not there.
+    """Return ``path``, a directory that is ours alone; it is made with ``mode`` if it is not there.
 
     ``what`` and ``hint`` are for the error: ``the cache folder``, and how to name another.
     Raises UsageError, OSError.
@@ -58,7 +58,7 @@ def folder(path: Path, what: str, hint: str, *, mode: int = PRIVATE) -> Path:
 
 
 def check(path: Path, what: str, hint: str) -> None:
-    """Raise UsageError if a folder that is there is not ours alone; OSError if it is not there."""
+    """Raise UsageError if an existing directory is not ours alone, OSError if there is none."""
     *above, (last, found) = _way(path.absolute())
     for place, each in above:
         _check_above(place, each, path, what, hint)
@@ -81,7 +81,7 @@ def check(path: Path, what: str, hint: str) -> None:
 
 
 def _check_above(place: Path, found: os.stat_result, path: Path, what: str, hint: str) -> None:
-    """Raise UsageError for a folder, or a link, by which others can change what ``path`` is."""
+    """Raise UsageError for a directory, or a link, by which others can change what ``path`` is."""
     why = ""
     if found.st_uid not in (0, os.geteuid(), _unmapped()):
         why = f"belongs to {_user(found.st_uid)}"
@@ -90,15 +90,15 @@ def _check_above(place: Path, found: os.stat_result, path: Path, what: str, hint
     if why:
         raise UsageError(
             f"{what} {path} cannot be trusted: {place} {why}",
-            details="They can put another folder in its place.",
+            details="They can put another directory in its place.",
             hint=hint,
         )
 
 
 def check_place(path: Path, what: str, hint: str) -> None:
-    """Hold less against the folders on the way to what others may well read and replace.
+    """Hold less against the directories on the way to what others may well read and replace.
 
-    A folder that everybody may write to, without the sticky bit, is refused. So is one of an
+    A directory that everybody may write to, without the sticky bit, is refused. So is one of an
     ordinary user's where this is root: who may rename what root is writing to has it write
     elsewhere. But not of the one who called sudo. Raises UsageError, OSError.
     """
@@ -119,14 +119,14 @@ def check_place(path: Path, what: str, hint: str) -> None:
 
 
 def _make(path: Path, mode: int) -> None:
-    """Make a folder in one where only we can, whatever the umask says."""
+    """Make a directory in one where only we can, whatever the umask says."""
     with contextlib.suppress(FileExistsError):  # another run is faster
         path.mkdir(mode=PRIVATE)
         path.chmod(mode)
 
 
 def _way(path: Path) -> list[tuple[Path, os.stat_result]]:
-    """Return each folder and link on the way to a folder, and what it is, from the top on."""
+    """Return each directory and link on the way to a directory, and what it is, from the top on."""
     here = Path("/")
     rest = [part for part in reversed(path.parts) if part != "/"]
     way, links = [(here, here.lstat())], 0
@@ -149,7 +149,7 @@ def _way(path: Path) -> list[tuple[Path, os.stat_result]]:
 
 
 def _fixed(found: os.stat_result) -> bool:
-    """Whether others can take nothing away that is ours: a link, a folder with the sticky bit."""
+    """Whether others cannot take away what is ours: a link, or a directory with the sticky bit."""
     return stat.S_ISLNK(found.st_mode) or bool(found.st_mode & stat.S_ISVTX)
 
 
@@ -189,7 +189,7 @@ def _unmapped() -> int:
 
 
 def _close(path: Path) -> bool:
-    """Close a folder of ours to others, if there is nothing in it that they can have put there."""
+    """Close a directory of ours to others, if nothing in it can come from them."""
     if _listed(path) - FRESH:
         return False
     path.chmod(stat.S_IMODE(path.stat().st_mode) & ~0o022)

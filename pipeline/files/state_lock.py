@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One at a time: a lock of the state folder that says who holds it, and ends with its process."""
+"""A lock of the state directory: it says who holds it, and ends with its process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAGE, NOTIFY = "lock.page", "lock.notify"
 """Held while the status page is written, and while notifications are sent. While a repository
 is changed, it is that of its target."""
 POLL = 0.2
-WHAT = "the state folder"
+WHAT = "the state directory"
 HINT = "name another one: state = … under [nightly] in respin.toml, or RESPIN_STATE"
 LONGEST = 1000
 """Bytes of a lock that are read."""
@@ -31,7 +31,7 @@ LONGEST = 1000
 def held(
     folder: Path, doing: str, now: datetime, *, name: str = NAME, wait: float = 0.0
 ) -> Iterator[None]:
-    """Hold a lock of a state folder; ``wait`` for so many seconds if another process has it.
+    """Hold a lock of a state directory; ``wait`` for so many seconds if another process has it.
 
     Raises LockHeld, naming that process, UsageError if there can be no such lock.
     """
@@ -53,7 +53,7 @@ def held(
 
 
 def _open(folder: Path, name: str) -> int:
-    """Open the file of a lock, in a folder that is ours alone."""
+    """Open the file of a lock, in a directory that is ours alone."""
     try:
         ownership.folder(folder, WHAT, HINT, mode=ownership.PUBLIC)
         return own_files.open_file(folder / name, mode=0o644)

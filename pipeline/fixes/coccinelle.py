@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Running Coccinelle (spatch) over source trees, many at the cost of about one.
 
-Only the files that matter are copied from the trees, into a folder of our own, each tree under a
+Only the files that matter are copied from the trees, into a directory of our own, each tree under a
 number: spatch sees nothing else of them (no .cocciconfig), and neither their paths nor what they
 contain can be taken for something else by spatch or in its output.
 """
@@ -106,7 +106,7 @@ class _Call:
     files: Sequence[str]
     options: Sequence[str]
     data: Sequence[Path]
-    """Our own files that the options name, without their folders."""
+    """Our own files that the options name, without their directories."""
     error: type[RespinError]
     brief: str
     in_place: bool = False

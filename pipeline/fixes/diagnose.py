@@ -58,7 +58,7 @@ def diagnose_all(
             raise DiagnosisRefused(
                 f"{tree} holds no BPF loader of iproute2",
                 details=f"None of these files is there: {', '.join(LOADERS)}",
-                hint="name the top folder of an unpacked iproute2 source, v4.0 or later",
+                hint="name the top directory of an unpacked iproute2 source, v4.0 or later",
             )
     rows: list[list[Finding]] = [[] for _ in trees]
     with command.threads(len(fixes) or 1) as pool:

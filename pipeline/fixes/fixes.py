@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The fixes: one folder each under patches/, data only.
+"""The fixes: one directory each under patches/, data only.
 
-A folder NAME/ holds ``fix.toml`` and two semantic patches for Coccinelle:
+A directory NAME/ holds ``fix.toml`` and two semantic patches for Coccinelle:
 
 ``diagnose.cocci``
     prints, for each place that it knows, a line of fields with a tab between: ``respin``,
@@ -53,7 +53,7 @@ class Requires:
 
 @dataclass(frozen=True, kw_only=True)
 class Fix:
-    """What one folder under patches/ says."""
+    """What one directory under patches/ says."""
 
     name: str
     title: str
@@ -91,7 +91,7 @@ class Fix:
 
 
 def load(folder: Path) -> Fix:
-    """Read a fix's folder. Raises KeyError or ValueError if the folder is not in order."""
+    """Read a fix's directory. Raises KeyError or ValueError if the directory is not in order."""
     data = tomllib.loads((folder / "fix.toml").read_text())
     requires = data.get("requires")
     return Fix(

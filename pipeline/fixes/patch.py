@@ -220,8 +220,8 @@ def patch(
     """Make the patched source package of ``source``.
 
     ``tree`` is the source as unpacked (it is not changed), ``fixes`` those that it needs,
-    ``dest`` a folder that does not exist and receives the .dsc with its files, and the
-    patches alone in ``dest/patches``. Raises PatchError; then ``dest`` is not there.
+    ``dest`` a directory that does not exist and receives the .dsc with its files, and the patches
+    alone in ``dest/patches``. Raises PatchError; then ``dest`` is not there.
     """
     version = versions.rebuilt(
         source.version, source.release.distro, number, rule=source.release.suffix

@@ -3,7 +3,7 @@
 """The cache: entries named by what they contain, made once, whole or absent.
 
 Safe to delete at any time between runs. Two runs at once make an entry once: the second
-waits for the first (a lock file per entry) and then finds it there. The folder is this user's
+waits for the first (a lock file per entry) and then finds it there. The directory is this user's
 alone, and what an entry holds is held against what it was when it was made before it is used:
 whoever got at it all the same, or a disk that fails, costs no more than the time to make it anew.
 """
@@ -36,7 +36,7 @@ SEALS = ".seals"
 """Beside the entries of a kind: what each was when it was made."""
 SEAL_LONGEST = 1000
 """Bytes."""
-WHAT = "the cache folder"
+WHAT = "the cache directory"
 HINT = "name another one with --cache DIR or RESPIN_CACHE"
 
 
@@ -65,10 +65,10 @@ def file_sha256(path: Path) -> str:
 
 
 class Cache:
-    """A cache folder."""
+    """A cache directory."""
 
     def __init__(self, root: Path | None = None) -> None:
-        """Open (and create) the folder; default $RESPIN_CACHE, else the user's cache folder.
+        """Open (and create) the directory; default $RESPIN_CACHE, else the user's cache directory.
 
         Raises UsageError if it cannot be written, or is not this user's alone (files/ownership.py).
         """
@@ -78,7 +78,7 @@ class Cache:
         """Entries that were not what they had been when they were made."""
         if not str(self.root).isprintable():
             raise UsageError(
-                f"the cache folder {self.root} has a name that cannot be shown", hint=HINT
+                f"the cache directory {self.root} has a name that cannot be shown", hint=HINT
             )
         try:
             ownership.folder(self.root, WHAT, HINT)
@@ -89,12 +89,12 @@ class Cache:
                 pass
         except OSError as e:
             raise UsageError(
-                f"the cache folder {self.root} cannot be written: {e.strerror}",
+                f"the cache directory {self.root} cannot be written: {e.strerror}",
                 hint=HINT,
             ) from e
 
     def folder(self, kind: str) -> Path:
-        """Return a folder of the cache, made if it is not there. Raises UsageError."""
+        """Return a directory of the cache, made if it is not there. Raises UsageError."""
         return ownership.folder(self.root / kind, WHAT, HINT)
 
     @contextlib.contextmanager
@@ -174,10 +174,10 @@ class Cache:
     ) -> Path:
         """Return the entry ``kind/key``, made by ``make`` if it is not there.
 
-        ``make`` gets a path that does not exist and leaves a file or a folder there; it is
-        renamed into place when it is whole. ``remove`` clears away what a failed or killed
-        ``make`` left behind (default: as this user). ``seal`` returns what an entry is known
-        by (default: a digest of its content); one that is not what it was then is made anew.
+        ``make`` gets a path that does not exist and leaves a file or a directory there; it is
+        renamed into place when it is whole. ``remove`` clears away what a failed or killed ``make``
+        left behind (default: as this user). ``seal`` returns what an entry is known by (default: a
+        digest of its content); one that is not what it was then is made anew.
         """
         there = self.get(kind, key, seal=seal)
         if there is not None:
@@ -196,7 +196,7 @@ class Cache:
 
 
 def content(path: Path) -> str:
-    """Return a digest of a file, or of all that is in a folder: names, types, modes, bytes.
+    """Return a digest of a file, or of all that is in a directory: names, types, modes, bytes.
 
     Raises OSError.
     """

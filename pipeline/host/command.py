@@ -36,7 +36,7 @@ TAIL = 40
 TAIL_BYTES = 16 << 10
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-ROOM = "free some space, or name folders on another disk with --cache DIR and --out DIR"
+ROOM = "free some space, or name directories on another disk with --cache DIR and --out DIR"
 
 Arg = str | Path
 
@@ -106,7 +106,7 @@ def printable(argv: Sequence[Arg], *, cwd: Path | None = None) -> str:
 
 
 def which(program: str) -> str | None:
-    """Return the path of a program, looking in the sbin folders too, or None."""
+    """Return the path of a program, looking in the sbin directories too, or None."""
     path = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
     return shutil.which(program, path=path)
 

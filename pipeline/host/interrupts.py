@@ -4,8 +4,8 @@
 
 The first signal ends what is going on, by KeyboardInterrupt. What comes while it is being
 cleared away is answered with a sentence, for a clean-up that is broken off leaves things
-behind. What must not be cut in two (a program's start and the note of it, a folder and its
-mark, a clean-up) is held against signals: they come at its end.
+behind. What must not be cut in two (a program's start and the note of it, a directory and its mark,
+a clean-up) is held against signals: they come at its end.
 """
 
 from __future__ import annotations

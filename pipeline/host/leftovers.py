@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What this process has begun and has to clear away: so that what is said of it is so.
 
-Whoever makes a folder that must not outlive the process notes it here, in the same moment, and
-takes the note away when the folder is gone or in its place. At the end of the process, however
+Whoever makes a directory that must not outlive the process notes it here, in the same moment, and
+takes the note away when the directory is gone or in its place. At the end of the process, however
 it comes, what is still noted is cleared away, and what cannot be is named.
 """
 
@@ -51,7 +51,7 @@ def what_is_whole() -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def folder(parent: Path | None, prefix: str, remove: Remove = shutil.rmtree) -> Iterator[Path]:
-    """Yield a new folder, closed to others; it is removed after the block, or else named.
+    """Yield a new directory, closed to others; it is removed after the block, or else named.
 
     Raises OSError if it cannot be made.
     """
@@ -83,7 +83,7 @@ def clear(path: Path) -> bool:
 def clear_all() -> tuple[Path, ...]:
     """Remove all that is noted; return what could not be removed.
 
-    Of a folder that is to go only if it is empty, that it is not is no failure.
+    Of a directory that is to go only if it is empty, that it is not is no failure.
     """
     with interrupts.held():
         with _lock:

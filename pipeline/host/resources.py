@@ -19,7 +19,7 @@ from pipeline.text import quoting, visible
 
 
 def data_path(*parts: str) -> Path:
-    """Return the path of a file or folder of the project's data.
+    """Return the path of a file or directory of the project's data.
 
     Raises FileNotFoundError if the installation lacks it.
     """

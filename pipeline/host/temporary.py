@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Temporary files of this process, all in one folder: gone with it, or else with the next run.
+"""Temporary files of this process, all in one directory: gone with it, or else with the next run.
 
 Programs that use this package without its command line keep the usual place.
 """
@@ -21,7 +21,7 @@ from pipeline.host import leftovers
 from pipeline.host.interrupts import interrupts
 
 YOUNG = 60.0
-"""Seconds in which a folder may be there and not be locked yet by the process that made it."""
+"""Seconds in which a directory may be there and not be locked yet by the process that made it."""
 
 _system = ""
 
@@ -31,7 +31,7 @@ def _prefix() -> str:
 
 
 def system() -> Path:
-    """Return the folder of the system, or of $TMPDIR, for what outlives this process.
+    """Return the directory of the system, or of $TMPDIR, for what outlives this process.
 
     Raises UsageError if none can be written.
     """
@@ -42,15 +42,15 @@ def system() -> Path:
             return Path(tempfile.gettempdir())
     except FileNotFoundError as e:
         raise UsageError(
-            "no folder for temporary files can be written", hint="name one with TMPDIR"
+            "no directory for temporary files can be written", hint="name one with TMPDIR"
         ) from e
 
 
 @contextlib.contextmanager
 def own() -> Iterator[None]:
-    """Let the temporary files of Python's tempfile have a folder of their own in the block.
+    """Let the temporary files of Python's tempfile have a directory of their own in the block.
 
-    Raises UsageError if no folder for temporary files can be written.
+    Raises UsageError if no directory for temporary files can be written.
     """
     global _system
     parent, before = system(), tempfile.tempdir
@@ -62,7 +62,7 @@ def own() -> Iterator[None]:
             fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError as e:
             raise UsageError(
-                f"{parent}, the folder for temporary files, cannot be used: {e.strerror}",
+                f"{parent}, the directory for temporary files, cannot be used: {e.strerror}",
                 hint="make room there, or name another one with TMPDIR",
             ) from e
         _system, tempfile.tempdir = str(parent), str(folder)
@@ -73,7 +73,7 @@ def own() -> Iterator[None]:
 
 
 def sweep() -> None:
-    """Remove the folders of this user's processes that were killed."""
+    """Remove the directories of this user's processes that were killed."""
     for path in system().glob(f"{_prefix()}*"):
         with contextlib.suppress(OSError):
             number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Folders of ours that a sandboxed tool works in: lent to it, and looked through when it has ended.
+"""The directories that a sandboxed tool works in: lent to it, and checked when it has ended.
 
 What is in one afterwards was made by somebody else. Nothing of ours reads it before it is known
-to hold nothing but regular files, folders and links that stay inside, of a bearable size.
+to hold nothing but regular files, directories and links that stay inside, of a bearable size.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from pipeline.errors import RespinError
 from pipeline.host import command
 
 LARGEST = 2 << 30
-"""Bytes that a folder may hold: an unpacked source, twice, and its tarballs (fetch.LARGEST)."""
+"""Bytes that a directory may hold: an unpacked source, twice, and its tarballs (fetch.LARGEST)."""
 ENTRIES = 200_000
-"""Files and folders; iproute2 has 750, a kernel's package 5,000."""
+"""Files and directories; iproute2 has 750, a kernel's package 5,000."""
 DEPTH = 64
-"""Folders in each other; iproute2 has 5."""
+"""Directories in each other; iproute2 has 5."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -36,7 +36,7 @@ class Strange(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A file, folder or link of a tree, whose folder is open as ``at``."""
+    """A file, directory or link of a tree, whose directory is open as ``at``."""
 
     at: int
     name: str
@@ -46,7 +46,7 @@ class Entry:
 
 
 def entries(top: Path, *, without: Collection[str] = ()) -> Iterator[Entry]:
-    """Yield all that is below a folder, each folder before what it holds; no link is followed.
+    """Yield everything below a directory, each directory before its contents; follow no link.
 
     What is called as one of ``without`` is passed over. An entry may be changed or removed
     before the next is asked for. Raises Strange if it is too much, OSError.
@@ -65,7 +65,7 @@ def entries(top: Path, *, without: Collection[str] = ()) -> Iterator[Entry]:
 
 def _below(at: int, path: str, depth: int, without: Collection[str]) -> Iterator[Entry]:
     if depth == 0:
-        raise Strange(f"folders that are {DEPTH} deep: {path[:80]!r}")
+        raise Strange(f"directories that are {DEPTH} deep: {path[:80]!r}")
     with os.scandir(at) as found:
         for each in found:
             if each.name in without:
@@ -83,17 +83,17 @@ def _below(at: int, path: str, depth: int, without: Collection[str]) -> Iterator
 
 
 def lend(folder: Path, owner: int) -> None:
-    """Give a folder, and all that is in it, to another user."""
+    """Give a directory, and all that is in it, to another user."""
     os.chown(folder, owner, owner, follow_symlinks=False)
     for each in entries(folder):
         os.chown(each.name, owner, owner, dir_fd=each.at, follow_symlinks=False)
 
 
 def take_back(folder: Path, *, drop_links: bool = False) -> None:
-    """Make all in a folder this user's own again, and hold it to what is bearable (``look``).
+    """Make all in a directory this user's own again, and hold it to what is bearable (``look``).
 
-    With ``drop_links`` a link that leads out of the folder is removed. Raises Strange, OSError;
-    what is in the folder is then good for nothing but to be removed.
+    With ``drop_links`` a link that leads out of the directory is removed. Raises Strange, OSError;
+    what is in the directory is then good for nothing but to be removed.
     """
     mine, group, seen = os.geteuid(), os.getegid(), _Look(folder)
     top = folder.stat()
@@ -116,9 +116,9 @@ def take_back(folder: Path, *, drop_links: bool = False) -> None:
 
 
 def look(folder: Path, *, without: Collection[str] = ()) -> None:
-    """Hold a folder that is not ours to what is bearable: raise Strange if it is not, OSError.
+    """Hold a directory that is not ours to what is bearable: raise Strange if it is not, OSError.
 
-    That is: files, folders and links that stay in it, not more than ENTRIES and LARGEST.
+    That is: files, directories and links that stay in it, not more than ENTRIES and LARGEST.
     """
     seen = _Look(folder)
     for each in entries(folder, without=without):
@@ -126,7 +126,7 @@ def look(folder: Path, *, without: Collection[str] = ()) -> None:
 
 
 class _Look:
-    """Holds one entry of a folder after the other to what is bearable."""
+    """Holds one entry of a directory after the other to what is bearable."""
 
     def __init__(self, folder: Path) -> None:
         self._top = os.path.realpath(folder)
@@ -143,10 +143,10 @@ class _Look:
             if self._left < 0:
                 raise Strange(f"more than {LARGEST >> 20} MiB")
         elif not stat.S_ISDIR(mode):
-            raise Strange(f"what is neither file, folder nor link: {each.path[:200]!r}")
+            raise Strange(f"what is neither file, directory nor link: {each.path[:200]!r}")
 
     def leads_out(self, each: Entry) -> bool:
-        """Whether a link leads out of the folder, by whatever other links."""
+        """Whether a link leads out of the directory, by whatever other links."""
         path = os.path.join(self._top, each.path)  # noqa: PTH118 - names may not be UTF-8
         end = os.path.realpath(path)
         return end != self._top and not end.startswith(f"{self._top}/")
@@ -154,7 +154,7 @@ class _Look:
 
 @contextlib.contextmanager
 def lent(parent: Path | None, prefix: str) -> Iterator[Path]:
-    """Yield a new folder, in ``parent`` or where temporary files are; remove it, whatever is in it.
+    """Yield a new directory, in ``parent`` or where temporary files are; remove it afterwards.
 
     It may be moved away meanwhile.
     """
@@ -166,7 +166,7 @@ def lent(parent: Path | None, prefix: str) -> Iterator[Path]:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder, however deep it is and whatever its modes are."""
+    """Remove a directory, however deep it is and whatever its modes are."""
     try:
         shutil.rmtree(folder)
     except FileNotFoundError:

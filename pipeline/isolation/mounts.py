@@ -37,7 +37,7 @@ class Mount:
 
     @classmethod
     def of(cls, path: str, inside: str, *, readonly: bool = False) -> Mount:
-        """Take a file or a folder of the host's, with all that is mounted in it."""
+        """Take a file or a directory of the host's, with all that is mounted in it."""
         flags = calls.OPEN_TREE_CLONE | calls.AT_RECURSIVE | calls.CLOEXEC
         number = calls.syscall(calls.OPEN_TREE, calls.AT_FDCWD, os.fsencode(path), flags)
         return cls(number, inside, folder=os.path.isdir(path), readonly=readonly)
@@ -96,7 +96,7 @@ def build(order: dict[str, Any], copies: Sequence[tuple[int, str]], *, root: boo
 
 
 def _tree(order: dict[str, Any]) -> str:
-    """Mount a tree in the scratch folder, and return where.
+    """Mount a tree in the scratch directory, and return where.
 
     Paths in overlay's options are relative, for a comma or a colon has a meaning there.
     """

@@ -141,10 +141,10 @@ def apart(
 def maker(*writes: Path, copies: Sequence[tuple[Path, str]] = ()) -> list[str]:
     """Return the beginning of a command line that runs the rest where it may make a root.
 
-    It is root and may mount, but sees of this machine only its programs, and the folders that
-    it writes to; they have to be ``given`` to it. Its environment comes first, as NAME=VALUE.
-    For root in a container whose engine allows no namespaces (a step of ``docker build``) that
-    is right here: the container is ours to use up. Raises BuildError elsewhere.
+    It is root and may mount, but sees of this machine only its programs, and the directories that
+    it writes to; they have to be ``given`` to it. Its environment comes first, as NAME=VALUE. For
+    root in a container whose engine allows no namespaces (a step of ``docker build``) that is right
+    here: the container is ours to use up. Raises BuildError elsewhere.
     """
     if not possible() and os.geteuid() == 0 and in_container():
         return Order(
@@ -179,19 +179,19 @@ def whose() -> str:
 
 
 def given(*paths: Path) -> None:
-    """Let files and folders, with all that is in them, belong to root behind a wall."""
+    """Let files and directories, with all that is in them, belong to root behind a wall."""
     if possible():
         _own(paths, ids.mine().owner)
 
 
 def taken(*paths: Path) -> None:
-    """Let files and folders, with all that is in them, belong to this user again."""
+    """Let files and directories, with all that is in them, belong to this user again."""
     _own(paths, (os.geteuid(), os.getegid()))
 
 
 @contextlib.contextmanager
 def lent(*paths: Path) -> Iterator[None]:
-    """Let files and folders belong to root behind a wall while the block runs."""
+    """Let files and directories belong to root behind a wall while the block runs."""
     given(*paths)
     try:
         yield

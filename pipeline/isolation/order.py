@@ -35,7 +35,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Bind:
-    """A file or a folder of the host's that is seen."""
+    """A file or a directory of the host's that is seen."""
 
     host: Path
     inside: str = ""
@@ -54,7 +54,7 @@ class Order:
     network: bool = False
     """The host's; else none but a loopback interface that is down."""
     scratch: Path | None = None
-    """For ``TREE``: a folder with the empty folders lower, upper, work, root (and copy)."""
+    """For ``TREE``: a directory with the empty directories lower, upper, work, root (and copy)."""
     tree: Path | None = None
     copy: bool = False
     """The tree was copied to scratch/copy, and no overlay is mounted."""
@@ -64,7 +64,7 @@ class Order:
     links: tuple[tuple[str, str], ...] = ()
     """Symbolic links to be made: where, and to what."""
     open: tuple[str, ...] = ()
-    """Folders to be made for everybody."""
+    """Directories to be made for everybody."""
     kvm: bool = False
     """Whether /dev/kvm is seen; the caller's groups are kept, one of which may have it."""
     mounts: bool = False

@@ -3,8 +3,8 @@
 """The wall around this machine's own tools: dpkg-source, spatch, diff, dpkg-deb and their like.
 
 Whatever reads what somebody else wrote is started here and nowhere else. It sees the system's
-programs (read-only), one folder of ours, and an empty /tmp; not the network, the caller's
-home, environment or processes, nor /proc. It has no rights, can get none, and ends with us.
+programs (read-only), one directory of ours, and an empty /tmp; not the network, the caller's home,
+environment or processes, nor /proc. It has no rights, can get none, and ends with us.
 
 bubblewrap makes the wall. For an ordinary user that takes a user namespace; root makes it
 without one and gives the tool a number that nobody has, for in a namespace of one user the
@@ -29,7 +29,7 @@ from pipeline.isolation import lent, namespaces, seccomp
 USER = 65532
 """Nobody's number, and not that of a build either (containers.base.User)."""
 INSIDE = "/work"
-"""Where the tool sees its folder."""
+"""Where the tool sees its directory."""
 INIT = "/init.sh"
 
 SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -113,11 +113,11 @@ def run(
 ) -> Completed:
     """Run one of this machine's tools in the sandbox, to its end.
 
-    It works in ``folder``, of which nobody else makes use meanwhile, and starts in its folder
-    ``at``: paths in ``argv`` are relative to that. ``env`` comes on top of BASE_ENVIRONMENT
-    and nothing else does; ``reads`` are files of the system's that it sees as well. What is
-    in the folder afterwards is as ``lent.take_back`` leaves it (``drop_links``). The rest is
-    as in ``command.run``. Raises ``error`` also if it left something that no source holds.
+    It works in ``folder``, of which nobody else makes use meanwhile, and starts in its directory
+    ``at``: paths in ``argv`` are relative to that. ``env`` comes on top of BASE_ENVIRONMENT and
+    nothing else does; ``reads`` are files of the system's that it sees as well. What is in the
+    directory afterwards is as ``lent.take_back`` leaves it (``drop_links``). The rest is as in
+    ``command.run``. Raises ``error`` also if it left something that no source holds.
     """
     if shutil.which(argv[0], path=namespaces.PATH) is None:
         raise UsageError(
@@ -159,7 +159,7 @@ def run(
 
 
 def _taken_back(folder: Path, drop_links: bool) -> str:
-    """Take a folder back; return in words what is wrong with it, if anything is."""
+    """Take a directory back; return in words what is wrong with it, if anything is."""
     try:
         lent.take_back(folder, drop_links=drop_links)
     except lent.Strange as e:
@@ -207,7 +207,7 @@ def _bubblewrap(folder: Path | None, reads: Sequence[Path], at: str = ".") -> li
     argv.append("--unshare-cgroup-try")
     drop: list[str] = []
     if _has_own_number():
-        # Only to enter the folder and become its owner; setpriv drops them with all others.
+        # Only to enter the directory and become its owner; setpriv drops them with all others.
         for capability in ("DAC_READ_SEARCH", "SETUID", "SETGID", "SETPCAP"):
             argv += ["--cap-add", f"CAP_{capability}"]
         drop = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
@@ -224,7 +224,7 @@ def _bubblewrap(folder: Path | None, reads: Sequence[Path], at: str = ".") -> li
     argv += ["--dir", INSIDE]
     for path in (*(Path("/etc") / name for name in ETC), *reads):
         if path.exists():
-            # A folder that bubblewrap makes on the way is open to root alone.
+            # A directory that bubblewrap makes on the way is open to root alone.
             for above in reversed(path.parents[:-1]):
                 argv += ["--dir", str(above)]
             argv += ["--ro-bind", str(path), str(path)]

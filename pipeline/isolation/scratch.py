@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Folders for work in progress, below the cache: gone when it is done, or else with the next run.
+"""Directories for work in progress, below the cache, removed afterwards or by the next run.
 
 Beside each lies a file that the process at work has locked (flock(2)). However that process
-ends, the kernel unlocks the file: a folder whose file is not locked is nobody's any more.
+ends, the kernel unlocks the file: a directory whose file is not locked is nobody's any more.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LOCK = ".lock"
 def scratch(
     cache: Cache, name: str, *, remove: Callable[[Path], None] = shutil.rmtree
 ) -> Iterator[Path]:
-    """Yield a new folder of the cache that nobody else can enter; it is removed after the block.
+    """Yield a new directory of the cache that nobody else can enter; it is removed after the block.
 
     ``name`` begins its name; ``remove`` removes it. Raises UsageError if the cache is another
     user's.
@@ -53,7 +53,7 @@ def scratch(
 
 
 def sweep(cache: Cache) -> None:
-    """Remove the folders that processes which were killed have left.
+    """Remove the directories that processes which were killed have left.
 
     What cannot be removed now is left to the next time.
     """
@@ -83,7 +83,7 @@ def _nobody_s(lock: Path, stack: contextlib.ExitStack) -> bool:
 
 
 def _end(folder: Path, remove: Callable[[Path], None]) -> None:
-    """Remove a folder, and then its file."""
+    """Remove a directory, and then its file."""
     if folder.exists():
         remove(folder)
     folder.with_name(f"{folder.name}{LOCK}").unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from typing import TypedDict
 from pipeline.isolation.order import Bind
 
 PROGRAMS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-"""Links into /usr where /usr is merged, folders elsewhere."""
+"""Links into /usr where /usr is merged, directories elsewhere."""
 
 
 class Parts(TypedDict):

@@ -32,7 +32,7 @@ from pipeline.source import same_source
 from pipeline.text import visible
 
 GIVEN = ".given"
-"""Of STATE/runs: a folder that somebody gives, until it is a run."""
+"""Of STATE/runs: a directory that somebody gives, until it is a run."""
 NOTHING = "nothing is watched yet"
 BEGIN = "`respin nightly` watches the releases that respin.toml names under [nightly]"
 
@@ -40,7 +40,7 @@ BEGIN = "`respin nightly` watches the releases that respin.toml names under [nig
 @contextmanager
 def _opened(world: World, doing: str) -> Iterator[State]:
     with (
-        # First: where there is no state, no folder is made for a lock.
+        # First: where there is no state, no directory is made for a lock.
         State(world.folder, create=doing == "publish") as state,
         state_lock.held(world.folder, doing, world.clock()),
     ):
@@ -141,12 +141,12 @@ def withdraw(world: World, name: str, version: str, why: str) -> str:
 
 
 def publish(world: World, folder: Path) -> tuple[str, str]:
-    """Publish the packages of a run folder in the repository of its release; return both names.
+    """Publish the packages of a run directory in the repository of its release; return both names.
 
-    A copy of the folder is held against all that can be known here: its own files, the signed
-    index of the release's archive, which is looked at first, and what this respin makes of
-    the source. Raises PublishError if it proves nothing, was changed, or its version must not
-    be published.
+    A copy of the directory is held against all that can be known here: its own files, the signed
+    index of the release's archive, which is looked at first, and what this respin makes of the
+    source. Raises PublishError if it proves nothing, was changed, or its version must not be
+    published.
     """
     offer = verified_run.proven(folder)  # before a state is made for nothing
     with _opened(world, "publish") as state:
@@ -185,7 +185,7 @@ def _watched(world: World, state: State, name: str) -> Night:
 
 
 def _check(world: World, night: Night, offer: Proven, copy: Path) -> None:
-    """Hold a run folder against the archive, the history, and what this respin makes.
+    """Hold a run directory against the archive, the history, and what this respin makes.
 
     Raises PublishError.
     """
@@ -230,7 +230,7 @@ def _check(world: World, night: Night, offer: Proven, copy: Path) -> None:
 
 
 def _adopt(world: World, state: State, offer: Proven, copy: Path) -> None:
-    """Put a copied run folder into the state and remember it as a run of ours."""
+    """Put a copied run directory into the state and remember it as a run of ours."""
     report = load(copy)
     run = state.begin_run(
         RunRow(

@@ -48,7 +48,7 @@ class World:
 
     @property
     def folder(self) -> Path:
-        """The state folder."""
+        """The state directory."""
         return self.settings.state_folder()
 
     @property

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A run folder that somebody gives, copied so that nothing else comes along.
+"""A run directory that somebody gives, copied so that nothing else comes along.
 
 What is in it is served to the world later: a symbolic link to /etc/shadow would be, too. So
-regular files and folders of the caller's own are copied, within bounds, and nothing is
+regular files and directories of the caller's own are copied, within bounds, and nothing is
 followed; anything else is refused.
 """
 
@@ -20,7 +20,7 @@ from pipeline.errors import PublishError
 FILES = 5_000
 BYTES = 4 << 30
 DEEPEST = 10
-"""Of a run folder: one of iproute2's has about fifty files, 30 MB, in three levels."""
+"""Of a run directory: one of iproute2's has about fifty files, 30 MB, in three levels."""
 PIECE = 1 << 20
 
 
@@ -33,7 +33,7 @@ class _Left:
 
 
 def copy(folder: Path, dest: Path) -> None:
-    """Copy a folder to ``dest``, which must not exist, a whole or not at all.
+    """Copy a directory to ``dest``, which must not exist, a whole or not at all.
 
     Raises PublishError for what is not to be copied, and where the disk is full.
     """
@@ -48,7 +48,7 @@ def copy(folder: Path, dest: Path) -> None:
         shutil.rmtree(dest, ignore_errors=True)
         raise PublishError(
             f"{e.filename or folder} cannot be copied: {e.strerror}",
-            hint="see who owns it, and whether the disk of the state folder has room",
+            hint="see who owns it, and whether the disk of the state directory has room",
         ) from e
     except BaseException:
         shutil.rmtree(dest, ignore_errors=True)
@@ -56,10 +56,10 @@ def copy(folder: Path, dest: Path) -> None:
 
 
 def _folder(number: int, path: Path, dest: Path, left: _Left, deep: int) -> None:
-    """Copy what is in an open folder into ``dest``."""
+    """Copy what is in an open directory into ``dest``."""
     _check(os.fstat(number), path)
     if deep < 0:
-        raise _refused(path, f"lies deeper than {DEEPEST} folders")
+        raise _refused(path, f"lies deeper than {DEEPEST} directories")
     for name in sorted(os.listdir(number)):
         left.files -= 1
         if left.files < 0:
@@ -76,7 +76,7 @@ def _folder(number: int, path: Path, dest: Path, left: _Left, deep: int) -> None
         elif stat.S_ISREG(mode):
             _file(number, name, path / name, dest / name, left)
         else:
-            kind = "a symbolic link" if stat.S_ISLNK(mode) else "neither a file nor a folder"
+            kind = "a symbolic link" if stat.S_ISLNK(mode) else "neither a file nor a directory"
             raise _refused(path / name, f"is {kind}")
 
 
@@ -91,12 +91,12 @@ def _file(number: int, name: str, path: Path, dest: Path, left: _Left) -> None:
         if found.st_nlink > 1:
             raise _refused(path, "is a hard link: it has another name elsewhere")
         if found.st_size > left.size:
-            raise _refused(path, f"makes the folder larger than {BYTES} bytes")
+            raise _refused(path, f"makes the directory larger than {BYTES} bytes")
         with dest.open("xb") as out:
             while piece := file.read(min(PIECE, left.size + 1)):
                 left.size -= len(piece)
                 if left.size < 0:
-                    raise _refused(path, f"makes the folder larger than {BYTES} bytes")
+                    raise _refused(path, f"makes the directory larger than {BYTES} bytes")
                 out.write(piece)
 
 
@@ -109,6 +109,6 @@ def _check(found: os.stat_result, path: Path) -> None:
 
 def _refused(path: Path, why: str) -> PublishError:
     return PublishError(
-        f"{path} {why}: such a folder is not published",
-        hint="give the folder as respin left it, as the user who ran it, or a copy of it",
+        f"{path} {why}: such a directory is not published",
+        hint="give the directory as respin left it, as the user who ran it, or a copy of it",
     )

@@ -3,7 +3,7 @@
 """A SQLite file whose faults are sentences: damaged, full, locked, not ours to write.
 
 Times out after half a minute where another process writes. A reader needs no right to write,
-neither the file nor its folder.
+neither the file nor its directory.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Database:
                 raise UsageError(f"{path} is not a file", hint="move it out of the way")
         except OSError as e:
             raise UsageError(
-                f"{path} cannot be opened: {e.strerror}", hint="check who owns the folder"
+                f"{path} cannot be opened: {e.strerror}", hint="check who owns the directory"
             ) from e
         except sqlite3.Error as e:
             raise self._said(e) from e
@@ -54,7 +54,7 @@ class Database:
         mode = "rwc" if create else "rw"
         if read_only:
             # Without a log beside it nobody has it open. SQLite wants to make that log, which it
-            # may not where the folder is another's, unless it is told that nothing changes.
+            # may not where the directory is another's, unless it is told that nothing changes.
             log = self.path.with_name(f"{self.path.name}-wal")
             mode = "ro" if log.exists() else "ro&immutable=1"
         uri = f"{self.path.absolute().as_uri()}?mode={mode}"
@@ -154,7 +154,7 @@ class Database:
             )
         return UsageError(
             f"{self.path} cannot be used: {e}",
-            hint="check who owns it and its folder, and that its disk has room",
+            hint="check who owns it and its directory, and that its disk has room",
         )
 
 

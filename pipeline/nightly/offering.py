@@ -107,7 +107,7 @@ def _check_clock(state: State, name: str, now: int) -> None:
             details="A client whose clock is right takes it for not valid yet. Dates never go "
             "back, for that is how an old index is passed off as a new one.",
             hint="set this machine's clock right; if it was wrong when that was signed, remove "
-            f"the link {name} from the folder that is served",
+            f"the link {name} from the directory that is served",
         )
 
 

@@ -45,7 +45,7 @@ class Entry:
 
 
 def runs(state: State, folder: Path, settings: Nightly, keep: int, now: int) -> None:
-    """Remove the folders of old runs; what the history says of them stays."""
+    """Remove the directories of old runs; what the history says of them stays."""
     kept: set[Path] = set()
     there: list[Entry] = []
     for name, target in state.targets().items():

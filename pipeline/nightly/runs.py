@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The runs of a night: each is noted before it begins, made, and what came of it remembered.
 
-A run's row is in the state before its folder is begun, and has its end only when the folder is
-whole: what a kill left without an end is settled by ``resume``.
+A run's row is in the state before its directory is begun, and has its end only when the directory
+is whole: what a kill left without an end is settled by ``resume``.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class Runs:
             shutil.rmtree(part, ignore_errors=True)
 
     def _finished(self, run: RunRow) -> None:
-        """Remember a run whose folder is whole."""
+        """Remember a run whose directory is whole."""
         report = load(run.folder)
         if report["source"]["files"][0]["sha256"] != run.dsc:
             shutil.rmtree(run.folder)
@@ -199,7 +199,7 @@ class Runs:
 
 
 def unfinished(run: RunRow) -> list[Path]:
-    """Return the folders of a run that was killed before it was whole."""
+    """Return the directories of a run that was killed before it was whole."""
     return sorted(run.folder.parent.glob(f".{run.folder.name}.*"))
 
 

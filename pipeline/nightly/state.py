@@ -53,7 +53,7 @@ SCHEMA = 2
 
 
 class State:
-    """The database of one state folder."""
+    """The database of one state directory."""
 
     def __init__(self, folder: Path, *, create: bool = False, read_only: bool = False) -> None:
         """Open it; ``read_only`` for who only looks, and may have no right to write.
@@ -164,7 +164,7 @@ class State:
     def begin_run(self, run: RunRow) -> RunRow:
         """Remember that a run begins; ``folder`` is the one in which its own will be made.
 
-        Return it with its id and its own folder.
+        Return it with its id and its own directory.
         """
         values = state_rows.values_of(run)
         del values["id"]

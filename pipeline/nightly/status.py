@@ -191,7 +191,7 @@ def ago(now: int, then: int) -> str:
 
 
 def _report(run: RunRow) -> dict[str, Any] | None:
-    """Return what a run's report says, if its folder is still there."""
+    """Return what a run's report says, if its directory is still there."""
     try:
         value: dict[str, Any] = bounded.from_json(run.folder / REPORT, bounded.LARGE)
     except (OSError, ValueError):

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Stage publish: one signed apt repository per release, changed in one step.
 
-aptly makes a repository from the versions that are to be offered, each time anew in a folder
-of its own (publish/generations.py); it is signed, read back, and put in its place by renaming one
-symbolic link. aptly's own way would rename the indexes one by one. So each night whatever
-happened to the published files is undone, and the signature is new.
+aptly makes a repository from the versions that are to be offered, each time anew in a directory of
+its own (publish/generations.py); it is signed, read back, and put in its place by renaming one
+symbolic link. aptly's own way would rename the indexes one by one. So each night whatever happened
+to the published files is undone, and the signature is new.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Repository:
     """Where one release's repository is, and how it is signed."""
 
     public: Path
-    """The folder that a web server serves."""
+    """The directory that a web server serves."""
     target: str
     architecture: str
     key: Key
@@ -120,7 +120,7 @@ def publish(
         raise PublishError(
             f"the repository could not be written: {e.strerror}",
             details=str(e),
-            hint="see who owns the folder and whether its disk has room",
+            hint="see who owns the directory and whether its disk has room",
         ) from e
     memory.issue(target, replace(new, placed=True))
     memory.forget_issued(target, (before, new.generation))

@@ -21,7 +21,7 @@ _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_/+~-]*")
 
 
 def dput(folder: Path, host: str, *, key: str = "", distribution: str = "") -> str:
-    """Upload the patched source of a run folder to a host of dput's; return its version.
+    """Upload the patched source of a run directory to a host of dput's; return its version.
 
     ``key`` signs it (default: as debsign(1) finds one); ``distribution`` replaces the one of
     the changelog in the .changes. Raises PublishError; nothing was uploaded then, or dput's

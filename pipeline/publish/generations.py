@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The states of a repository on the disk: each whole in a folder of its own, a generation.
+"""The states of a repository on the disk: each whole in a directory of its own, a generation.
 
 What clients see is a symbolic link to one of them, so they see the old or the new, whatever
-moment we are killed at. What is in one is remembered by hash outside of the served folder.
+moment we are killed at. What is in one is remembered by hash outside of the served directory.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.errors import PublishError
 from pipeline.host.cache import file_sha256
 
 FOLDER = ".generations"
-"""Of the served folder."""
+"""Of the served directory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Issued:
 
 
 class Memory(Protocol):
-    """Where it is remembered what was published; not in the folder that is served."""
+    """Where it is remembered what was published; not in the directory that is served."""
 
     def issued(self, target: str) -> tuple[Issued, ...]:
         """Return the last generations of a target, by their serial."""
@@ -83,12 +83,12 @@ def serial(generation: str) -> int:
 
 
 def inventory(generation: Path) -> dict[str, str]:
-    """Return all that lies in a folder that we have made: path -> SHA-256 and size in bytes."""
+    """Return all that lies in a directory that we have made: path -> SHA-256 and size in bytes."""
     return {name: _described(generation / name) for name in _names(generation)}
 
 
 def _names(generation: Path) -> set[str]:
-    """Return the paths of all files in a folder, and of all that is neither file nor folder."""
+    """Return the paths of everything in a directory that is not itself a directory."""
     found = set()
     for folder, folders, names in os.walk(generation):
         paths = [Path(folder) / name for name in names]

@@ -43,7 +43,7 @@ def version(origin: str, public: bytes, known: Sequence[Issued], date: int) -> s
 
 
 def make(folder: Path, origin: str, public: bytes, version: str) -> Path:
-    """Make the package in a folder; return its path. Raises PublishError.
+    """Make the package in a directory; return its path. Raises PublishError.
 
     The same key and version give the same bytes.
     """

@@ -139,7 +139,7 @@ class Secret:
 
 
 def init(state: Path, origin: str) -> Key:
-    """Make a signing key without a passphrase in the state folder; it expires (``EXPIRES``).
+    """Make a signing key without a passphrase in the state directory; it expires (``EXPIRES``).
 
     Raises UsageError if there is one already.
     """
@@ -184,8 +184,8 @@ def change(home: Path, *argv: str, brief: str) -> None:
 
 def _cannot(home: Path, e: OSError) -> UsageError:
     return UsageError(
-        f"the key's folder {home} cannot be made: {e.strerror}",
-        hint="name another folder: state = … under [nightly] in respin.toml",
+        f"the key's directory {home} cannot be made: {e.strerror}",
+        hint="name another directory: state = … under [nightly] in respin.toml",
     )
 
 
@@ -231,7 +231,7 @@ def no_key() -> UsageError:
 def secrets(home: Path) -> tuple[Secret, ...]:
     """Return the secret keys in a home of ours, the oldest first; not what was revoked.
 
-    Raises UsageError if the folder is another's, or others may enter it.
+    Raises UsageError if the directory is another's, or others may enter it.
     """
     try:
         found = home.lstat()
@@ -239,7 +239,7 @@ def secrets(home: Path) -> tuple[Secret, ...]:
         raise UsageError(f"{home} cannot be read: {e.strerror}") from e
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise UsageError(
-            f"{home} is not a folder of this user's",
+            f"{home} is not a directory of this user's",
             hint="run this as the user that it belongs to",
         )
     if found.st_mode & 0o077:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a run folder proves: read back from its report, every file held against its hash."""
+"""What a run directory proves: read back from its report, every file held against its hash."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class Proven:
 
 
 def proven(folder: Path, report_sha256: str = "") -> Proven:
-    """Return what a run folder has to publish.
+    """Return what a run directory has to publish.
 
     ``report_sha256``, if given, is what the report was when the run ended. Raises UsageError if
-    it is no run folder, PublishError if the run built nothing, proved nothing, or a file is not
+    it is no run directory, PublishError if the run built nothing, proved nothing, or a file is not
     the one that it made.
     """
     report = load(folder)

@@ -190,7 +190,7 @@ def sources(
     apt's update finds out which exist. Where the distro does not support the release any
     more ``on`` a day (default: today), its archive of old releases follows, for suites that
     the others lack. ``keyring`` replaces the distro's own; ``etc`` and ``lists`` are the
-    folders of the machine's apt. Raises UsageError if there is no keyring, or no mirror is
+    directories of the machine's apt. Raises UsageError if there is no keyring, or no mirror is
     known.
     """
     described = config.releases.get(release.codename, Derivative(name=release.codename))

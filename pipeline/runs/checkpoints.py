@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a run has finished so far, noted in its folder: a killed run goes on from there.
+"""What a run has finished so far, noted in its directory: a killed run goes on from there.
 
 A stage that has ended leaves a note: its record, and the SHA-256 of every file that it left. A
-note is written in one step. Whoever takes the folder over believes a stage only if its files
-are those, no more and no fewer, and so are those of the stages that it was made from; all else
-that is in the folder goes.
+note is written in one step. Whoever takes the directory over believes a stage only if its files are
+those, no more and no fewer, and so are those of the stages that it was made from; all else that is
+in the directory goes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Stage:
     """A stage whose outcome is noted."""
 
     folder: str
-    """Where its files are, in the run's folder."""
+    """Where its files are, in the run's directory."""
     record: Any
     """The type of its outcome."""
     of: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ STAGES: Mapping[str, Stage] = {
 
 
 class Checkpoints:
-    """The notes in one run's folder."""
+    """The notes in one run's directory."""
 
     def __init__(self, folder: Path) -> None:
         """Read what a killed run left in ``folder``, if it did, and remove what is not sound."""

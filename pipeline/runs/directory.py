@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The folder that a run leaves behind: whole, or absent.
+"""The directory that a run leaves behind: whole, or absent.
 
 It is made beside its final place and renamed when it is complete. Logs are written under
 the cache while the run goes on, so that those of a failed run can be read, and are copied
-into the folder at the end.
+into the directory at the end.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ REPORT = "report.json"
 CHECKPOINTS = ".checkpoints"
 """What a run has finished is noted here until it is whole (runs/checkpoints.py)."""
 UNFINISHED = ".unfinished"
-"""Marks a folder that is being written by the process that has locked it (flock(2))."""
+"""Marks a directory that is being written by the process that has locked it (flock(2))."""
 OLD = "run"
-"""What another run is called in the folder to which it is moved aside."""
+"""What another run is called in the directory to which it is moved aside."""
 _MADE = re.compile(r"\.[a-z0-9_]{8}$")
 """The end of a name that tempfile.mkdtemp made."""
 YOUNG = 60.0
-"""Seconds in which a folder may be there and not be locked yet by the process that made it."""
-HINT = "name another folder with --out"
+"""Seconds in which a directory may be there and not be locked yet by the process that made it."""
+HINT = "name another directory with --out"
 KEPT_LOGS = 20
 """Runs whose logs stay under the cache."""
 
 
 class RunFolder:
-    """A run's folder while it is being written."""
+    """A run's directory while it is being written."""
 
     def __init__(self, path: Path, logs: Path) -> None:
         self.path = path
@@ -66,18 +66,18 @@ def check(out: Path) -> None:
 
 def _check(out: Path) -> None:
     if not out.name or out.name == "..":
-        raise UsageError(f"{out} is no name for a new folder", hint="name one with --out")
+        raise UsageError(f"{out} is no name for a new directory", hint="name one with --out")
     parent = out.absolute().parent
     while not os.path.lexists(parent):
         parent = parent.parent
     if not parent.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, f"{parent} is not a folder", str(parent))
-    if not namespaces.in_container():  # who has lent a folder to root of one has lent it
+        raise NotADirectoryError(errno.ENOTDIR, f"{parent} is not a directory", str(parent))
+    if not namespaces.in_container():  # who has lent a directory to root of one has lent it
         ownership.check_place(parent, "--out in", HINT)
     if out.is_dir() and not any(out.iterdir()):
         return
     if os.path.lexists(out) and not _is_ours(out):
-        raise UsageError(f"{out} exists and is not a folder that respin wrote", hint=HINT)
+        raise UsageError(f"{out} exists and is not a directory that respin wrote", hint=HINT)
     if not os.access(parent, os.W_OK):
         raise UsageError(f"{parent} cannot be written", hint=HINT)
 
@@ -85,9 +85,9 @@ def _check(out: Path) -> None:
 def _cannot(out: Path, e: OSError) -> UsageError:
     return UsageError(
         f"{out} cannot be written: {e.strerror or e}",
-        hint="make room there, or name another folder with --out"
+        hint="make room there, or name another directory with --out"
         if e.errno in command.FULL
-        else "name another folder with --out",
+        else "name another directory with --out",
     )
 
 
@@ -109,16 +109,16 @@ def open_run(
     unfinished: Path | None = None,
     resumable: bool = False,
 ) -> Iterator[RunFolder]:
-    """Yield a folder to write into; put it in its place at the end.
+    """Yield a directory to write into; put it in its place at the end.
 
-    The logs are written into ``logs``, by default a new folder under the cache. ``unfinished``
-    is the folder of a run that was killed, to be gone on with; beside ``out``, and taken away.
+    The logs are written into ``logs``, by default a new directory under the cache. ``unfinished``
+    is the directory of a run that was killed, to be gone on with; beside ``out``, and taken away.
 
     An older run of ours at ``out`` is replaced. If the block fails nothing is at ``out``
-    that was not there before; with ``keep`` the unfinished folder stays where it is. With
-    ``resumable`` it stays where the user, or a service manager, stops the run. A note on the
-    error says what stays. What runs to the same place left when they were killed is removed.
-    Raises UsageError if ``out`` cannot be written.
+    that was not there before; with ``keep`` the unfinished directory stays where it is. With
+    ``resumable`` it stays where the user, or a service manager, stops the run. A note on the error
+    says what stays. What runs to the same place left when they were killed is removed. Raises
+    UsageError if ``out`` cannot be written.
     """
     check(out)
     final = out.absolute()
@@ -142,7 +142,7 @@ def open_run(
 
 @contextlib.contextmanager
 def _parents(final: Path) -> Iterator[None]:
-    """Make the folders above a place; take away again what is empty if the block fails."""
+    """Make the directories above a place; take away again what is empty if the block fails."""
     lacking = [parent for parent in final.parents if not parent.exists()]
     try:
         with interrupts.held():
@@ -162,14 +162,14 @@ def _parents(final: Path) -> Iterator[None]:
 
 
 def _clear(parents: list[Path]) -> None:
-    """Remove folders that were made, the deepest first; one that is not empty is somebody's."""
+    """Remove directories that were made, the deepest first; one that is not empty is somebody's."""
     with interrupts.held():
         for parent in parents:
             leftovers.clear(parent)
 
 
 def _begin(final: Path, unfinished: Path | None) -> Path:
-    """Make the folder beside ``final`` that is written into."""
+    """Make the directory beside ``final`` that is written into."""
     with interrupts.held():
         try:
             part = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}."))
@@ -197,7 +197,7 @@ def _finish(part: Path, final: Path, logs: Path) -> None:
         raise UsageError(
             f"the logs could not be copied to {final}",
             details="\n".join(str(each[2]) for each in e.args[0][:5]),
-            hint="is there room? name another folder with --out",
+            hint="is there room? name another directory with --out",
         ) from e
     except OSError as e:
         raise _cannot(final, e) from e
@@ -220,7 +220,7 @@ def _stop(part: Path, e: BaseException, *, keep: bool, resumable: bool) -> None:
 
 @contextlib.contextmanager
 def _lock(part: Path) -> Iterator[bool]:
-    """Lock a folder; yield whether that was to be had (another has it, or there are no locks)."""
+    """Lock a directory; yield whether that was possible (another may hold it)."""
     number = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         try:
@@ -234,7 +234,7 @@ def _lock(part: Path) -> Iterator[bool]:
 
 
 def _sweep(final: Path) -> None:
-    """Remove folders beside ``final`` that a run of this user left when it was killed."""
+    """Remove directories beside ``final`` that a run of this user left when it was killed."""
     for part in final.parent.glob(f".{glob.escape(final.name)}.*"):
         with contextlib.suppress(OSError), interrupts.held():
             found = part.lstat()
@@ -258,7 +258,7 @@ def _take_back(part: Path, final: Path) -> None:
 
 
 def _replace(part: Path, final: Path) -> None:
-    """Put a folder in the place of another, which then goes."""
+    """Put a directory in the place of another, which then goes."""
     if not final.exists():
         part.rename(final)
         return

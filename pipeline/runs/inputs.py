@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a run is made of: its archive, its source, the distro's own package; and its lock.
 
-The source's folder, its log and its clock are those of the run.
+The source's directory, its log and its clock are those of the run.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Inputs:
 
     @contextmanager
     def scratch(self) -> Iterator[None]:
-        """Hold the folder for what is not part of the run's outcome."""
+        """Hold the directory for what is not part of the run's outcome."""
         scratch.sweep(self.order.cache)
         temporary.sweep()
         self._scratch.mkdir()

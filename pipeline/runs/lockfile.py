@@ -53,7 +53,7 @@ class Lock:
 
 
 def write(lock: Lock, folder: Path) -> Path:
-    """Write the lock of a run into its folder; return its path."""
+    """Write the lock of a run into its directory; return its path."""
     guest = lock.guest
     value = {
         "schema": SCHEMA,
@@ -155,8 +155,8 @@ def check_root(lock: Lock, packages: Sequence[Package]) -> None:
 def local_dsc(lock: Lock) -> Path:
     """Return the .dsc of a locked source that was the user's own.
 
-    It is the one that it was, or else the copy in the run's folder, where the lock lies.
-    Raises FetchError if both are gone.
+    It is the one that it was, or else the copy in the run's directory, where the lock lies. Raises
+    FetchError if both are gone.
     """
     places = [Path(lock.origin)] if lock.kind == "dsc" else []
     if lock.path is not None:

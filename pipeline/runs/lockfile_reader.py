@@ -31,7 +31,7 @@ def read(path: Path) -> Lock:
         value = bounded.from_json(path, LIMIT)
     except OSError as e:
         raise UsageError(
-            f"{path} cannot be read: {e.strerror}", hint=f"give the {NAME} of a run's folder"
+            f"{path} cannot be read: {e.strerror}", hint=f"give the {NAME} of a run's directory"
         ) from e
     except ValueError as e:
         raise UsageError(f"{path} is no lock: not JSON", details=str(e)[:400]) from e
@@ -54,7 +54,7 @@ class _Reader:
     def _wrong(self, where: str, what: str) -> UsageError:
         return UsageError(
             f"{self._path} is not a lock that respin wrote: {where}: {what}",
-            hint="take the one of the run's folder, unchanged, or run without --locked",
+            hint="take the one of the run's directory, unchanged, or run without --locked",
         )
 
     def _table(self, value: object, where: str, keys: Sequence[str]) -> dict[str, Any]:

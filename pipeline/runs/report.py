@@ -128,6 +128,6 @@ def diagnosis_json(findings: tuple[Finding, ...]) -> dict[str, Any]:
 
 
 def write(report: Report, folder: Path) -> None:
-    """Write report.json into a run's folder."""
+    """Write report.json into a run's directory."""
     text = visible.as_json(to_json(report, folder), indent=2)
     (folder / REPORT).write_text(text + "\n", "utf-8")

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An earlier run, read back from its folder, so that a stage can go on from there."""
+"""An earlier run, read back from its directory, so that a stage can go on from there."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from pipeline.runs.report import SCHEMA, Report
 
 
 def read(folder: Path) -> Report:
-    """Return the report of a run's folder, its paths made absolute.
+    """Return the report of a run's directory, its paths made absolute.
 
-    Raises UsageError if that is no folder of a run, or was written by a respin whose reports
+    Raises UsageError if that is no directory of a run, or was written by a respin whose reports
     have another form.
     """
     values = load(folder)
@@ -32,7 +32,7 @@ def read(folder: Path) -> Report:
         read: Report = _record(Report, values, folder.absolute())
         for path in _paths(read):
             if ".." in path.relative_to(folder.absolute()).parts:
-                raise ValueError(f"{str(path)!r} is not in the folder")
+                raise ValueError(f"{str(path)!r} is not in the directory")
     except (ValueError, KeyError, TypeError, AttributeError) as e:
         raise _not_read(folder, e) from e
     return read
@@ -51,7 +51,7 @@ def _paths(value: Any) -> Iterator[Path]:
 
 
 def load(folder: Path) -> dict[str, Any]:
-    """Return the report of a run's folder as JSON values. Raises UsageError, as ``read`` does."""
+    """Return the report of a run's directory as JSON values; raise UsageError, as ``read`` does."""
     path = folder / REPORT
     try:
         values: dict[str, Any] = bounded.from_json(path, bounded.LARGE)
@@ -59,7 +59,7 @@ def load(folder: Path) -> dict[str, Any]:
             raise ValueError(f"schema {values['schema']} of {values['tool']}")
     except OSError as e:
         raise UsageError(
-            f"{folder} is no folder of a run: {path}: {e.strerror}",
+            f"{folder} is no directory of a run: {path}: {e.strerror}",
             hint="respin run or respin patch writes one",
         ) from e
     except (ValueError, KeyError, TypeError) as e:

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Parts of a run: a stage or a few alone, also from the folder that earlier ones left.
+"""Parts of a run: a stage or a few alone, also from the directory that earlier ones left.
 
-``run`` (run.py) is the whole. Each part leaves a folder like that of a run, with what the
-folder before had in it; what is read back is held against the SHA-256 in its report.
+``run`` (run.py) is the whole. Each part leaves a directory like that of a run, with what the
+directory before had in it; what is read back is held against the SHA-256 in its report.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ def patch_only(
 ) -> Report:
     """Leave the patched source package at ``out``.
 
-    ``earlier`` is a folder with the source; None: it is fetched.
+    ``earlier`` is a directory with the source; None: it is fetched.
     """
     with _part(order, out, journal) as (work, folder):
         work.check_sandbox()
         before = _again(earlier, folder) if earlier else None
         source = before.source if before else work.fetch()
-        # What a folder says of itself is no signed index.
+        # What a directory says of itself is no signed index.
         tree = work.tree(replace(source, indexed=False) if before else source)
         findings = work.diagnose(tree)
         needed = diagnose.needed_fixes(order.fixes, findings)
@@ -88,7 +88,7 @@ def patch_only(
 
 
 def build_only(order: Order, earlier: Path, out: Path, journal: Journal | None = None) -> Report:
-    """Build the patched source of ``earlier``, a folder of ``patch_only`` or of a whole run.
+    """Build the patched source of ``earlier``, a directory of ``patch_only`` or of a whole run.
 
     ``order`` is of its release. Raises UsageError if nothing was patched there.
     """
@@ -119,10 +119,9 @@ def prove_only(
 ) -> Report:
     """Do the last part of ``run``, also for packages that were built elsewhere.
 
-    ``earlier`` is the folder of ``patch_only``, ``build_only`` or a whole run; ``debs`` what
-    dpkg-buildpackage made of its source, None for those in ``earlier``. Where it found
-    nothing to patch, it is the distro's own package that is proven. ``order`` is of its
-    release and fixes.
+    ``earlier`` is the directory of ``patch_only``, ``build_only`` or a whole run; ``debs`` what
+    dpkg-buildpackage made of its source, None for those in ``earlier``. Where it found nothing to
+    patch, it is the distro's own package that is proven. ``order`` is of its release and fixes.
     """
     with _part(order, out, journal) as (work, folder):
         before = _again(earlier, folder)
@@ -185,7 +184,7 @@ def diagnose_only(
 
 @contextmanager
 def _part(order: Order, out: Path, journal: Journal | None) -> Iterator[tuple[Work, RunFolder]]:
-    """Yield what does the stages, and the folder that takes what they leave."""
+    """Yield what does the stages, and the directory that takes what they leave."""
     with open_run(out, order.cache, keep=order.keep, logs=order.logs) as folder:
         work = Work(order, folder, Progress(journal))
         with work.scratch():
@@ -226,7 +225,7 @@ def _built_again(built: Built, earlier: Path, folder: RunFolder) -> Built:
 def _take_over(
     names: Sequence[str], had: Mapping[Path, str], earlier: Path, folder: RunFolder, maker: str
 ) -> None:
-    """Copy folders of an earlier run, and hold what it ``had`` there against its SHA-256.
+    """Copy directories of an earlier run, and hold what it ``had`` there against its SHA-256.
 
     ``maker`` is what makes them anew, for the error.
     """

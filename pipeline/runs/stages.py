@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The stages of one run, each with its folder, its log and its clock.
+"""The stages of one run, each with its directory, its log and its clock.
 
 pipeline/run.py calls these in order; here is only how each is called.
 """
@@ -58,11 +58,11 @@ Room = tuple[BuildRoot, Container]
 
 
 class Work(Inputs):
-    """The stages of one run, each with its folder, its log and its clock."""
+    """The stages of one run, each with its directory, its log and its clock."""
 
     @contextmanager
     def scratch(self) -> Iterator[None]:
-        """Hold what is not part of the run's outcome: its folder, and the build's container."""
+        """Hold what is not part of the run's outcome: its directory, and the build's container."""
         with super().scratch(), ExitStack() as self._started, command.threads(1) as self._aside:
             self._stopping: Future[Path | None] | None = None
             self._untaken = "nothing is kept: no signed index vouches for the source and its root"

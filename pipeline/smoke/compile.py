@@ -29,7 +29,7 @@ def compile_cases(
 ) -> Mapping[str, Path]:
     """Return the object of each case by the case's id.
 
-    ``size`` is that of struct bpf_elf_map, in bytes. A case with a corpus has a folder of
+    ``size`` is that of struct bpf_elf_map, in bytes. A case with a corpus has a directory of
     objects, ``0.o`` and so on. Raises SmokeImpossible, with clang's words, if one cannot be
     compiled.
     """

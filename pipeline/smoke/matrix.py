@@ -55,7 +55,7 @@ class Row:
     name: str
     """Of its files, without suffix."""
     object: Path
-    """The object, or the folder with a corpus."""
+    """The object, or the directory with a corpus."""
     commands: tuple[Command, ...]
     """The one that loads it, and others after it."""
     expect: Mapping[str, Expected] | None

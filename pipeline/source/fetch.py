@@ -43,7 +43,7 @@ def fetch(
     elsewhere: History | None = None,
     stage: Stage = QUIET,
 ) -> Source:
-    """Fetch a source package into the folder ``dest``: this version, or the newest.
+    """Fetch a source package into the directory ``dest``: this version, or the newest.
 
     A version that the archive has no more is looked for ``elsewhere``. The archive's indexes
     are those of its last ``update``; without one they are fetched now. Raises FetchError,
@@ -97,7 +97,7 @@ def local(dsc: Path, dest: Path, release: Release, *, name: str = "iproute2") ->
     if missing:
         raise FetchError(
             f"{dsc} names files that are not beside it: {', '.join(missing)}",
-            hint="put them into the same folder",
+            hint="put them into the same directory",
         )
     first = f"{name}_{fields.version.rpartition(':')[2]}.dsc"
     with Staging(dest) as staging:
@@ -138,14 +138,14 @@ def _trust(data: bytes, dsc: Path) -> str:
 def unpack(
     source: Source, dest: Path, *, trust_container: bool = False, log: Path | None = None
 ) -> Path:
-    """Unpack a source into the folder ``dest``, which must not exist, with its patches applied.
+    """Unpack a source into the directory ``dest``, which must not exist, with its patches applied.
 
     This is the tree that dpkg-source makes (``dpkg-source -x``). Returns ``dest``. Raises
     FetchError if it cannot be unpacked, would unpack to more than LARGEST bytes, or is none that
     may be read here (``sandbox.admit``, ``sourcetree.settle``); nothing is left then.
     """
     if dest.exists():
-        raise FetchError(f"{dest} exists already", hint="choose a folder that is not there")
+        raise FetchError(f"{dest} exists already", hint="choose a directory that is not there")
     sandbox.admit(source.dsc.name, indexed=source.indexed, trust_container=trust_container)
     form = dsc_file.parse(bounded.read(source.dsc, dsc_file.LIMIT), source.dsc.name).format
     source_tree.check_format(form, source.dsc.name)

@@ -26,7 +26,7 @@ EPOCH = 1 << 28
 def make_source(
     tree: Path, dest: Path, *, trust_container: bool = False, log: Path | None = None
 ) -> Path:
-    """Make a source package of ``tree`` in the new folder ``dest``; return its .dsc.
+    """Make a source package of ``tree`` in the new directory ``dest``; return its .dsc.
 
     The upstream tarball beside the tree is taken if there is one; else one is made of the
     tree without debian/ and without its patches. The tree itself is not changed. Raises
@@ -68,7 +68,7 @@ def _identity(tree: Path, copy: Path) -> tuple[str, Version]:
     except OSError as e:
         raise FetchError(
             f"{tree} is no source tree of a package: {path}: {e.strerror}",
-            hint="give the folder that holds debian/",
+            hint="give the directory that holds debian/",
         ) from e
     except (ChangelogParseError, ValueError, IndexError) as e:
         raise FetchError(f"{path} is not a changelog", details=str(e)[:400]) from e
@@ -78,11 +78,11 @@ def _identity(tree: Path, copy: Path) -> tuple[str, Version]:
 
 
 def _take(path: Path, dest: Path) -> None:
-    """Copy an upstream tarball that lies beside the tree; a link to one stays in its folder."""
+    """Copy an upstream tarball that lies beside the tree; a link to one stays in its directory."""
     end = path.resolve()
     if not end.is_relative_to(path.parent.resolve()):
         raise FetchError(
-            f"{path} is a link that leads out of its folder",
+            f"{path} is a link that leads out of its directory",
             hint="put the upstream tarball itself beside the tree",
         )
     try:

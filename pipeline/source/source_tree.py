@@ -26,7 +26,7 @@ VCS = frozenset(
         *(".arch-ids", ".jj", ".pijul", ".fslckout", "_FOSSIL_"),
     }
 )
-"""What version control systems keep in a tree: folders or files, at any place in it."""
+"""What version control systems keep in a tree: directories or files, at any place in it."""
 
 OPTIONS = frozenset(
     {
@@ -46,10 +46,10 @@ SMALL = 64 << 10
 def settle(tree: Path, form: str) -> None:
     """Make a tree that was just unpacked, or copied, fit to be worked on.
 
-    Folders of version control systems are removed. ``form`` is the format that its .dsc says,
-    empty without one. Raises FetchError if the tree's own format is another or none that is
-    taken, if it sets an option of dpkg-source that is not taken, or if it holds what no source
-    does: devices, links that lead out of it.
+    Directories of version control systems are removed. ``form`` is the format that its .dsc says,
+    empty without one. Raises FetchError if the tree's own format is another or none that is taken,
+    if it sets an option of dpkg-source that is not taken, or if it holds what no source does:
+    devices, links that lead out of it.
     """
     try:
         _without_vcs(tree)
@@ -127,11 +127,11 @@ def copy(tree: Path, dest: Path, largest: int) -> None:
                     raise lent.Strange(f"more than {largest >> 20} MiB")
                 _copy_file(each, target)
             else:
-                raise lent.Strange(f"what is neither file, folder nor link: {each.path[:200]!r}")
+                raise lent.Strange(f"what is neither file, directory nor link: {each.path[:200]!r}")
         for target, info in reversed(folders):
             _as_was(target, info)
     except lent.Strange as e:
-        raise FetchError(f"{tree} holds {e}", hint="is it the right folder?") from e
+        raise FetchError(f"{tree} holds {e}", hint="is it the right directory?") from e
     except OSError as e:
         raise FetchError(f"{tree} cannot be copied: {e.strerror}", details=str(e)) from e
 

@@ -26,7 +26,7 @@ class Feed:
     """The pipe to a guest: QEMU's chardev ``pipe`` reads from PATH.in and writes to PATH.out."""
 
     def __init__(self, path: Path) -> None:
-        """Name the pipe; both its ends are made in the folder of ``path``."""
+        """Name the pipe; both its ends are made in the directory of ``path``."""
         self.path = path
 
     def __enter__(self) -> Self:

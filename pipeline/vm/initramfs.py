@@ -66,11 +66,11 @@ class Initramfs:
         self._out.write(b"\0" * (-len(data) % 4))
 
     def folder(self, name: str, mode: int = 0o755) -> None:
-        """Add a folder, named without a leading slash."""
+        """Add a directory, named without a leading slash."""
         self._entry(name, stat.S_IFDIR | mode, b"")
 
     def file(self, name: str, data: bytes, mode: int = 0o644) -> None:
-        """Add a file with this content; its folder must have been added before."""
+        """Add a file with this content; its directory must have been added before."""
         self._entry(name, stat.S_IFREG | mode, data)
 
     def node(self, name: str, major: int, minor: int, mode: int = 0o600) -> None:

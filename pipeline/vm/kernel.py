@@ -63,7 +63,7 @@ def unpack(
     options: Mapping[str, str],
     log: Path | None,
 ) -> Kernel:
-    """Unpack kernel packages into the folder ``into`` and read what the guest needs of them.
+    """Unpack kernel packages into the directory ``into`` and read what the guest needs of them.
 
     ``needed`` and ``wanted`` are module names, ``config`` options that must be set,
     ``options`` those that are had by a module of this name. Raises SmokeImpossible if the

@@ -30,7 +30,7 @@ class Machine:
     bpf_target: str
     """clang's -target, for the byte order."""
     multiarch: str
-    """The folder of the C library's headers under /usr/include."""
+    """The directory of the C library's headers under /usr/include."""
 
 
 _MACHINES = (

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Run one command in a container of Docker or podman.
 #
-#   oci-enter.sh MARK FOLDER BLOCKS NAME=VALUE... COMMAND [ARGUMENT...]
+#   oci-enter.sh MARK DIRECTORY BLOCKS NAME=VALUE... COMMAND [ARGUMENT...]
 #
 # BLOCKS, of 512 bytes, are what a file may have. (The option --ulimit of podman's would take
 # back what its configuration says of others.)

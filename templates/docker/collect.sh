@@ -1,7 +1,7 @@
 #!/bin/sh
-# What is left of it all in the last image: collect.sh RUN FOLDER
+# What is left of it all in the last image: collect.sh RUN DIRECTORY
 #
-# Leaves FOLDER/debs (empty if nothing was to be built), FOLDER/patches and FOLDER/report.json.
+# Leaves DIRECTORY/debs (empty if nothing was to be built), DIRECTORY/patches and DIRECTORY/report.json.
 set -eu
 run=$1 folder=$2
 mkdir -p "$folder/debs" "$folder/patches"

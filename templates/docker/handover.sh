@@ -1,8 +1,8 @@
 #!/bin/sh
-# What the stages after this one get of a run: handover.sh RUN FOLDER
+# What the stages after this one get of a run: handover.sh RUN DIRECTORY
 #
-# Leaves FOLDER/patched, the patched source package, empty if none was needed, and
-# FOLDER/build-depends: `release` (its codename and its number) and debian/control with the
+# Leaves DIRECTORY/patched, the patched source package, empty if none was needed, and
+# DIRECTORY/build-depends: `release` (its codename and its number) and debian/control with the
 # build dependencies, and nothing that another version of the source would change. Docker
 # keeps the layer that installs them for as long as it stays the same.
 set -eu

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the packages in a folder and let them speak: install.sh DEBS
+# Install the packages in a directory and let them speak: install.sh DEBS
 #
 # With no package there (the distro's own needs no fix) it is the distro's that is installed.
 set -eu

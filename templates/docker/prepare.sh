@@ -29,6 +29,6 @@ install -d --owner=65533 --group=65533 /build
 [ -e "$folder/debian/control" ] || exit 0
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
-# A base image's archives have no deb-src, which build-dep of a folder does not need.
+# A base image's archives have no deb-src, which build-dep of a directory does not need.
 apt-get build-dep -q -y --no-install-recommends "$folder"
 rm -rf /var/lib/apt/lists/*

@@ -23,8 +23,8 @@
  *                                  at most a second: {"kind":"counted","id":…,"sent":…,
  *                                  "received":…,"maps":{NAME:…}}. KEY is hexadecimal,
  *                                  PATTERN (glob) names the pinned map; -1: cannot be read
- *   try ID SECONDS N CHUNK FOLDER SECTION
- *                                  load FOLDER/0.o to FOLDER/N-1.o, CHUNK of them in one
+ *   try ID SECONDS N CHUNK DIRECTORY SECTION
+ *                                  load DIRECTORY/0.o to DIRECTORY/N-1.o, CHUNK of them in one
  *                                  tc -batch: {"kind":"tried","id":…,"loaded":…,
  *                                  "refused":…,"crashed":[[object,signal]…]}
  *   end ID                         {"kind":"kernel","id":…,"log":…}: what the kernel said
@@ -315,7 +315,7 @@ static void do_send(char **args, int n)
 static int unpin(const char *path, const struct stat *st, int type, struct FTW *at)
 {
 	(void)st;
-	/* Folders stay: tc expects those that it made, and the links between them. */
+	/* Directories stay: tc expects those that it made, and the links between them. */
 	if (at->level > 0 && type == FTW_F)
 		unlink(path);
 	return 0;

@@ -60,7 +60,7 @@ def look(process: Path, secret: Path) -> Process:
 
 
 def with_socket(port: int) -> Path:
-    """Return the folder in /proc of the process that connects from a port of loopback."""
+    """Return the directory in /proc of the process that connects from a port of loopback."""
     inodes = {
         words[9]
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]

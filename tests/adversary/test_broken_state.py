@@ -165,7 +165,7 @@ def test_two_who_write_at_once(here: Here, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.fixture
 def by_all() -> Iterator[Path]:
-    """Return a folder that every user can enter."""
+    """Return a directory that every user can enter."""
     folder = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
     folder.chmod(0o755)
     yield folder

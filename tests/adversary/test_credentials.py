@@ -3,7 +3,7 @@
 """The attacker: whoever reads what respin says, writes and publishes, or the list of processes.
 
 The aim: the user and the password of a private archive, a service, a proxy or a webhook. They
-are looked for in every byte that comes out, in every folder that is left, and in the arguments
+are looked for in every byte that comes out, in every directory that is left, and in the arguments
 of every process that runs meanwhile.
 """
 
@@ -172,7 +172,7 @@ class Place:
         return inprocess.respin(*args, env=found)
 
     def left(self) -> Sequence[Path]:
-        """Return all folders in which something may be left."""
+        """Return all directories in which something may be left."""
         return [p for p in self.folder.iterdir() if p.name not in ("served", "made")]
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A respin.toml in the folder in which respin is called: /tmp, a clone, an unpacked tarball.
+"""A respin.toml in the directory in which respin is called: /tmp, a clone, an unpacked tarball.
 
 The attacker wrote it there, or may write to a file that somebody else uses. The aim is to replace
 mirrors and keys, so that an iproute2 of the attacker's is fetched, verified and published; or to
@@ -60,7 +60,7 @@ COMMANDS = {
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder in which somebody calls respin."""
+    """A directory in which somebody calls respin."""
     (tmp_path / "home").mkdir()
     (tmp_path / "place").mkdir()
     return tmp_path / "place"
@@ -108,7 +108,7 @@ def signer() -> Iterator[Signer]:
 
 @pytest.mark.attack
 def test_its_archive_and_keys_serve_no_source(place: Path, signer: Signer) -> None:
-    """What this is for: respin fetch, in a folder of the attacker's, with nothing configured."""
+    """What this is for: respin fetch, in a directory of the attacker's, with nothing configured."""
     with Archive(place.parent / "archive", signer) as archive:
         archive.add_source(make_source(place.parent / "source"))
         archive.publish()
@@ -148,7 +148,7 @@ def test_it_is_not_used_in_silence(place: Path) -> None:
     (place / "respin.toml").write_text('[nightly]\nreleases = ["bookworm"]\n')
     said = call(place, "status")
     first, *_ = said.err.splitlines()
-    assert first == "respin: ./respin.toml in the current folder is used, for: releases"
+    assert first == "respin: ./respin.toml in the current directory is used, for: releases"
     # The control: nothing of it is used where another is named.
     other = place.parent / "other.toml"
     other.write_text('[release.bookworm]\nuris = ["http://127.0.0.1:9"]\n')

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Somebody gives us packages, or a folder, and says that they are what they are not.
+"""Somebody gives us packages, or a directory, and says that they are what they are not.
 
-Packages that were built elsewhere go to ``respin prove --debs``, a run's folder to ``respin
-publish``. What comes out is signed and goes onto routers; so a report, a .changes, a .buildinfo
-are a stranger's words, and a folder may hold a way to a file of ours.
+Packages that were built elsewhere go to ``respin prove --debs``, a run's directory to ``respin
+publish``. What comes out is signed and goes onto routers; so a report, a .changes, a .buildinfo are
+a stranger's words, and a directory may hold a way to a file of ours.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ GOLDEN = Path(__file__).parents[1] / "golden/fixes"
 
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a patched source, and in ``debs`` what was built of it."""
+    """Return a directory with a patched source, and in ``debs`` what was built of it."""
     top = tmp_path_factory.mktemp("honest")
     packages.make_source(top / "patched", version=OURS)
     (top / "debs").mkdir()
@@ -193,12 +193,12 @@ def test_packages_that_nobody_says_were_built_of_the_patched_source(
     assert again.outcome is done.outcome and again.unverified == done.unverified
 
 
-# -- the folder of a run ------------------------------------------------------------------
+# -- the directory of a run ------------------------------------------------------------------
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Here]:
-    """A release that needs nothing, and the folder of a run that somebody has made of it."""
+    """A release that needs nothing, and the directory of a run that somebody has made of it."""
     with onerelease.begin(tmp_path) as begun:
         begun.has("6.1.0-1", good=False)
         assert begun.nights.night(0).code == 0
@@ -209,12 +209,12 @@ def here(tmp_path: Path) -> Iterator[Here]:
 
 @pytest.fixture
 def folder(here: Here) -> Path:
-    """Return a copy of the folder, for somebody to forge."""
+    """Return a copy of the directory, for somebody to forge."""
     return shutil.copytree(here.folder / "prepared/bookworm_6.1.0-1", here.folder / "forged")
 
 
 def refused(here: Here, folder: Path) -> str:
-    """Hold ``respin publish`` to refuse a folder, and to leave nothing of it."""
+    """Hold ``respin publish`` to refuse a directory, and to leave nothing of it."""
 
     def seen() -> dict[str, int]:
         state = here.nights.world.folder
@@ -285,9 +285,9 @@ SECRETS: dict[str, Callable[[Path, Path], object]] = {
     "a pipe": lambda f, _: os.mkfifo(f / "logs/x.log"),
     "a file without end": lambda f, _: _sparse(f),
     "files without number": lambda f, _: _many(f),
-    "folders without end": lambda f, _: _deep(f),
+    "directories without end": lambda f, _: _deep(f),
     "a file that every user may write": lambda f, _: _file(f, 0o666),
-    "a folder that every user may write": lambda f, _: (f / "logs").chmod(0o777),
+    "a directory that every user may write": lambda f, _: (f / "logs").chmod(0o777),
 }
 
 
@@ -419,7 +419,7 @@ REPORTS: dict[str, tuple[str, Callable[[Path], object]]] = {
             ),
         ),
     ),
-    "a path to another folder": (
+    "a path to another directory": (
         "is not the file that this run made",
         lambda f: edit(
             f,

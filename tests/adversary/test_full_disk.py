@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The disk becomes full, in every folder that respin writes to, at several moments.
+"""The disk becomes full, in every directory that respin writes to, at several moments.
 
 It is called that, in a sentence with the stage's exit code, and never what was being read
 ("the source package itself is broken"); nothing unfinished is left on the disk.
@@ -46,7 +46,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
 
 
 def on_small_disk(folder: Path, size: str, *args: str | Path) -> subprocess.CompletedProcess[str]:
-    """Call respin where a folder is a small disk, in mounts that nobody else sees."""
+    """Call respin where a directory is a small disk, in mounts that nobody else sees."""
     own = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     path = [str(cli.CHECKOUT), str(cli.CHECKOUT / "tests"), *sys.path]
     return subprocess.run(

@@ -27,7 +27,7 @@ from pipeline.vm.feed import Feed
 
 pytestmark = pytest.mark.attack
 ODD = "a,path=b,c"
-"""The name of a folder, as ``--logs`` may have it."""
+"""The name of a directory, as ``--logs`` may have it."""
 
 
 def guest(folder: Path) -> qemu.Guest:
@@ -46,7 +46,7 @@ def guest(folder: Path) -> qemu.Guest:
 
 @contextmanager
 def running(folder: Path) -> Iterator[Path]:
-    """Run a guest; yield the folder in /proc of its QEMU once that has started."""
+    """Run a guest; yield the directory in /proc of its QEMU once that has started."""
     told: list[BaseException] = []
     machine = guest(folder)
 
@@ -71,7 +71,7 @@ def running(folder: Path) -> Iterator[Path]:
 
 
 def processes(folder: Path) -> list[Path]:
-    """Return the processes of QEMU that have a folder in their command line."""
+    """Return the processes of QEMU that have a directory in their command line."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
@@ -140,14 +140,14 @@ def test_it_writes_no_more_than_it_may(seen: dict[str, str]) -> None:
 
 
 def test_a_comma_in_a_path_is_no_option(seen: dict[str, Path]) -> None:
-    """The folder is named as if a part of an option began in it; what was written is there."""
+    """The directory is named as if a part of an option began in it; what was written is there."""
     assert seen["console"].stat().st_size > 100
     assert seen["console"].stat().st_uid == os.geteuid()
     assert qemu.option("file", id="x", path="/a,b") == "file,id=x,path=/a,,b"
 
 
 def test_a_console_that_is_a_link(tmp_path: Path) -> None:
-    """Who may write to the logs' folder lays a link to another file of the caller's there."""
+    """Who may write to the logs' directory lays a link to another file of the caller's there."""
     victim = tmp_path / "victim"
     victim.write_text("kept")
     (tmp_path / "console").symlink_to(victim)

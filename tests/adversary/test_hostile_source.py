@@ -68,7 +68,7 @@ class World:
         return inprocess.respin(*self.words(command, *more), cwd=self.folder)
 
     def taken(self, *more: str | Path) -> Path:
-        """Patch something; return the folder with the new source package."""
+        """Patch something; return the directory with the new source package."""
         said = self.respin("patch", *more)
         assert said.status == 0, said.err
         return self.folder / "out/patched"
@@ -378,7 +378,7 @@ def test_an_upstream_tarball_that_is_a_link(world: World) -> None:
     hostilesource.tarball(world.outside / "private.tar.gz", {"x": SECRET}, "x/")
     (tree.parent / "iproute2_6.1.0.orig.tar.gz").symlink_to(world.outside / "private.tar.gz")
     said = world.respin("patch", "--tree", tree)
-    assert (said.status, "leads out of its folder" in " ".join(said.err.split())) == (10, True)
+    assert (said.status, "leads out of its directory" in " ".join(said.err.split())) == (10, True)
 
 
 @pytest.mark.parametrize(("number", "size"), [(1, 100 << 30), (5, 900 << 20)])

@@ -3,7 +3,7 @@
 """Whoever gives respin what it cannot take: every command, every option, hundreds of inputs.
 
 Each call ends with one sentence and its exit code: no traceback, no waiting, and nothing is
-left (the place is as it was, so are the folder for temporary files and the cache's work/). The
+left (the place is as it was, so are the directory for temporary files and the cache's work/). The
 tables are in tests/adversary/inputs. Whoever adds an option adds its rows.
 """
 
@@ -37,7 +37,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def seen(folder: Path) -> list[str]:
-    """Return what is in a folder: names, kinds and sizes."""
+    """Return what is in a directory: names, kinds and sizes."""
     found = []
     for path in sorted(folder.rglob("*")):
         status = path.lstat()
@@ -46,7 +46,7 @@ def seen(folder: Path) -> list[str]:
 
 
 class Played:
-    """A row, and the folders in which it is called."""
+    """A row, and the directories in which it is called."""
 
     def __init__(self, row: Row, top: Path, given: dict[str, str]) -> None:
         self.row, self.top, self.given = row, top, given

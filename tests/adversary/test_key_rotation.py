@@ -162,7 +162,7 @@ def test_nobody_knows_that_it_expires(here: Here, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.attack
 def test_others_can_read_the_key(here: Here) -> None:
-    """Its folder is open to others, or is somewhere else: nothing is signed with it."""
+    """Its directory is open to others, or is somewhere else: nothing is signed with it."""
     home = here.nights.world.folder / keys.HOME
     assert home.stat().st_mode & 0o777 == 0o700
     secret = next((home / "private-keys-v1.d").iterdir())
@@ -175,7 +175,7 @@ def test_others_can_read_the_key(here: Here) -> None:
     home.rename(home.with_name("elsewhere"))
     home.symlink_to("elsewhere")
     said = here.respin("nightly")
-    assert said.status == 2 and "is not a folder of this user's" in said.err
+    assert said.status == 2 and "is not a directory of this user's" in said.err
 
 
 @pytest.mark.bad_input

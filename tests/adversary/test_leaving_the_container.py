@@ -31,7 +31,7 @@ USERS = pytest.mark.parametrize("user", [User.BUILD, User.ROOT], ids=["build", "
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of the host's that everybody may write to, with a file in it."""
+    """Return a directory of the host's that everybody may write to, with a file in it."""
     folder = tmp_path_factory.mktemp("host")
     folder.chmod(0o777)
     (folder / "marker").write_text("of the host")

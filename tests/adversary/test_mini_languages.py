@@ -97,7 +97,7 @@ def refused(
 
 @place("templates/apt.conf.j2")
 def _apt_conf() -> object:
-    """A cache folder; apt itself says what it reads."""
+    """A cache directory; apt itself says what it reads."""
     found = {}
     for root in ('/a b"c;d{e}#f', "//x//y", "/é'%41%", '/z"; Dir::Bin::dpkg "/tmp/evil'):
         values = {"root": Path(root), "gpgv": Path(root), "architecture": "amd64", "user": "root"}
@@ -339,7 +339,7 @@ def _stanza() -> object:
 
 @place("containers.roots._reaching: apt.conf, and sh in a hook of mmdebstrap's")
 def _hook() -> object:
-    """A cache folder of this name; apt itself reads what the hook writes."""
+    """A cache directory of this name; apt itself reads what the hook writes."""
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder) / "a b'\"$(touch pwned);%n"
         work.mkdir()

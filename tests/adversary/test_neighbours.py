@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Another user of the machine wants to run commands as this one, or to have files of theirs spoilt.
 
-They make the cache folder or the state folder first, or can write to a folder on the way to
-it, or lead it elsewhere by a link; they put links, FIFOs and configurations where respin will
+They make the cache directory or the state directory first, or can write to a directory on the way
+to it, or lead it elsewhere by a link; they put links, FIFOs and configurations where respin will
 look. Nothing of theirs is believed: one sentence, exit code 2, and nothing was changed.
 """
 
@@ -62,7 +62,7 @@ def theirs_itself(path: Path) -> Path:
 
 
 def link_of_theirs(path: Path) -> Path:
-    """They lead us to a folder that is even ours."""
+    """They lead us to a directory that is even ours."""
     own = folder(path.with_name("ours"))
     tmp = folder(path, 0o1777)
     (tmp / "respin").symlink_to(own)
@@ -71,7 +71,7 @@ def link_of_theirs(path: Path) -> Path:
 
 
 def link_of_ours(path: Path) -> Path:
-    """We were so careless as to lead us into a folder of theirs."""
+    """We were so careless as to lead us into a directory of theirs."""
     path.symlink_to(theirs(path.with_name("theirs")).parent)
     return path / "respin"
 
@@ -110,7 +110,7 @@ Place = Callable[[Path], Path]
 
 
 def tree(top: Path) -> list[tuple[str, os.stat_result]]:
-    """Return all that is below a folder, as lstat(2) sees it, without the times."""
+    """Return all that is below a directory, as lstat(2) sees it, without the times."""
     found = []
     for path in sorted(top.rglob("*")):
         its = path.lstat()
@@ -174,7 +174,7 @@ def test_the_commands_refuse_them(tmp_path: Path) -> None:
 
 @pytest.fixture
 def reached() -> Iterator[Path]:
-    """Return a folder that every user reaches."""
+    """Return a directory that every user reaches."""
     with tempfile.TemporaryDirectory(prefix="respin-neighbours-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -183,7 +183,7 @@ def reached() -> Iterator[Path]:
 @pytest.mark.attack
 @as_root
 def test_an_ordinary_user_does_not_use_root_s(reached: Path) -> None:
-    """/var/cache/respin, made by root; and a folder of root's in which everybody may write."""
+    """/var/cache/respin, made by root; and a directory of root's in which everybody may write."""
     for mode in (0o755, 0o777):
         cache = filled(folder(reached / f"cache-{mode:o}", mode))
         said = cli.respin(
@@ -392,7 +392,7 @@ def test_a_sound_place_is_used(place: Place, tmp_path: Path) -> None:
     assert not path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-# -- the run's own folder ---------------------------------------------------------------
+# -- the run's own directory ---------------------------------------------------------------
 
 
 @pytest.mark.attack

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Values that look like options: a version `-o…`, a file `-x`, a package of an index `-y`.
 
-The attacker names something (a version in a form of Jenkins', a file in a shared folder, a package
-in an archive) so that a program which respin starts takes it for one of its own options. The aim
-is an option that runs a command (`apt-get -o`, `tar --checkpoint-action`, `git --upload-pack`).
+The attacker names something (a version in a form of Jenkins', a file in a shared directory, a
+package in an archive) so that a program which respin starts takes it for one of its own options.
+The aim is an option that runs a command (`apt-get -o`, `tar --checkpoint-action`, `git
+--upload-pack`).
 
 A path that begins with a dash gets "./" before it, in one place (command.word). WORDS lists every
 other value of somebody else's that comes to stand on a command line, and where it is refused;

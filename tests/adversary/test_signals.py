@@ -100,7 +100,7 @@ def test_two_signals_at_any_moment(tmp_path: Path, count: Callable[[str, int], N
 
 @pytest.mark.fault
 def test_what_is_kept_is_named(tmp_path: Path) -> None:
-    """With --keep, the unfinished folder is there, and the message says where."""
+    """With --keep, the unfinished directory is there, and the message says where."""
     with player(tmp_path, "keep") as play:
         moments = count_of(play, tmp_path)
         for first in range(moments // 3, moments, 3):

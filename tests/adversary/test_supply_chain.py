@@ -159,9 +159,9 @@ def index(tmp_path: Path) -> Path:
 
 
 def install(index: Path, lines: str) -> tuple[int, list[str]]:
-    """Do what the Makefile does with a lock, from an index on this disk, into a folder.
+    """Do what the Makefile does with a lock, from an index on this disk, into a directory.
 
-    Returns pip's status and what lies in the folder.
+    Returns pip's status and what lies in the directory.
     """
     said = make("--dry-run", "--assume-new=requirements-dev.lock", ".venv/locked").stdout
     (line,) = [line.split() for line in said.splitlines() if ".venv/bin/pip" in line]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Somebody writes into the folder that the web server serves.
+"""Somebody writes into the directory that the web server serves.
 
 A web server that was broken into, a careless administrator: what clients see is not what was
 signed. It was called "nothing new" for ever. The next night says so, and makes it whole.
@@ -66,7 +66,7 @@ def _fifo(path: Path) -> None:
 
 
 def _elsewhere(top: Path) -> None:
-    """Let the web server serve another folder, of the same name."""
+    """Let the web server serve another directory, of the same name."""
     (top.parent / "mine").mkdir()
     shutil.copytree(top, top.parent / "mine" / top.readlink().name)
     link = Path("mine") / top.readlink().name
@@ -75,7 +75,7 @@ def _elsewhere(top: Path) -> None:
 
 
 def _moved(top: Path) -> None:
-    """Let the folder that is served lie elsewhere."""
+    """Let the directory that is served lie elsewhere."""
     generation = top.parent / top.readlink()
     generation.rename(top.parent / "mine")
     generation.symlink_to("../mine")
@@ -92,9 +92,9 @@ TAMPER: dict[str, Callable[[Path], object]] = {
     "the key for new clients": _another_key,
     "a file that nobody published": lambda top: (top / "free-money.deb").write_text("!"),
     "a link to what is secret": lambda top: (top / "shadow").symlink_to(SECRET),
-    "a link to a folder": lambda top: (top / "etc").symlink_to("/etc"),
-    "another folder": _elsewhere,
-    "the same folder elsewhere": _moved,
+    "a link to a directory": lambda top: (top / "etc").symlink_to("/etc"),
+    "another directory": _elsewhere,
+    "the same directory elsewhere": _moved,
 }
 
 

@@ -82,7 +82,7 @@ class Memory(threading.Thread):
 
 
 class Bench:
-    """A folder of a user's and what is measured in it."""
+    """A directory of a user's and what is measured in it."""
 
     def __init__(self, home: Path, user: str | None) -> None:
         self.home = home
@@ -116,7 +116,7 @@ class Bench:
         return self._user or pwd.getpwuid(os.getuid()).pw_name
 
     def own(self) -> None:
-        """Give everything in the folder to the user."""
+        """Give everything in the directory to the user."""
         if self._user:
             subprocess.run(["chown", "-R", f"{self._user}:", self.home], check=True)
 

@@ -82,7 +82,7 @@ def apt(archive: Archive, tmp_path: Path) -> AptArchive:
 
 
 def names(folder: Path) -> set[str]:
-    """Everything below a folder, hidden files too; nothing if it is not there."""
+    """Everything below a directory, hidden files too; nothing if it is not there."""
     return {str(p.relative_to(folder)) for p in folder.rglob("*")} if folder.exists() else set()
 
 

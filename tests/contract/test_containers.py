@@ -33,15 +33,15 @@ KINDS = ["unshare-overlay", "unshare-copy", "docker", "podman", "host"]
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of the host's that containers see as /shared."""
-    shared = tmp_path_factory.mktemp("shared folder,with:odd name")
+    """Return a directory of the host's that containers see as /shared."""
+    shared = tmp_path_factory.mktemp("shared directory,with:odd name")
     shared.chmod(0o777)
     return shared
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def make(request: pytest.FixtureRequest, shared: Path) -> Iterator[Make]:
-    """Return what makes a container of a kind, with a folder shared as /shared."""
+    """Return what makes a container of a kind, with a directory shared as /shared."""
     share = Share(host=shared, inside="/shared")
     match request.param:
         case "docker":
@@ -148,7 +148,7 @@ def test_missing_program(box: Container) -> None:
 
 def test_working_folder(box: Container) -> None:
     assert box.call(["pwd"], folder="/usr/bin").stdout == b"/usr/bin\n"
-    done = box.call(["touch", "/tmp/ran"], folder="/no such folder", check=False)
+    done = box.call(["touch", "/tmp/ran"], folder="/no such directory", check=False)
     assert done.status != 0
     assert sh(box, "test -e /tmp/ran").status == 1
 
@@ -270,7 +270,7 @@ def test_copies_files_of_any_name(box: Container, tmp_path: Path, name: str) -> 
     data = os.urandom(70_000)
     (tmp_path / name).write_bytes(data)
     copy_in(box, [tmp_path / name], "/build")
-    out = tmp_path / "out folder"
+    out = tmp_path / "out directory"
     out.mkdir()
     copy_out(box, "/build", [name], out)
     assert (out / name).read_bytes() == data

@@ -13,7 +13,7 @@ def test_examine(tmp_path: Path) -> None:
     checks = doctor.examine(tmp_path / "cache")
     found = {c.what: c for c in checks}
     assert len(found) == len(checks)
-    assert found["dpkg-dev"].ok and found["cache folder"].ok
+    assert found["dpkg-dev"].ok and found["cache directory"].ok
     assert any("namespaces" in what for what in found)
     for check in checks:
         assert check.stages and check.found
@@ -27,4 +27,4 @@ def test_without_programs(tmp_path: Path, monkeypatch) -> None:  # type: ignore[
     monkeypatch.setattr(doctor, "data_path", lambda name: tmp_path / name)
     found = {c.what: c for c in doctor.examine(tmp_path / "cache")}
     assert found["gone"].mend == "apt-get install gone"
-    assert not found["gone"].ok and found["cache folder"].ok
+    assert not found["gone"].ok and found["cache directory"].ok

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Going on from the folder of an earlier run: what is taken from it, and what is refused."""
+"""Going on from the directory of an earlier run: what is taken from it, and what is refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MADE = filled(Built, version="6.1.0-3+bpf1", container="docker")
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """Return the folder of a run in a container of Docker, by two indexes."""
+    """Return the directory of a run in a container of Docker, by two indexes."""
     dsc = packages.make_source(tmp_path / "made", version="6.1.0-3")
     folder = standin.make(tmp_path / "run", dsc, RELEASE)
     done = report_reader.read(folder)

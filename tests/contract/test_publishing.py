@@ -47,7 +47,7 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Key:
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Run folders of 6.1.0-3, twice, and of 6.1.0-4, by our version."""
+    """Run directories of 6.1.0-3, twice, and of 6.1.0-4, by our version."""
     top, found = tmp_path_factory.mktemp("runs"), {}
     for version, number in (("6.1.0-3", 1), ("6.1.0-3", 2), ("6.1.0-4", 1)):
         ours = f"{version}+bpf{number}"
@@ -68,7 +68,7 @@ def repository(tmp_path: Path, key: Key) -> Repository:
 
 
 def put(repository: Repository, offers: Sequence[Proven], archive: Sequence[str]) -> bool:
-    """Publish, with a state beside the served folder that remembers it."""
+    """Publish, with a state beside the served directory that remembers it."""
     with State(repository.public.parent / "memory", create=True) as state:
         return apt_repository.publish(
             repository, offers, archive, memory=state, now=int(time.time())
@@ -189,7 +189,7 @@ def test_what_is_not_whole_is_not_published(fault: str, tmp_path: Path) -> None:
 def test_what_is_no_run_folder_is_said_to_be_none(fault: str, tmp_path: Path) -> None:
     folder = standin.make(tmp_path / "run", packages.make_source(tmp_path / "made"), RELEASE)
     NO_RUN[fault](folder)
-    with pytest.raises(UsageError, match=r"is no folder of a run|is not a report"):
+    with pytest.raises(UsageError, match=r"is no directory of a run|is not a report"):
         proven(folder)
 
 
@@ -321,7 +321,7 @@ def test_our_own_watch_reads_it_by_hash(
 
 
 def test_one_key_is_made_and_kept(tmp_path: Path) -> None:
-    """Also in a folder whose path is too long for a socket."""
+    """Also in a directory whose path is too long for a socket."""
     state = tmp_path / ("x" * 60) / ("y" * 60)
     made = keys.init(state, "ours")
     assert keys.find(state, SETTINGS) == made

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Scratch folders of the cache: whose process was killed, and whose is at work."""
+"""Scratch directories of the cache: whose process was killed, and whose is at work."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from pathlib import Path
 from pipeline.cache import Cache
 from pipeline.scratch import scratch
 
-with scratch(Cache(Path(sys.argv[1])), "test") as folder:
-    (folder / "file").write_text("x")
-    print(folder, flush=True)
+with scratch(Cache(Path(sys.argv[1])), "test") as directory:
+    (directory / "file").write_text("x")
+    print(directory, flush=True)
     sys.stdin.read()
 """
 MANY = """
@@ -43,11 +43,11 @@ def slow(*, make=tempfile.mkstemp, **options):
 tempfile.mkstemp = slow
 cache = Cache(Path(sys.argv[1]))
 for _ in range(40):
-    with scratch(cache, "test") as folder:
+    with scratch(cache, "test") as directory:
         sweep(cache)
-        (folder / "file").write_text("x")
+        (directory / "file").write_text("x")
         sweep(cache)
-        assert (folder / "file").read_text() == "x"
+        assert (directory / "file").read_text() == "x"
         assert folder.with_name(f"{folder.name}.lock").exists()
 """
 
@@ -61,7 +61,7 @@ def python(script: str, cache: Cache) -> subprocess.Popen[str]:
 
 @contextmanager
 def at_work(cache: Cache) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """Yield a process that works in a scratch folder, and the folder."""
+    """Yield a process that works in a scratch directory, and the directory."""
     with python(AT_WORK, cache) as process:
         assert process.stdout
         try:

@@ -110,7 +110,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, signer: Signer) -> Iterator[
 
 @pytest.fixture(scope="module")
 def first(world: World) -> Any:
-    """Return the report of a superseded version, its fourth rebuild; its folder is ``first``."""
+    """Return the report of a superseded version, its fourth rebuild; its directory is ``first``."""
     return world.patch("--version", SUPERSEDED, "--number", "4", out="first")
 
 
@@ -321,7 +321,7 @@ def dsc_of(folder: Path, name: str, data: bytes, listed: str | None = None) -> P
 def test_path_traversal(world: World, tmp_path: Path, name: str) -> None:
     dsc = dsc_of(tmp_path / "in", "iproute2_6.1.0.orig.tar.gz", b"x", name)
     words = world.refused("--dsc", dsc, code=10)
-    assert "outside its folder" in words or "300 characters" in words
+    assert "outside its directory" in words or "300 characters" in words
     assert not (tmp_path / "evil").exists()
 
 

@@ -66,7 +66,7 @@ def stop(here: Here) -> list[bool]:
 
 
 def left(here: Here) -> list[str]:
-    """Return what lies beside the folders of the runs."""
+    """Return what lies beside the directories of the runs."""
     return sorted(p.name[:8] for p in here.nights.world.folder.glob("runs/bookworm/[.0-9]*"))
 
 
@@ -99,7 +99,7 @@ def test_killed_too_often_it_begins_anew(here: Here) -> None:
 
 
 def test_killed_when_all_was_done_it_is_not_run_again(here: Here) -> None:
-    """Its folder was whole, and nobody had noted it."""
+    """Its directory was whole, and nobody had noted it."""
     (run,) = here.nights.night(0).runs
     with State(here.nights.world.folder) as state:
         state.update_run(run.id, ended=None, outcome="", ours=None)

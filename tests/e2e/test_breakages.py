@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A loader that is broken, and still compiles, turns cells of the smoke matrix red.
 
-All of them in one boot: each breakage's tc lies in a folder of its own in the guest, and the
+All of them in one boot: each breakage's tc lies in a directory of its own in the guest, and the
 plan changes PATH from one to the next. The sound loader is the control: nothing of it is red.
 """
 

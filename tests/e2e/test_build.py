@@ -226,7 +226,7 @@ def alive(word: str) -> bool:
 
 
 def test_a_root_can_be_removed_like_any_folder() -> None:
-    """A cache is safe to delete: rm needs write permission on each folder with something in it.
+    """A cache is safe to delete: rm needs write permission on each directory with something in it.
 
     Root has it anyway; what root's roots are made of is nobody's.
     """

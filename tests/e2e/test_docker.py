@@ -87,7 +87,7 @@ def step(said: str, word: str) -> Step:
 
 
 def copied(docker: OciEngine, image: str, dest: Path) -> Path:
-    """Copy all that an image holds to a folder."""
+    """Copy all that an image holds to a directory."""
     box = docker.call("container", "create", f"--label={LABEL}", image, "nothing").text.strip()
     docker.call("container", "cp", f"{box}:/", dest)
     docker.call("container", "rm", box)
@@ -96,14 +96,14 @@ def copied(docker: OciEngine, image: str, dest: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def built(docker: OciEngine, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """Build the whole Dockerfile once; return what was said, and the folder of its image."""
+    """Build the whole Dockerfile once; return what was said, and the directory of its image."""
     said = fixed(f"--tag={FIXED}")
     return said, copied(docker, FIXED, tmp_path_factory.mktemp("image") / "out")
 
 
 @pytest.fixture(scope="module")
 def patched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of `respin patch` on this machine."""
+    """Return the directory of `respin patch` on this machine."""
     out = tmp_path_factory.mktemp("patched") / "out"
     argv = ["patch", "--release", "bookworm", "--version", real.VERSION, "--out", out]
     done = cli.respin(*argv, cache=real.cache().root)

@@ -56,7 +56,7 @@ def test_after_the_build_it_is_not_built_again(
         shutil.copytree(state, tmp_path / "copy", symlinks=True)
 
         def go_on() -> Path:
-            """Play the next night; return the folder of its run."""
+            """Play the next night; return the directory of its run."""
             night = played.night(0)
             assert night.code == 0, night.runs
             assert [(r.reason, r.outcome) for r in night.runs] == [("killed while it ran", "fixed")]

@@ -126,7 +126,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def fixed(made: World) -> tuple[Path, dict[str, Any]]:
-    """Return the folder and the report of a run for what the release has."""
+    """Return the directory and the report of a run for what the release has."""
     args = ("--release", "bookworm", "--version", RELEASED, *ONE)
     return made.folder / "fixed", told(made.respin(*args, out=made.folder / "fixed"))
 

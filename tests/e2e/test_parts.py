@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A run stage by stage, each from the folder that the one before left."""
+"""A run stage by stage, each from the directory that the one before left."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def part(out: Path, *args: str | Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def fetched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of ``respin fetch``."""
+    """Return a directory of ``respin fetch``."""
     out = tmp_path_factory.mktemp("fetch") / "fetched"
     report = part(out, "fetch", "--release", "bookworm")
     assert (report["outcome"], report["findings"]) == ("fetched", [])
@@ -70,7 +70,7 @@ def test_what_was_changed_meanwhile_is_refused(fetched: Path, tmp_path: Path) ->
 def test_a_stage_without_the_one_before(fetched: Path, tmp_path: Path) -> None:
     for stage in ("build", "prove"):
         said = cli.respin(stage, tmp_path, "--out", tmp_path / "out", cache=CACHE)
-        assert (said.status, "is no folder of a run" in said.err) == (2, True)
+        assert (said.status, "is no directory of a run" in said.err) == (2, True)
     said = cli.respin("build", fetched, "--out", tmp_path / "out", cache=CACHE)
     assert (said.status, "has no patched source" in said.err) == (2, True)
     said = cli.respin("prove", fetched, "--out", tmp_path / "out", cache=CACHE)

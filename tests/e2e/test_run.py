@@ -68,7 +68,7 @@ def descendants() -> set[str]:
 
 @pytest.fixture(scope="module")
 def fixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """Return the folder and the report of a run for Debian 12, as whoever we are."""
+    """Return the directory and the report of a run for Debian 12, as whoever we are."""
     out = tmp_path_factory.mktemp("run") / "out"
     said = cli.respin("run", "--release", "bookworm", "--json", "--out", out, cache=CACHE)
     assert said.status == 0, said.err
@@ -271,9 +271,9 @@ from pipeline.cache import Cache
 from pipeline.containers import namespaces
 from pipeline.scratch import scratch
 
-with scratch(Cache(Path(sys.argv[1])), "test") as folder:
-    (folder / "root/closed").mkdir(parents=True, mode=0o700)
-    command.run([*namespaces.unshare(), "chown", "-R", "1000:1000", folder / "root"])
+with scratch(Cache(Path(sys.argv[1])), "test") as directory:
+    (directory / "root/closed").mkdir(parents=True, mode=0o700)
+    command.run([*namespaces.unshare(), "chown", "-R", "1000:1000", directory / "root"])
     os.kill(os.getpid(), signal.SIGKILL)
 """
 SWEEP = """

@@ -58,7 +58,7 @@ def workshop(docker: OciEngine) -> str:
 
 @pytest.fixture(scope="module")
 def folder(ordinary_user: str | None) -> Iterator[Path]:
-    """Return a folder for sources and packages that an ordinary user can read and write."""
+    """Return a directory for sources and packages that an ordinary user can read and write."""
     path = Path(tempfile.mkdtemp(prefix="respin-same-"))
     path.chmod(0o777)
     yield path

@@ -60,7 +60,7 @@ def nothing_left(tmp_path: Path) -> object:
 
 
 def guests(folder: Path) -> list[int]:
-    """Return the processes that write into a folder's console."""
+    """Return the processes that write into a directory's console."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -118,7 +118,7 @@ def with_file(image: GuestImage, folder: Path, name: str, text: str) -> GuestIma
     shutil.copyfile(image.initramfs, folder / "initramfs")
     with (folder / "initramfs").open("ab") as out, Initramfs(out) as archive:
         archive.file(name, text.encode(), 0o755)
-    # A kernel of another folder would be probed anew.
+    # A kernel of another directory would be probed anew.
     return dataclasses.replace(image, folder=folder)
 
 

@@ -90,7 +90,7 @@ class Parser(html.parser.HTMLParser):
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a page with all that can be on it; return its folder."""
+    """Write a page with all that can be on it; return its directory."""
     top = tmp_path_factory.mktemp("page")
     release = Release(distro="debian", codename="bookworm", version="12")
     dsc = packages.make_source(top / "made")

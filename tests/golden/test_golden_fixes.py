@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Each folder under fixes/: a source, the verdicts on it, and what the fixes make of it.
+"""Each directory under fixes/: a source, the verdicts on it, and what the fixes make of it.
 
 ``in/`` is the tree, ``expected.json`` the verdict per fix and function, ``out/`` the files
 that the fixes change; a case without ``out/`` must not be touched. After a deliberate change

@@ -161,7 +161,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
 
 class Archive:
-    """A Debian archive in a folder, and its server."""
+    """A Debian archive in a directory, and its server."""
 
     def __init__(
         self, folder: Path, signer: Signer, *, suite: str = "bookworm", architecture: str = "amd64"

@@ -57,7 +57,7 @@ def broken(text: str, breakage: Breakage) -> str | None:
 
 @functools.cache
 def binaries() -> Path:
-    """Return a folder with sound.tc and NAME.tc of each breakage, built if need be."""
+    """Return a directory with sound.tc and NAME.tc of each breakage, built if need be."""
     everything = all_breakages()
     fix = fixes.choose(["libbpf-legacy-maps"])[0]
     with TemporaryDirectory() as tmp:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Build a .dsc with a cache in the given folder: build-on.py DSC FOLDER LOGS.
+"""Build a .dsc with a cache in the given directory: build-on.py DSC FOLDER LOGS.
 
 Prints "built", or what the error says.
 """

@@ -4,7 +4,7 @@
 
 with Canary() as canary:
     …                          # all the while every process's arguments are looked at
-canary.nowhere(said.out, folder)
+canary.nowhere(said.out, directory)
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Canary:
                         self.seen.append(said.replace(b"\0", b" ").decode("utf-8", "replace"))
 
     def nowhere(self, *places: str | Path, but: Collection[str] = ()) -> None:
-        """Hold that it is in none of these texts, folders or files, by name or by content.
+        """Hold that it is in none of these texts, directories or files, by name or by content.
 
         Files of these names may have it if nobody but their owner may read them.
         """

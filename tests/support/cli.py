@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""respin as a user has it: installed from a wheel, called from another folder."""
+"""respin as a user has it: installed from a wheel, called from another directory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 @functools.cache
 def installed() -> Path:
-    """Return a folder into which pip put respin, and nothing else, readable for everyone.
+    """Return a directory into which pip put respin, and nothing else, readable for everyone.
 
     The libraries are those of the Python that runs it; what builds the wheel is this Python's.
     """
@@ -45,7 +45,7 @@ def installed() -> Path:
 
 
 def remove_installed() -> None:
-    """Remove the folder of ``installed``, if it was made."""
+    """Remove the directory of ``installed``, if it was made."""
     if installed.cache_info().currsize:
         shutil.rmtree(installed(), ignore_errors=True)
         installed.cache_clear()

@@ -35,7 +35,7 @@ class Client:
     """A machine of the fleet."""
 
     def __init__(self, distro: Path, keyring: Path, public: Path, target: str) -> None:
-        """Let it use the archive in the folder ``distro``, and ``target`` of the one ``public``."""
+        """Let it use the archive in directory ``distro``, and ``target`` of ``public``."""
         self._target, self._keyring = target, keyring.read_bytes()
         self._public = public
         shares = [Share(host=distro, inside="/distro"), Share(host=public, inside="/repository")]
@@ -72,7 +72,7 @@ class Client:
         self.call("sh", "-c", script, "write", path, stdin=data)
 
     def subscribe(self, *, key: bool = True) -> None:
-        """Do what docs/publishing.md tells a user to do, over a shared folder."""
+        """Do what docs/publishing.md tells a user to do, over a shared directory."""
         ours = self._public / self._target
         sources = (ours / "iproute2-respin.sources").read_text()
         served = next(line for line in sources.splitlines() if line.startswith("URIs: "))

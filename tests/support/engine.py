@@ -139,7 +139,7 @@ def podman() -> Iterator[OciEngine]:
 
 
 def _remove(folder: Path, seconds: float = 30) -> None:
-    """Remove podman's folder: it cleans up there itself, after the command has ended."""
+    """Remove podman's directory: it cleans up there itself, after the command has ended."""
     deadline = time.monotonic() + seconds
     while True:
         _unmount(folder)
@@ -153,7 +153,7 @@ def _remove(folder: Path, seconds: float = 30) -> None:
 
 
 def _unmount(folder: Path) -> None:
-    """Unmount what an engine left mounted below its folder."""
+    """Unmount what an engine left mounted below its directory."""
     for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
         if line.split()[1].startswith(f"{folder}/"):
             subprocess.run(["umount", "--lazy", line.split()[1]], check=True)

@@ -19,7 +19,7 @@ from pipeline.host.cache import Cache
 
 
 def fill(box: Container, folder: str, megabytes: int) -> list[object]:
-    """Write into a folder of a container what does not fit."""
+    """Write into a directory of a container what does not fit."""
     small = box.call(["head", "-c1000", "/dev/zero"], check=False).status
     argv = ["dd", "if=/dev/zero", f"of={folder}/big", "bs=1M", f"count={megabytes}"]
     big = box.call(argv, check=False)

@@ -101,7 +101,7 @@ def run_real(order: Order, out: Path) -> Report:
 
 @dataclass(kw_only=True)
 class Nights:
-    """A state folder, and one night after the other."""
+    """A state directory, and one night after the other."""
 
     world: World
     letters: Path

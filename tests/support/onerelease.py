@@ -50,7 +50,7 @@ class Here:
             self.prepare(version, good=good)
 
     def prepare(self, version: str, *, good: bool = True, number: int = 1) -> Path:
-        """Make the folder that a run of a version will leave."""
+        """Make the directory that a run of a version will leave."""
         dsc = self.dsc(version)
         release = releases.find("bookworm", config=self.nights.world.config)
         name = f"bookworm_{version}" + (f"-{number}" if number > 1 else "")

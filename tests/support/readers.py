@@ -54,7 +54,7 @@ class Target:
 
 @contextmanager
 def file(data: bytes, name: str = "file") -> Iterator[Path]:
-    """Yield a file with this content, in a folder of its own."""
+    """Yield a file with this content, in a directory of its own."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, name)
         path.parent.mkdir(parents=True, exist_ok=True)

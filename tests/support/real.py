@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The real thing for tests: Debian 12's archive, its iproute2 and a root to build it in.
 
-Kept in a cache of the tests' own (RESPIN_TEST_CACHE, or else in the user's cache folder),
-so that only the first run of the tests pays for it.
+Kept in a cache of the tests' own (RESPIN_TEST_CACHE, or else in the user's cache directory), so
+that only the first run of the tests pays for it.
 """
 
 from __future__ import annotations

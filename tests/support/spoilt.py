@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Trees, source packages, run folders and builds in which one thing is not what it has to be."""
+"""Trees, source packages, run directories and builds that each have one thing wrong."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Run folders without a run: what a run leaves behind, made in a second.
+"""Run directories without a run: what a run leaves behind, made in a second.
 
 For tests of what comes after a run; the records are the real ones, the proof is made up.
 """

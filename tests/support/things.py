@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Things that are not what respin wants: special files, broken ones, folders of no run.
+"""Things that are not what respin wants: special files, broken ones, directories of no run.
 
-Each is made once, in a folder outside of the place where respin is called.
+Each is made once, in a directory outside of the place where respin is called.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def test_where_it_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     own.parent.mkdir(parents=True)
     own.write_text("")
     assert config.load().path == own
-    # What is in the current folder only adds to it (tests/adversary/test_current_directory.py).
+    # What is in the current directory only adds to it (tests/adversary/test_current_directory.py).
     (here / "respin.toml").write_text('[nightly]\nreleases = ["trixie"]')
     found = config.load()
     assert (found.path, found.nightly.releases, found.here) == (own, ("trixie",), ("releases",))

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A fix is a folder of data."""
+"""A fix is a directory of data."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_folder_is_complete(fix: fixes.Fix) -> None:
 
 
 def test_no_stage_names_a_fix() -> None:
-    """To add a third fix is to add a folder, with no edit to a stage."""
+    """To add a third fix is to add a directory, with no edit to a stage."""
     package = Path(fixes.__file__).parent
     words = {w for f in fixes.all_fixes() for w in (f.name, *f.functions)}
     for path in package.rglob("*.py"):

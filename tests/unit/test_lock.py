@@ -113,7 +113,7 @@ def edited(folder: Path, change: str, new: object) -> dict[str, Any]:
         ("source.origin", "x" * 5000, "source.origin"),
         ("source.files", {}, "source.files"),
         ("source.files", [], "source.files"),
-        ("source.files.0.name", "../evil.dsc", "outside its folder"),
+        ("source.files.0.name", "../evil.dsc", "outside its directory"),
         ("source.files.0.name", "evil.tar.xz", "not a .dsc"),
         ("source.files.0.size", "3", "size is not a number"),
         ("source.files.0.size", -3, "malformed"),

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A run's folder is whole or absent, and nobody else's folder is touched."""
+"""A run's directory is whole or absent, and nobody else's directory is touched."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def module(depends: str) -> bytes:
 
 @pytest.fixture
 def modules(tmp_path: Path) -> Path:
-    """Return a folder of modules: one built in, one compressed, one with its dependency gone."""
+    """Return a directory of modules: one built in, one compressed, one with its dependency gone."""
     folder = tmp_path / "modules"
     (folder / "kernel" / "net").mkdir(parents=True)
     (folder / "modules.builtin").write_text("kernel/lib/crypto-core.ko\n")

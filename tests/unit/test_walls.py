@@ -24,7 +24,7 @@ WHOLE = "         0          0 4294967295\n"
 
 
 def machine(folder: Path, outer: str, subid: str = "") -> tuple[Path, Path]:
-    """Return a folder in /proc and an /etc of a machine on which root has these ids."""
+    """Return a directory in /proc and an /etc of a machine on which root has these ids."""
     for kind in ("uid", "gid"):
         (folder / f"{kind}_map").write_text(outer)
         (folder / f"sub{kind}").write_text(subid)

@@ -31,7 +31,7 @@ class Variant:
     """Functions whose verdict must not be ``unknown``."""
 
     def write(self, folder: Path) -> Path:
-        """Write the tree into a folder and return it."""
+        """Write the tree into a directory and return it."""
         for name, text in self.files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)

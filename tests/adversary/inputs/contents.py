@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is in a folder or in a source package, and is not what it says it is."""
+"""What is in a directory or in a source package, and is not what it says it is."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Every option that names a file or a folder x every thing that is none such."""
+"""Every option that names a file or a directory x every thing that is none such."""
 
 from __future__ import annotations
 

@@ -23,14 +23,14 @@ class Row:
     """Has to be in what it says."""
     env: Mapping[str, str | None] = field(default_factory=dict)
     here: Mapping[str, str] = field(default_factory=dict)
-    """Files in the current folder, by name: what the thing ``name`` is."""
+    """Files in the current directory, by name: what the thing ``name`` is."""
     limits: Mapping[str, int] = field(default_factory=dict)
     closed: tuple[int, ...] = ()
     out: str = ""
     """Where standard output goes, if not into a file."""
     err: str = ""
     gone: bool = False
-    """The current folder is removed before the call."""
+    """The current directory is removed before the call."""
     prints: bool = False
     """It may have written to standard output all the same."""
 

@@ -91,7 +91,9 @@ def _machine() -> Iterator[Row]:
         yield fault(command, code, "no TERM, no LANG", env={"TERM": None, "LANG": None})
         yield fault(command, code, "a locale that is none", env={"LC_ALL": "xx_YY.latin1"})
     for command in ("run --release bookworm", DSC, "releases", "status", "diagnose --tree ."):
-        yield fault(command, 2, "the current folder is gone", gone=True, says="current folder")
+        yield fault(
+            command, 2, "the current directory is gone", gone=True, says="current directory"
+        )
     yield fault(DSC, 2, "no descriptors", limits={"RLIMIT_NOFILE": 6})
     yield fault(DSC, 2, "no file may be written", limits={"RLIMIT_FSIZE": 0}, err="/dev/null")
     yield fault("smoke --deb {deb}", 2, "no program", env={"PATH": "/nonexistent"})
