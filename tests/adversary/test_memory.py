@@ -31,7 +31,7 @@ MOST = 50e6
 MEASURED = """
 import json, re, sys
 from pathlib import Path
-from pipeline import command, outputs
+from pipeline.host import command, outputs
 from pipeline.errors import BuildError, RespinError
 
 def peak(reset=False):

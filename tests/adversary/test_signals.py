@@ -125,9 +125,10 @@ def killing(process: subprocess.Popen[str]) -> Iterator[None]:
 STUBBORN = """
 import sys
 from pathlib import Path
-from pipeline import command, deadlines, ending
-from pipeline.cache import Cache
-from pipeline.runfolder import open_run
+from pipeline.cli import ending
+from pipeline.host import command, deadlines
+from pipeline.host.cache import Cache
+from pipeline.runs.directory import open_run
 
 deadlines.GRACE = 1.0
 
@@ -169,7 +170,8 @@ def test_a_second_one_while_a_command_will_not_end(tmp_path: Path, number: signa
 
 UNREMOVABLE = """
 from pathlib import Path
-from pipeline import ending, leftovers
+from pipeline.cli import ending
+from pipeline.host import leftovers
 
 def work():
     def remove(path):

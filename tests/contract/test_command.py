@@ -59,7 +59,7 @@ def test_a_command_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatc
 def test_nothing_outlives_us_when_we_are_killed(how: str) -> None:
     word = f"60.{time.time_ns()}"
     begin = [] if how == "as it is" else namespaces.unshare()
-    script = f"from pipeline import command; command.run({[*begin, 'sleep', word]!r})"
+    script = f"from pipeline.host import command; command.run({[*begin, 'sleep', word]!r})"
     with subprocess.Popen([sys.executable, "-c", script]) as us:
         wait_for(lambda: sleeps(word))
         us.kill()

@@ -21,8 +21,8 @@ from pipeline.runs.directory import open_run
 AT_WORK = """
 import sys
 from pathlib import Path
-from pipeline.cache import Cache
-from pipeline.scratch import scratch
+from pipeline.host.cache import Cache
+from pipeline.isolation.scratch import scratch
 
 with scratch(Cache(Path(sys.argv[1])), "test") as directory:
     (directory / "file").write_text("x")
@@ -32,8 +32,8 @@ with scratch(Cache(Path(sys.argv[1])), "test") as directory:
 MANY = """
 import sys, tempfile, time
 from pathlib import Path
-from pipeline.cache import Cache
-from pipeline.scratch import scratch, sweep
+from pipeline.host.cache import Cache
+from pipeline.isolation.scratch import scratch, sweep
 
 def slow(*, make=tempfile.mkstemp, **options):
     made = make(**options)
@@ -122,8 +122,8 @@ def test_gpgv_leaves_nothing_when_all_is_killed(
     monkeypatch.setenv("TMPDIR", str(temporary))
     script = (
         "import os; from pathlib import Path\n"
-        "from pipeline import command; from pipeline.archives import openpgp\n"
-        "from pipeline.containers import namespaces; namespaces.possible()\n"
+        "from pipeline.host import command; from pipeline.archives import openpgp\n"
+        "from pipeline.isolation import namespaces; namespaces.possible()\n"
         "command.run = lambda *argv, **options: os.kill(os.getpid(), 9)\n"
         f"openpgp.check(b'data', Path({str(keyring)!r}))"
     )
@@ -135,8 +135,8 @@ def test_gpgv_leaves_nothing_when_all_is_killed(
 RUN = """
 import os, signal, sys
 from pathlib import Path
-from pipeline.cache import Cache
-from pipeline.runfolder import open_run
+from pipeline.host.cache import Cache
+from pipeline.runs.directory import open_run
 
 with open_run(Path(sys.argv[1]), Cache(Path(sys.argv[2]))) as run:
     (run.path / "half").write_text("half")

@@ -18,7 +18,7 @@ from pipeline.isolation.order import Kind, Order
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root is in a chroot, or has all ids")
 ASK = (
-    "from pipeline.containers import namespaces; from pipeline.walls import ids;"
+    "from pipeline.isolation import namespaces; from pipeline.isolation import ids;"
     "namespaces.check(); print(ids.mine().uid, ids.mine().words)"
 )
 

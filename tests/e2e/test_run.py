@@ -266,10 +266,10 @@ def test_what_a_killed_run_left_goes_with_the_next(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from pipeline import command
-from pipeline.cache import Cache
-from pipeline.containers import namespaces
-from pipeline.scratch import scratch
+from pipeline.host import command
+from pipeline.host.cache import Cache
+from pipeline.isolation import namespaces
+from pipeline.isolation.scratch import scratch
 
 with scratch(Cache(Path(sys.argv[1])), "test") as directory:
     (directory / "root/closed").mkdir(parents=True, mode=0o700)
@@ -279,8 +279,8 @@ with scratch(Cache(Path(sys.argv[1])), "test") as directory:
 SWEEP = """
 import sys
 from pathlib import Path
-from pipeline.cache import Cache
-from pipeline.scratch import sweep
+from pipeline.host.cache import Cache
+from pipeline.isolation.scratch import sweep
 
 sweep(Cache(Path(sys.argv[1])))
 """
