@@ -5,8 +5,7 @@
 ``run`` is the whole of it: fetch, diagnose, patch, build, smoke, report, one verb a line.
 The stages do not know each other; what one hands to the next is a record of model.py.
 The roots of container and guest are prepared while other stages go on, and the guest tries
-the distro's package while ours is being built. Stages alone are in runs/single_stage.py; what a
-killed run had finished is in runs/checkpoints.py.
+the distro's package while ours is being built. Stages alone are in runs/single_stage.py.
 """
 
 from __future__ import annotations
@@ -30,14 +29,7 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
     Returns the report that is in the directory. Raises the errors of the stages, and UsageError if
     ``out`` is something else than an older run; ``out`` then is as it was.
     """
-    with open_run(
-        out,
-        order.cache,
-        keep=order.keep,
-        logs=order.logs,
-        unfinished=order.unfinished,
-        resumable=order.resumable,
-    ) as folder:
+    with open_run(out, order.cache, keep=order.keep, logs=order.logs) as folder:
         work = Work(order, folder, Progress(journal))
         with work.scratch(), command.threads(5) as pool:
             work.check_sandbox()

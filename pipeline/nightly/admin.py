@@ -173,7 +173,7 @@ def _watched(world: World, state: State, name: str) -> Night:
             [name], ("release", "updates", "security"), world.config, world.clock().date()
         )
     night.targets = {name: night.targets[name]}
-    night.runs.resume()
+    night.runs.settle_killed()
     night.watch(end_others=False)
     target = state.targets()[name]
     if target.problem and target.problem_code != PublishError.exit_code:

@@ -3,8 +3,8 @@
 """Many releases, every night: watch, run, publish, tell. READ run.py BEFORE.
 
 ``nightly`` is the whole of it, one verb a line. Each step is written into the state before the
-next begins, and each can be done again: after a kill the next start goes on from there. What
-runs a source, and what time it is, are parameters.
+next begins, and each can be done again. After a kill, the next start makes again, from its
+beginning, what was not finished. What runs a source, and what time it is, are parameters.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def nightly(world: World) -> Summary:
         night = Night(world, state)
         night.audit()
         night.check_key()
-        night.runs.resume()
+        night.runs.settle_killed()
         night.watch()
         for step in night.plan():
             night.runs.do(step, night.targets[step.target])

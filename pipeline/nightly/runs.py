@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The runs of a night: each is noted before it begins, made, and what came of it remembered.
 
-A run's row is in the state before its directory is begun, and has its end only when the directory
-is whole: what a kill left without an end is settled by ``resume``.
+A run's row is in the state before its directory is begun, and has its end only when the
+directory is whole. The next night settles a run that a kill left without an end: if its directory
+is whole, it counts as finished; if not, the leftovers are removed and the run is made again from
+its beginning.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from pipeline.nightly.state import (
     State,
 )
 from pipeline.nightly.targets import Target
-from pipeline.runs.directory import CHECKPOINTS, REPORT
+from pipeline.runs.directory import REPORT
 from pipeline.runs.report import Outcome
 from pipeline.runs.report_reader import load
 from pipeline.runs.request import Order
@@ -52,43 +54,31 @@ class Runs:
         self.made: list[int] = []
         """The ids of those that were begun."""
 
-    def resume(self) -> None:
-        """Settle what was going on when the last night was killed."""
+    def settle_killed(self) -> None:
+        """Settle the runs that were under way when a night was killed, and clear up after them."""
         for run in self._state.runs():
             if run.ended is not None:
                 continue
             if (run.folder / REPORT).exists():
-                shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)
                 self._finished(run)
                 continue
-            for part in unfinished(run):
-                if not (part / CHECKPOINTS).is_dir():
-                    shutil.rmtree(part, ignore_errors=True)
-            if len(self._killed(run)) + 1 < plan.KILLED:
+            for path in _leftovers(run):
+                shutil.rmtree(path, ignore_errors=True)
+            if self._times_killed(run) + 1 < plan.KILLED:
                 self._end(run, outcome=INTERRUPTED, brief="killed while it ran")
+                shutil.rmtree(_logs(run), ignore_errors=True)
             else:
                 error = RespinError(
                     f"killed {plan.KILLED} times while it ran", hint="is there memory enough?"
                 )
                 self._failed(run, error)
 
-    def _killed(self, run: RunRow) -> list[RunRow]:
-        """Return the runs of the same source that were killed, the last one first."""
-        return [
-            r
-            for r in reversed(self._state.runs(run.target))
-            if (r.version, r.dsc, r.outcome) == (run.version, run.dsc, INTERRUPTED)
-        ]
-
-    def _left(self, run: RunRow) -> Path | None:
-        """Return what a killed run left that this one can go on with; its logs come along."""
-        for killed in self._killed(run):
-            parts = unfinished(killed)
-            if parts and (killed.number, killed.inputs) == (run.number, run.inputs):
-                if _logs(killed).is_dir() and not _logs(run).exists():
-                    _logs(killed).rename(_logs(run))
-                return parts[0]
-        return None
+    def _times_killed(self, run: RunRow) -> int:
+        """Return how many earlier runs of the same source were killed."""
+        return sum(
+            (r.version, r.dsc, r.outcome) == (run.version, run.dsc, INTERRUPTED)
+            for r in self._state.runs(run.target)
+        )
 
     def do(self, step: Step, target: Target) -> None:
         """Do one step of the plan, and remember what came of it."""
@@ -112,8 +102,7 @@ class Runs:
             if step.kind is Kind.PROBE and self._untouched(order, run):
                 self._end(run, outcome=SAME, brief="the change does not touch this source")
                 return
-            left = self._left(run)
-            self._world.run(dataclasses.replace(order, resumable=True, unfinished=left), run.folder)
+            self._world.run(order, run.folder)
             self._finished(run)
         except RespinError as e:
             self._failed(run, e)
@@ -127,7 +116,6 @@ class Runs:
             waits = run.retry_at is not None or run.outcome == INTERRUPTED
             if waits and run.why != plan.GONE and version not in listed:
                 self._state.update_run(run.id, retry_at=None, why=plan.GONE)
-                self._discard(run)
 
     def _untouched(self, order: Order, run: RunRow) -> bool:
         """Tell whether our patches for a source are what they were when it was last run."""
@@ -135,7 +123,7 @@ class Runs:
         last = next((r for r in reversed(good) if r.dsc == run.dsc), None)
         if last is None or not (last.folder / REPORT).exists():
             return False
-        part = run.folder.with_name(f"{run.folder.name}.probe")
+        part = _probe(run)
         try:
             self._world.patch(order, part)
             return _patches(part) == _patches(last.folder)
@@ -185,22 +173,18 @@ class Runs:
             asked = target.asked and run.version == target.version
             if asked and ended.outcome != INTERRUPTED:
                 self._state.save_target(dataclasses.replace(target, asked=False))
-        if ended.outcome != INTERRUPTED:
-            self._discard(run)
         if ended.outcome != SAME:
             self._world.note(run.target, f"{run.version}: {ended.brief or ended.outcome}")
 
-    def _discard(self, run: RunRow) -> None:
-        """Remove what this run, and killed ones of the same source, left unfinished."""
-        killed = self._killed(run)
-        parts = [part for each in (run, *killed) for part in unfinished(each)]
-        for path in (*parts, *map(_logs, killed)):
-            shutil.rmtree(path, ignore_errors=True)
+
+def _leftovers(run: RunRow) -> list[Path]:
+    """Return the directories that a run leaves which is killed before it is whole."""
+    return [*run.folder.parent.glob(f".{run.folder.name}.*"), _probe(run)]
 
 
-def unfinished(run: RunRow) -> list[Path]:
-    """Return the directories of a run that was killed before it was whole."""
-    return sorted(run.folder.parent.glob(f".{run.folder.name}.*"))
+def _probe(run: RunRow) -> Path:
+    """Return where a source is patched to see whether it has to be built again."""
+    return run.folder.with_name(f"{run.folder.name}.probe")
 
 
 def _logs(run: RunRow) -> Path:

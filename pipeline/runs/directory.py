@@ -29,8 +29,6 @@ from pipeline.host.interrupts import interrupts
 from pipeline.isolation import namespaces
 
 REPORT = "report.json"
-CHECKPOINTS = ".checkpoints"
-"""What a run has finished is noted here until it is whole (runs/checkpoints.py)."""
 UNFINISHED = ".unfinished"
 """Marks a directory that is being written by the process that has locked it (flock(2))."""
 OLD = "run"
@@ -101,40 +99,31 @@ def _is_ours(out: Path) -> bool:
 
 @contextlib.contextmanager
 def open_run(
-    out: Path,
-    cache: Cache,
-    *,
-    keep: bool = False,
-    logs: Path | None = None,
-    unfinished: Path | None = None,
-    resumable: bool = False,
+    out: Path, cache: Cache, *, keep: bool = False, logs: Path | None = None
 ) -> Iterator[RunFolder]:
     """Yield a directory to write into; put it in its place at the end.
 
-    The logs are written into ``logs``, by default a new directory under the cache. ``unfinished``
-    is the directory of a run that was killed, to be gone on with; beside ``out``, and taken away.
+    The logs are written into ``logs``, by default a new directory under the cache.
 
     An older run of ours at ``out`` is replaced. If the block fails nothing is at ``out``
-    that was not there before; with ``keep`` the unfinished directory stays where it is. With
-    ``resumable`` it stays where the user, or a service manager, stops the run. A note on the error
-    says what stays. What runs to the same place left when they were killed is removed. Raises
-    UsageError if ``out`` cannot be written.
+    that was not there before; with ``keep`` the unfinished directory stays where it is, and a note
+    on the error says where. What runs to the same place left when they were killed is removed.
+    Raises UsageError if ``out`` cannot be written.
     """
     check(out)
     final = out.absolute()
     logs = _log_folder(cache, logs)
     with _parents(final):
-        if not resumable:
-            _sweep(final)
-        part = _begin(final, unfinished)
+        _sweep(final)
+        part = _begin(final)
         try:
             with _lock(part) as locked:
-                if locked and not resumable:
+                if locked:
                     (part / UNFINISHED).touch()
                 yield RunFolder(part, logs)
                 _finish(part, final, logs)
         except BaseException as e:
-            _stop(part, e, keep=keep, resumable=resumable)
+            _stop(part, e, keep=keep)
             if isinstance(e, OSError) and e.errno in command.FULL:
                 raise _cannot(final, e) from e
             raise
@@ -168,14 +157,12 @@ def _clear(parents: list[Path]) -> None:
             leftovers.clear(parent)
 
 
-def _begin(final: Path, unfinished: Path | None) -> Path:
+def _begin(final: Path) -> Path:
     """Make the directory beside ``final`` that is written into."""
     with interrupts.held():
         try:
             part = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}."))
             leftovers.note(part)
-            if unfinished is not None:
-                unfinished.replace(part)
         except OSError as e:
             raise _cannot(final, e) from e
     return part
@@ -201,18 +188,14 @@ def _finish(part: Path, final: Path, logs: Path) -> None:
         ) from e
     except OSError as e:
         raise _cannot(final, e) from e
-    shutil.rmtree(final / CHECKPOINTS, ignore_errors=True)
 
 
-def _stop(part: Path, e: BaseException, *, keep: bool, resumable: bool) -> None:
+def _stop(part: Path, e: BaseException, *, keep: bool) -> None:
     """Clear away a run that failed or was stopped, or keep what is to be kept of it."""
     with interrupts.held():
         if keep and part.exists():
             (part / UNFINISHED).unlink(missing_ok=True)
             e.add_note(f"The unfinished run is kept in {part}")
-            leftovers.done(part)
-        elif resumable and not isinstance(e, Exception):
-            e.add_note(f"What had ended of the run is kept in {part}, for the next night")
             leftovers.done(part)
         else:
             leftovers.clear(part)

@@ -8,13 +8,12 @@ The source's directory, its log and its clock are those of the run.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 from pipeline.archives.apt import AptArchive
 from pipeline.errors import FetchError
@@ -25,14 +24,11 @@ from pipeline.model import GuestPackages, Package, Source, VerifiedFile
 from pipeline.releases import releases
 from pipeline.releases.releases import USUAL
 from pipeline.runs import lockfile
-from pipeline.runs.checkpoints import FETCH, Checkpoints
 from pipeline.runs.directory import RunFolder
 from pipeline.runs.lockfile import Lock
 from pipeline.runs.report import Report
 from pipeline.runs.request import PACKAGE, Order
 from pipeline.source import fetch, local_tree, superseded
-
-T = TypeVar("T")
 
 
 class Inputs:
@@ -42,7 +38,6 @@ class Inputs:
         self.order = order
         self.folder = folder
         self.progress = progress
-        self._checkpoints = Checkpoints(folder.path)
         self._scratch = folder.path / ".work"
         self._begun = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         self._root: tuple[Package, ...] = ()
@@ -59,17 +54,6 @@ class Inputs:
         self._scratch.mkdir()
         yield
         shutil.rmtree(self._scratch)
-
-    def once(self, name: str, do: Callable[[], T]) -> T:
-        """Do a stage and note it; or return what it left before the run was killed."""
-        had: T | None = self._checkpoints.had(name)
-        if had is None:
-            had = do()
-            self._checkpoints.note(name, had)
-        else:
-            with self.progress.stage(name) as stage:
-                stage.note("had ended before the run was killed")
-        return had
 
     @cached_property
     def archive(self) -> AptArchive:
@@ -126,9 +110,6 @@ class Inputs:
 
     def fetch(self) -> Source:
         """The exact source, verified."""
-        return self.once(FETCH, self._fetch)
-
-    def _fetch(self) -> Source:
         dest = self.folder.path / "source"
         order = self.order
         with self.progress.stage("fetch") as stage:

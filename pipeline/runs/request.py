@@ -59,9 +59,5 @@ class Order:
     prove: bool = False
     """Smoke-test the distro's own package where no fix is needed."""
     keep: bool = False
-    resumable: bool = False
-    """If it is stopped, what it has finished stays beside its directory."""
-    unfinished: Path | None = None
-    """What a run of this very order left when it was killed: it goes on from there."""
     logs: Path | None = None
     """Where the logs are written while the run goes on; None: a directory under the cache."""

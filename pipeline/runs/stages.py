@@ -43,7 +43,6 @@ from pipeline.model import (
     VerifiedFile,
 )
 from pipeline.runs import lockfile
-from pipeline.runs.checkpoints import BUILD, CONTROL, PATCH
 from pipeline.runs.inputs import Inputs
 from pipeline.runs.request import PACKAGE, Order
 from pipeline.smoke import render, smoke
@@ -93,9 +92,6 @@ class Work(Inputs):
 
     def patch(self, source: Source, needed: Sequence[Fix]) -> Patched:
         """The new source package."""
-        return self.once(PATCH, lambda: self._patch(source, needed))
-
-    def _patch(self, source: Source, needed: Sequence[Fix]) -> Patched:
         with self.progress.stage("patch") as stage:
             return patch.patch(
                 source,
@@ -184,23 +180,13 @@ class Work(Inputs):
         while changed:
             stage.note(f"{changed.pop()} is not what it was when it was made: it is made anew")
 
-    def prepare_build(self, source: Source) -> Room | None:
-        """The build's root and container, which can be ready before there is a new source.
-
-        None if it was built before the run was killed.
-        """
-        if self._checkpoints.had(BUILD):
-            return None
+    def prepare_build(self, source: Source) -> Room:
+        """The build's root and container, which can be ready before there is a new source."""
         root = self.prepare_root(source)
         return root, self._started.enter_context(build.container(root, self.order.cache))
 
-    def build(self, room: Room | None, patched: Patched) -> Built:
-        """The packages."""
-        return self.once(BUILD, lambda: self._build(room, patched))
-
-    def _build(self, room: Room | None, patched: Patched) -> Built:
-        """Build. Nobody waits for the end of the container."""
-        assert room, "a run that has no build prepares one"
+    def build(self, room: Room, patched: Patched) -> Built:
+        """The packages. Nobody waits for the end of the container."""
         root, container = room
         with self.progress.stage("build") as stage:
             built = build.build_in(
@@ -226,13 +212,13 @@ class Work(Inputs):
                 self._untaken = e.brief
                 return None
 
-    def keep_ccache(self, room: Room | None) -> None:
+    def keep_ccache(self, room: Room) -> None:
         """Let later builds have what this one added to ccache: only once all is proven.
 
         A source that no signed index lists leaves nothing to others. What goes wrong here costs
         the next build some time, and is no reason to lose this one.
         """
-        if room is None or self._stopping is None:
+        if self._stopping is None:
             return
         with self.progress.stage("ccache") as stage:
             taken = self._stopping.result()
@@ -247,9 +233,6 @@ class Work(Inputs):
 
     def build_control(self, room: Room | None, source: Source) -> tuple[VerifiedFile, ...]:
         """The source without our patch, built in the same root."""
-        return self.once(CONTROL, lambda: self._build_control(room, source))
-
-    def _build_control(self, room: Room | None, source: Source) -> tuple[VerifiedFile, ...]:
         root = room[0] if room else self.prepare_root(source)
         dest = self.folder.path / "control"
         logs = self.folder.logs / "control"  # the other build may be going on

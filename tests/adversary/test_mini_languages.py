@@ -630,7 +630,7 @@ SINKS = {
     "regex text/visible.py:as_json": "ours",
     # Globs
     "glob source/local_tree.py:make_source": "a name and version: dsc_file.py takes no pattern",
-    "glob nightly/runs.py:unfinished": "the number of a run",
+    "glob nightly/runs.py:_leftovers": "the number of a run",
     "glob nightly/prune.py:runs": "the number of a run",
     "glob runs/directory.py:_sweep": "escaped",
     "glob isolation/scratch.py:sweep": "ours",

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a run had finished when it was stopped is there for the next night, and then gone."""
+"""A run that is stopped or killed is made again from its beginning, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -9,45 +9,35 @@ from pathlib import Path
 
 import pytest
 from support import onerelease
-from support.filled import filled
 from support.onerelease import Here
 
 from pipeline.errors import BuildError
-from pipeline.model import Release, Source
 from pipeline.nightly import plan
 from pipeline.nightly.state import State
-from pipeline.runs.checkpoints import FETCH, Checkpoints
-from pipeline.runs.directory import CHECKPOINTS, open_run
+from pipeline.runs.directory import open_run
 from pipeline.runs.report import Report
 from pipeline.runs.request import Order
 
 pytestmark = pytest.mark.needs("aptly")
 
-SOURCE = filled(Source, release=Release(distro="debian", codename="bookworm", version="12"))
-
 
 class Ending:
     """A run that fetches, and then ends in some way."""
 
-    def __init__(self, how: BaseException) -> None:
-        self.how = how
-        self.had: list[bool] = []
-        """Of each run: whether there was a fetch to go on from."""
+    def __init__(self, how: BaseException, *, clears: bool = True) -> None:
+        """Without ``clears``, its directory stays, as it does when the process is killed."""
+        self.how, self.clears = how, clears
 
     def __call__(self, order: Order, out: Path) -> Report:
-        with open_run(
-            out,
-            order.cache,
-            logs=order.logs,
-            unfinished=order.unfinished,
-            resumable=order.resumable,
-        ) as folder:
-            notes = Checkpoints(folder.path)
-            self.had.append(notes.had(FETCH) is not None)
-            notes.note(FETCH, SOURCE)
-            with folder.log("fetch").open("a") as log:
-                log.write("fetched\n")
-            raise self.how
+        try:
+            with open_run(out, order.cache, logs=order.logs) as folder:
+                assert [path.name for path in folder.path.iterdir()] == [".unfinished"]
+                (folder.path / "source").mkdir()
+                folder.log("fetch").write_text("fetched\n")
+                raise self.how
+        finally:
+            if not self.clears:
+                (folder.path / "source").mkdir(parents=True)
 
 
 @pytest.fixture
@@ -57,45 +47,52 @@ def here(tmp_path: Path) -> Iterator[Here]:
         yield begun
 
 
-def stop(here: Here) -> list[bool]:
-    """Play a night that is stopped; return whether its runs had something to go on from."""
-    stopped = Ending(KeyboardInterrupt())
+def stop(here: Here, *, kill: bool = False) -> None:
+    """Play a night that is stopped by a signal, or killed."""
     with pytest.raises(KeyboardInterrupt):
-        here.nights.night(0, run=stopped)
-    return stopped.had
+        here.nights.night(0, run=Ending(KeyboardInterrupt(), clears=not kill))
 
 
 def left(here: Here) -> list[str]:
-    """Return what lies beside the directories of the runs."""
+    """Return what lies in the directory of the runs."""
     return sorted(p.name[:8] for p in here.nights.world.folder.glob("runs/bookworm/[.0-9]*"))
 
 
-def test_it_goes_on_and_its_logs_come_along(here: Here) -> None:
-    assert stop(here) == [False]
-    assert left(here) == [".000001.", "000001.l"]
-    failing = Ending(BuildError("no"))
-    assert here.nights.night(0, run=failing).code == 13
-    assert failing.had == [True]
-    # It failed of itself: the next one begins anew.
+@pytest.mark.parametrize("kill", [False, True], ids=["stopped", "killed"])
+def test_it_is_made_again_from_its_beginning(here: Here, kill: bool) -> None:
+    good = here.nights.world.run
+    stop(here, kill=kill)
+    assert left(here) == [".000001."] * kill + ["000001.l"]
+    (run,) = here.nights.night(0, run=good).runs
+    assert (run.reason, run.outcome) == ("killed while it ran", "fixed")
+    assert left(here) == ["000002"]
+    assert [run.outcome for run in here.nights.runs()] == ["interrupted", "fixed"]
+
+
+def test_a_later_failure_keeps_its_own_logs_only(here: Here) -> None:
+    stop(here, kill=True)
+    assert here.nights.night(0, run=Ending(BuildError("no"))).code == 13
     assert left(here) == ["000002.l"]
-    (log,) = here.nights.world.folder.glob("runs/bookworm/*.logs/fetch.log")
-    assert log.read_text() == "fetched\nfetched\n"
-    assert here.nights.night(1).runs[0].outcome == "failed"
-    assert failing.had == [True, False]
 
 
-def test_of_another_order_it_begins_anew(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    stop(here)
-    monkeypatch.setattr(plan, "BUILDS", "2")
-    assert stop(here) == [False]
-    assert stop(here) == [True]
-
-
-def test_killed_too_often_it_begins_anew(here: Here) -> None:
-    assert [stop(here) for _ in range(plan.KILLED)] == [[False], [True], [True]]
+def test_killed_too_often_it_counts_as_failed(here: Here) -> None:
+    """The logs of the last one stay for whoever looks into it."""
+    for _ in range(plan.KILLED):
+        stop(here, kill=True)
     done = here.nights.night(0)
     assert done.runs == () and "killed 3 times" in here.nights.runs()[-1].brief
     assert left(here) == ["000003.l"]
+
+
+def test_killed_while_it_looked_whether_a_fix_matters(here: Here) -> None:
+    """The source that it patched for that goes, too."""
+    (run,) = here.nights.night(0).runs
+    with State(here.nights.world.folder) as state:
+        state.update_run(run.id, ended=None, outcome="", ours=None)
+    run.folder.rename(run.folder.with_name(f"{run.folder.name}.probe"))
+    assert left(here) == ["000001.p"]
+    (run,) = here.nights.night(0).runs
+    assert (run.reason, left(here)) == ("killed while it ran", ["000002"])
 
 
 def test_killed_when_all_was_done_it_is_not_run_again(here: Here) -> None:
@@ -103,15 +100,13 @@ def test_killed_when_all_was_done_it_is_not_run_again(here: Here) -> None:
     (run,) = here.nights.night(0).runs
     with State(here.nights.world.folder) as state:
         state.update_run(run.id, ended=None, outcome="", ours=None)
-    Checkpoints(run.folder).note(FETCH, SOURCE)
     done = here.nights.night(0)
     assert (done.runs, done.rows[0].ours) == ((), "6.1.0-1+bpf1")
-    assert not (run.folder / CHECKPOINTS).exists()
 
 
-def test_what_the_archive_has_no_more_is_not_kept(here: Here) -> None:
+def test_what_the_archive_has_no_more_is_not_run_again(here: Here) -> None:
     good = here.nights.world.run
-    stop(here)
+    stop(here, kill=True)
     here.has("6.1.0-2")
     assert here.nights.night(0, run=good).code == 0
     assert left(here) == ["000002"]

@@ -128,8 +128,15 @@ class Stage:
             "files": files,
             # A kill after a letter was handed over and before that was noted sends it twice.
             "letters": {json.dumps(each) for each in letters},
-            "left": sorted(p.name for p in public.rglob(".part*")),
+            "left": sorted(p.name for p in (*public.rglob(".part*"), *self._unfinished())),
         }
+
+    def _unfinished(self) -> set[Path]:
+        """Return what lies beside the runs' directories, but for the logs of failures."""
+        with State(self.state) as state:
+            runs = [run.folder for run in state.runs() if run.outcome != "interrupted"]
+        ours = {path for run in runs for path in (run, run.with_name(f"{run.name}.logs"))}
+        return set(self.state.glob("runs/*/*")) - ours
 
     def consistent(self) -> None:
         """Hold that what clients see now is an old state or a new one, whole."""
