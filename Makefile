@@ -4,6 +4,7 @@
 # make bench  ratios to sbuild
 # make lock   what the tests and the tools of a release are, by hash, out of pyproject.toml
 #             (UPGRADE=1: the newest of everything)
+# make man    the manual pages, in build/man
 # make sbom   what respin is made of, as CycloneDX, in dist/
 # make audit  known vulnerabilities of what is locked; asks a service on the network
 # make clean  removes what the others left here, but OUT
@@ -21,7 +22,7 @@ VENV := .venv
 # They reach the shell as its variables, whatever is in them.
 export OUT RELEASE VERSION
 
-.PHONY: deb test lint unit fuzz bench lock sbom audit packages test-packages bench-packages clean help
+.PHONY: deb test lint unit man fuzz bench lock sbom audit packages test-packages bench-packages clean help
 
 help:
 	@sed -n '/^#/!q; s/^# //p' Makefile
@@ -38,6 +39,16 @@ lint: $(VENV)/test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
+	$(VENV)/bin/reuse lint --quiet || $(VENV)/bin/reuse lint --lines
+	$(MAKE) --no-print-directory man
+	! for page in build/man/*; do \
+		man --warnings --local-file -Tutf8 -Z "$$page" 2>&1 >/dev/null; \
+		lexgrog "$$page" >/dev/null || echo "$$page: no NAME that apropos can read"; \
+	done | grep .
+
+# With Debian's own Python and pandoc alone: a package's build calls it, too.
+man:
+	tools/make_man.py build/man
 
 # The fast part, for those who edit.
 unit: $(VENV)/test
