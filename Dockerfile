@@ -21,7 +21,7 @@ ARG TOOLS_BASE=docker.io/library/debian:bookworm
 # -- the programs that the pipeline needs, from Debian's signed archive ----------------
 FROM ${TOOLS_BASE} AS tools
 ARG TOOLS_MIRROR=
-COPY templates/docker/mirror.sh templates/docker/tools.sh tools/install-packages /respin/tools/
+COPY tools/docker/mirror.sh tools/docker/tools.sh tools/install-packages /respin/tools/
 COPY packages.txt /respin/
 RUN sh /respin/tools/mirror.sh "$TOOLS_MIRROR" && sh /respin/tools/tools.sh /respin
 # "container" is how programs are told that they run in one (systemd's CONTAINER_INTERFACE).
@@ -32,6 +32,7 @@ ENV container=docker PYTHONPATH=/respin PYTHONDONTWRITEBYTECODE=1 RESPIN_CACHE=/
 FROM tools AS patch
 COPY patches /respin/patches
 COPY templates /respin/templates
+COPY tools/docker /respin/tools/docker
 COPY pipeline /respin/pipeline
 ARG RELEASE
 ARG VERSION=
@@ -39,20 +40,20 @@ ARG MIRROR=
 ARG NUMBER=1
 RUN python3 -m pipeline patch --release "$RELEASE" ${VERSION:+--version "$VERSION"} \
       ${MIRROR:+--mirror "$MIRROR"} --number "$NUMBER" --verbose --out /run-folder \
- && sh /respin/templates/docker/handover.sh /run-folder /handover
+ && sh /respin/tools/docker/handover.sh /run-folder /handover
 
 
 # -- the release's own image with the build dependencies -------------------------------
 FROM ${BASE} AS build-depends
 ARG MIRROR=
-COPY templates/docker/mirror.sh templates/docker/prepare.sh /respin/
+COPY tools/docker/mirror.sh tools/docker/prepare.sh /respin/
 COPY --from=patch /handover/build-depends /respin/build-depends
 RUN sh /respin/mirror.sh "$MIRROR" && sh /respin/prepare.sh /respin/build-depends
 
 
 # -- the build, with no tool of ours but a few lines of shell --------------------------
 FROM build-depends AS build
-COPY templates/docker/build.sh /respin/
+COPY tools/docker/build.sh /respin/
 COPY --from=patch /handover/patched /patched
 USER 65533:65533
 RUN sh /respin/build.sh /patched /build
@@ -63,13 +64,13 @@ FROM patch AS prove
 COPY --from=build /build/out /built
 RUN python3 -m pipeline prove /run-folder --debs /built ${MIRROR:+--mirror "$MIRROR"} \
       --verbose --out /proven \
- && sh /respin/templates/docker/collect.sh /proven /fixed
+ && sh /respin/tools/docker/collect.sh /proven /fixed
 
 
 # -- docker build --target proof: the .deb on the release's own image -------------------
 FROM ${BASE} AS proof
 ARG MIRROR=
-COPY templates/docker/mirror.sh templates/docker/install.sh /respin/
+COPY tools/docker/mirror.sh tools/docker/install.sh /respin/
 COPY --from=prove /fixed/debs /debs
 RUN sh /respin/mirror.sh "$MIRROR" && sh /respin/install.sh /debs
 

@@ -279,7 +279,7 @@ class CaseResult:
     case: str
     title: str
     way: str
-    """``tc``, ``xdp`` …: those of templates/objects/ways.toml."""
+    """``tc``, ``xdp`` …: those of pipeline/smoke/ways.toml."""
     before: Cell
     after: Cell | None
     """None where only one package was tested."""
@@ -316,7 +316,7 @@ class SmokeReport:
     packages: tuple[str, ...]
     """Name and version of the package before, and of the one after."""
     loaders: tuple[str, ...]
-    """What each loads objects with, as in templates/objects/cases.toml."""
+    """What each loads objects with, as in pipeline/smoke/cases.toml."""
     cases: tuple[CaseResult, ...]
     crashes: int
     """How often the guest crashed and was booted again."""

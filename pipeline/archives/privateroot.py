@@ -26,7 +26,7 @@ from pipeline.errors import FetchError, RespinError
 from pipeline.files import bounded, own_files, ownership
 from pipeline.host import command
 from pipeline.host.cache import Cache, digest
-from pipeline.host.resources import data_path, render
+from pipeline.host.resources import package_data, render
 from pipeline.isolation import namespaces
 from pipeline.isolation.order import Bind
 from pipeline.model import AptSource
@@ -123,7 +123,7 @@ class PrivateRoot:
     def gpgv(self) -> Path:
         """Return the program that takes keys which have expired since (templates/)."""
         path = self._folder("etc") / "gpgv-frozen"
-        _replace(path, data_path("templates", "gpgv-frozen.sh").read_bytes(), mode=0o755)
+        _replace(path, package_data(__package__, "gpgv-frozen.sh").read_bytes(), mode=0o755)
         return path
 
     def apt(

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.config.config import Config
 from pipeline.fixes import fixes
-from pipeline.host.resources import data_path
+from pipeline.host.resources import package_data
 from pipeline.model import Release
 from pipeline.releases import distroinfo, releases
 from pipeline.releases.distroinfo import Known, Support
@@ -42,7 +42,7 @@ def listing(config: Config, on: date) -> tuple[Row, ...]:
 
     Raises UsageError if distro-info-data is missing, or respin.toml names no base.
     """
-    facts = tomllib.loads(data_path("templates", "facts.toml").read_text("utf-8"))
+    facts = tomllib.loads(package_data(__package__, "facts.toml").read_text("utf-8"))
     known = distroinfo.known()
     rows = [
         Row(

@@ -17,7 +17,7 @@ from pathlib import Path
 from pipeline.errors import UsageError
 from pipeline.host import command
 from pipeline.host.cache import Cache
-from pipeline.host.resources import data_path
+from pipeline.host.resources import project_data
 from pipeline.isolation import ids, namespaces, sandbox
 
 SPACE = 4 << 30
@@ -52,7 +52,7 @@ class Need:
 
 def needs(path: Path | None = None) -> tuple[Need, ...]:
     """Read packages.txt: the Debian packages that respin needs."""
-    lines = (path or data_path("packages.txt")).read_text().splitlines()
+    lines = (path or project_data("packages.txt")).read_text().splitlines()
     fields = [line.split() for line in lines if line.strip() and not line.startswith("#")]
     return tuple(Need(package=p, shown_by=s, stages=tuple(t.split(","))) for p, s, t in fields)
 

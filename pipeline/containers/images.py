@@ -19,7 +19,7 @@ from pipeline.errors import BuildError, FetchError, UsageError
 from pipeline.files import own_files
 from pipeline.host import command
 from pipeline.host.cache import Cache, digest
-from pipeline.host.resources import data_path
+from pipeline.host.resources import package_data
 from pipeline.isolation import namespaces
 from pipeline.model import AptSource, Package, Release
 
@@ -46,7 +46,7 @@ class Base:
 
 def official(release: Release) -> str | None:
     """Return the name of the release's official image, or None if its distro has none."""
-    names = tomllib.loads(data_path("templates", "images.toml").read_text())
+    names = tomllib.loads(package_data(__package__, "images.toml").read_text())
     name: str | None = names.get(release.distro)
     return name.format(codename=release.codename) if name else None
 

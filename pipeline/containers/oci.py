@@ -20,7 +20,7 @@ from pipeline.containers.oci_meter import OciMeter
 from pipeline.errors import BuildError, RespinError
 from pipeline.host import command
 from pipeline.host.command import Completed
-from pipeline.host.resources import data_path
+from pipeline.host.resources import package_data
 from pipeline.isolation.allowance import Allowance
 
 REMOVE_SECONDS = 300.0
@@ -56,7 +56,7 @@ class Oci(Container):
         return self.engine.unbounded
 
     def _start(self) -> None:
-        init = data_path("templates", "container", "oci-init.sh").read_text()
+        init = package_data(__package__, "oci-init.sh").read_text()
         mounts = [
             words(["type=bind", f"source={s.host.resolve()}", f"target={s.inside}"])
             for s in self.shares
@@ -82,7 +82,7 @@ class Oci(Container):
             hint="the engine's own words are above; its image must have /bin/sh",
         )
         self._id = done.text.strip()
-        enter = data_path("templates", "container", "oci-enter.sh")
+        enter = package_data(__package__, "oci-enter.sh")
         # runc gives the file system the mode of a directory that the image has there already.
         put = f"umask 022; chmod 1777 {_OURS}; cat > {_OURS}/enter"
         self.engine.call("exec", "--interactive", self._id, "/bin/sh", "-c", put, stdin=enter)

@@ -23,7 +23,7 @@ from pipeline.errors import BuildError
 from pipeline.files import bounded
 from pipeline.host import command
 from pipeline.host.cache import Cache, digest
-from pipeline.host.resources import data_path
+from pipeline.host.resources import package_data
 from pipeline.isolation import namespaces
 from pipeline.isolation.namespaces import remove_tree
 from pipeline.isolation.scratch import scratch
@@ -186,7 +186,7 @@ def _make(
         (work / "mnt").mkdir()
         in_memory = namespaces.possible() and _memory_available() >= MEMORY_NEEDED
         script = work / "make-root.sh"
-        shutil.copyfile(data_path("templates", "container", "make-root.sh"), script)
+        shutil.copyfile(package_data(__package__, "make-root.sh"), script)
         argv: list[str | Path] = ["sh", script, work]
         argv += ["1536m" if in_memory else "disk", form]
         argv += _mmdebstrap(packages, key, strip)

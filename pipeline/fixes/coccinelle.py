@@ -20,7 +20,7 @@ from pipeline.errors import RespinError
 from pipeline.files.bounded import copy
 from pipeline.fixes.codebase import FILE_BYTES
 from pipeline.host import command
-from pipeline.host.resources import data_path
+from pipeline.host.resources import project_data
 from pipeline.isolation import lent, sandbox
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
@@ -56,7 +56,7 @@ def report(
 
     Raises ``error`` with ``brief`` if Coccinelle fails.
     """
-    isomorphisms = data_path("patches", "diagnose.iso")
+    isomorphisms = project_data("patches", "diagnose.iso")
     options = ["--no-show-diff", "--iso-file", isomorphisms.name, "--sp-file", cocci.name]
     call = _Call(files=files, options=options, data=(isomorphisms, cocci), error=error, brief=brief)
     return parse(_batches(trees, call), len(trees))

@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 
 from pipeline.errors import UsageError
-from pipeline.host.resources import data_path
+from pipeline.host.resources import project_data
 from pipeline.model import Verdict
 
 
@@ -133,7 +133,7 @@ def all_fixes() -> tuple[Fix, ...]:
 
     That is also the order in which their patches stand in debian/patches/series.
     """
-    folders = data_path("patches").iterdir()
+    folders = project_data("patches").iterdir()
     return tuple(load(f) for f in sorted(folders) if (f / "fix.toml").is_file())
 
 

@@ -26,7 +26,7 @@ from pipeline.fixes.fixes import Fix
 from pipeline.host import command
 from pipeline.host.cache import file_sha256
 from pipeline.host.progress import QUIET, Stage
-from pipeline.host.resources import data_path, render
+from pipeline.host.resources import package_data, render
 from pipeline.isolation import lent, sandbox
 from pipeline.model import Patched, Source
 
@@ -34,7 +34,7 @@ CHANGELOG = 16 << 20
 """Bytes of a debian/changelog; iproute2's has 60 kB."""
 AUTHOR = "iproute2-respin <respin@localhost>"
 STYLE = "kernel.clang-format"
-"""In templates/."""
+"""Beside this module."""
 LAYOUT_SECONDS = 120.0
 DPKG_SECONDS = 300.0
 
@@ -107,7 +107,7 @@ def _lay_out(path: Path, before: str) -> None:
         return
     with lent.lent(None, "respin-layout-") as folder:
         shutil.copyfile(path, folder / path.name)
-        shutil.copyfile(data_path("templates", STYLE), folder / STYLE)
+        shutil.copyfile(package_data(__package__, STYLE), folder / STYLE)
         sandbox.run(
             ["clang-format", "-i", f"--style=file:{STYLE}", *ranges, path.name],
             folder=folder,

@@ -1,13 +1,15 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the project's data (patches/, templates/, packages.txt) lies.
+"""Where the project's data lies: one mechanism, in a checkout and in an installed package.
 
-In a checkout it stands beside the package; in an installed wheel inside it.
+What one module reads stands beside it. What stands at the top of a checkout (patches/,
+templates/, packages.txt) is in pipeline/_data as well: by links there, as copies in a wheel.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import importlib.resources
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -18,17 +20,24 @@ from markupsafe import Markup
 from pipeline.text import quoting, visible
 
 
-def data_path(*parts: str) -> Path:
-    """Return the path of a file or directory of the project's data.
+def package_data(package: str, *parts: str) -> Path:
+    """Return the path of a file or directory of data that stands beside a package's modules.
+
+    ``package`` is its dotted name. Raises FileNotFoundError if the installation lacks it.
+    """
+    # Programs are given these files by name: they are files on a disk, never in an archive.
+    path = Path(str(importlib.resources.files(package).joinpath(*parts)))
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing from this installation")
+    return path
+
+
+def project_data(*parts: str) -> Path:
+    """Return the path of what stands at the top of a checkout: ``project_data("patches")``.
 
     Raises FileNotFoundError if the installation lacks it.
     """
-    package = Path(__file__).resolve().parents[1]
-    for base in (package / "_data", package.parent):
-        path = base.joinpath(*parts)
-        if path.exists():
-            return path
-    raise FileNotFoundError(f"{'/'.join(parts)} is missing from this installation")
+    return package_data("pipeline", "_data", *parts)
 
 
 LANGUAGES: Mapping[str, Callable[[str], str]] = {
@@ -62,7 +71,7 @@ def _environment(write: Callable[[str], str]) -> jinja2.Environment:
         return write(str(value)) if plain else value
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(data_path("templates")),
+        loader=jinja2.FileSystemLoader(project_data("templates")),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,

@@ -23,7 +23,7 @@ from pathlib import Path
 from pipeline.errors import FetchError, RespinError, UsageError
 from pipeline.host import command
 from pipeline.host.command import Completed
-from pipeline.host.resources import data_path
+from pipeline.host.resources import package_data
 from pipeline.isolation import lent, namespaces, seccomp
 
 USER = 65532
@@ -200,7 +200,7 @@ def _bubblewrap(folder: Path | None, reads: Sequence[Path], at: str = ".") -> li
     bubblewrap does not. And when root's bubblewrap is killed, it is not allowed to end a
     process 1 of another number with it.)
     """
-    argv = ["sh", str(data_path("templates", "container", "sandbox-enter.sh")), str(seccomp.path())]
+    argv = ["sh", str(package_data(__package__, "sandbox-enter.sh")), str(seccomp.path())]
     argv += ["--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL"]
     for kind in ("ipc", "pid", "net", "uts"):
         argv.append(f"--unshare-{kind}")
@@ -235,7 +235,7 @@ def _bubblewrap(folder: Path | None, reads: Sequence[Path], at: str = ".") -> li
         argv += ["--chdir", f"{INSIDE}/{at}"]
     else:
         argv += ["--chdir", "/tmp"]
-    argv += ["--ro-bind", str(data_path("templates", "container", "sandbox-init.sh")), INIT]
+    argv += ["--ro-bind", str(package_data(__package__, "sandbox-init.sh")), INIT]
     return [*argv, "--remount-ro", "/", "--", "sh", INIT, *drop]
 
 

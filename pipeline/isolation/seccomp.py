@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The system calls that a command behind a wall may make: a filter for seccomp(2).
 
-templates/walls/calls.toml says what is refused, and why. Everything else that libseccomp knows
+pipeline/isolation/calls.toml says what is refused, and why. Everything else that libseccomp knows
 is allowed; what it does not know, such as the calls of a later kernel, does not exist (ENOSYS).
 
 libseccomp is asked by ctypes: apt itself depends on it, so that it is wherever respin can be.
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import BuildError
-from pipeline.host.resources import data_path
+from pipeline.host.resources import package_data
 
 # seccomp.h
 _ALLOW = 0x7FFF0000
@@ -75,7 +75,7 @@ def compiled(machine: str, *, mounts: bool = False) -> bytes:
 
 
 def _policy(mounts: bool) -> dict[str, Any]:
-    policy = tomllib.loads(data_path("templates", "walls", "calls.toml").read_text())
+    policy = tomllib.loads(package_data(__package__, "calls.toml").read_text())
     refused = [each for each in policy["refused"] if not (mounts and each.get("mounts"))]
     return {**policy, "refused": refused}
 

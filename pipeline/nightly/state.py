@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 
 from pipeline.archives.signedindex import SuiteIndex
 from pipeline.errors import UsageError
-from pipeline.host.resources import data_path
+from pipeline.host.resources import package_data
 from pipeline.nightly import state_rows
 from pipeline.nightly.database import Database, sound
 from pipeline.nightly.state_rows import (
@@ -91,7 +91,7 @@ class State:
                 )
             return
         if version < SCHEMA:
-            script = data_path("templates", "state.sql").read_text("utf-8")
+            script = package_data(__package__, "state.sql").read_text("utf-8")
             self._db.script(f"BEGIN; {script} PRAGMA user_version={SCHEMA}; COMMIT;")
 
     def __enter__(self) -> Self:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """respin.lock: exactly what a run was made of, so that it can be made again.
 
-templates/lock.schema.json defines the form; runs/lockfile_reader.py reads it.
+pipeline/runs/lock.schema.json defines the form; runs/lockfile_reader.py reads it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The report of a run: a record, and its JSON form.
 
-docs/report.md explains the form, templates/report.schema.json defines it.
+docs/report.md explains the form, pipeline/runs/report.schema.json defines it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The smoke cases as data: what is loaded, by which way, and what each loader shall do.
 
-templates/objects/cases.toml and ways.toml say what the fields mean. Pure.
+pipeline/smoke/cases.toml and ways.toml say what the fields mean. Pure.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from debian.debian_support import Version
 
 from pipeline.errors import UsageError
-from pipeline.host.resources import data_path
+from pipeline.host.resources import package_data
 from pipeline.model import Expect
 
 FIRST_KEY = "00000000"
@@ -117,7 +117,7 @@ _PARAMETERS = {"maps": 0, "pin": "global", "type": "HASH"}
 
 
 def _read(name: str) -> dict[str, Any]:
-    return tomllib.loads(data_path("templates", "objects", name).read_text("utf-8"))
+    return tomllib.loads(package_data(__package__, name).read_text("utf-8"))
 
 
 @memoize

@@ -16,7 +16,7 @@ from pipeline.errors import BuildError, SmokeImpossible
 from pipeline.host import command
 from pipeline.host.cache import Cache, file_sha256
 from pipeline.host.progress import QUIET, Stage
-from pipeline.host.resources import data_path
+from pipeline.host.resources import package_data
 from pipeline.model import GuestPackages, Package
 from pipeline.smoke import tested_packages
 from pipeline.vm import image as images
@@ -34,7 +34,7 @@ Fetch = Callable[[Path], Sequence[Path]]
 
 @memoize
 def _settings() -> Mapping[str, Any]:
-    return tomllib.loads(data_path("templates", "guest", "guest.toml").read_text())
+    return tomllib.loads(package_data(__package__, "guest.toml").read_text())
 
 
 def prepare(
@@ -89,7 +89,7 @@ def prepare(
     raise refused or SmokeImpossible(
         f"{archive.release.distro} {archive.release.codename} has no kernel package"
         f" {kernel or 'to test on'}",
-        hint="Its archive must have one of those in templates/guest/guest.toml."
+        hint="Its archive must have one of those in pipeline/smoke/guest.toml."
         if kernel is None
         else "Give the name of a package of the release, or a kernel's .deb, newest or all.",
     )

@@ -17,7 +17,7 @@ from pathlib import Path
 from debian.debian_support import Version
 
 from pipeline.host.cache import Cache
-from pipeline.host.resources import data_path
+from pipeline.host.resources import package_data
 from pipeline.smoke.bpf_object import UserObject, user_section
 from pipeline.smoke.cases import Case, Expected, Then, Way, map_struct_size, ways
 from pipeline.smoke.compile import compile_cases, section_of
@@ -176,7 +176,7 @@ def _row(
         object=path,
         commands=(Command(argv=words(way.load), says=way.says), *then),
         batch=(shlex.join(words(way.line)) + "\n") * repeat if way.line else "",
-        script=data_path("templates", "guest", way.script) if way.script else None,
+        script=package_data(__package__, way.script) if way.script else None,
         section=which[1],
         expect=None,
     )

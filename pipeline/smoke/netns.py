@@ -17,7 +17,7 @@ from pipeline.errors import SmokeImpossible, TestbedLost
 from pipeline.files import bounded
 from pipeline.host import command
 from pipeline.host.cache import Cache
-from pipeline.host.resources import data_path
+from pipeline.host.resources import package_data
 from pipeline.isolation import namespaces, sandbox
 from pipeline.smoke.bpf_object import load
 from pipeline.smoke.matrix import Kernel, Row
@@ -42,7 +42,7 @@ def _config(version: str) -> frozenset[str] | None:
 
 
 def _script() -> Path:
-    return data_path("templates", "guest", "netns.sh")
+    return package_data(__package__, "netns.sh")
 
 
 def check() -> None:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the player plays (templates/guest/play.c): the plan of a phase, and its files. Pure."""
+"""What the player plays (pipeline/vm/guest/play.c): the plan of a phase, and its files. Pure."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The smoke matrix for others to read: one HTML page, JSON, JUnit XML. Pure.
 
-docs/smoke.md explains the JSON, templates/smoke.schema.json defines it.
+docs/smoke.md explains the JSON, pipeline/smoke/smoke.schema.json defines it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The programs of ours that run in a guest, or in namespaces: templates/guest/*.c.
+"""The programs of ours that run in a guest, or in namespaces: pipeline/vm/guest/*.c.
 
 Static, so that they run in a root of any release, and compiled for this machine.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.errors import SmokeImpossible
 from pipeline.host import command, compilers
 from pipeline.host.cache import Cache, digest
-from pipeline.host.resources import data_path
+from pipeline.host.resources import package_data
 
 COMPILE = ("gcc", "-O2", "-s", "-static", "-Wall", "-Wextra", "-Werror")
 _AGENT = ("agent.c", "say.c")
@@ -34,7 +34,7 @@ def player(cache: Cache, log: Path | None) -> Path:
 
 
 def _program(name: str, sources: tuple[str, ...], cache: Cache, log: Path | None) -> Path:
-    folder = data_path("templates", "guest")
+    folder = package_data(__package__, "guest")
     paths = [folder / source for source in sources]
     read = [*sorted(folder.glob("*.h")), *paths]
     parts = [part for path in read for part in (path.name, path.read_bytes())]

@@ -68,8 +68,8 @@ def build(
     """Return the image of a root (a tarball) and a kernel: ``packages`` says what they are.
 
     ``fetch`` puts the kernel's .debs into a directory, if the cache has no such image yet;
-    ``settings`` is templates/guest/guest.toml. Raises SmokeImpossible if the kernel lacks what the
-    test needs, or our programs cannot be compiled.
+    ``settings`` is pipeline/smoke/guest.toml. Raises SmokeImpossible if the kernel lacks
+    what the test needs, or our programs cannot be compiled.
     """
     programs = {"agent": agent(cache, log), "player": player(cache, log)}
     kernel = packages.kernel

@@ -30,6 +30,7 @@ import pytest
 from ruamel.yaml import YAML
 from support import hostile, inprocess
 from support.archive import Archive, Signer
+from support.cli import CHECKOUT
 from support.filled import filled
 from support.packages import make_source
 
@@ -42,7 +43,7 @@ from pipeline.errors import BuildError, PatchError, PublishError, RespinError, U
 from pipeline.fixes import patch
 from pipeline.fixes.fixes import all_fixes
 from pipeline.host.cache import Cache
-from pipeline.host.resources import LANGUAGES, data_path, language, render
+from pipeline.host.resources import LANGUAGES, language, project_data, render
 from pipeline.model import AptSource, CaseResult, Cell, Seen, SmokeReport
 from pipeline.nightly import notify, status
 from pipeline.nightly.state import RunRow
@@ -57,8 +58,8 @@ from pipeline.text.address import Address
 from pipeline.vm import qemu
 from pipeline.vm.machine import machine_for
 
-TEMPLATES = data_path("templates")
-PACKAGE = Path(apt_repository.__file__).parent
+TEMPLATES = project_data("templates")
+PACKAGE = CHECKOUT / "pipeline"
 BOOKWORM = releases.find("bookworm")
 REFUSED = "refused"
 LINE = "x\nTrusted: yes"
@@ -307,10 +308,10 @@ def _status_page() -> object:
     return _same_page(make)
 
 
-@place("templates/docker/mirror.sh")
+@place("tools/docker/mirror.sh")
 def _mirror() -> object:
     """MIRROR comes to stand in a command of sed, which can run programs."""
-    script = TEMPLATES / "docker/mirror.sh"
+    script = CHECKOUT / "tools/docker/mirror.sh"
     for evil in ("http://x/#e;s#a#b", "http://x/&", "http://x/\\1", "http://x/\nb", "http://x y"):
         done = subprocess.run(["sh", script, evil], capture_output=True, check=False)
         assert done.returncode == 2 and b"a mirror is an address" in done.stderr
@@ -541,32 +542,39 @@ def test_control_a_fetch_between_such_names(tmp_path: Path) -> None:
 # -- that the lists are whole -----------------------------------------------------------
 
 SCRIPTS = {
-    "container/*.sh": "each value is an argument",
-    "docker/build.sh": "reads the .dsc that we made",
-    "docker/collect.sh": "paths are ours",
-    "docker/handover.sh": "paths are ours, and the .dsc that we made",
-    "docker/install.sh": "paths are ours",
-    "docker/prepare.sh": "paths are ours, and the codename of a release",
-    "docker/tools.sh": "paths are ours",
-    "gpgv-frozen.sh": "arguments of apt's, handed on",
-    "guest/handover.sh": "object and section are arguments",
-    "guest/netns.sh": "arguments, handed on",
+    "pipeline/containers/*.sh": "each value is an argument",
+    "pipeline/isolation/*.sh": "each value is an argument",
+    "pipeline/archives/gpgv-frozen.sh": "arguments of apt's, handed on",
+    "pipeline/smoke/handover.sh": "object and section are arguments",
+    "pipeline/smoke/netns.sh": "arguments, handed on",
+    "tools/docker/build.sh": "reads the .dsc that we made",
+    "tools/docker/collect.sh": "paths are ours",
+    "tools/docker/handover.sh": "paths are ours, and the .dsc that we made",
+    "tools/docker/install.sh": "paths are ours",
+    "tools/docker/prepare.sh": "paths are ours, and the codename of a release",
+    "tools/docker/tools.sh": "paths are ours",
 }
 """Scripts without holes: what they are given is in arguments, and quoted (shellcheck says so)."""
 
 
 @pytest.mark.attack
 def test_each_template_is_in_the_list() -> None:
-    for path in sorted(p for p in TEMPLATES.rglob("*") if p.suffix in (".j2", ".sh")):
+    for path in sorted(p for p in TEMPLATES.rglob("*") if p.is_file()):
+        assert path.suffix == ".j2", f"{path}: templates/ holds text with holes, and nothing else"
         name = str(path.relative_to(TEMPLATES))
         trials = [p for p in PLACES if fnmatch.fnmatchcase(f"templates/{name}", p)]
-        scripts = [s for s in SCRIPTS if fnmatch.fnmatchcase(name, s)]
-        assert trials or scripts, f"{name}: say in PLACES what a hostile value comes to there"
-        if path.suffix == ".j2":
-            assert trials and language(name)
+        assert trials, f"{name}: say in PLACES what a hostile value comes to there"
+        assert language(name)
     for pattern in LANGUAGES:
         there = [str(p.relative_to(TEMPLATES)) for p in TEMPLATES.rglob("*.j2")]
         assert fnmatch.filter(there, pattern), f"no template is {pattern}"
+
+
+@pytest.mark.attack
+def test_each_script_is_in_the_list() -> None:
+    for path in [*CHECKOUT.glob("pipeline/*/*.sh"), *CHECKOUT.glob("tools/*/*.sh")]:
+        name = str(path.relative_to(CHECKOUT))
+        assert name in PLACES or any(fnmatch.fnmatchcase(name, s) for s in SCRIPTS), name
 
 
 RAW = {
@@ -594,7 +602,8 @@ def test_what_is_filled_in_raw_is_known() -> None:
 def test_scripts_quote_what_they_are_given() -> None:
     """SC2086 and its like: words that split, patterns that match, a variable as printf's format."""
     codes = "SC2086,SC2046,SC2068,SC2048,SC2059,SC2145,SC2091,SC2294"
-    scripts = [*TEMPLATES.rglob("*.sh"), TEMPLATES.parent / "tools/install-packages"]
+    scripts = [*CHECKOUT.glob("pipeline/*/*.sh"), *CHECKOUT.glob("tools/*/*.sh")]
+    scripts.append(CHECKOUT / "tools/install-packages")
     argv = ["shellcheck", "--norc", f"--include={codes}", *scripts]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
@@ -643,7 +652,7 @@ SINKS = {
     # SQL: each value is a parameter
     "sql nightly/database.py:rows": "names of our columns",
     "sql nightly/database.py:write": "names of our columns",
-    "sql nightly/database.py:script": "templates/state.sql, ours",
+    "sql nightly/database.py:script": "state.sql, ours",
     # sh -c
     "shell containers/apt_inside.py:install": "a constant path",
     "shell containers/host.py:_clear": "ours",

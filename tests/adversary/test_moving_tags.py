@@ -78,8 +78,9 @@ def test_an_image_or_a_program_that_a_template_takes_from_elsewhere() -> None:
         r":latest\b|curl|wget|allow-unauthenticated|Allow\w* \"?(true|yes|1)|--no-check-cert"
         r"|--force-yes|\[trusted=yes|^Trusted: *yes|--no-gpg-check|add-apt-repository"
     )
-    of = [CHECKOUT / "Dockerfile", CHECKOUT / "Makefile", *CHECKOUT.glob("templates/**/*")]
-    of += CHECKOUT.glob("tools/*")
+    of = [CHECKOUT / "Dockerfile", CHECKOUT / "Makefile"]
+    of += [CHECKOUT / "pipeline/containers/images.toml"]
+    of += [*CHECKOUT.glob("templates/**/*"), *CHECKOUT.glob("tools/**/*")]
     for path in of:
         if path.is_file():
             found = wrong.search(path.read_text(errors="replace"))

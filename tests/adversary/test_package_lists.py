@@ -122,7 +122,7 @@ def test_a_mirror_that_is_more_than_an_address(mirror: str, taken: bool, tmp_pat
     (apt / "sources.list").write_text(SOURCES)
     script = 'mount --bind "$1" /etc/apt && exec sh "$2" "$3"'
     argv = [*namespaces.unshare(), "sh", "-c", script, "sh", apt]
-    argv += [CHECKOUT / "templates/docker/mirror.sh", mirror]
+    argv += [CHECKOUT / "tools/docker/mirror.sh", mirror]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     found = (apt / "sources.list").read_text()
     if taken:

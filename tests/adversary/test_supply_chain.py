@@ -29,7 +29,11 @@ from support.project import LOCKS, entries, make
 from pipeline.cli import doctor
 
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
-DEBIAN = {"pyelftools": "python3-pyelftools", "python-debian": "python3-debian"}
+DEBIAN = {
+    "cattrs": "python3-cattr",
+    "pyelftools": "python3-pyelftools",
+    "python-debian": "python3-debian",
+}
 """Debian's package for a library where it is not python3-NAME."""
 VERSIONS = """\
 import importlib.metadata, json, sys
@@ -67,8 +71,8 @@ def test_a_module_in_the_current_directory_or_in_pythonpath(tmp_path: Path) -> N
 @pytest.mark.bad_input
 def test_a_library_is_missing(tmp_path: Path) -> None:
     shutil.copy(CHECKOUT / "respin", tmp_path)
-    (tmp_path / "pipeline").mkdir()
-    (tmp_path / "pipeline" / "cli/main.py").write_text("import no_such_library\n")
+    (tmp_path / "pipeline/cli").mkdir(parents=True)
+    (tmp_path / "pipeline/cli/main.py").write_text("import no_such_library\n")
     done = subprocess.run([tmp_path / "respin"], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and not done.stdout
     assert done.stderr.startswith("respin: Python's library no_such_library is missing")

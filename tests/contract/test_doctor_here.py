@@ -24,7 +24,7 @@ def test_examine(tmp_path: Path) -> None:
 def test_without_programs(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     """A machine without a program has it named, and the rest still examined."""
     (tmp_path / "packages.txt").write_text("gone no-such-program build\n")
-    monkeypatch.setattr(doctor, "data_path", lambda name: tmp_path / name)
+    monkeypatch.setattr(doctor, "project_data", lambda name: tmp_path / name)
     found = {c.what: c for c in doctor.examine(tmp_path / "cache")}
     assert found["gone"].mend == "apt-get install gone"
     assert not found["gone"].ok and found["cache directory"].ok

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.host.cache import Cache
-from pipeline.host.resources import data_path
+from pipeline.host.resources import package_data
 from pipeline.vm import guest_programs
 
 pytestmark = pytest.mark.needs("gcc")
@@ -29,8 +29,8 @@ def test_a_changed_source(
     source: str, changed: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache, folder = Cache(tmp_path / "cache"), tmp_path / "guest"
-    shutil.copytree(data_path("templates", "guest"), folder)
-    monkeypatch.setattr(guest_programs, "data_path", lambda *parts: folder)
+    shutil.copytree(package_data("pipeline.vm", "guest"), folder)
+    monkeypatch.setattr(guest_programs, "package_data", lambda *parts: folder)
     both = {"agent": guest_programs.agent, "player": guest_programs.player}
     before = {name: program(cache, None) for name, program in both.items()}
     with (folder / source).open("a") as out:

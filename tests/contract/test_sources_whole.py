@@ -26,7 +26,7 @@ from support.packages import make_deb, make_source
 from support.services import Service, snapshot
 
 from pipeline.host import command
-from pipeline.host.resources import data_path
+from pipeline.host.resources import package_data
 
 GOLDEN = Path(__file__).parents[1] / "golden/fixes"
 SUPERSEDED, RELEASED, UPDATED, SECURE = "6.1.0-1", "6.1.0-2", "6.1.0-3", "6.1.0-3+deb12u1"
@@ -147,7 +147,9 @@ def right(folder: Path, report: Any, version: str, ours: str | None, origin: str
         assert "main/source/Sources of" in file["verified"] and "signed by" in file["verified"]
     assert report["archives"] and all("listed in its InRelease" in t for t in report["archives"])
     locked = json.loads((folder / "respin.lock").read_text())
-    jsonschema.validate(locked, json.loads(data_path("templates", "lock.schema.json").read_text()))
+    jsonschema.validate(
+        locked, json.loads(package_data("pipeline.runs", "lock.schema.json").read_text())
+    )
     assert locked["source"]["version"] == version and locked["source"]["kind"] == "archive"
     assert locked["root"] == [] and locked["guest"] is locked["control"] is None
 

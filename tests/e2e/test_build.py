@@ -194,7 +194,7 @@ def test_interrupted(tmp_path: Path, cache: Cache) -> None:
     word = f"95{os.getpid()}.5"
     dsc = real.tiny(tmp_path, Makefile=f"tiny:\n\tsetsid sleep {word} & sleep {word}\n")
     real.root()
-    paths = [str(Path(build.__file__).parents[1]), str(SUPPORT.parent), *sys.path]
+    paths = [str(Path(build.__file__).parents[2]), str(SUPPORT.parent), *sys.path]
     process = subprocess.Popen(
         [sys.executable, SUPPORT / "build-on.py", dsc, cache.root, tmp_path / "logs"],
         env=os.environ | {"PYTHONPATH": ":".join(filter(None, paths))},

@@ -13,10 +13,10 @@ import jsonschema
 import pytest
 from support import cli, real
 
-from pipeline.host.resources import data_path
+from pipeline.host.resources import package_data
 
 CACHE = real.cache().root
-SCHEMA = json.loads(data_path("templates", "report.schema.json").read_text())
+SCHEMA = json.loads(package_data("pipeline.runs", "report.schema.json").read_text())
 
 
 def part(out: Path, *args: str | Path) -> dict[str, Any]:

@@ -20,13 +20,13 @@ import jsonschema
 import pytest
 from support import cli, real
 
-from pipeline.host.resources import data_path
+from pipeline.host.resources import package_data
 from pipeline.smoke import smoke
 from pipeline.smoke.cases import select
 
 PR_SET_CHILD_SUBREAPER = 36
 CACHE = real.cache().root
-SCHEMA = json.loads(data_path("templates", "report.schema.json").read_text())
+SCHEMA = json.loads(package_data("pipeline.runs", "report.schema.json").read_text())
 
 
 def cells(report: dict[str, Any]) -> dict[tuple[str, str], tuple[str, str]]:

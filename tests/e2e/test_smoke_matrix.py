@@ -21,11 +21,11 @@ import jsonschema
 import pytest
 from support import breakages, cli, real
 
-from pipeline.host.resources import data_path
+from pipeline.host.resources import package_data
 from pipeline.smoke.cases import select
 
 DOCS = Path(__file__).parents[2] / "docs" / "smoke.md"
-SCHEMA = json.loads(data_path("templates", "smoke.schema.json").read_text())
+SCHEMA = json.loads(package_data("pipeline.smoke", "smoke.schema.json").read_text())
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Any
 
 import jsonschema
 
-from pipeline.host.resources import data_path
+from pipeline.host.resources import package_data
 from support import cli
 
-SCHEMA = json.loads(data_path("templates", "report.schema.json").read_text())
+SCHEMA = json.loads(package_data("pipeline.runs", "report.schema.json").read_text())
 
 
 def told(said: cli.Said) -> dict[str, Any]:

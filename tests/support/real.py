@@ -106,7 +106,7 @@ def host_alone() -> Iterator[None]:
 
 def on_small_disk(folder: Path, size: str, script: Path, *args: str | Path) -> command.Completed:
     """Run a Python script in namespaces where ``folder`` is a disk of ``size`` (mount(8))."""
-    paths = [str(Path(build.__file__).parents[1]), str(Path(__file__).parents[1]), *sys.path]
+    paths = [str(Path(build.__file__).parents[2]), str(Path(__file__).parents[1]), *sys.path]
     small_disk = Path(__file__).with_name("small-disk.sh")
     python = [sys.executable, "-W", "error", script, *args]
     return command.run(

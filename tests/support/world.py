@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from pipeline.build import build
-from pipeline.host.resources import data_path
+from pipeline.host.resources import package_data
 from pipeline.model import Package
 from support import real
 from support.archive import Archive, Signer
@@ -28,7 +28,7 @@ SHARED = ("ccache", "downloads", "guests", "kvm", "locks", "objects", "root-tars
 
 def guest_names() -> list[str]:
     """Return what dpkg in a guest needs."""
-    text = data_path("templates", "guest", "guest.toml").read_text()
+    text = package_data("pipeline.smoke", "guest.toml").read_text()
     return list(tomllib.loads(text)["root"]["packages"])
 
 

@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import BuildError, FetchError, UsageError
-from pipeline.host.resources import data_path
+from pipeline.host.resources import package_data
 from pipeline.model import GuestPackages, Package, Source, VerifiedFile
 from pipeline.releases import releases
 from pipeline.releases.releases import Pocket
 from pipeline.runs import lockfile, lockfile_reader
 
-SCHEMA = json.loads(data_path("templates", "lock.schema.json").read_text())
+SCHEMA = json.loads(package_data("pipeline.runs", "lock.schema.json").read_text())
 
 
 def source(folder: Path, data: bytes = b"dsc") -> Source:

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.errors import UsageError
 from pipeline.fixes import fixes
-from pipeline.host.resources import data_path, render
+from pipeline.host.resources import package_data, project_data, render
 from pipeline.model import Expect
 from pipeline.smoke import matrix, mutate, player_script
 from pipeline.smoke.cases import all_cases, loader_of, loaders, map_struct_size, select, ways
@@ -49,7 +49,7 @@ def test_every_case_expects_something_of_every_loader_for_a_reason() -> None:
         for expected in case.expect.values():
             assert expected.reason
             assert re.compile(expected.says)
-        assert data_path("templates", "objects", case.template).is_file()
+        assert project_data("templates", "objects", case.template).is_file()
         # Something must show that it ran: a map, what the receiver gets, or that tc lived.
         assert case.pins or case.verdict in ("drop", "mark") or case.corpus, case.id
 
@@ -172,7 +172,7 @@ def test_a_row_becomes_lines_of_a_plan() -> None:
 
 def test_a_way_by_a_script_brings_it() -> None:
     found = row("handover", "export")
-    script = data_path("templates", "guest", "handover.sh")
+    script = package_data("pipeline.smoke", "handover.sh")
     assert player_script.files([found])["handover-export.sh"] == script
     load, home = found.commands[0], "/home dir/handover-export"
     assert load.argv[:3] == ("sh", f"{home}.sh", f"{home}.o")

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from pipeline.errors import SmokeImpossible
-from pipeline.host.resources import data_path
+from pipeline.host.resources import package_data
 from pipeline.model import CaseResult, Cell, Expect, Package, Seen, SmokeReport
 from pipeline.runs import stages
 from pipeline.smoke import render
@@ -284,7 +284,7 @@ def test_what_changed_is_counted() -> None:
 
 
 def test_the_json_is_what_the_schema_says() -> None:
-    schema = json.loads(data_path("templates", "smoke.schema.json").read_text())
+    schema = json.loads(package_data("pipeline.smoke", "smoke.schema.json").read_text())
     values = json.loads(json.dumps(render.to_json([a_report()])))
     jsonschema.Draft202012Validator(schema).validate(values)
     assert values["ok"] is False
@@ -294,8 +294,11 @@ def test_the_json_is_what_the_schema_says() -> None:
 
 
 def test_both_schemas_say_the_same_of_a_matrix() -> None:
-    names = ("smoke.schema.json", "report.schema.json")
-    one, other = (json.loads(data_path("templates", n).read_text())["$defs"] for n in names)
+    paths = (
+        package_data("pipeline.smoke", "smoke.schema.json"),
+        package_data("pipeline.runs", "report.schema.json"),
+    )
+    one, other = (json.loads(path.read_text())["$defs"] for path in paths)
     for name in ("smoke", "package", "case", "cell"):
         assert one[name] == other[name], name
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import BuildError
-from pipeline.host.resources import data_path
+from pipeline.host.resources import package_data
 from pipeline.isolation import ids, processes, seccomp
 from pipeline.isolation.allowance import GIB, MIB, Allowance, words
 from pipeline.isolation.ids import BASE, COUNT
@@ -73,7 +73,7 @@ def test_the_longest_range_of_a_user(tmp_path: Path) -> None:
 
 def test_every_call_that_is_refused_is_one() -> None:
     """A name that was mistyped would refuse nothing."""
-    policy = tomllib.loads(data_path("templates/walls/calls.toml").read_text())
+    policy = tomllib.loads(package_data("pipeline.isolation", "calls.toml").read_text())
     names = [name for each in policy["refused"] for name in each["calls"]]
     assert len(names) == len(set(names)) > 60
     library = ctypes.CDLL("libseccomp.so.2")
