@@ -9,7 +9,7 @@ packages were resolved in, by the same keys.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,12 +24,8 @@ FOLDER = "/var/lib/iproute2-respin"
 """Where archives and keys lie while packages are installed."""
 
 
-def check_release(os_release: str, release: Release, what: str) -> None:
-    """Raise UsageError if os-release(5) is of another release than that."""
-    fields = {
-        key: value.strip("\"'")
-        for key, value in re.findall(r"^([A-Z_]+)=(.*)$", os_release, re.MULTILINE)
-    }
+def check_release(fields: Mapping[str, str], release: Release, what: str) -> None:
+    """Raise UsageError if the fields of an os-release(5) are of another release than that."""
     name = fields.get("PRETTY_NAME") or fields.get("NAME") or "a system that does not say its name"
     words = re.findall(r"[\w.]+", f"{name} {fields.get('VERSION', '')}".lower())
     # Testing and unstable both say "forky/sid"; Debian 8 has no codename of its own.

@@ -16,7 +16,7 @@ from pipeline.containers import apt_inside
 from pipeline.containers.oci import Oci
 from pipeline.containers.oci_engine import LABEL, SECONDS, OciEngine
 from pipeline.errors import BuildError, FetchError, UsageError
-from pipeline.files import own_files
+from pipeline.files import os_release, own_files
 from pipeline.host import command
 from pipeline.host.cache import Cache, digest
 from pipeline.host.resources import package_data
@@ -104,7 +104,7 @@ def check(engine: OciEngine, found: Base, name: str, release: Release) -> None:
     with Oci(engine, found.id) as box:
         said = box.call(["cat", "/etc/os-release"], check=False).text
         apt = box.call(["apt-get", "--version"], check=False).status
-    apt_inside.check_release(said, release, f"the image {name}")
+    apt_inside.check_release(os_release.parse(said), release, f"the image {name}")
     if apt != 0:
         raise UsageError(
             f"the image {name} has no apt-get", hint="name an image of the release itself"

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.containers import apt_inside, roots
 from pipeline.containers.host import Host
 from pipeline.errors import UsageError
-from pipeline.files import bounded
+from pipeline.files import os_release
 from pipeline.model import AptSource, Package, Release
 
 
@@ -21,12 +21,13 @@ def install(
 
     Raises UsageError if this is another release.
     """
-    os_release = Path("/etc/os-release")
-    if not os_release.is_file():
-        raise UsageError("this machine does not say which release it is (/etc/os-release)")
-    apt_inside.check_release(
-        bounded.text(os_release, bounded.SMALL, errors="replace"), release, "this machine"
-    )
+    try:
+        fields = os_release.read()
+    except OSError as e:
+        raise UsageError(
+            f"this machine does not say which release it is: {os_release.PATH}: {e.strerror}"
+        ) from e
+    apt_inside.check_release(fields, release, "this machine")
     there = {(p.name, p.version) for p in roots.packages_of(Path("/"))}
     if any((p.name, p.version) not in there for p in key):
         with Host(network=True) as box:

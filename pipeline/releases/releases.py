@@ -20,13 +20,12 @@ from pathlib import Path
 from pipeline.archives import host_apt
 from pipeline.config.config import Config, Derivative
 from pipeline.errors import UsageError
-from pipeline.files import bounded
+from pipeline.files import os_release
 from pipeline.model import AptSource, Release
 from pipeline.releases import distroinfo, mirrors
 from pipeline.releases.distroinfo import Support
 from pipeline.text.address import Address
 
-OS_RELEASE = Path("/etc/os-release")
 NO_CONFIG = Config()
 
 _KEYRINGS = {
@@ -63,15 +62,17 @@ def known() -> tuple[Release, ...]:
     return tuple(each.release for each in distroinfo.known())
 
 
-def find(name: str | None, *, os_release: Path = OS_RELEASE, config: Config = NO_CONFIG) -> Release:
+def find(
+    name: str | None, *, machine: Path = os_release.PATH, config: Config = NO_CONFIG
+) -> Release:
     """Return the release called ``name``: ``bookworm``, ``12``, ``debian:12``, ``ubuntu 22.04``.
 
-    Or one that ``config`` describes. None is the release of this machine. A number that both
-    distros have used needs the distro's name. Raises UsageError for what is no release, with
-    names that are near.
+    Or one that ``config`` describes. None is the release of this machine, whose os-release(5)
+    is ``machine``. A number that both distros have used needs the distro's name. Raises
+    UsageError for what is no release, with names that are near.
     """
     if name is None:
-        return _this_machine(os_release)
+        return _this_machine(machine)
     if name in config.releases:
         return _described(config.releases[name])
     wanted = name.strip().lower()
@@ -109,12 +110,8 @@ def _near(name: str, config: Config) -> str:
 
 
 def _this_machine(path: Path) -> Release:
-    fields = {}
     try:
-        for line in bounded.text(path, bounded.SMALL, errors="replace").splitlines():
-            key, equals, value = line.partition("=")
-            if equals:
-                fields[key.strip()] = value.strip().strip("\"'")
+        fields = os_release.read(path)
     except OSError as e:
         raise UsageError(f"{path}: {e.strerror}", hint="name a release with --release") from e
     distro, codename = fields.get("ID", ""), fields.get("VERSION_CODENAME", "")

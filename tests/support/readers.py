@@ -30,6 +30,7 @@ from pipeline.config import config as configs
 from pipeline.config import config_file
 from pipeline.containers import apt_inside, base, roots
 from pipeline.errors import BuildError, FetchError
+from pipeline.files import os_release
 from pipeline.fixes import build_depends, coccinelle, codebase, patch
 from pipeline.model import Release
 from pipeline.publish import verified_run
@@ -381,9 +382,10 @@ TARGETS = {
     "uris": Target(_text(lambda text: list(resolve.packages(text))), (URIS,)),
     "apt": Target(_text(_words), (APT,)),
     "spatch": Target(_text(lambda text: coccinelle.parse(text.splitlines(), 1)), (REPORT,)),
-    "os-release": Target(on_file(lambda path: releases.find(None, os_release=path)), (OS_RELEASE,)),
+    "os-release": Target(on_file(lambda path: releases.find(None, machine=path)), (OS_RELEASE,)),
     "image": Target(
-        _text(lambda text: apt_inside.check_release(text, RELEASE, "x")), (OS_RELEASE,)
+        _text(lambda text: apt_inside.check_release(os_release.parse(text), RELEASE, "x")),
+        (OS_RELEASE,),
     ),
     "control": Target(on_file(_relations, "control"), (CONTROL,)),
     "changelog": Target(on_file(_changelog, "debian/changelog"), (CHANGELOG,)),

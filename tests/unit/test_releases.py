@@ -82,19 +82,19 @@ def os_release(folder: Path, text: str) -> Path:
 
 def test_this_machine(tmp_path: Path) -> None:
     path = os_release(tmp_path, 'ID=ubuntu\nVERSION_ID="24.04"\nVERSION_CODENAME="noble"\n')
-    assert releases.find(None, os_release=path).codename == "noble"
+    assert releases.find(None, machine=path).codename == "noble"
 
 
 @pytest.mark.parametrize("text", ["ID=fedora\nPRETTY_NAME='Fedora 40'\n", "", "ID=debian\n"])
 def test_this_machine_is_no_release(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match="this machine runs") as caught:
-        releases.find(None, os_release=os_release(tmp_path, text))
+        releases.find(None, machine=os_release(tmp_path, text))
     assert "--release" in caught.value.hint
 
 
 def test_no_os_release(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
-        releases.find(None, os_release=tmp_path / "nothing")
+        releases.find(None, machine=tmp_path / "nothing")
 
 
 # -- sources ----------------------------------------------------------------------------
