@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import stat
 import time
@@ -64,10 +63,7 @@ class Mirror:
         self._seconds = limits.LIMITS.watch
         self._end = time.monotonic() + self._seconds
         self._wire = Wire(at_once=AT_ONCE)
-        for line in host_apt.network_settings():
-            match = re.fullmatch(r'Acquire::(https?)::Proxy "(\S+)";', line)
-            if match and match[2].upper() != "DIRECT":
-                self._wire.session.proxies[match[1]] = match[2]
+        self._wire.session.proxies.update(host_apt.proxies())
 
     def stop(self) -> None:
         """Let other threads' requests end now."""

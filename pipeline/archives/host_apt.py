@@ -25,6 +25,8 @@ from pipeline.text.address import Address
 ETC = Path("/etc/apt")
 LISTS = Path("/var/lib/apt/lists")
 
+_PROXY = re.compile(r'Acquire::(?P<scheme>https?)::Proxy(?:::(?P<host>[\w.-]+))? "(?P<uri>\S+)";')
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
@@ -48,6 +50,21 @@ def network_settings() -> tuple[str, ...]:
     done = command.run(["apt-config", "dump"], check=False)
     wanted = re.compile(r'Acquire::(?:https?(?:::[\w.:-]+)?|Retries) ".+";')
     return tuple(line for line in done.text.splitlines() if wanted.fullmatch(line))
+
+
+def proxies() -> dict[str, str]:
+    """Return the proxies of the machine's apt, as requests names them: by scheme, or by host.
+
+    An empty one means none, which apt.conf(5) calls DIRECT.
+    """
+    said = (_PROXY.fullmatch(line) for line in network_settings())
+    return {
+        f"{each['scheme']}://{each['host']}" if each["host"] else each["scheme"]: ""
+        if each["uri"] == "DIRECT"
+        else each["uri"]
+        for each in said
+        if each
+    }
 
 
 def netrcs(etc: Path) -> tuple[Path, ...]:

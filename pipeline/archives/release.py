@@ -101,11 +101,14 @@ class SignedRelease:
 
     def listed(self, name: str) -> tuple[str, int] | None:
         """Return the SHA-256 and the size, in bytes, of a file that it lists."""
-        sums = self.text.partition("\nSHA256:")[2]
-        line = re.search(
-            rf"^ ([0-9a-f]{{64}}) +(\d{{1,12}}) {re.escape(name)}$", sums, re.MULTILINE
-        )
-        return (line[1], int(line[2])) if line else None
+        return listed(self.text, name)
+
+
+def listed(text: str, name: str) -> tuple[str, int] | None:
+    """Return the SHA-256 and the size, in bytes, of a file that a Release lists."""
+    sums = text.partition("\nSHA256:")[2]
+    line = re.search(rf"^ ([0-9a-f]{{64}}) +(\d{{1,12}}) {re.escape(name)}$", sums, re.MULTILINE)
+    return (line[1], int(line[2])) if line else None
 
 
 def utc(text: str) -> datetime:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from pipeline.cli import terminal
 from pipeline.config.config import Config
 from pipeline.fixes import fixes
 from pipeline.host.resources import package_data
@@ -138,7 +139,4 @@ def table(rows: Sequence[Row]) -> list[str]:
                 *(row.defects[n] for n in names),
             ]
         )
-    widths = [max(len(line[n]) for line in cells) for n in range(len(cells[0]))]
-    return [
-        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells
-    ]
+    return terminal.aligned(cells)

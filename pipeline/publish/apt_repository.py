@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.archives import dsc_file, openpgp
+from pipeline.archives import dsc_file, openpgp, release
 from pipeline.config.nightly import Publishing
 from pipeline.errors import PatchError, PublishError
 from pipeline.fixes import versions
@@ -267,8 +267,8 @@ def _check(repository: Repository, debs: set[str], part: Path) -> None:
     text = signed.content.decode()
     for name in (f"binary-{repository.architecture}/Packages", "source/Sources"):
         path = dists / "main" / name
-        line = re.search(rf"^ ([0-9a-f]{{64}}) +\d+ main/{name}$", text, re.MULTILINE)
-        if not line or line[1] != file_sha256(path):
+        listed = release.listed(text, f"main/{name}")
+        if not listed or listed[0] != file_sha256(path):
             raise PublishError(f"the new repository's {name} is not what its index lists")
     packages = (dists / f"main/binary-{repository.architecture}/Packages").read_text()
     there = set(re.findall(r"^SHA256: ([0-9a-f]{64})$", packages, re.MULTILINE))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from requests.utils import select_proxy
 
 from pipeline.archives import host_apt
 from pipeline.errors import UsageError
@@ -95,6 +96,21 @@ def test_this_machine_is_no_release(tmp_path: Path, text: str) -> None:
 def test_no_os_release(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         releases.find(None, machine=tmp_path / "nothing")
+
+
+def test_the_proxies_of_apt(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = (
+        'Acquire::http::Proxy "http://proxy:3128/";',
+        'Acquire::http::Proxy::near.example "DIRECT";',
+        'Acquire::https::Proxy::far.example "http://other:1";',
+        'Acquire::http::Timeout "30";',
+    )
+    monkeypatch.setattr(host_apt, "network_settings", lambda: said)
+    proxies = host_apt.proxies()
+    assert select_proxy("http://deb.example/x", proxies) == "http://proxy:3128/"
+    assert not select_proxy("http://near.example/x", proxies)
+    assert select_proxy("https://far.example/x", proxies) == "http://other:1"
+    assert not select_proxy("https://deb.example/x", proxies)
 
 
 # -- sources ----------------------------------------------------------------------------
