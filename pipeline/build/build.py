@@ -11,8 +11,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shutil
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +27,7 @@ from pipeline.containers import Container, User
 from pipeline.containers.base import copy_in, copy_out
 from pipeline.containers.engines import Engine, Kind, Root, Wanted, choose
 from pipeline.errors import BuildError
-from pipeline.files import bounded
+from pipeline.files import bounded, own_files
 from pipeline.host.cache import Cache, file_sha256
 from pipeline.host.command import tail
 from pipeline.host.progress import Stage
@@ -178,33 +176,31 @@ def build_in(
     log = log_dir / "build.log"
     started = time.monotonic()
     dest.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{dest.name}.", dir=dest.parent))
     try:
-        part.chmod(0o755)
-        if inside.limits:
-            stage.note(inside.limits)
-        if not root.ccache:
-            stage.note("ccache begins anew: nothing vouches for what this root contains")
-        made = _build(inside, root, dsc, version, epoch, log, stage, jobs)
-        copy_out(inside, "/build", [made], part, most=CHANGES_MAX)
-        names = names_in(part / made, version)
-        copy_out(inside, "/build", names, part)
-        # ccache older than 4.4 writes none.
-        stats = inside.call(
-            ["cat", STATS],
-            check=False,
-            limit=STATS_BYTES,
-            timeout=STATS_SECONDS,
-            brief="what ccache says of this build cannot be read",
-        ).stdout
-        for each in uploads.read(part / made).files:
-            if file_sha256(part / each.name) != each.sha256:
-                raise BuildError(f"{each.name} is not the file that {made} lists")
-        part.rename(dest)
+        with own_files.replacing(dest) as part:
+            part.mkdir()
+            part.chmod(0o755)
+            if inside.limits:
+                stage.note(inside.limits)
+            if not root.ccache:
+                stage.note("ccache begins anew: nothing vouches for what this root contains")
+            made = _build(inside, root, dsc, version, epoch, log, stage, jobs)
+            copy_out(inside, "/build", [made], part, most=CHANGES_MAX)
+            names = names_in(part / made, version)
+            copy_out(inside, "/build", names, part)
+            # ccache older than 4.4 writes none.
+            stats = inside.call(
+                ["cat", STATS],
+                check=False,
+                limit=STATS_BYTES,
+                timeout=STATS_SECONDS,
+                brief="what ccache says of this build cannot be read",
+            ).stdout
+            for each in uploads.read(part / made).files:
+                if file_sha256(part / each.name) != each.sha256:
+                    raise BuildError(f"{each.name} is not the file that {made} lists")
     except OSError as e:
         raise _from_os(e, dest) from e
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     artifacts = [_artifact(dest / name) for name in (made, *names)]
     return Built(
         version=version,

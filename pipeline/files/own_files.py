@@ -11,8 +11,9 @@ import contextlib
 import errno
 import fcntl
 import os
+import secrets
+import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,25 +38,65 @@ def open_file(path: Path, *, mode: int = 0o600, create: bool = True) -> int:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold the lock of a file (flock(2)), which is made if it is not there.
+def locked(
+    path: Path, *, wait: bool = True, shared: bool = False, directory: bool = False
+) -> Iterator[bool]:
+    """Hold the lock of a file (flock(2)), which is made if it does not exist, or of a directory.
 
-    Without ``wait`` another one may have it: False is yielded. Raises OSError.
+    Without ``wait``, False is yielded if another process holds the lock, and for a directory
+    that cannot be locked (NFS locks only what is open to write). ``shared`` locks do not
+    exclude each other. Raises OSError.
     """
-    number = open_file(path)
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    number = os.open(path, flags) if directory else open_file(path)
     try:
-        yield lock(number, wait=wait)
+        try:
+            held = lock(number, wait=wait, shared=shared)
+        except OSError:
+            if wait or not directory:
+                raise
+            held = False
+        yield held
     finally:
         os.close(number)
 
 
-def lock(number: int, *, wait: bool = True) -> bool:
+def lock(number: int, *, wait: bool = True, shared: bool = False) -> bool:
     """Lock an open file until it is closed; return whether that was to be had without waiting."""
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
-        fcntl.flock(number, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        fcntl.flock(number, kind | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, alone: bool = False) -> Iterator[Path]:
+    """Yield a free name beside ``path``; the file or directory that is made there replaces it.
+
+    If the block fails, what it has made is removed and ``path`` is as it was. A caller that is
+    ``alone``, because it holds a lock, gets the same name each time, and so replaces also what
+    a killed process left there. Raises OSError.
+    """
+    end = "part" if alone else secrets.token_hex(4)
+    part = path.with_name(f".{path.name}.{end}")
+    if alone:
+        _remove(part)
+    try:
+        yield part
+        part.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            _remove(part)
+        raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write(path: Path, data: str | bytes, *, mode: int = 0o644, sync: bool = False) -> None:
@@ -64,16 +105,10 @@ def write(path: Path, data: str | bytes, *, mode: int = 0o644, sync: bool = Fals
     With ``sync`` it is on the disk then, and not only on its way there.
     Raises OSError.
     """
-    number, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(number, "wb") as out:
-            out.write(data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data)
-            out.flush()
-            os.fchmod(number, mode)
-            if sync:
-                os.fsync(number)
-        Path(part).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(part).unlink()
-        raise
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with replacing(path) as part, os.fdopen(os.open(part, flags, 0o600), "wb") as out:
+        out.write(data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data)
+        out.flush()
+        os.fchmod(out.fileno(), mode)
+        if sync:
+            os.fsync(out.fileno())

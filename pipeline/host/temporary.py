@@ -8,7 +8,6 @@ Programs that use this package without its command line keep the usual place.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
@@ -17,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import UsageError
+from pipeline.files import own_files
 from pipeline.host import leftovers
 from pipeline.host.interrupts import interrupts
 
@@ -57,9 +57,7 @@ def own() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             folder = stack.enter_context(leftovers.folder(parent, _prefix()))
-            number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            stack.callback(os.close, number)
-            fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            stack.enter_context(own_files.locked(folder, shared=True, directory=True))
         except OSError as e:
             raise UsageError(
                 f"{parent}, the directory for temporary files, cannot be used: {e.strerror}",
@@ -76,13 +74,9 @@ def sweep() -> None:
     """Remove the directories of this user's processes that were killed."""
     for path in system().glob(f"{_prefix()}*"):
         with contextlib.suppress(OSError):
-            number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                found = os.fstat(number)
-                if found.st_uid != os.geteuid() or time.time() - found.st_mtime < YOUNG:
-                    continue
-                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                with interrupts.held():
+            found = path.lstat()
+            if found.st_uid != os.geteuid() or time.time() - found.st_mtime < YOUNG:
+                continue
+            with own_files.locked(path, wait=False, directory=True) as locked, interrupts.held():
+                if locked:
                     shutil.rmtree(path)
-            finally:
-                os.close(number)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import LockHeld, RespinError, UsageError
-from pipeline.files import ownership
+from pipeline.files import own_files, ownership
 from pipeline.files.state_lock import HINT, WHAT
 
 PATIENCE = 30.0
@@ -114,16 +114,15 @@ class Database:
     def keep(self) -> None:
         """Leave a copy beside the file, in one step. Raises UsageError."""
         copy = self.path.with_name(self.path.name + BACKUP)
-        part = copy.with_name(f".{copy.name}.part")
         try:
-            part.unlink(missing_ok=True)
-            with contextlib.closing(sqlite3.connect(part)) as to:
+            with (
+                own_files.replacing(copy, alone=True) as part,
+                contextlib.closing(sqlite3.connect(part)) as to,
+            ):
                 self._db.backup(to)
-            part.replace(copy)
         except OSError as e:
             raise UsageError(f"{copy} cannot be written: {e.strerror}") from e
         except sqlite3.Error as e:
-            part.unlink(missing_ok=True)
             raise self._said(e) from e
 
     def damaged(self, details: str) -> UsageError:

@@ -232,11 +232,9 @@ def _regular(path: Path) -> bool:
 
 
 def _link(path: Path, target: Path) -> None:
-    part = target.with_name(f".{target.name}.part")
-    part.unlink(missing_ok=True)
-    try:
-        os.link(path, part, follow_symlinks=False)
-    except OSError:  # another file system
-        bounded.copy(path, part, LARGEST, follow=False)
-    part.chmod(0o644)
-    part.replace(target)
+    with own_files.replacing(target, alone=True) as part:
+        try:
+            os.link(path, part, follow_symlinks=False)
+        except OSError:  # another file system
+            bounded.copy(path, part, LARGEST, follow=False)
+        part.chmod(0o644)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.errors import PublishError
+from pipeline.files import own_files
 from pipeline.host.cache import file_sha256
 
 FOLDER = ".generations"
@@ -176,10 +177,8 @@ def current(link: Path) -> str:
 
 def point(link: Path, to: Path) -> None:
     """Put a symbolic link in place of another, in one step."""
-    part = link.with_name(f".{link.name}.link")
-    part.unlink(missing_ok=True)
-    part.symlink_to(to)
-    part.replace(link)
+    with own_files.replacing(link, alone=True) as part:
+        part.symlink_to(to)
     _sync(link.parent)
 
 

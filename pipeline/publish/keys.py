@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import stat
 import tempfile
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from pipeline.config.nightly import Publishing
 from pipeline.errors import PublishError, UsageError
-from pipeline.files import ownership, state_lock
+from pipeline.files import own_files, ownership, state_lock
 from pipeline.host import command
 
 HOME = "gnupg"
@@ -107,9 +106,7 @@ def _gpg(home: Path | None, *, ours: bool) -> Iterator[list[command.Arg]]:
         ownership.check(home, HOME_WHAT, "name another one with gnupg-home under [publish]")
     with contextlib.ExitStack() as stack:
         if ours:  # nobody else is to stop the agent meanwhile
-            lock = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            stack.callback(os.close, lock)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            stack.enter_context(own_files.locked(home.resolve(), directory=True))
         short = home
         if len(str(home)) > LONGEST_HOME:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="respin-gpg-"))

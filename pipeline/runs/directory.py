@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import glob
 import os
 import re
@@ -22,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import UsageError
-from pipeline.files import bounded, ownership
+from pipeline.files import bounded, own_files, ownership
 from pipeline.host import command, leftovers
 from pipeline.host.cache import Cache
 from pipeline.host.interrupts import interrupts
@@ -201,19 +200,8 @@ def _stop(part: Path, e: BaseException, *, keep: bool) -> None:
             leftovers.clear(part)
 
 
-@contextlib.contextmanager
-def _lock(part: Path) -> Iterator[bool]:
-    """Lock a directory; yield whether that was possible (another may hold it)."""
-    number = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(number)
+def _lock(part: Path) -> contextlib.AbstractContextManager[bool]:
+    return own_files.locked(part, wait=False, directory=True)
 
 
 def _sweep(final: Path) -> None:
