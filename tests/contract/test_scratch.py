@@ -48,7 +48,7 @@ for _ in range(40):
         (directory / "file").write_text("x")
         sweep(cache)
         assert (directory / "file").read_text() == "x"
-        assert folder.with_name(f"{folder.name}.lock").exists()
+        assert directory.with_name(f"{directory.name}.lock").exists()
 """
 
 
