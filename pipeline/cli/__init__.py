@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command line: options in, one call, words and an exit code out. Read main.py first.
+"""The command line: it reads options, makes one call, and prints text and an exit code.
 
-It imports everything; nothing imports it.
+Read main.py first. It may import everything; nothing imports it.
 """

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Every release that is known: its support, and what is known of its iproute2."""
+"""Every known release: how long it is supported, and which defects its iproute2 has."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Row:
     defects: Mapping[str, str]
     """Fix -> ``has``, ``lacks``, either with ``(inferred)``, or ``not known``."""
     described: bool = False
-    """It is the user's own, in respin.toml."""
+    """Whether the user's respin.toml defines it."""
 
 
 def listing(config: Config, on: date) -> tuple[Row, ...]:
-    """Return every release, with its support on a day; the user's own come last.
+    """Return every release with its support on a given day; the user's own come last.
 
-    Raises UsageError if distro-info-data is missing, or respin.toml names no base.
+    Raises UsageError if distro-info-data is missing, or respin.toml names an unknown base.
     """
     facts = tomllib.loads(package_data(__package__, "facts.toml").read_text("utf-8"))
     known = distroinfo.known()
@@ -72,7 +72,7 @@ def listing(config: Config, on: date) -> tuple[Row, ...]:
 
 
 def told(facts: Mapping[str, Any], each: Known, known: Sequence[Known]) -> str:
-    """Return what the facts on a defect say of a release: as found, else as inferred."""
+    """Return what is known of a defect in a release: observed if possible, else inferred."""
     order = [k.release.codename for k in known if k.release.distro == each.release.distro]
     found = _said(facts, each, order)
     inferred = _said(facts.get("inferred", {}), each, order)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What builds packages in a CI of the user's, with the Dockerfile: GitHub, GitLab."""
+"""Workflows that build packages with the Dockerfile in the user's CI: GitHub or GitLab."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from pipeline.model import Release
 from pipeline.releases.distroinfo import Support
 
 PATHS = {"github": ".github/workflows/iproute2.yml", "gitlab": ".gitlab-ci.yml"}
-"""Where each CI looks for its workflow, below a repository's top."""
+"""Where each CI looks for its workflow, relative to the top of a repository."""
 
-# Neither begins with a dash, for git would take it for an option; nor does a host, for ssh would.
+# None begins with a dash: git would take it for an option, and ssh would do so with a host.
 _REPOSITORY = re.compile(
     r"(https?|ssh|git)://\w[\w.@:-]*/[\w./~@:+-]+|\w[\w.-]*@\w[\w.-]*:[\w./~+-]+", re.ASCII
 )
@@ -32,28 +32,28 @@ DOCKER = (
     "docker.io/library/docker:29.8.2-dind"
     "@sha256:7dcdfc4a20246236f558175182ccace1eb15a41bd3eb119dd2284f393498b7c1"
 )
-"""The official image of Docker, with its daemon and with git, that GitLab's jobs run in."""
+"""Docker's official image with its daemon and git, in which GitLab's jobs run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
-    """The images that a workflow uses, each by its digest (NAME@sha256:…)."""
+    """The images that a workflow uses, each pinned by digest (NAME@sha256:…)."""
 
     base: Mapping[str, str] = field(default_factory=dict)
-    """By a release's codename, what its package is built on; else the tag of that name."""
+    """Codename of a release -> the image to build on; by default the tag of that name."""
     tools: str = ""
-    """What respin itself runs in; else the Dockerfile's own tag."""
+    """The image respin itself runs in; by default the Dockerfile's own tag."""
     docker: str = DOCKER
-    """What GitLab's jobs run in, and their daemon."""
+    """The image that GitLab's jobs and their daemon run in."""
 
 
 def moves(ref: str) -> bool:
-    """Return whether a ref of git may name another commit tomorrow."""
+    """Return whether a Git ref may name another commit tomorrow."""
     return _COMMIT.fullmatch(ref) is None
 
 
 def affected(config: Config, on: date) -> tuple[Release, ...]:
-    """Return the releases that are supported on a day and are known to have a defect."""
+    """Return the releases that are supported on a given day and known to have a defect."""
     return tuple(
         row.release
         for row in catalogue.listing(config, on)
@@ -68,14 +68,14 @@ def workflow(
 ) -> str:
     """Return the workflow of a CI (a key of PATHS), as YAML.
 
-    ``repository`` is where git fetches respin from, ``ref`` the branch, tag or commit.
-    Raises UsageError for what cannot stand in a shell's line, if there is no release, and for
-    an image without a digest, or for a release that is not built.
+    ``repository`` is where git fetches respin from, ``ref`` the branch, tag or commit. Raises
+    UsageError for a text that is not safe in a shell command, if there is no release, for an image
+    without a digest, and for the image of a release that is not built.
     """
     images = images or Images()
     if not _REPOSITORY.fullmatch(repository):
         raise UsageError(
-            f"{repository!r} is not an address that git fetches from",
+            f"{repository!r} is not an address that git can fetch from",
             hint="give one such as https://git.example.org/iproute2-respin.git",
         )
     if not _REF.fullmatch(ref) or ".." in ref:
@@ -106,6 +106,6 @@ def _check(images: Images, releases: Sequence[Release]) -> None:
     unused = set(images.base) - {release.codename for release in releases}
     if unused:
         raise UsageError(
-            f"there is an image for {', '.join(sorted(unused))}, which is not built",
-            hint="name the release with --release, too",
+            f"an image is given for {', '.join(sorted(unused))}, but that release is not built",
+            hint="name the release with --release as well",
         )

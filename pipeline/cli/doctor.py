@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What this machine has and lacks for each stage, and the command that mends it.
+"""What this machine has and lacks for each stage, and the command that fixes it.
 
-Pure data out; the command line shows it.
+This module returns data only; the command line shows it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.host.resources import project_data
 from pipeline.isolation import ids, namespaces, sandbox
 
 SPACE = 4 << 30
-"""Bytes that a first run wants free in the cache: lists, downloads, two roots, ccache."""
+"""Bytes a first run needs free in the cache: package lists, downloads, two roots, ccache."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +30,14 @@ class Check:
 
     stages: tuple[str, ...]
     what: str
-    """The thing, such as a package's name."""
+    """What is needed, such as the name of a package."""
     ok: bool
     found: str
     """What was found, or what is wrong."""
     mend: str = ""
-    """The command that mends it, if it is not ok."""
+    """The command that fixes it, if it is not ok."""
     required: bool = True
-    """Without it a run fails; otherwise it is only slower, or `respin nightly` lacks it."""
+    """Whether a run fails without it; if not, a run is slower, or only a night needs it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Need:
 
     package: str
     shown_by: str
-    """A program, or the path of a file."""
+    """The program, or the path of the file, that shows the package is installed."""
     stages: tuple[str, ...]
 
 
@@ -58,13 +58,13 @@ def needs(path: Path | None = None) -> tuple[Need, ...]:
 
 
 def examine(cache_root: Path | None = None) -> tuple[Check, ...]:
-    """Look at this machine; ``cache_root`` is the cache directory if not the default one.
+    """Check this machine; ``cache_root`` is the cache directory, if not the default one.
 
-    Nothing is changed but that the cache directory is made. Raises nothing: what is wrong is in the
-    checks.
+    Changes nothing, except that it creates the cache directory. Raises nothing: the checks say what
+    is wrong.
     """
     return (
-        # What starts respin is there, in whichever way: else nobody would be asking.
+        # Whatever respin needs to start is there, or this code would not be running.
         *(_package(need) for need in needs() if need.stages != ("setup",)),
         *_namespaces(),
         *_sandbox(),
@@ -90,9 +90,9 @@ def _package(need: Need) -> Check:
 
 
 def _namespaces() -> Iterator[Check]:
-    """Enter the namespaces that a build enters, the way this user would.
+    """Enter the namespaces that a build enters, as this user would.
 
-    Of an ordinary user the ids are looked at by themselves.
+    An ordinary user's subordinate ids are a separate check.
     """
     if os.geteuid() == 0:
         found = namespaces.trouble()
@@ -100,7 +100,7 @@ def _namespaces() -> Iterator[Check]:
         ok = found is None
     else:
         if command.which("unshare") is None:
-            return  # the package's own check says so
+            return  # the check of that package reports it
         how = ["--user", "--map-root-user", "--mount", "--pid", "--fork", "--net"]
         done = command.run(["unshare", *how, "true"], check=False, timeout=30)
         ok = done.status == 0
@@ -115,9 +115,9 @@ def _namespaces() -> Iterator[Check]:
 
 
 def _sandbox() -> Iterator[Check]:
-    """Make the sandbox that sources are read in."""
+    """Make the sandbox in which sources are read."""
     if command.which("bwrap") is None:
-        return  # the package's own check says so
+        return  # the check of that package reports it
     try:
         found, ok = _WALLS[sandbox.wall()], True
     except UsageError as e:
@@ -133,8 +133,8 @@ def _sandbox() -> Iterator[Check]:
 
 _WALLS = {
     sandbox.Wall.BUBBLEWRAP: "bubblewrap can make one",
-    sandbox.Wall.CONTAINER: "none can be made in this container, which is the wall: sources of "
-    "your own need --trust-container",
+    sandbox.Wall.CONTAINER: "no sandbox can be made inside this container; to read a "
+    "source of your own, add --trust-container",
 }
 
 
@@ -149,11 +149,11 @@ def _namespaces_mend(root: bool) -> str:
             return f"sysctl -w {name.replace('/', '.')}={value}"
     if root:
         return "run with CAP_SYS_ADMIN (docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN)"
-    return "allow user namespaces to this user, or run as root"
+    return "allow this user to create user namespaces, or run respin as root"
 
 
 def _subids() -> Iterator[Check]:
-    """An ordinary user needs a range of subordinate ids; root has all ids."""
+    """Check the ranges of subordinate ids that an ordinary user needs; root has all ids."""
     if os.geteuid() == 0:
         return
     try:
@@ -179,10 +179,16 @@ def subid_count(path: Path, user: str, uid: int) -> int:
 
 
 def _kvm() -> Check:
-    """Whether it works is for the smoke stage to find out; emulation does without."""
+    """Check that KVM is there; the smoke stage finds out whether it works, or uses emulation."""
     path = Path("/dev/kvm")
     ok = os.access(path, os.R_OK | os.W_OK)
-    found = "present" if ok else "not for this user" if path.exists() else "absent: emulation it is"
+    found = (
+        "present"
+        if ok
+        else "not open to this user"
+        if path.exists()
+        else "absent; QEMU will emulate"
+    )
     return Check(
         stages=("smoke",),
         what="/dev/kvm",
@@ -200,14 +206,14 @@ def _cache(root: Path | None) -> Iterator[Check]:
     except UsageError as e:
         yield Check(stages=stages, what="cache directory", ok=False, found=e.brief, mend=e.hint)
         return
-    yield Check(
-        stages=stages, what="cache directory", ok=True, found=f"{cache.root} can be written"
-    )
+    yield Check(stages=stages, what="cache directory", ok=True, found=f"{cache.root} is writable")
     free = shutil.disk_usage(cache.root).free
     yield Check(
         stages=stages,
         what="disk space",
         ok=free >= SPACE,
-        found=f"{free >> 20} MiB free of the {SPACE >> 20} MiB that a first run may take",
-        mend="" if free >= SPACE else "make room, or name another directory with --cache DIR",
+        found=f"{free >> 20} MiB free; a first run may take {SPACE >> 20} MiB",
+        mend=""
+        if free >= SPACE
+        else "free some space, or choose another directory with --cache DIR",
     )

@@ -1,10 +1,11 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How the process of the command line ends: one sentence, and the exit code that DESIGN gives.
+"""How the process of the command line ends: with one sentence, and the exit code of the README.
 
-Errors that were foreseen say what happened where it happened. What nobody foresaw is a bug of
-ours and says so, with its traceback; but where the machine has no room, no rights or no memory
-left, or a text is none, that is no bug: the last net, for what no better sentence was found for.
+The code that raises an expected error says what happened. An unexpected exception is a bug in
+respin; it is reported as one, with its traceback. Running out of disk space, permissions or memory,
+or being given bytes that are not text, is not a bug: this module catches those where no other code
+has a better sentence for them.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ OF_THE_MACHINE = frozenset(
         *("EACCES", "EPERM", "ENAMETOOLONG", "ELOOP", "EMFILE", "ENFILE", "ENOMEM", "EAGAIN"),
     )
 )
-"""What a system call fails with that did nothing wrong."""
+"""The errors of a system call that mean a shortage on this machine, not a bug."""
 
 
 def run(command_line: Callable[[], Any]) -> NoReturn:
@@ -42,11 +43,11 @@ def run(command_line: Callable[[], Any]) -> NoReturn:
     interrupts.install()
     try:
         code = _code(command_line)
-    except KeyboardInterrupt as e:  # in the moment in which something else was the end
+    except KeyboardInterrupt as e:  # while something else was ending the process
         code = _failed(e)
     interrupts.close()
     if streams.problem():
-        # Python would write it once more, and say that it cannot.
+        # Python would try to write it again, and report that it failed.
         os._exit(code)
     sys.exit(code)
 
@@ -62,7 +63,7 @@ def _code(command_line: Callable[[], Any]) -> int:
 
 
 def _failed(e: BaseException) -> int:
-    """Say how it failed; return the exit code."""
+    """Report how the command failed; return the exit code."""
     interrupts.close()
     left = leftovers.clear_all()
     chain = tuple(_chain(e))
@@ -80,13 +81,13 @@ def _failed(e: BaseException) -> int:
         terminal.show_bug(e)
         return RespinError.exit_code
     for path in left:
-        error.add_note(f"This could not be removed, and is left: {path}")
+        error.add_note(f"respin could not remove {path}; you can delete it")
     terminal.show_error(error)
     return error.exit_code
 
 
 def _chain(e: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception and those that it came of."""
+    """Yield an exception and those that caused it."""
     seen = set[int]()
     while e is not None and id(e) not in seen:
         seen.add(id(e))
@@ -95,72 +96,74 @@ def _chain(e: BaseException | None) -> Iterator[BaseException]:
 
 
 def _interrupted(chain: tuple[BaseException, ...], left: tuple[Path, ...]) -> int:
-    """Say what an interrupt left behind, or that it left nothing; return the exit code."""
+    """Report what an interrupt left behind, or that it left nothing; return the exit code."""
     kept = [*leftovers.what_is_whole()]
     kept += [note for each in chain for note in getattr(each, "__notes__", ())]
-    kept += [f"This could not be removed, and is left: {path}" for path in left]
+    kept += [f"respin could not remove {path}; you can delete it" for path in left]
     if kept:
         terminal.tell("respin: interrupted")
         for note in dict.fromkeys(kept):
             terminal.tell(f"  {note}")
     else:
-        terminal.tell("respin: interrupted; nothing unfinished is left behind")
+        terminal.tell("respin: interrupted; nothing was left behind")
     return 128 + (interrupts.ending or signal.SIGINT)
 
 
 def of_machine(e: BaseException) -> UsageError | None:
-    """Return what to say of an exception that is no bug of ours; None if it is one."""
+    """Return the error to show for an exception that is not a bug in respin; None if it is one."""
     where = _place(e)
     wrong = streams.problem()
     if isinstance(e, OSError) and wrong and (e.errno, e.filename) == (wrong.errno, None):
         return UsageError(
-            f"standard output cannot be written: {e.strerror}",
+            f"respin could not write to standard output: {e.strerror}",
             details="\n".join(leftovers.what_is_whole()),
-            hint="look at where it goes",
+            hint="check where standard output goes",
         )
     if isinstance(e, OSError) and e.errno in OF_THE_MACHINE:
         what = f"{e.filename}: {e.strerror}" if e.filename else str(e.strerror)
         return UsageError(
-            f"this machine did not let respin go on: {what}", details=where, hint=_HINTS[e.errno]
+            f"the system refused an operation that respin needs: {what}",
+            details=where,
+            hint=_HINTS[e.errno],
         )
     if isinstance(e, MemoryError):
         return UsageError(
-            "there is not memory enough", details=where, hint="end other programs, and try again"
+            "respin ran out of memory", details=where, hint="close other programs and try again"
         )
     if isinstance(e, UnicodeError):
         return UsageError(
-            "a name or a text that was given is not UTF-8",
+            "a name or a text that respin was given is not UTF-8",
             details=f"{e}\n{where}",
-            hint="if all that you gave is UTF-8, please report this",
+            hint="if everything you passed is UTF-8, please report this as a bug",
         )
     if isinstance(e, RecursionError):
         return UsageError(
-            "what was given is nested too deep",
+            "a file that respin was given is nested too deeply",
             details=where,
-            hint="if nothing of yours is, please report this",
+            hint="if none of your files is, please report this as a bug",
         )
     return None
 
 
 class _Hints(dict[int | None, str]):
     def __missing__(self, key: int | None) -> str:
-        return "look at that file or directory, or name another one"
+        return "check that file or directory, or choose another one"
 
 
 _HINTS = _Hints(
     {
-        errno.ENOSPC: "free some space, or name directories on another disk with --cache and --out",
-        errno.EDQUOT: "free some space, or name directories on another disk with --cache and --out",
-        errno.EMFILE: "let this user have more open files: ulimit -n",
-        errno.ENFILE: "end programs that have many files open",
-        errno.ENOMEM: "end other programs, and try again",
-        errno.EAGAIN: "let this user have more processes: ulimit -u",
+        errno.ENOSPC: "free some space, or use directories on another disk with --cache and --out",
+        errno.EDQUOT: "free some space, or use directories on another disk with --cache and --out",
+        errno.EMFILE: "allow this user more open files: ulimit -n",
+        errno.ENFILE: "close programs that have many files open",
+        errno.ENOMEM: "close other programs and try again",
+        errno.EAGAIN: "allow this user more processes: ulimit -u",
     }
 )
 
 
 def _place(e: BaseException) -> str:
-    """Return where of our code an exception came to, for a report."""
+    """Return the last place in respin's code that an exception passed, for a bug report."""
     package = str(Path(pipeline.__file__).parent)
     frames = [f for f in traceback.extract_tb(e.__traceback__) if f.filename.startswith(package)]
     if not frames:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`respin init`: files that put respin to work elsewhere (a timer, a cluster, a CI)."""
+"""`respin init`: files that run respin from a timer, in a cluster or in a CI system."""
 
 from __future__ import annotations
 
@@ -26,17 +26,19 @@ Command = Callable[..., Any]
 
 @click.group(name="init")
 def init() -> None:
-    """Write what starts respin elsewhere: a timer, a crontab, a CronJob, a CI's workflow."""
+    """Write a file that runs respin from systemd, cron, Kubernetes or a CI system."""
 
 
 def _schedule_options(function: Command) -> Command:
     for option in reversed(
         [
-            click.option("--user", default="respin", help="Who runs it [default: respin]."),
-            click.option("--config", type=_PATH, help="The respin.toml, an absolute path."),
-            click.option("--program", type=_PATH, help="The path of respin [default: this one]."),
+            click.option("--user", default="respin", help="User to run as [default: respin]."),
+            click.option("--config", type=_PATH, help="Absolute path of respin.toml."),
+            click.option("--program", type=_PATH, help="Path of respin [default: this one]."),
             click.option("--cache", type=_PATH, default=Path("/var/cache/respin")),
-            click.option("--hourly", is_flag=True, help="Every hour: retries come when due."),
+            click.option(
+                "--hourly", is_flag=True, help="Run every hour, so that retries happen on time."
+            ),
         ]
     ):
         function = option(function)
@@ -48,29 +50,36 @@ def _schedule(program: Path | None, cache: Path, **options: Any) -> Schedule:
     if program is None and this.name != "respin":  # such as python -m pipeline
         installed = command.which("respin")
         if installed is None:
-            raise UsageError("respin is not in the PATH", hint="name it with --program PATH")
+            raise UsageError(
+                "respin is not on the PATH", hint="say where it is with --program PATH"
+            )
         this = Path(installed)
     return Schedule(program=program or this, cache=cache, **options)
 
 
 @init.command()
 @_schedule_options
-@click.option("--out", type=_PATH, default=Path(), help="The directory for both [default: here].")
+@click.option(
+    "--out", type=_PATH, default=Path(), help="Directory to write to [default: the current one]."
+)
 def systemd(out: Path, **options: Any) -> None:
-    """Write respin-nightly.service and respin-nightly.timer; their paths on standard output."""
+    """Write respin-nightly.service and respin-nightly.timer, and print their paths."""
     for name, text in schedule.systemd(_schedule(**options)).items():
         _write(out / name, text)
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file of the user's, but over none that says something else; print its path."""
+    """Write a file and print its path; refuse to replace one with other content."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and bounded.read(path, bounded.SMALL) != text.encode():
-            raise UsageError(f"{path} exists already", hint="move it away, or choose --out DIR")
+            raise UsageError(
+                f"{path} already exists with other content",
+                hint="move it away, or choose --out DIR",
+            )
         own_files.write(path, text)
     except OSError as e:
-        raise UsageError(f"{path} cannot be written: {e.strerror}") from e
+        raise UsageError(f"respin could not write {path}: {e.strerror}") from e
     terminal.say(path)
 
 
@@ -82,15 +91,15 @@ def cron(**options: Any) -> None:
 
 
 @init.command()
-@click.option("--image", required=True, help="A container image that has respin.")
-@click.option("--hourly", is_flag=True, help="Every hour: retries come when due.")
+@click.option("--image", required=True, help="Container image that contains respin.")
+@click.option("--hourly", is_flag=True, help="Run every hour, so that retries happen on time.")
 def kubernetes(image: str, hourly: bool) -> None:
     """Print a CronJob with its volumes, as YAML for kubectl apply."""
     terminal.say_lines(schedule.kubernetes(image, hourly=hourly))
     if "@sha256:" not in image:
         terminal.tell(
-            f"respin: the tag of {image} may move, and the pod has the key to the repository. "
-            "To pin it, give --image NAME@sha256:DIGEST"
+            f"respin: the tag of {image} can move, and the pod holds the signing key of the "
+            "repository. To pin the image, use --image NAME@sha256:DIGEST"
         )
 
 
@@ -101,31 +110,33 @@ def _ci_options(function: Command) -> Command:
                 "--repository",
                 required=True,
                 metavar="URL",
-                help="Where git fetches respin from.",
+                help="URL that git fetches respin from.",
             ),
             click.option(
-                "--ref", required=True, help="Commit of respin's; a branch or tag may move."
+                "--ref", required=True, help="Commit of respin to use; a branch or a tag can move."
             ),
             click.option(
                 "--release",
                 "names",
                 multiple=True,
-                help="[default: each that is supported and has a defect]",
+                help="Release to build [default: every supported one that has a defect].",
             ),
             click.option(
                 "--image",
                 "base",
                 multiple=True,
                 metavar="RELEASE=NAME@sha256:DIGEST",
-                help="What a release's package is built on [default: its official image].",
+                help="Image to build a release's package on [default: its official image].",
             ),
             click.option(
                 "--tools-image",
                 default="",
                 metavar="NAME@sha256:DIGEST",
-                help="What respin itself runs in [default: Debian 12's official image].",
+                help="Image that respin itself runs in [default: Debian 12's official image].",
             ),
-            click.option("--out", type=_PATH, default=Path(), help="[default: here]"),
+            click.option(
+                "--out", type=_PATH, default=Path(), help="Directory to write to [default: here]."
+            ),
         ]
     ):
         function = option(function)
@@ -154,17 +165,17 @@ def _ci(
     _write(out / ci_workflow.PATHS[kind], text)
     if ci_workflow.moves(ref):
         terminal.tell(
-            f"respin: {ref} is a name that may move: whoever may move it in {repository} decides "
-            f"what your CI runs. To pin it, give --ref the commit (git ls-remote {repository})"
+            f"respin: {ref} is a name that can move: whoever can move it in {repository} decides "
+            f"what your CI runs. To pin it, pass a commit to --ref (git ls-remote {repository})"
         )
 
 
 @init.command()
 @_ci_options
 def github(**options: Any) -> None:
-    """Write a workflow for GitHub Actions that builds and proves each release every night.
+    """Write a GitHub Actions workflow that builds and proves each release every night.
 
-    It is .github/workflows/iproute2.yml below --out, the top of a repository of yours.
+    The file is .github/workflows/iproute2.yml below --out, the top of your repository.
     """
     _ci("github", docker_image=ci_workflow.DOCKER, **options)
 
@@ -175,8 +186,8 @@ def github(**options: Any) -> None:
     "--docker-image",
     default=ci_workflow.DOCKER,
     metavar="NAME@sha256:DIGEST",
-    help="What the jobs and their daemon run in [default: Docker's official image].",
+    help="Image for the jobs and their daemon [default: Docker's official image].",
 )
 def gitlab(**options: Any) -> None:
-    """Write a .gitlab-ci.yml that builds and proves each release, for a pipeline schedule."""
+    """Write a .gitlab-ci.yml that builds and proves each release on a pipeline schedule."""
     _ci("gitlab", **options)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The commands for the key that signs the repository."""
+"""The commands that manage the key that signs the repository."""
 
 from __future__ import annotations
 
@@ -16,23 +16,26 @@ from pipeline.publish.keys import Key
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _config = click.option(
-    "--config", "path", type=_FILE, help="[default: $RESPIN_CONFIG or the user's own]"
+    "--config",
+    "path",
+    type=_FILE,
+    help="Configuration [default: $RESPIN_CONFIG or the user's own].",
 )
-_json = click.option("--json", "as_json", is_flag=True, help="On standard output, as JSON.")
+_json = click.option("--json", "as_json", is_flag=True, help="Write JSON to standard output.")
 
 
 @click.group(name="key")
 def key_group() -> None:
-    """The key that signs the repository."""
+    """Manage the key that signs the repository."""
 
 
 @key_group.command(name="init")
 @_config
 @_json
 def key_init(path: Path | None, as_json: bool) -> None:
-    """Make the key that signs the repository, in the state directory, without a passphrase.
+    """Create the key that signs the repository, in the state directory, without a passphrase.
 
-    It expires after two years, unless it is renewed.
+    The key expires after two years unless you renew it.
     """
     settings = configured(path).nightly
     _show_key(keys.init(settings.state_folder(), settings.publish.origin), as_json)
@@ -42,10 +45,9 @@ def key_init(path: Path | None, as_json: bool) -> None:
 @_config
 @_json
 def key_renew(path: Path | None, as_json: bool) -> None:
-    """Let the key expire two years from now, in place of when it would.
+    """Set the key to expire two years from now.
 
-    Clients need the renewed key before the date on which the old one expires: the next night
-    publishes it.
+    Clients need the renewed key before the old date of expiry. The next night publishes it.
     """
     _show_key(key_change.renew(configured(path).nightly), as_json)
 
@@ -53,12 +55,14 @@ def key_renew(path: Path | None, as_json: bool) -> None:
 @key_group.command(name="rotate")
 @_config
 @_json
-@click.option("--finish", is_flag=True, help="The old one signs no more: clients have the new.")
+@click.option(
+    "--finish", is_flag=True, help="Stop signing with the old key: clients have the new one."
+)
 def key_rotate(path: Path | None, as_json: bool, finish: bool) -> None:
-    """Change the key for a new one: from the next night both sign, until --finish.
+    """Replace the key by a new one: from the next night on both sign, until --finish.
 
-    In between clients get the new key. Who has only the old one is served until --finish, who
-    has only the new one from the next night on.
+    Meanwhile clients receive the new key. A client that has only the old key can use the repository
+    until --finish, and one that has only the new key can use it from the next night on.
     """
     change = key_change.finish if finish else key_change.rotate
     _show_key(change(configured(path).nightly), as_json)
@@ -72,6 +76,6 @@ def _show_key(key: Key, as_json: bool) -> None:
     for fingerprint in key.fingerprints:
         terminal.say(fingerprint)
     terminal.tell(
-        f"The key expires {until or 'never'}. The next `respin nightly` signs with it; keep a "
-        f"copy of {key.home}."
+        f"The key expires {until or 'never'}. The next `respin nightly` signs with it. Keep a "
+        f"backup of {key.home}."
     )

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command line: arguments in, one call, words and an exit code out."""
+"""The command line: it reads arguments, makes one call, and prints text and an exit code."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ from pipeline.smoke.cases import select
 
 CODES = """\b
 Exit codes:
-  0  the outcome was reached        13  the build failed
-  1  a bug of respin                14  the smoke test failed
+  0  success                        13  the build failed
+  1  a bug in respin                14  the smoke test failed
   2  usage or configuration         15  the smoke test is not possible here
-  10 fetch or verification          16 the testbed was lost
+  10 fetch or verification failed   16 the testbed was lost
   11 diagnosis refused              17 publishing failed
   12 patch or package edit refused  18 another run holds the lock
 """
@@ -65,22 +65,22 @@ def cli() -> None:
     \b
     respin run                      this machine's release
     respin run --release trixie     another one
-    respin run --object prog.o      ... and my own object has to load, too
-    respin doctor                   what this machine lacks for it
+    respin run --object prog.o      ... and your own object must load as well
+    respin doctor                   what this machine still needs
     """
     try:
         here = str(Path.cwd())
     except OSError as e:
         raise UsageError(
-            f"the current directory cannot be used: {e.strerror}",
-            hint="go to one that is there: cd",
+            f"respin cannot use the current directory: {e.strerror}",
+            hint="change to an existing directory with cd",
         ) from e
     _utf8("the name of the current directory", here)
 
 
 def _cases(names: tuple[str, ...]) -> tuple[str, ...] | None:
     if names:
-        select(names)  # refuses a name that is none, before anything is built
+        select(names)  # refuses an unknown name before anything is built
     return names or None
 
 
@@ -91,29 +91,29 @@ def _cases(names: tuple[str, ...]) -> tuple[str, ...] | None:
     "objects",
     multiple=True,
     metavar="FILE[:SECTION]",
-    help="An object of yours that the new package must load.",
+    help="Object of your own that the new package must load.",
 )
 @click.option(
     "--way",
     metavar="NAME",
     default="tc",
-    help="How your objects are attached: respin smoke --list [default: tc].",
+    help="Attach type of your objects; `respin smoke --list` lists them [default: tc].",
 )
 @click.option(
     "--case",
     "cases",
     multiple=True,
     metavar="NAME",
-    help="Only this smoke case [default: the short set].",
+    help="Run only this smoke case [default: the short set].",
 )
 @container_options
-@click.option("--prove", is_flag=True, help="Smoke-test also where no fix is needed.")
+@click.option("--prove", is_flag=True, help="Run the smoke test even if no fix is needed.")
 @click.option("--keep", is_flag=True, help="Keep the unfinished directory of a failed run.")
 @common_options
 def run(**options: Any) -> None:
-    """From fetch to proof: leave the fixed .deb, the patch and the report in a directory.
+    """Do everything from fetch to proof; leave the .deb, the patch and the report in a directory.
 
-    The paths of the new .debs go to standard output.
+    Prints the paths of the new .debs on standard output.
     """
     order = order_of(
         options,
@@ -132,7 +132,7 @@ def run(**options: Any) -> None:
 @source_options
 @common_options
 def fetch_command(**options: Any) -> None:
-    """Only fetch: leave the verified source package in a directory."""
+    """Fetch only: leave the verified source package in a directory."""
     _go(single_stage.fetch_only, order_of(options), options)
 
 
@@ -141,9 +141,9 @@ def fetch_command(**options: Any) -> None:
 @source_options
 @common_options
 def patch(earlier: Path | None, **options: Any) -> None:
-    """Fetch to patch: leave the patched source package in a directory, and build nothing.
+    """Fetch and patch: leave the patched source package in a directory; build nothing.
 
-    With RUN, a directory of `fetch` or of a whole run, its source is taken.
+    With RUN, a directory that `fetch` or `run` made, patch the source in it.
     """
     if earlier is None:
         _go(single_stage.patch_only, order_of(options), options)
@@ -152,8 +152,9 @@ def patch(earlier: Path | None, **options: Any) -> None:
     both = [name.replace("accepted", "accept-unsigned-source") for name in own if options[name]]
     if both:
         raise UsageError(
-            f"{earlier} has a source: --{both[0].removesuffix('s')} cannot be given as well",
-            hint="leave out one of them",
+            f"{earlier} already contains a source, so --{both[0].removesuffix('s')} cannot be used "
+            "with it",
+            hint="omit one of them",
         )
     order = order_again(
         earlier,
@@ -175,7 +176,7 @@ def patch(earlier: Path | None, **options: Any) -> None:
 @again_options
 @common_options
 def build_command(earlier: Path, **options: Any) -> None:
-    """Only build: the patched source of RUN, a directory of `patch` or of a whole run."""
+    """Build only: the patched source in RUN, a directory that `patch` or `run` made."""
     order = order_again(
         earlier,
         options,
@@ -188,11 +189,13 @@ def build_command(earlier: Path, **options: Any) -> None:
 
 @cli.command()
 @click.argument("earlier", metavar="RUN", type=FOLDER)
-@click.option("--debs", type=FOLDER, help="What dpkg-buildpackage left [default: RUN's own].")
+@click.option(
+    "--debs", type=FOLDER, help="Directory that dpkg-buildpackage wrote to [default: that in RUN]."
+)
 @again_options
 @common_options
 def prove(earlier: Path, debs: Path | None, **options: Any) -> None:
-    """Only prove: the packages of RUN, or those that were built of its source elsewhere."""
+    """Prove only: the packages in RUN, or those built elsewhere from its source."""
     order = order_again(earlier, options)
     _go(lambda o, out, shown: single_stage.prove_only(o, earlier, debs, out, shown), order, options)
 
@@ -217,10 +220,10 @@ def _go(what: Callable[..., Report], order: Order, options: dict[str, Any]) -> N
 @click.option(
     "--tree",
     type=FOLDER,
-    help="An unpacked source.",
+    help="Unpacked source tree.",
 )
-@click.option("--dsc", type=FILE, help="A source package.")
-@click.option("--fix", "fix", multiple=True, metavar="NAME", help="Only this fix.")
+@click.option("--dsc", type=FILE, help="Source package.")
+@click.option("--fix", "fix", multiple=True, metavar="NAME", help="Look for this fix only.")
 @trust_option
 @common_options
 def diagnose_command(
@@ -232,9 +235,9 @@ def diagnose_command(
     as_json: bool,
     verbose: bool,
 ) -> None:
-    """Say which fixes a source tree needs: exit 0 whatever the verdicts, 11 if any is unknown."""
+    """Show which fixes a source tree needs. Exits 11 if a verdict is unknown, else 0."""
     if (tree is None) == (dsc is None):
-        raise UsageError("diagnose wants one of --tree and --dsc")
+        raise UsageError("diagnose needs exactly one of --tree and --dsc")
     chosen = fixes.choose(fix)
     with terminal.Terminal(verbose=verbose) as shown:
         found = single_stage.diagnose_only(
@@ -248,10 +251,12 @@ def diagnose_command(
 
 
 @cli.command(name="releases")
-@click.option("--config", "path", type=FILE, help="[default: $RESPIN_CONFIG or the user's own]")
-@click.option("--json", "as_json", is_flag=True, help="On standard output, as JSON.")
+@click.option(
+    "--config", "path", type=FILE, help="Configuration [default: $RESPIN_CONFIG or the user's own]."
+)
+@click.option("--json", "as_json", is_flag=True, help="Write JSON to standard output.")
 def releases_command(path: Path | None, as_json: bool) -> None:
-    """List every release that is known, its support, and which defects its iproute2 has."""
+    """List all known releases, their support, and the defects of their iproute2."""
     listed = catalogue.listing(configured(path), datetime.date.today())
     if as_json:
         terminal.say_json(catalogue.to_json(listed))
@@ -263,14 +268,17 @@ def releases_command(path: Path | None, as_json: bool) -> None:
 @cli.command(name="doctor")
 @common_options
 def doctor_command(cache: Path | None, as_json: bool, verbose: bool) -> None:
-    """Say what this machine has and lacks for each stage, with the command that mends it."""
+    """Check what each stage needs on this machine, and show the command that fixes it."""
     checks = doctor.examine(cache)
     if as_json:
         terminal.say_json([dataclasses.asdict(c) for c in checks])
     else:
         summaries.show_doctor(checks)
     if any(check.required and not check.ok for check in checks):
-        raise UsageError("this machine lacks something", hint="run the commands that are shown")
+        raise UsageError(
+            "this machine lacks something that respin needs",
+            hint="run the commands in the last column",
+        )
 
 
 @cli.command()
@@ -281,7 +289,7 @@ def completion(shell: str) -> None:
 
     complete = get_completion_class(shell)
     if complete is None:
-        raise UsageError(f"there is no completion for {shell}")
+        raise UsageError(f"respin has no completion for {shell}")
     terminal.say_lines(complete(cli, {}, "respin", "_RESPIN_COMPLETE").source())
 
 
@@ -290,44 +298,44 @@ for _command in (*nightly.COMMANDS, key.key_group, init.init, smoke.smoke):
 
 
 def _at_home() -> None:
-    """Name this user's home where nobody has: a service of the system's has no $HOME.
+    """Set $HOME if it is not set: a system service has none.
 
-    Coccinelle fails without one, and the places of cache and configuration hang on it.
+    Coccinelle fails without it, and the paths of cache and configuration depend on it.
     """
     if not os.environ.get("HOME"):
         try:
             os.environ["HOME"] = pwd.getpwuid(os.geteuid()).pw_dir
-        except KeyError:  # a number that nobody has, in somebody's container
+        except KeyError:  # a container may run as a user id without a name
             os.environ["HOME"] = "/nonexistent"
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the command line and exit with the code that DESIGN gives."""
+    """Run the command line and exit with the code that the README lists."""
     _at_home()
     ownership.close_to_others()
     ending.run(lambda: _call(sys.argv[1:] if argv is None else argv))
 
 
 def _utf8(what: str, text: str) -> None:
-    """Raise UsageError for bytes that are no text: reports and programs would choke on them."""
+    """Raise UsageError for bytes that are not UTF-8: reports and programs cannot handle them."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as e:
         raise UsageError(
             f"{what} is not UTF-8",
             details=text.encode("utf-8", "backslashreplace").decode(),
-            hint="give it another name",
+            hint="choose another name for it",
         ) from e
 
 
 def _call(argv: list[str]) -> int:
-    """Call a command; return its exit code. What ends it otherwise is raised as it is."""
+    """Call a command and return its exit code; let every exception pass."""
     for number, word in enumerate(argv, 1):
-        _utf8(f"the word {number} of the command line", word)
+        _utf8(f"argument {number} of the command line", word)
     for name, value in os.environ.items():
         if name.startswith("RESPIN_") or name in ("HOME", "TMPDIR"):
             _utf8(f"the variable {name}", value)
-    if "_RESPIN_COMPLETE" in os.environ:  # a shell asks how a word goes on
+    if "_RESPIN_COMPLETE" in os.environ:  # a shell asks for a completion
         cli.main(argv, prog_name="respin")
     try:
         with cli.make_context("respin", list(argv)) as context:

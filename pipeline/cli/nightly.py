@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The commands of the night: nightly, status, history, retry, forget, withdraw, publish."""
+"""The commands for nightly runs: nightly, status, history, retry, forget, withdraw, publish."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ from pipeline.publish import dput
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _config = click.option(
-    "--config", "path", type=_FILE, help="[default: $RESPIN_CONFIG or the user's own]"
+    "--config",
+    "path",
+    type=_FILE,
+    help="Configuration [default: $RESPIN_CONFIG or the user's own].",
 )
-_json = click.option("--json", "as_json", is_flag=True, help="On standard output, as JSON.")
+_json = click.option("--json", "as_json", is_flag=True, help="Write JSON to standard output.")
 _cache = click.option(
     "--cache",
     type=click.Path(path_type=Path),
-    help="[default: $RESPIN_CACHE or ~/.cache/respin]",
+    help="Cache directory [default: $RESPIN_CACHE or ~/.cache/respin].",
 )
 
 
@@ -41,7 +44,7 @@ def _world(path: Path | None, cache: Path | None = None, **more: Any) -> World:
 
 
 def _state(path: Path | None) -> tuple[State, Nightly]:
-    """Open the state only to look at it: neither it nor a cache is written."""
+    """Open the state read-only; write neither to it nor to a cache."""
     settings = configured(path).nightly
     return State(settings.state_folder(), read_only=True), settings
 
@@ -50,8 +53,8 @@ def _state(path: Path | None) -> tuple[State, Nightly]:
 @_config
 @_cache
 @_json
-@click.option("--quiet", "-q", is_flag=True, help="Say nothing where nothing changed.")
-@click.option("--verbose", "-v", is_flag=True, help="Say what is going on.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing if nothing changed.")
+@click.option("--verbose", "-v", is_flag=True, help="Print what is happening.")
 @click.pass_context
 def nightly_command(
     context: click.Context,
@@ -61,10 +64,10 @@ def nightly_command(
     quiet: bool,
     verbose: bool,
 ) -> None:
-    """Watch all releases of respin.toml, rebuild what is new, publish it, show the state.
+    """Watch the releases in respin.toml, rebuild what is new, publish it, show the state.
 
-    One line on standard output says what came of it. The exit code is 0, or that of the first
-    thing that went wrong tonight; what it was is on standard error.
+    Prints one line with the result on standard output. The exit code is 0, or that of the first
+    thing that went wrong tonight, which is explained on standard error.
     """
     said: list[str] = []
 
@@ -90,7 +93,7 @@ def nightly_command(
 
 
 def summary(done: Summary) -> str:
-    """Return what came of a night, in one line."""
+    """Return the result of a night in one line."""
     count = len([row for row in done.rows if row.outcome != status.ENDED])
     parts = [f"{count} watched"]
     new = {row.target: row.ours for row in done.rows if row.target in done.published and row.ours}
@@ -106,14 +109,14 @@ def summary(done: Summary) -> str:
         parts.append("wrong: " + ", ".join(bad))
     people = [row.target for row in done.rows if row.needs_person]
     if people:
-        parts.append(f"needs a person: {', '.join(people)}")
+        parts.append(f"needs attention: {', '.join(people)}")
     if len(parts) == 1:
         parts.append("nothing new")
     return f"respin nightly: {'; '.join(parts)}"
 
 
 def _troubles(done: Summary) -> list[str]:
-    """Return a line for each release that is not well, where something went wrong tonight."""
+    """Return a line for each release with a failure, if something went wrong tonight."""
     if not done.code:
         return []
     lines = []
@@ -131,7 +134,7 @@ def _troubles(done: Summary) -> list[str]:
 @_config
 @_json
 def status_command(path: Path | None, as_json: bool) -> None:
-    """Say how it stands with every release."""
+    """Show the state of every release."""
     state, settings = _state(path)
     with state:
         found = status.rows(state, settings.publish.keep, int(time.time()))
@@ -158,9 +161,11 @@ def status_command(path: Path | None, as_json: bool) -> None:
         terminal.say(line)
     for row in found:
         if row.needs_person:
-            terminal.say(f"! {row.target} needs a person: {row.why}")
+            terminal.say(f"! {row.target} needs attention: {row.why}")
         for each in row.older:
-            terminal.say(f"{row.target} {each.version}, an older one: {each.outcome}: {each.why}")
+            terminal.say(
+                f"{row.target} {each.version} (an older version): {each.outcome}: {each.why}"
+            )
 
 
 @click.command(name="history")
@@ -168,7 +173,7 @@ def status_command(path: Path | None, as_json: bool) -> None:
 @_json
 @click.argument("targets", nargs=-1, metavar="[RELEASE]…")
 def history_command(path: Path | None, as_json: bool, targets: tuple[str, ...]) -> None:
-    """List every run, why it was made and what came of it; oldest first."""
+    """List every run with its reason and its result, oldest first."""
     state, _ = _state(path)
     with state:
         for name in targets:
@@ -183,7 +188,7 @@ def history_command(path: Path | None, as_json: bool, targets: tuple[str, ...]) 
 
 
 def _line(run: RunRow) -> tuple[str, ...]:
-    outcome = run.outcome or "going on"
+    outcome = run.outcome or "running"
     if run.withdrawn:
         outcome = status.WITHDRAWN
     started = status.iso(run.started) or "-"
@@ -198,21 +203,24 @@ def _line(run: RunRow) -> tuple[str, ...]:
 @_json
 @click.argument("targets", nargs=-1, metavar="[RELEASE]…")
 def retry_command(path: Path | None, as_json: bool, targets: tuple[str, ...]) -> None:
-    """Let the next night run a release whatever is known of it; without a name, all that fail."""
+    """Make the next night run a release again; without a name, every one that failed."""
     asked = admin.retry(_world(path), targets)
     if as_json:
         terminal.say_json({"schema": status.SCHEMA, "asked": list(asked)})
     else:
-        terminal.say(f"the next `respin nightly` runs: {', '.join(asked) or 'nothing fails'}")
+        terminal.say(
+            "the next `respin nightly` will run: "
+            f"{', '.join(asked) or 'nothing, since no release has failed'}"
+        )
 
 
 @click.command(name="forget")
 @_config
 @_json
-@click.option("--version", help="Only this version of the distro.")
+@click.option("--version", help="Forget only this version of the distro.")
 @click.argument("target", metavar="RELEASE")
 def forget_command(path: Path | None, as_json: bool, version: str | None, target: str) -> None:
-    """Forget the runs of a release, but for what is offered; it then counts as new."""
+    """Forget the runs of a release, except those that are offered, and treat it as new."""
     count = admin.forget(_world(path), target, version)
     if as_json:
         terminal.say_json({"schema": status.SCHEMA, "target": target, "forgotten": count})
@@ -223,27 +231,35 @@ def forget_command(path: Path | None, as_json: bool, version: str | None, target
 @click.command(name="withdraw")
 @_config
 @_json
-@click.option("--why", required=True, metavar="TEXT", help="For the history and the status page.")
+@click.option(
+    "--why", required=True, metavar="TEXT", help="Reason, for the history and the status page."
+)
 @click.argument("target", metavar="RELEASE")
 @click.argument("version", metavar="VERSION")
 def withdraw_command(path: Path | None, as_json: bool, why: str, target: str, version: str) -> None:
-    """Take a VERSION of ours out of the repository at once."""
+    """Remove a rebuilt VERSION from the repository immediately."""
     now = admin.withdraw(_world(path), target, version, why)
     if as_json:
         terminal.say_json({"schema": status.SCHEMA, "target": target, "offered": now or None})
         return
     terminal.say(f"{target} now offers {now or 'nothing: clients get the package of the distro'}")
     back = f"iproute2={now}" if now else f"iproute2/{target}"
-    terminal.say(f"where it is installed: apt-get install --allow-downgrades {back}")
+    terminal.say(
+        f"on machines that have it installed, run: apt-get install --allow-downgrades {back}"
+    )
 
 
 @click.command(name="publish")
 @_config
 @_json
-@click.option("--to", metavar="dput:HOST", help="Upload the patched source to a build farm.")
-@click.option("--key", default="", help="Signs that upload [default: as debsign finds one].")
-@click.option("--distribution", default="", help="Of that upload [default: the changelog's].")
-@click.argument("folder", type=FOLDER)
+@click.option(
+    "--to", metavar="dput:HOST", help="Upload the patched source to a build farm instead."
+)
+@click.option("--key", default="", help="Key that signs the upload [default: as debsign chooses].")
+@click.option(
+    "--distribution", default="", help="Distribution of the upload [default: from the changelog]."
+)
+@click.argument("folder", metavar="DIRECTORY", type=FOLDER)
 def publish_command(
     path: Path | None,
     as_json: bool,
@@ -252,21 +268,21 @@ def publish_command(
     distribution: str,
     folder: Path,
 ) -> None:
-    """Publish a run's FOLDER: in the repository of its release, or as a source upload."""
+    """Publish the run in DIRECTORY: in its release's repository, or as a source upload."""
     if to is None:
         if key or distribution:
-            raise UsageError("--key and --distribution are for --to dput:HOST")
+            raise UsageError("--key and --distribution are valid only with --to dput:HOST")
         target, version = admin.publish(_world(path), folder)
     else:
         kind, _, target = to.partition(":")
         if kind != "dput" or not target or target.startswith("-"):
-            raise UsageError(f"--to {to} is not known", hint="say --to dput:HOST")
+            raise UsageError(f"respin does not know --to {to}", hint="use --to dput:HOST")
         version = dput.dput(folder, target, key=key, distribution=distribution)
     if as_json:
         values = {"schema": status.SCHEMA, "published": version, "to": to or target}
         terminal.say_json(values)
     else:
-        terminal.say(f"{version} is published: {to or target}")
+        terminal.say(f"published {version} to {to or target}")
 
 
 COMMANDS = (

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the commands of the command line share: their options, and the order made of them."""
+"""Options that several commands share, and the request that is made from them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 class _Folder(click.Path):
-    """A directory that is there; click takes a FIFO for one."""
+    """An existing directory; click would also accept a FIFO."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path of a directory."""
@@ -43,7 +43,7 @@ FOLDER = _Folder(path_type=Path, exists=True, file_okay=False)
 
 
 def address(_: click.Context, __: click.Parameter, value: str | None) -> Address | None:
-    """Return an address that is shown without its credentials from here on."""
+    """Return an address that is shown without its credentials from now on."""
     try:
         return None if value is None else Address(value)
     except ValueError as e:
@@ -56,27 +56,31 @@ Command = Callable[..., Any]
 trust_option = click.option(
     "--trust-container",
     is_flag=True,
-    help="Where no sandbox can be made in this container: read a source of mine in it.",
+    help="Read a source of your own even if no sandbox can be made in this container.",
 )
 
 
 def source_options(function: Command) -> Command:
-    """Add the options that say which source, and where the directory goes."""
+    """Add the options that choose the source and the output directory."""
     for option in reversed(
         [
-            click.option("--release", help="Codename or number [default: this machine's]."),
-            click.option("--version", help="Version [default: the newest in the pockets]."),
-            click.option("--dsc", type=FILE, help="A local source package instead."),
-            click.option("--tree", type=FOLDER, help="A source tree with debian/ instead."),
             click.option(
-                "--locked", type=FILE, help="Exactly what an older run had: its respin.lock."
+                "--release", help="Codename or number of the release [default: this machine's]."
+            ),
+            click.option(
+                "--version", help="Version to fetch [default: the newest in the pockets]."
+            ),
+            click.option("--dsc", type=FILE, help="Use a local source package instead."),
+            click.option("--tree", type=FOLDER, help="Use a source tree with debian/ instead."),
+            click.option(
+                "--locked", type=FILE, help="Use exactly the inputs in an older run's respin.lock."
             ),
             click.option(
                 "--accept-unsigned-source",
                 "accepted",
                 multiple=True,
                 metavar="SHA256",
-                help="Take this very .dsc although nobody vouches for it.",
+                help="Accept this .dsc although nobody vouches for it.",
             ),
             trust_option,
             click.option(
@@ -84,23 +88,33 @@ def source_options(function: Command) -> Command:
                 "pockets",
                 multiple=True,
                 type=click.Choice([p.value for p in releases.Pocket]),
-                help="Look here [default: release, updates, security].",
+                help="Pocket to look in [default: release, updates, security].",
             ),
-            click.option("--config", type=FILE, help="[default: $RESPIN_CONFIG or the user's own]"),
+            click.option(
+                "--config",
+                type=FILE,
+                help="Configuration [default: $RESPIN_CONFIG or the user's own].",
+            ),
             click.option(
                 "--mirror",
                 metavar="URI",
                 callback=address,
-                help="Archive [default: as apt uses here].",
+                help="Archive to fetch from [default: the one that apt uses here].",
             ),
-            click.option("--keyring", type=FILE, help="Keys that may sign its index."),
-            click.option("--fix", "fix", multiple=True, metavar="NAME", help="Only this fix."),
-            click.option("--out", type=PATH, help="The run's directory [default: respin-RELEASE]."),
+            click.option(
+                "--keyring",
+                type=FILE,
+                help="Keyring with the keys that may sign the archive's index.",
+            ),
+            click.option(
+                "--fix", "fix", multiple=True, metavar="NAME", help="Look for this fix only."
+            ),
+            click.option("--out", type=PATH, help="Output directory [default: respin-RELEASE]."),
             click.option(
                 "--number",
                 type=click.IntRange(1, 999),
                 default=1,
-                help="Which rebuild of one distro version: the N of +bpfN [default: 1].",
+                help="Number of this rebuild of the distro's version: the N in +bpfN [default: 1].",
             ),
         ]
     ):
@@ -109,22 +123,24 @@ def source_options(function: Command) -> Command:
 
 
 def container_options(function: Command) -> Command:
-    """Add the options that say where it is built."""
+    """Add the options that choose where the package is built."""
     for option in reversed(
         [
             click.option(
                 "--container",
                 type=click.Choice([k.value for k in Kind]),
                 default=Kind.AUTO.value,
-                help="Where it is built [default: auto, the first that works here].",
+                help="Container to build in [default: auto, the first that works here].",
             ),
             click.option(
                 "--image",
                 metavar="NAME",
-                help="For docker and podman [default: the official one].",
+                help="Image for docker and podman [default: the official one].",
             ),
             click.option(
-                "--force-host", is_flag=True, help="--container host on what is no container."
+                "--force-host",
+                is_flag=True,
+                help="Allow --container host on a machine that is not a container.",
             ),
         ]
     ):
@@ -133,18 +149,26 @@ def container_options(function: Command) -> Command:
 
 
 def again_options(function: Command) -> Command:
-    """Add the options of what goes on from an earlier run."""
+    """Add the options of commands that continue from an earlier run."""
     for option in reversed(
         [
-            click.option("--config", type=FILE, help="[default: $RESPIN_CONFIG or the user's own]"),
+            click.option(
+                "--config",
+                type=FILE,
+                help="Configuration [default: $RESPIN_CONFIG or the user's own].",
+            ),
             click.option(
                 "--mirror",
                 metavar="URI",
                 callback=address,
-                help="Archive [default: as apt uses here].",
+                help="Archive to fetch from [default: the one that apt uses here].",
             ),
-            click.option("--keyring", type=FILE, help="Keys that may sign its index."),
-            click.option("--out", type=PATH, help="The new directory [default: respin-RELEASE]."),
+            click.option(
+                "--keyring",
+                type=FILE,
+                help="Keyring with the keys that may sign the archive's index.",
+            ),
+            click.option("--out", type=PATH, help="Output directory [default: respin-RELEASE]."),
         ]
     ):
         function = option(function)
@@ -152,12 +176,21 @@ def again_options(function: Command) -> Command:
 
 
 def common_options(function: Command) -> Command:
-    """Add what every command takes."""
+    """Add the options that every command has."""
     for option in reversed(
         [
-            click.option("--cache", type=PATH, help="[default: $RESPIN_CACHE or ~/.cache/respin]"),
-            click.option("--json", "as_json", is_flag=True, help="The report on standard output."),
-            click.option("--verbose", "-v", is_flag=True, help="Say what each stage does."),
+            click.option(
+                "--cache",
+                type=PATH,
+                help="Cache directory [default: $RESPIN_CACHE or ~/.cache/respin].",
+            ),
+            click.option(
+                "--json",
+                "as_json",
+                is_flag=True,
+                help="Write the report to standard output as JSON.",
+            ),
+            click.option("--verbose", "-v", is_flag=True, help="Print what each stage does."),
         ]
     ):
         function = option(function)
@@ -165,28 +198,28 @@ def common_options(function: Command) -> Command:
 
 
 def configured(path: Path | None) -> config.Config:
-    """Return the configuration; if a file in the current directory is part of it, say so first."""
+    """Return the configuration; print a note if it includes a file in the current directory."""
     found = config.load(path)
     if found.here:
         said = ", ".join(found.here)
-        terminal.tell(f"respin: ./{config.NAME} in the current directory is used, for: {said}")
+        terminal.tell(f"respin: using ./{config.NAME} in the current directory for: {said}")
     return found
 
 
 def order_of(options: dict[str, Any], **more: Any) -> Order:
-    """Return the order that the options of ``source_options`` give; raise UsageError."""
+    """Return the request that the options of ``source_options`` make; raise UsageError."""
     configuration = configured(options["config"])
     options = dict(options)
     locked = lockfile_reader.read(options["locked"]) if options["locked"] else None
     if locked:
         _repeat(options, locked)
     if sum(options[k] is not None for k in ("dsc", "tree", "version")) > 1:
-        raise UsageError("--dsc, --tree and --version exclude each other")
+        raise UsageError("--dsc, --tree and --version are mutually exclusive")
     accepted = [a.lower() for a in options["accepted"]]
     if not all(re.fullmatch(r"[0-9a-f]{64}", a) for a in accepted):
         raise UsageError(
-            "--accept-unsigned-source wants a SHA-256, 64 hexadecimal digits",
-            hint="it is that of the .dsc: sha256sum FILE.dsc",
+            "--accept-unsigned-source needs a SHA-256 digest of 64 hexadecimal digits",
+            hint="give the digest of the .dsc, which sha256sum FILE.dsc prints",
         )
     return Order(
         release=releases.find(options["release"], config=configuration),
@@ -195,7 +228,7 @@ def order_of(options: dict[str, Any], **more: Any) -> Order:
         tree_dir=options["tree"],
         locked=locked,
         accepted=(
-            ({locked.files[0].sha256: f"the one that {locked.path} names"} if locked else {})
+            ({locked.files[0].sha256: f"the one in {locked.path}"} if locked else {})
             | dict.fromkeys(accepted, "accepted by the user")
         ),
         pockets=tuple(releases.Pocket(p) for p in options["pockets"]),
@@ -211,7 +244,7 @@ def order_of(options: dict[str, Any], **more: Any) -> Order:
 
 
 def order_again(earlier: Path, options: dict[str, Any], **more: Any) -> Order:
-    """Return the order to go on from an earlier run's directory."""
+    """Return the request to continue from an earlier run's directory."""
     before = read(earlier)
     configuration = configured(options["config"])
     more.setdefault("fixes", fixes.choose(before.patched.fixes if before.patched else ()))
@@ -226,16 +259,16 @@ def order_again(earlier: Path, options: dict[str, Any], **more: Any) -> Order:
 
 
 def _repeat(options: dict[str, Any], locked: lockfile.Lock) -> None:
-    """Put what a lock says in the place of options; raise UsageError for both at once."""
+    """Set options from a lock file; raise UsageError for an option given beside the lock file."""
     own = ("release", "version", "dsc", "tree", "fix", "pockets")
     both = [f"--{name.removesuffix('s')}" for name in own if options[name]]
     if both:
         raise UsageError(
-            f"--locked says what is used; {', '.join(both)} cannot be given as well",
-            hint="leave out one of them",
+            f"--locked already says what to use, so {', '.join(both)} cannot be used with it",
+            hint="omit one of them",
         )
     if locked.name != PACKAGE:
-        raise UsageError(f"{locked.path} is of {locked.name}, not of {PACKAGE}")
+        raise UsageError(f"{locked.path} is a lock file of {locked.name}, not of {PACKAGE}")
     options["release"] = locked.codename
     options["version"] = locked.version if locked.kind == "archive" else None
     options["fix"], options["number"] = locked.fixes, locked.number

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What starts `respin nightly`: a systemd timer, a crontab line, a Kubernetes CronJob."""
+"""Files that start `respin nightly`: systemd units, a crontab, a Kubernetes CronJob."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ _IMAGE = re.compile(r"[a-z0-9][\w./:@-]{0,254}", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How often and as whom."""
+    """When `respin nightly` runs, and as which user."""
 
     program: Path
     """The path of respin."""
     user: str = "respin"
     config: Path | None = None
     hourly: bool = False
-    """Every hour in place of every night: retries come when they are due."""
+    """Run every hour instead of every night, so that retries happen on time."""
     state: Path = Path("/var/lib/respin")
     cache: Path = Path("/var/cache/respin")
 
     def __post_init__(self) -> None:
-        """Refuse what would not be one word in a unit or a crontab."""
+        """Refuse a value that would not be a single word in a unit or a crontab."""
         if not _USER.fullmatch(self.user):
-            raise UsageError(f"{self.user!r} is not the name of a user")
+            raise UsageError(f"{self.user!r} is not a valid user name")
         for path in (self.program, self.config, self.state, self.cache):
             if path is not None and not re.fullmatch(r"/[A-Za-z0-9_./+-]*", str(path)):
                 raise UsageError(
-                    f"{path} cannot stand in a unit or a crontab",
-                    hint="give an absolute path of letters, digits and ._+-",
+                    f"{path} has characters that are not safe in a unit or a crontab",
+                    hint="give an absolute path that consists of letters, digits and ._+-",
                 )
 
 
@@ -48,7 +48,7 @@ def systemd(schedule: Schedule) -> dict[str, str]:
     """Return the service and the timer, by file name."""
     for path, above in ((schedule.state, "/var/lib"), (schedule.cache, "/var/cache")):
         if not path.is_relative_to(above) or str(path) == above:
-            raise UsageError(f"{path} is not under {above}, where systemd makes it")
+            raise UsageError(f"{path} is not below {above}, where systemd creates it")
     service = render(
         "schedule/systemd.service.j2",
         program=schedule.program,
@@ -87,7 +87,7 @@ def cron(schedule: Schedule) -> str:
 def kubernetes(image: str, *, hourly: bool = False) -> str:
     """Return a CronJob with its volumes, as YAML."""
     if not _IMAGE.fullmatch(image):
-        raise UsageError(f"{image!r} is not the name of an image")
+        raise UsageError(f"{image!r} is not a valid name of an image")
     return render(
         "schedule/cronjob.yaml.j2",
         image=image,
@@ -97,5 +97,5 @@ def kubernetes(image: str, *, hourly: bool = False) -> str:
 
 
 def _minute(seed: str) -> int:
-    """Return a minute that is the same for the same installation, and another elsewhere."""
+    """Return a minute that is fixed for one installation but differs between installations."""
     return hashlib.sha256(seed.encode()).digest()[0] % 60

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``respin smoke``: the smoke test on its own, from the command line."""
+"""``respin smoke``: the smoke test alone, from the command line."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ _TO = click.Path(path_type=Path, dir_okay=False)
 
 
 def objects(names: Sequence[str], by: Sequence[str]) -> tuple[UserObject, ...]:
-    """Return the user's objects, FILE or FILE:SECTION, one for each way.
+    """Return the user's objects, FILE or FILE:SECTION, one for each attach type.
 
-    Raises UsageError for one that is none, and for what is no way, also without any object.
+    Raises UsageError for a file that is not an object, and for an unknown attach type.
     """
     for way in by:
         if way not in cases.ways():
             known = ", ".join(cases.ways())
-            raise UsageError(f"{way} is no way to load an object", hint=f"There are: {known}")
+            raise UsageError(f"{way} is not an attach type", hint=f"the attach types are: {known}")
     found = []
     for name in names:
         path, section = Path(name), None
-        # Not Path.exists(): it raises where a directory on the way is closed to this user.
+        # Not Path.exists(): it raises if this user cannot enter a directory of the path.
         if not os.access(path, os.F_OK) and ":" in name:
             head, _, section = name.rpartition(":")
             path = Path(head)
         if not os.access(path, os.R_OK) or path.is_dir():
             raise UsageError(
-                f"--object {name}: there is no such file for this user",
+                f"--object {name}: this user can read no such file",
                 hint="give FILE or FILE:SECTION",
             )
         for way in by:
             item = UserObject(path=path, section=section, way=way)
-            user_section(item)  # refuses what is no object, before anything is built
+            user_section(item)  # refuses a file that is not an object before anything is built
             found.append(item)
     return tuple(found)
 
@@ -63,76 +63,94 @@ def _listing(context: click.Context, _parameter: click.Parameter, value: bool) -
 
 
 @click.command(name="smoke")
-@click.option("--deb", type=_FILE, required=True, help="The iproute2 package to test.")
-@click.option("--against", type=_FILE, help="The one that it is held against: the one before.")
-@click.option("--release", help="Codename or number [default: this machine's].")
+@click.option("--deb", type=_FILE, required=True, help="iproute2 package to test.")
+@click.option("--against", type=_FILE, help="Package to compare it with: the one before.")
+@click.option("--release", help="Codename or number of the release [default: this machine's].")
 @click.option(
     "--kernel",
     multiple=True,
     metavar="PACKAGE|FILE|newest|all",
-    help="A kernel of the release by its package, a kernel's .deb, the newest of each series and"
-    " flavour, or all.",
+    help="Kernel to test on: a package of the release, a .deb file, `newest` of each series and "
+    "flavour, or `all`.",
 )
 @click.option(
-    "--case", "names", multiple=True, metavar="NAME", help="Only this case [default: every one]."
+    "--case", "names", multiple=True, metavar="NAME", help="Run only this case [default: all]."
 )
 @click.option(
-    "--way", "by", multiple=True, metavar="NAME", help="Only by this way [default: every one]."
+    "--way", "by", multiple=True, metavar="NAME", help="Use only this attach type [default: all]."
 )
 @click.option(
     "--object",
     "objects_",
     multiple=True,
     metavar="FILE[:SECTION]",
-    help="An object of yours; no case then but those that --case names.",
+    help="Object of your own; then only the cases that --case names run.",
 )
 @click.option(
     "--place",
     type=click.Choice(["auto", "guest", "netns"]),
     default="auto",
-    help="A virtual machine, or namespaces on this kernel (root) [default: auto, the guest].",
+    help="Where to test: a virtual machine, or namespaces on this kernel (needs root) [default: "
+    "auto, which is guest].",
 )
-@click.option("--html", type=_TO, metavar="FILE", help="The matrix as a page.")
-@click.option("--markdown", type=_TO, metavar="FILE", help="The matrix as a table for a text.")
-@click.option("--junit", type=_TO, metavar="FILE", help="The matrix for CI systems.")
-@click.option("--json", "as_json", is_flag=True, help="The matrix on standard output.")
-@click.option("--logs", type=click.Path(path_type=Path), help="[default: kept if it fails]")
-@click.option("--config", type=_FILE, help="[default: $RESPIN_CONFIG or the user's own]")
+@click.option("--html", type=_TO, metavar="FILE", help="Write the matrix as an HTML page.")
+@click.option("--markdown", type=_TO, metavar="FILE", help="Write the matrix as a Markdown table.")
+@click.option("--junit", type=_TO, metavar="FILE", help="Write the matrix as JUnit XML.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Write the matrix to standard output as JSON."
+)
+@click.option(
+    "--logs",
+    type=click.Path(path_type=Path),
+    help="Directory for the logs [default: kept only if the test fails].",
+)
+@click.option(
+    "--config", type=_FILE, help="Configuration [default: $RESPIN_CONFIG or the user's own]."
+)
 @click.option(
     "--mirror",
     metavar="URI",
     callback=address,
-    help="Archive [default: as apt uses here].",
+    help="Archive to fetch from [default: the one that apt uses here].",
 )
-@click.option("--keyring", type=_FILE, help="Keys that may sign its index.")
-@click.option("--cache", type=click.Path(path_type=Path), help="[default: ~/.cache/respin]")
-@click.option("--verbose", "-v", is_flag=True, help="Say what happens.")
+@click.option(
+    "--keyring", type=_FILE, help="Keyring with the keys that may sign the archive's index."
+)
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    help="Cache directory [default: $RESPIN_CACHE or ~/.cache/respin].",
+)
+@click.option("--verbose", "-v", is_flag=True, help="Print what each stage does.")
 @click.option(
     "--list",
     is_flag=True,
     is_eager=True,
     expose_value=False,
     callback=_listing,
-    help="List the cases and their ways.",
+    help="List the cases with their attach types, and exit.",
 )
 def smoke(**options: Any) -> None:
-    """Say what the tc of a package loads, on a real kernel: every case, by every way.
+    """Test what a package's tc loads on a real kernel: every case, with every attach type.
 
-    With --against, before and after. Exit 14 if a cell is not as it must be for this tc.
+    With --against, test before and after. Exits 14 if a result is not the one that this tc must
+    give.
     """
     by = options["by"]
     wanted = objects(options["objects_"], by or ("tc",))
     only = bool(wanted) and not options["names"]
     packages = (options["against"], options["deb"]) if options["against"] else (options["deb"],)
     if options["place"] == "netns" and (options["kernel"] or options["release"]):
-        raise UsageError("--place netns has this machine's kernel: no --kernel, no --release")
+        raise UsageError(
+            "--place netns uses the running kernel, so --kernel and --release do not apply"
+        )
     with _logs(options["logs"]) as logs:
         _measure(options, packages, wanted, only, logs)
 
 
 @contextmanager
 def _logs(named: Path | None) -> Iterator[Path]:
-    """Yield the directory of the logs; one that nobody named is kept only if an error says so."""
+    """Yield the directory of the logs; keep a temporary one only after an error that names it."""
     if named:
         yield named
         return
@@ -173,7 +191,7 @@ def _measure(
 
 
 def _leave(reports: Sequence[SmokeReport], options: dict[str, Any]) -> None:
-    """Leave the matrix wherever it is asked for."""
+    """Write the matrix to every file that an option names."""
     for report in reports:
         summaries.show_smoke(report)
     writers = (("html", render.html), ("junit", render.junit), ("markdown", _tables))
@@ -182,7 +200,7 @@ def _leave(reports: Sequence[SmokeReport], options: dict[str, Any]) -> None:
             try:
                 options[option].write_text(text(reports), "utf-8")
             except OSError as e:
-                raise UsageError(f"{options[option]} cannot be written: {e.strerror}") from e
+                raise UsageError(f"respin could not write {options[option]}: {e.strerror}") from e
     if options["as_json"]:
         terminal.say_json(render.to_json(reports))
 
@@ -192,10 +210,10 @@ def _tables(reports: Sequence[SmokeReport]) -> str:
 
 
 def _judge(measured: Measured, logs: Path) -> None:
-    """Raise what the exit code is to say, if not all is well.
+    """Raise the error that determines the exit code, if anything went wrong.
 
-    A cell that is not as it must be comes first, then a guest that was lost; whatever is
-    raised, the kernels that were not tested on are named.
+    A wrong result comes first, then a guest that was lost. Every error names the kernels that were
+    not tested.
     """
     cells = [(row, when, cell) for report in measured.reports for row, when, cell in report.cells]
     bad = [(row, when, cell) for row, when, cell in cells if not cell.ok]
@@ -204,27 +222,27 @@ def _judge(measured: Measured, logs: Path) -> None:
     if bad:
         only_lost = all(cell.seen is Seen.LOST for _, _, cell in bad)
         raise (TestbedLost if only_lost else SmokeFailed)(
-            f"{len(bad)} of {len(cells)} cells are not as they must be",
+            f"{len(bad)} of {len(cells)} results are wrong",
             details="\n".join([*map(_complaint, bad), *refused]),
-            hint=f"The logs are in {logs}",
+            hint=f"read the logs in {logs}",
         )
     if lost:
         raise TestbedLost(
-            f"the guest was lost on {lost} of the kernels, and could not go on",
+            f"the guest was lost on {lost} kernels and could not continue",
             details="\n".join(refused),
-            hint=f"What is said of the others stands. The logs are in {logs}",
+            hint=f"the results on the other kernels are valid; read the logs in {logs}",
         )
     if all(cell.seen is Seen.NOT_POSSIBLE for _, _, cell in cells):
         raise SmokeImpossible(
-            "nothing was proven: none of it is possible here",
+            "nothing was proven: none of the cases is possible here",
             details="\n".join([*dict.fromkeys(cell.reason for _, _, cell in cells), *refused]),
-            hint="Try another kernel (--kernel) or place (--place).",
+            hint="try another kernel (--kernel) or place (--place)",
         )
     if refused:
         raise SmokeImpossible(
-            f"{len(refused)} of the kernels cannot be tested on",
+            f"respin could not test on {len(refused)} of the kernels",
             details="\n".join(refused),
-            hint="What is said of the others stands.",
+            hint="the results on the other kernels are valid",
         )
 
 

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The three standard streams of the process, whatever is behind them.
+"""The three standard streams of the process, wherever they lead.
 
-Writing to them is cli/terminal.py's; here is that there are three, and what becomes of words that
-cannot be written: those for people end nothing, those for a program are an error.
+cli/terminal.py writes to them; this module makes sure that all three exist, and handles failed
+writes: text for people that cannot be written is dropped, output for programs is an error.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 
 
 class _Noted(io.TextIOWrapper):
-    """Standard output: that it could not be written is remembered, and said by who writes."""
+    """Standard output: a failed write is remembered, and the writer reports it."""
 
     problem: OSError | None = None
 
@@ -35,7 +35,7 @@ class _Noted(io.TextIOWrapper):
 
 
 class _Steadfast(io.TextIOWrapper):
-    """Standard error: what cannot be written there is not said, and ends nothing."""
+    """Standard error: text that cannot be written is dropped, and nothing fails."""
 
     def write(self, text: str) -> int:
         with contextlib.suppress(OSError):
@@ -48,17 +48,17 @@ class _Steadfast(io.TextIOWrapper):
 
 
 def prepare() -> None:
-    """See to it that there are three.
+    """Make sure that all three streams exist.
 
-    In place of one that is closed the next file would come, and take what is said. What was to
-    be read or written there fails, but for words to people.
+    The next file to be opened would take the place of a closed stream, and receive its text.
+    Reading or writing there fails, except for text for people.
     """
     for number, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, flags)  # the lowest number that is free
-    # Another one in its place is somebody's who calls us in their process.
+    # Any other stream belongs to a program that calls respin in its own process.
     if sys.stdout is sys.__stdout__:
         sys.stdout = _Noted(
             os.fdopen(1, "wb", closefd=False),
@@ -77,7 +77,7 @@ def prepare() -> None:
 
 
 def flush() -> None:
-    """Write what is still to be written to standard output. Raises OSError."""
+    """Flush standard output. Raises OSError."""
     sys.stdout.flush()
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is shown of a run: verdicts, the smoke matrix, the packages; and of this machine."""
+"""Summaries for people: a run's verdicts, smoke matrix and packages, and this machine."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def show_report(report: Report) -> None:
     for verified in dict.fromkeys(file.verified for file in source.files):
         table.add_row("verified", verified)
     if report.sandbox is Wall.CONTAINER:
-        table.add_row("read", "in this very container, in which no sandbox can be made")
+        table.add_row("read", "inside this container, in which no sandbox can be made")
     to.print(table)
     show_findings(report.findings)
     if report.patched:
@@ -107,7 +107,7 @@ def show_smoke(smoke: SmokeReport) -> None:
     """Show the smoke matrix, before → after."""
     where = smoke.accelerator or "namespaces of this machine"
     columns = ("before", "after") if smoke.after else (smoke.packages[0],)
-    table = _table(f"Smoke test on {smoke.kernel} ({where})", "case", "way", *columns)
+    table = _table(f"Smoke test on {smoke.kernel} ({where})", "case", "attach type", *columns)
     last = ""
     for row in smoke.cases:
         name = styled(f"{row.case}\n", (row.title, "dim")) if row.case != last else ""
@@ -124,7 +124,7 @@ def show_smoke(smoke: SmokeReport) -> None:
 
 
 def show_cases(cases: Iterable[Case]) -> None:
-    """List the smoke cases on standard output: name, ways, title."""
+    """List the smoke cases on standard output: name, title, attach types."""
     found: dict[str, list[str]] = {}
     titles = {}
     for case in cases:
@@ -136,7 +136,7 @@ def show_cases(cases: Iterable[Case]) -> None:
 
 def show_doctor(checks: Iterable[Check]) -> None:
     """Show what this machine has and lacks."""
-    table = _table("This machine", "stages", "what", "", "found", "what mends it")
+    table = _table("This machine", "stages", "what", "", "found", "how to fix it")
     for check in checks:
         bad = ("✗", "bold red") if check.required else ("–", "yellow")
         mark = styled(("✓", "green") if check.ok else bad)

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The terminal: progress, errors, and all that goes to standard output and standard error.
+"""The terminal: progress, errors, and everything that goes to standard output and error.
 
-The only place that writes to standard output and standard error. All of it goes through
-text/visible.py, so no escape of somebody else's reaches a terminal; nothing is read as rich's
-markup.
+This is the only module that writes to standard output and standard error. Everything goes through
+text/visible.py, so no escape sequence from outside reaches a terminal, and nothing is read as
+rich's markup.
 """
 
 from __future__ import annotations
@@ -52,17 +52,17 @@ def tell_lines(text: str) -> None:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a table: words in columns."""
+    """Return the lines of a table with aligned columns."""
     rows = [[visible.line(cell) for cell in row] for row in rows]
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
     return ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
 
 
 class _Visible(Console):
-    """A console that shows every text as it is written: no markup, and no escape in it."""
+    """A console that shows every text literally: without markup and escape sequences."""
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Return the renderable of a text: rich makes one of every str that it is given."""
+        """Return the renderable that rich makes from every str it is given."""
         return super().render_str(visible.lines(text), **options)
 
 
@@ -79,9 +79,9 @@ def styled(*parts: str | tuple[str, str]) -> Text:
 
 
 class Terminal:
-    """A journal that shows the stages with the time each has taken.
+    """A journal that shows the stages and the time that each has taken.
 
-    Off a terminal it is quiet, but for the notes that ``verbose`` asks for.
+    Without a terminal it shows only the notes that ``verbose`` asks for.
     """
 
     def __init__(self, *, verbose: bool) -> None:
@@ -106,7 +106,7 @@ class Terminal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._progress.disable:  # rich 13.3 (Debian 12) ends with an empty line even so
+        if not self._progress.disable:  # rich 13.3 (Debian 12) would print an empty line
             self._progress.stop()
 
     def begin(self, stage: str) -> None:
@@ -146,18 +146,18 @@ def show_error(error: RespinError) -> None:
 
 
 def show_usage(error: click.ClickException) -> None:
-    """Show what click says of a command line, which quotes it."""
+    """Show click's error about a command line, which it quotes."""
     context = getattr(error, "ctx", None)
     said = error.format_message()
-    if context is not None and said == context.get_help():  # a group that was given no command
+    if context is not None and said == context.get_help():  # a group without a command
         tell_lines(said)
         return
     said = f"{said[:1].lower()}{said[1:]}".removesuffix(".")
-    hint = f"{context.command_path} --help shows what there is" if context is not None else ""
+    hint = f"{context.command_path} --help shows the usage" if context is not None else ""
     show_error(UsageError(said, hint=hint))
 
 
 def show_bug(error: BaseException) -> None:
-    """Show an exception that nobody foresaw, and ask for a report."""
+    """Show an unexpected exception, and ask for a bug report."""
     tell_lines("".join(traceback.format_exception(error)))
-    tell("respin: this is a bug of respin; please report the lines above")
+    tell("respin: this is a bug in respin; please report the lines above")

@@ -148,7 +148,7 @@ def test_it_is_not_used_in_silence(place: Path) -> None:
     (place / "respin.toml").write_text('[nightly]\nreleases = ["bookworm"]\n')
     said = call(place, "status")
     first, *_ = said.err.splitlines()
-    assert first == "respin: ./respin.toml in the current directory is used, for: releases"
+    assert first == "respin: using ./respin.toml in the current directory for: releases"
     # The control: nothing of it is used where another is named.
     other = place.parent / "other.toml"
     other.write_text('[release.bookworm]\nuris = ["http://127.0.0.1:9"]\n')

@@ -65,7 +65,7 @@ def test_a_branch_of_respin_s_is_moved(ci: str, tmp_path: Path) -> None:
     argv = [ci, "--repository", "https://git.example.org/x", "--out", str(tmp_path)]
     assert CliRunner().invoke(init, argv).exit_code == 2
     said = CliRunner().invoke(init, [*argv, "--ref", "v1.0"])
-    assert said.exit_code == 0 and "v1.0 is a name that may move" in said.stderr
+    assert said.exit_code == 0 and "v1.0 is a name that can move" in said.stderr
     said = CliRunner().invoke(init, [*argv[:-1], str(tmp_path / "2"), "--ref", COMMIT])
     assert said.exit_code == 0 and not said.stderr
 

@@ -118,7 +118,7 @@ class TestContainer:
         given = ["--dsc", hostilesource.make(tmp_path / "in"), "--trust-container"]
         said = confined(tmp_path, "patch", *options(archive, tmp_path), *given)
         assert said.returncode == 0, said.stderr
-        assert "in this very container" in " ".join(said.stderr.split())
+        assert "inside this container" in " ".join(said.stderr.split())
         assert json.loads((tmp_path / "out/report.json").read_text())["sandbox"] == "container"
 
     def test_what_the_signed_index_lists(self, archive: Archive, tmp_path: Path) -> None:

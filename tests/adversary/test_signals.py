@@ -32,7 +32,7 @@ from pipeline.runs.directory import OLD, REPORT, open_run
 
 SCRIPT = Path(cli.__file__).with_name("signalled.py")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-NOTHING = "respin: interrupted; nothing unfinished is left behind\n"
+NOTHING = "respin: interrupted; nothing was left behind\n"
 OURS = '{"tool": "iproute2-respin"}'
 
 Play = Callable[[int, signal.Signals, int, signal.Signals], dict[str, Any]]
@@ -110,7 +110,7 @@ def test_what_is_kept_is_named(tmp_path: Path) -> None:
             assert done["status"] == 130
             named = re.findall(r"is kept in (\S+)|it is whole, in (\S+)", done["said"])
             assert [str(part) for part in parts] == ["".join(pair) for pair in named], done
-            assert ("nothing unfinished is left" in done["said"]) == (not named), done
+            assert ("nothing was left behind" in done["said"]) == (not named), done
 
 
 @contextmanager
@@ -195,9 +195,7 @@ def test_what_cannot_be_removed_is_named(tmp_path: Path) -> None:
     )
     (left,) = tmp_path.iterdir()
     assert done.returncode == 130
-    assert done.stderr == (
-        f"respin: interrupted\n  This could not be removed, and is left: {left}\n"
-    )
+    assert done.stderr == (f"respin: interrupted\n  respin could not remove {left}\n")
 
 
 # -- the real process ----------------------------------------------------------------------

@@ -259,7 +259,7 @@ def test_a_bug_of_ours_over_what_is_theirs(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(catalogue, "listing", broken)
     said = inprocess.respin("releases")
     assert said.status == 1 and clean(said.err) and "pwned" in said.err
-    assert said.err.endswith("respin: this is a bug of respin; please report the lines above\n")
+    assert said.err.endswith("respin: this is a bug in respin; please report the lines above\n")
 
 
 @pytest.mark.attack

@@ -72,7 +72,7 @@ def test_builds_what_is_supported_and_affected_or_what_was_named(ci: str, tmp_pa
 def test_writes_over_nothing_but_itself(ci: str, tmp_path: Path) -> None:
     path = write(ci, tmp_path)
     assert write(ci, tmp_path) == path
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         write(ci, tmp_path, "--release", "bionic")
 
 

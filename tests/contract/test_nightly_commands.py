@@ -72,7 +72,7 @@ def test_from_a_failure_to_a_withdrawal(here: Here) -> None:
     here.has("6.1.0-1", good=None)
     assert here.nights.night(0).code == 11
     said = here.respin("status")
-    assert said.status == 0 and "unknown !" in said.out and "needs a person" in said.out
+    assert said.status == 0 and "unknown !" in said.out and "needs attention" in said.out
     (row,) = here.json("status")["targets"]
     assert (row["outcome"], row["ours"], row["code"]) == ("unknown", None, 11)
     assert row["next_retry"] and row["since"]
@@ -80,7 +80,7 @@ def test_from_a_failure_to_a_withdrawal(here: Here) -> None:
     said = here.respin("nightly")
     assert (said.status, said.err) == (0, "")
     assert said.out == (
-        "respin nightly: 1 watched; wrong: bookworm (unknown); needs a person: bookworm\n"
+        "respin nightly: 1 watched; wrong: bookworm (unknown); needs attention: bookworm\n"
     )
     assert here.respin("nightly", "--quiet").out == ""
     # It is understood now, and asked for.

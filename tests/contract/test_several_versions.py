@@ -48,7 +48,7 @@ def test_each_is_run_the_oldest_first(here: Here) -> None:
     assert here.nights.events() == [("new-package", "bookworm"), ("failure", "bookworm")]
     assert f'{MIDDLE}</span> <span class="state">' in here.nights.page()
     said = here.respin("status")
-    assert f"bookworm {MIDDLE}, an older one: unknown: made up: not understood" in said.out
+    assert f"bookworm {MIDDLE} (an older version): unknown: made up: not understood" in said.out
     (target,) = here.json("status")["targets"]
     assert target["older"][0]["version"] == MIDDLE and target["older"][0]["next_retry"]
     # It waits for its next try; the others are done.

@@ -221,7 +221,7 @@ def test_a_lock_edited_by_hand(world: World) -> None:
     words = world.refused("--locked", edited(world, name="bash"), code=2, release=None)
     assert "of bash, not of iproute2" in words
     words = world.refused("--locked", edited(world), "--version", UPDATED, code=2, release=None)
-    assert "--version cannot be given as well" in words
+    assert "--version cannot be used with it" in words
 
 
 # -- local sources ----------------------------------------------------------------------

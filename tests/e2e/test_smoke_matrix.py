@@ -184,9 +184,9 @@ def test_one_case_alone_against_a_breakage(fixed: Path, tmp_path: Path) -> None:
     args = ("smoke", "--deb", deb, "--release", "bookworm", "--case", "several-maps")
     said = cli.respin(*args, "--logs", tmp_path / "logs", cache=real.cache().root)
     assert said.status == 14
-    assert f"The logs are in {tmp_path / 'logs'}" in said.err.replace("\n", "")
+    assert f"read the logs in {tmp_path / 'logs'}" in said.err.replace("\n", "")
     assert (tmp_path / "logs" / "guest-console.log").exists()
-    assert "1 of 1 cells are not as they must be" in said.err
+    assert "1 of 1 results are wrong" in said.err
     assert "twos holds -1 instead of 14" in said.err
 
 

@@ -82,8 +82,16 @@ def _environment() -> Iterator[Row]:
 def _machine() -> Iterator[Row]:
     for command in ("releases", "--help", "--version", "completion bash", "init cron --program /r"):
         code = 2
-        yield fault(command, code, "standard output is full", out="/dev/full", says="be written")
-        yield fault(command, code, "standard output is closed", closed=(1,), says="be written")
+        yield fault(
+            command,
+            code,
+            "standard output is full",
+            out="/dev/full",
+            says="write to standard output",
+        )
+        yield fault(
+            command, code, "standard output is closed", closed=(1,), says="write to standard output"
+        )
     for command, code in (("run --release bokworm", 2), ("releases", 0), ("nonsense", 2)):
         yield fault(command, code, "standard error is full", err="/dev/full", prints=True)
         yield fault(command, code, "standard error is closed", closed=(2,), prints=True)
