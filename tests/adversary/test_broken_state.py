@@ -155,7 +155,7 @@ def test_what_is_no_file(here: Here) -> None:
 @pytest.mark.fault
 def test_two_who_write_at_once(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for nothing is told that another one is at it; who only looks need not wait."""
-    monkeypatch.setattr("pipeline.nightly.night.database.PATIENCE", 0.1)
+    monkeypatch.setattr("pipeline.nightly.database.PATIENCE", 0.1)
     with closing(sqlite3.connect(database(here), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         said = here.respin("retry", "bookworm")
