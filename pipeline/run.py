@@ -14,42 +14,49 @@ from pathlib import Path
 
 from pipeline.fixes import diagnose
 from pipeline.host import command
-from pipeline.host.progress import Journal, Progress
+from pipeline.host.progress import Journal
+from pipeline.isolation.sandbox import Wall
 from pipeline.model import Finding, Source, VerifiedFile
 from pipeline.runs import report
 from pipeline.runs.directory import open_run
+from pipeline.runs.inputs import Used
 from pipeline.runs.report import Outcome, Report
 from pipeline.runs.request import Order
-from pipeline.runs.stages import Work
+from pipeline.runs.stages import Stages, begin
 
 
 def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
     """Fetch, diagnose, patch, build and prove one source; leave the run's directory at ``out``.
 
-    Returns the report that is in the directory. Raises the errors of the stages, and UsageError if
-    ``out`` is something else than an older run; ``out`` then is as it was.
+    Returns the report that is in the directory. Raises the errors of the stages, and UsageError
+    if ``out`` is something else than an older run; ``out`` then is as it was.
     """
     with open_run(out, order.cache, keep=order.keep, logs=order.logs) as folder:
-        work = Work(order, folder, Progress(journal))
-        with work.scratch(), command.threads(5) as pool:
-            work.check_sandbox()
-            work.check_engine()
-            source = work.fetch()
-            findings = work.diagnose(work.tree(source))
+        with begin(order, folder, journal) as stages, command.threads(6) as pool:
+            inputs, patching = stages.inputs, stages.patching
+            building, proving = stages.building, stages.proving
+            wall = inputs.check_sandbox()
+            building.check_engine()
+            source = inputs.fetch()
+            tree = inputs.tree(source)
+            findings = patching.diagnose(tree)
             needed = diagnose.needed_fixes(order.fixes, findings)
             if not needed:
-                done = not_needed(work, source, findings)
+                done, used = not_needed(stages, wall, source, findings, tree, prove=order.prove)
             else:
-                image = pool.submit(work.prepare_guest)
-                room = pool.submit(work.prepare_build, source)
-                control = pool.submit(work.distro_package, source)
-                patched = work.patch(source, needed)
-                built = pool.submit(work.build, room.result(), patched)
-                check = pool.submit(work.check_patched, patched, built)
-                before = control.result() or work.build_control(room.result(), source)
-                smoked = work.smoke(image.result(), before, built, needed)
+                image = pool.submit(proving.prepare_guest)
+                environment = pool.submit(building.prepare, source)
+                control = pool.submit(inputs.distro_package, source)
+                patched = patching.patch(source, tree, needed)
+                built = pool.submit(building.build, environment.result(), patched)
+                added = pool.submit(building.stop, environment.result(), source, built)
+                check = pool.submit(patching.check, patched, built)
+                before = control.result() or building.build_control(
+                    environment.result().root, source, tree
+                )
+                smoked = proving.smoke(image.result(), before, built, needed)
                 check.result()
-                work.keep_ccache(room.result())
+                building.keep_ccache(environment.result(), added.result())
                 done = Report(
                     outcome=Outcome.FIXED,
                     source=source,
@@ -58,29 +65,45 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
                     built=built.result(),
                     control=before,
                     smoke=smoked,
-                    sandbox=work.sandbox,
-                    archives=work.archive.trust(),
-                    timings=work.progress.timings,
+                    sandbox=wall,
+                    archives=inputs.archive.trust(),
+                    timings=stages.timings,
                 )
+                used = Used(guest=image.result().packages, control=control.result())
         report.write(done, folder.path)
-        work.write_lock(done)
+        inputs.write_lock(done, used)
     return report.moved(done, folder.path, out.absolute())
 
 
-def not_needed(work: Work, source: Source, findings: tuple[Finding, ...]) -> Report:
-    """Return the other good end: nothing to fix; where asked, that is proven too."""
-    control: tuple[VerifiedFile, ...] = ()
-    smoked = None
-    if work.order.prove:
-        control = work.distro_package(source) or work.build_control(None, source)
-        smoked = work.smoke(work.prepare_guest(), control, None, ())
-    return Report(
+def not_needed(
+    stages: Stages,
+    wall: Wall,
+    source: Source,
+    findings: tuple[Finding, ...],
+    tree: Path,
+    *,
+    prove: bool,
+) -> tuple[Report, Used]:
+    """Return the other good end, nothing to fix, and what it used; ``prove`` it if asked to."""
+    before: tuple[VerifiedFile, ...] = ()
+    smoked, used = None, Used()
+    if prove:
+        before = control = stages.inputs.distro_package(source)
+        root = None
+        if not control:
+            root = stages.building.prepare_root(source)
+            before = stages.building.build_control(root, source, tree)
+        image = stages.proving.prepare_guest()
+        smoked = stages.proving.smoke(image, before, None, ())
+        used = Used(root=root.packages if root else (), guest=image.packages, control=control)
+    done = Report(
         outcome=Outcome.NOT_NEEDED,
         source=source,
         findings=findings,
-        control=control,
+        control=before,
         smoke=smoked,
-        sandbox=work.sandbox,
-        archives=work.archive.trust(),
-        timings=work.progress.timings,
+        sandbox=wall,
+        archives=stages.inputs.archive.trust(),
+        timings=stages.timings,
     )
+    return done, used

@@ -78,20 +78,22 @@ def wall() -> Wall:
     )
 
 
-def admit(what: str, *, indexed: bool, trust_container: bool) -> None:
-    """Hold whether a source may be read here; ``what`` is its name.
+def admit(what: str, *, indexed: bool, trust_container: bool) -> Wall:
+    """Return what keeps in the tools that read a source here; ``what`` is the source's name.
 
     A container that respin runs in is wall enough for what the signed index of an archive
     lists (``indexed``); for other sources only if the user says so. Raises FetchError, or
     UsageError if there is no wall at all.
     """
-    if wall() is Wall.CONTAINER and not indexed and not trust_container:
+    found = wall()
+    if found is Wall.CONTAINER and not indexed and not trust_container:
         raise FetchError(
             f"no sandbox can be made in this container, and no signed index vouches for {what}",
             details="Its source could reach all that is in this container.",
             hint="start the container so that bubblewrap works in it (docker run --cap-add "
             "SYS_ADMIN), or say --trust-container if nothing of value is in it",
         )
+    return found
 
 
 def run(

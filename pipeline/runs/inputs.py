@@ -7,58 +7,50 @@ The source's directory, its log and its clock are those of the run.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from pipeline.archives.apt import AptArchive
 from pipeline.errors import FetchError
-from pipeline.host import temporary
-from pipeline.host.progress import Progress
-from pipeline.isolation import sandbox, scratch
+from pipeline.isolation import sandbox
+from pipeline.isolation.sandbox import Wall
 from pipeline.model import GuestPackages, Package, Source, VerifiedFile
 from pipeline.releases import releases
 from pipeline.releases.releases import USUAL
 from pipeline.runs import lockfile
-from pipeline.runs.directory import RunFolder
+from pipeline.runs.context import RunContext
 from pipeline.runs.lockfile import Lock
 from pipeline.runs.report import Report
-from pipeline.runs.request import PACKAGE, Order
+from pipeline.runs.request import PACKAGE
 from pipeline.source import fetch, local_tree, superseded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Used:
+    """What a run used besides its source, for its lock."""
+
+    root: tuple[Package, ...] = ()
+    """What the build's root held."""
+    guest: GuestPackages | None = None
+    """What the smoke test's guest was made of."""
+    control: tuple[VerifiedFile, ...] = ()
+    """The distro's own package, if the smoke test held ours against that."""
 
 
 class Inputs:
     """The inputs of one run: as the order says, or exactly those of its lock."""
 
-    def __init__(self, order: Order, folder: RunFolder, progress: Progress) -> None:
-        self.order = order
-        self.folder = folder
-        self.progress = progress
-        self._scratch = folder.path / ".work"
-        self._begun = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        self._root: tuple[Package, ...] = ()
-        self._guest: GuestPackages | None = None
-        self._control: Package | None = None
-        self.sandbox: sandbox.Wall | None = None
-        """Where this machine's tools read the source, once they do."""
-
-    @contextmanager
-    def scratch(self) -> Iterator[None]:
-        """Hold the directory for what is not part of the run's outcome."""
-        scratch.sweep(self.order.cache)
-        temporary.sweep()
-        self._scratch.mkdir()
-        yield
-        shutil.rmtree(self._scratch)
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._order = context.order
+        self._log = context.folder.log("fetch")
 
     @cached_property
     def archive(self) -> AptArchive:
         """The release's pockets."""
-        order = self.order
+        order = self._order
         sources = releases.sources(
             order.release,
             mirror=order.mirror,
@@ -68,13 +60,12 @@ class Inputs:
         )
         there = {suite for source in sources for suite in source.suites}
         named = there & {releases.suite(order.release, p) for p in order.pockets}
-        log = self.folder.log("fetch")
-        return AptArchive(order.release, sources, order.cache, required=named, log=log)
+        return AptArchive(order.release, sources, order.cache, required=named, log=self._log)
 
     @cached_property
     def _past(self) -> AptArchive | None:
         """The pockets, and with them what they held when the locked run read them."""
-        order = self.order
+        order = self._order
         assert order.locked
         return superseded.then(
             order.release,
@@ -84,25 +75,24 @@ class Inputs:
             order.config,
             pockets=order.pockets or USUAL,
             keyring=order.keyring,
-            log=self.folder.log("fetch"),
+            log=self._log,
         )
 
-    def _having(self, packages: Sequence[Package]) -> AptArchive:
+    def having(self, packages: Sequence[Package]) -> AptArchive:
         """The archive that has these packages of the lock. Raises FetchError naming the gone."""
-        assert self.order.locked
-        return lockfile.holding(self.order.locked, packages, self.archive, lambda: self._past)
+        assert self._order.locked
+        return lockfile.holding(self._order.locked, packages, self.archive, lambda: self._past)
 
     @cached_property
     def dsc(self) -> Path | None:
         """The local .dsc that takes the archive's place, if any."""
-        order = self.order
+        order = self._order
         if order.tree_dir:
-            log = self.folder.log("fetch")
             return local_tree.make_source(
                 order.tree_dir,
-                self._scratch / "made",
+                self._context.scratch / "made",
                 trust_container=order.trust_container,
-                log=log,
+                log=self._log,
             )
         if order.locked and order.locked.kind != "archive":
             return lockfile.local_dsc(order.locked)
@@ -110,9 +100,9 @@ class Inputs:
 
     def fetch(self) -> Source:
         """The exact source, verified."""
-        dest = self.folder.path / "source"
-        order = self.order
-        with self.progress.stage("fetch") as stage:
+        dest = self._context.folder.path / "source"
+        order = self._order
+        with self._context.progress.stage("fetch") as stage:
             if self.dsc:
                 source = fetch.local(self.dsc, dest, order.release)
             else:
@@ -126,84 +116,85 @@ class Inputs:
                 lockfile.check_source(order.locked, source)
             return source
 
-    def write_lock(self, done: Report, *, kind: str | None = None) -> None:
+    def write_lock(self, done: Report, used: Used, *, kind: str | None = None) -> None:
         """Leave respin.lock: what this run was made of.
 
         ``kind`` is where its source came from, if this run did not fetch it.
         """
-        kind = kind or ("tree" if self.order.tree_dir else "dsc" if self.dsc else "archive")
-        source, locked = done.source, self.order.locked
+        order, source, locked = self._order, done.source, self._order.locked
+        control = [
+            Package(
+                name=PACKAGE,
+                version=source.version,
+                architecture=self.archive.architecture,
+                sha256=file.sha256,
+            )
+            for file in used.control
+        ]
         written = Lock(
             distro=source.release.distro,
             codename=source.release.codename,
             name=source.name,
             version=source.version,
-            kind=kind,
+            kind=kind or ("tree" if order.tree_dir else "dsc" if self.dsc else "archive"),
             origin=source.origin,
             files=lockfile.files(source),
-            fixes=tuple(fix.name for fix in self.order.fixes),
-            number=self.order.number,
+            fixes=tuple(fix.name for fix in order.fixes),
+            number=order.number,
             # What was locked is what there was then.
-            time=locked.time if locked else self._begun,
-            pockets=self.order.pockets,
-            root=_known(self._root or (done.built.root if done.built else ())),
-            guest=self._guest if done.smoke else None,
-            control=self._control if done.smoke else None,
+            time=locked.time if locked else self._context.begun,
+            pockets=order.pockets,
+            root=_known(used.root or (done.built.root if done.built else ())),
+            guest=used.guest,
+            control=control[0] if control else None,
         )
-        lockfile.write(written, self.folder.path)
+        lockfile.write(written, self._context.folder.path)
 
     def tree(self, source: Source) -> Path:
         """The source as dpkg-source unpacks it."""
         return self.unpack(source, "tree", "fetch")
 
     def unpack(self, source: Source, name: str, stage: str) -> Path:
-        """Unpack a source behind the wall; it is noted that it was."""
-        self.sandbox = sandbox.wall()
+        """Unpack a source behind the wall, into a scratch directory of this name."""
         return fetch.unpack(
             source,
-            self._scratch / name,
-            trust_container=self.order.trust_container,
-            log=self.folder.log(stage),
+            self._context.scratch / name,
+            trust_container=self._order.trust_container,
+            log=self._context.folder.log(stage),
         )
 
-    def check_sandbox(self) -> None:
-        """Raise now, and not after downloads, if the source may not be read on this machine.
+    def check_sandbox(self) -> Wall:
+        """Return where the source is read on this machine; raise now if it may not be.
 
         UsageError if no sandbox can be had, FetchError if what is asked for wants a better one.
         """
-        order = self.order
+        order = self._order
         given = order.tree_dir or order.dsc
         if given is None and order.locked and order.locked.kind != "archive":
             given = order.locked.path
-        sandbox.admit(str(given), indexed=given is None, trust_container=order.trust_container)
+        return sandbox.admit(
+            str(given), indexed=given is None, trust_container=order.trust_container
+        )
 
-    def _libraries(self) -> dict[str, str]:
-        names = {fix.requires.build_depends for fix in self.order.fixes if fix.requires}
+    def libraries(self) -> dict[str, str]:
+        """The versions that the archive has of the libraries which a fix may require."""
+        names = {fix.requires.build_depends for fix in self._order.fixes if fix.requires}
         found = {name: self.archive.candidate(name) for name in names}
         return {name: package.version for name, package in found.items() if package}
 
     def distro_package(self, source: Source) -> tuple[VerifiedFile, ...]:
         """The distro's own build of this very source, or nothing if there is none to be had."""
-        locked, dest = self.order.locked, self.folder.path / "control"
+        locked, dest = self._order.locked, self._context.folder.path / "control"
         if self.dsc:
             return ()
         if locked and locked.guest:  # as it was then: the distro's, or built here
-            self._control = locked.control
             if not locked.control:
                 return ()
-            archive = self._having((locked.control,))
-            return archive.download((locked.control,), dest)
+            return self.having((locked.control,)).download((locked.control,), dest)
         try:
-            found = self.archive.fetch_binary(PACKAGE, source.version, dest)
+            return (self.archive.fetch_binary(PACKAGE, source.version, dest),)
         except FetchError:
             return ()  # superseded, or rebuilt: the source without our patch is built in its place
-        self._control = Package(
-            name=PACKAGE,
-            version=source.version,
-            architecture=self.archive.architecture,
-            sha256=found.sha256,
-        )
-        return (found,)
 
     def control(self, source: Source) -> tuple[VerifiedFile, ...]:
         """The distro's own build of this very source. Raises FetchError if there is none."""

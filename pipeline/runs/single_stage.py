@@ -28,31 +28,32 @@ from pipeline.model import Built, Finding
 from pipeline.releases import releases
 from pipeline.runs import lockfile, lockfile_reader, report
 from pipeline.runs.directory import RunFolder, open_run
+from pipeline.runs.inputs import Used
 from pipeline.runs.report import Outcome, Report
 from pipeline.runs.report_reader import read
 from pipeline.runs.request import Order
-from pipeline.runs.stages import Work
+from pipeline.runs.stages import Stages, begin
 from pipeline.source import fetch, source_tree
 
+NOTHING = Used()
 LARGEST = 1 << 30
 """Bytes of what is taken over from an earlier run; iproute2's source has 1 MB."""
 
 
 def fetch_only(order: Order, out: Path, journal: Journal | None = None) -> Report:
     """Leave the verified source at ``out``."""
-    with _part(order, out, journal) as (work, folder):
+    with _part(order, out, journal) as (stages, folder):
         if order.tree_dir:
-            work.check_sandbox()
-        source = work.fetch()
+            stages.inputs.check_sandbox()
+        source = stages.inputs.fetch()
         done = Report(
             outcome=Outcome.FETCHED,
             source=source,
             findings=(),
-            sandbox=work.sandbox,
-            archives=work.archive.trust(),
-            timings=work.progress.timings,
+            archives=stages.inputs.archive.trust(),
+            timings=stages.timings,
         )
-        _finish(done, work, folder)
+        _finish(done, stages, folder)
     return report.moved(done, folder.path, out.absolute())
 
 
@@ -63,27 +64,27 @@ def patch_only(
 
     ``earlier`` is a directory with the source; None: it is fetched.
     """
-    with _part(order, out, journal) as (work, folder):
-        work.check_sandbox()
+    with _part(order, out, journal) as (stages, folder):
+        wall = stages.inputs.check_sandbox()
         before = _again(earlier, folder) if earlier else None
-        source = before.source if before else work.fetch()
+        source = before.source if before else stages.inputs.fetch()
         # What a directory says of itself is no signed index.
-        tree = work.tree(replace(source, indexed=False) if before else source)
-        findings = work.diagnose(tree)
+        tree = stages.inputs.tree(replace(source, indexed=False) if before else source)
+        findings = stages.patching.diagnose(tree)
         needed = diagnose.needed_fixes(order.fixes, findings)
-        patched = work.patch(source, needed) if needed else None
+        patched = stages.patching.patch(source, tree, needed) if needed else None
         if patched:
-            work.check_patched(patched)
+            stages.patching.check(patched)
         done = Report(
             outcome=Outcome.PATCHED if patched else Outcome.NOT_NEEDED,
             source=source,
             findings=findings,
             patched=patched,
-            sandbox=work.sandbox,
-            archives=_archives(work, before),
-            timings=work.progress.timings,
+            sandbox=wall,
+            archives=_archives(stages, before),
+            timings=stages.timings,
         )
-        _finish(done, work, folder, earlier)
+        _finish(done, stages, folder, earlier)
     return report.moved(done, folder.path, out.absolute())
 
 
@@ -92,14 +93,15 @@ def build_only(order: Order, earlier: Path, out: Path, journal: Journal | None =
 
     ``order`` is of its release. Raises UsageError if nothing was patched there.
     """
-    with _part(order, out, journal) as (work, folder):
+    with _part(order, out, journal) as (stages, folder):
         before = _again(earlier, folder)
         if before.patched is None:
             raise UsageError(
                 f"{earlier} has no patched source", hint=f"respin patch {earlier} makes one"
             )
-        work.check_engine()
-        built = work.build(work.prepare_build(before.source), before.patched)
+        stages.building.check_engine()
+        environment = stages.building.prepare(before.source)
+        built = stages.building.build(environment, before.patched)
         done = replace(
             before,
             outcome=Outcome.BUILT,
@@ -107,10 +109,10 @@ def build_only(order: Order, earlier: Path, out: Path, journal: Journal | None =
             unverified=(),
             control=(),
             smoke=None,
-            archives=_archives(work, before),
-            timings={**before.timings, **work.progress.timings},
+            archives=_archives(stages, before),
+            timings={**before.timings, **stages.timings},
         )
-        _finish(done, work, folder, earlier)
+        _finish(done, stages, folder, earlier)
     return report.moved(done, folder.path, out.absolute())
 
 
@@ -123,7 +125,7 @@ def prove_only(
     dpkg-buildpackage made of its source, None for those in ``earlier``. Where it found nothing to
     patch, it is the distro's own package that is proven. ``order`` is of its release and fixes.
     """
-    with _part(order, out, journal) as (work, folder):
+    with _part(order, out, journal) as (stages, folder):
         before = _again(earlier, folder)
         if not before.findings:
             raise UsageError(
@@ -136,9 +138,10 @@ def prove_only(
             built = _built_again(before.built, earlier, folder)
         elif before.patched:
             raise UsageError(f"{earlier} has a patched source: --debs says where it was built")
-        control = work.control(before.source)
+        control = stages.inputs.control(before.source)
         fixes = order.fixes if built else ()
-        smoked = work.smoke(work.prepare_guest(), control, _there(built) if built else None, fixes)
+        image = stages.proving.prepare_guest()
+        smoked = stages.proving.smoke(image, control, _there(built) if built else None, fixes)
         done = replace(
             before,
             outcome=_outcome(built, unverified),
@@ -146,10 +149,11 @@ def prove_only(
             unverified=unverified,
             control=control,
             smoke=smoked,
-            archives=_archives(work, before),
-            timings={**before.timings, **work.progress.timings},
+            archives=_archives(stages, before),
+            timings={**before.timings, **stages.timings},
         )
-        _finish(done, work, folder, earlier)
+        used = Used(guest=image.packages, control=control)
+        _finish(done, stages, folder, earlier, used)
     return report.moved(done, folder.path, out.absolute())
 
 
@@ -183,25 +187,31 @@ def diagnose_only(
 
 
 @contextmanager
-def _part(order: Order, out: Path, journal: Journal | None) -> Iterator[tuple[Work, RunFolder]]:
-    """Yield what does the stages, and the directory that takes what they leave."""
-    with open_run(out, order.cache, keep=order.keep, logs=order.logs) as folder:
-        work = Work(order, folder, Progress(journal))
-        with work.scratch():
-            yield work, folder
+def _part(order: Order, out: Path, journal: Journal | None) -> Iterator[tuple[Stages, RunFolder]]:
+    """Yield the stages, and the directory that takes what they leave."""
+    with (
+        open_run(out, order.cache, keep=order.keep, logs=order.logs) as folder,
+        begin(order, folder, journal) as stages,
+    ):
+        yield stages, folder
 
 
-def _finish(done: Report, work: Work, folder: RunFolder, earlier: Path | None = None) -> None:
+def _finish(
+    done: Report,
+    stages: Stages,
+    folder: RunFolder,
+    earlier: Path | None = None,
+    used: Used = NOTHING,
+) -> None:
     report.write(done, folder.path)
-    work.write_lock(
-        done, kind=lockfile_reader.read(earlier / lockfile.NAME).kind if earlier else None
-    )
+    kind = lockfile_reader.read(earlier / lockfile.NAME).kind if earlier else None
+    stages.inputs.write_lock(done, used, kind=kind)
 
 
-def _archives(work: Work, before: Report | None) -> tuple[str, ...]:
+def _archives(stages: Stages, before: Report | None) -> tuple[str, ...]:
     """Return why the archives of this part are trusted, after those of the parts before it."""
     earlier = before.archives if before else ()
-    return tuple(dict.fromkeys((*earlier, *work.archive.trust())))
+    return tuple(dict.fromkeys((*earlier, *stages.inputs.archive.trust())))
 
 
 def _again(earlier: Path, folder: RunFolder) -> Report:

@@ -30,9 +30,10 @@ from pipeline.host.cache import Cache, file_sha256
 from pipeline.model import Patched, Release, SmokeReport, Source
 from pipeline.nightly import copied_run
 from pipeline.runs import report, report_reader, single_stage
+from pipeline.runs.inputs import Inputs
+from pipeline.runs.proving import Proving
 from pipeline.runs.report import Outcome
 from pipeline.runs.request import Order
-from pipeline.runs.stages import Work
 
 RELEASE = Release(distro="debian", codename="bookworm", version="12")
 OURS = "6.1.0-1+bpf1"
@@ -163,10 +164,11 @@ def test_packages_that_contradict_what_is_said_of_them(
 @pytest.fixture
 def stages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do what the archive and the guest do without any."""
-    monkeypatch.setattr(Work, "archive", SimpleNamespace(trust=lambda: ()))
-    monkeypatch.setattr(Work, "control", lambda work, source: ())
-    monkeypatch.setattr(Work, "prepare_guest", lambda work: None)
-    monkeypatch.setattr(Work, "smoke", lambda work, *_: filled(SmokeReport, kernel="made up"))
+    image = SimpleNamespace(packages=None)
+    monkeypatch.setattr(Inputs, "archive", SimpleNamespace(trust=lambda: ()))
+    monkeypatch.setattr(Inputs, "control", lambda inputs, source: ())
+    monkeypatch.setattr(Proving, "prepare_guest", lambda proving: image)
+    monkeypatch.setattr(Proving, "smoke", lambda proving, *_: filled(SmokeReport, kernel="made up"))
 
 
 @pytest.mark.attack

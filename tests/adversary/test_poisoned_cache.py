@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support import real, smallpackage
@@ -30,9 +31,11 @@ from pipeline.fixes import fixes
 from pipeline.host.cache import Cache
 from pipeline.model import SmokeReport, VerifiedFile
 from pipeline.releases import releases
+from pipeline.runs.building import Building
+from pipeline.runs.inputs import Inputs
+from pipeline.runs.proving import Proving
 from pipeline.runs.report import Outcome, Report
 from pipeline.runs.request import Order
-from pipeline.runs.stages import Work
 
 VERSION = "4.10.0-1"
 HOSTILE = r"""#!/usr/bin/make -f
@@ -82,10 +85,11 @@ def proof(monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
             raise error
         return filled(SmokeReport)
 
-    monkeypatch.setattr(Work, "prepare_root", lambda work, source: real.root())
-    monkeypatch.setattr(Work, "prepare_guest", lambda work: None)
-    monkeypatch.setattr(Work, "distro_package", lambda work, source: (theirs,))
-    monkeypatch.setattr(Work, "smoke", smoke)
+    image = SimpleNamespace(packages=None)
+    monkeypatch.setattr(Building, "prepare_root", lambda building, source: real.root())
+    monkeypatch.setattr(Proving, "prepare_guest", lambda proving: image)
+    monkeypatch.setattr(Inputs, "distro_package", lambda inputs, source: (theirs,))
+    monkeypatch.setattr(Proving, "smoke", smoke)
     return errors
 
 

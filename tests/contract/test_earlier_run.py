@@ -16,8 +16,10 @@ from pipeline.errors import FetchError
 from pipeline.host.cache import Cache
 from pipeline.model import Built, Package, Release, SmokeReport
 from pipeline.runs import report, report_reader, single_stage
+from pipeline.runs.building import Building
+from pipeline.runs.inputs import Inputs
+from pipeline.runs.proving import Proving
 from pipeline.runs.request import Order
-from pipeline.runs.stages import Work
 
 RELEASE = Release(distro="debian", codename="bookworm", version="12")
 ROOT = (Package(name="dpkg", version="1.21.22", architecture="amd64", sha256="0" * 64),)
@@ -48,12 +50,13 @@ def order(tmp_path: Path) -> Order:
 def stages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do the stages of the archive, the container and the guest without any."""
     archive = SimpleNamespace(trust=lambda: ("root's", "guest's"))
-    monkeypatch.setattr(Work, "archive", archive)
-    monkeypatch.setattr(Work, "prepare_build", lambda work, source: None)
-    monkeypatch.setattr(Work, "build", lambda work, room, patched: MADE)
-    monkeypatch.setattr(Work, "control", lambda work, source: ())
-    monkeypatch.setattr(Work, "prepare_guest", lambda work: None)
-    monkeypatch.setattr(Work, "smoke", lambda work, image, before, built, needed: SMOKED)
+    image = SimpleNamespace(packages=None)
+    monkeypatch.setattr(Inputs, "archive", archive)
+    monkeypatch.setattr(Building, "prepare", lambda stage, source: None)
+    monkeypatch.setattr(Building, "build", lambda building, environment, patched: MADE)
+    monkeypatch.setattr(Inputs, "control", lambda stage, source: ())
+    monkeypatch.setattr(Proving, "prepare_guest", lambda proving: image)
+    monkeypatch.setattr(Proving, "smoke", lambda stage, image, before, built, needed: SMOKED)
 
 
 def test_the_run_s_own_packages_are_proven_as_its_report_has_them(

@@ -16,11 +16,14 @@ from pipeline import run
 from pipeline.errors import PatchError
 from pipeline.fixes import fixes
 from pipeline.host.cache import Cache
-from pipeline.host.progress import Progress
 from pipeline.model import Built, Finding, Patched, Release, Source, Verdict
+from pipeline.runs.building import Building
 from pipeline.runs.directory import open_run
+from pipeline.runs.inputs import Inputs
+from pipeline.runs.patching import Patching
+from pipeline.runs.proving import Proving
 from pipeline.runs.request import Order
-from pipeline.runs.stages import Work
+from pipeline.runs.stages import begin
 
 RELEASE = Release(distro="debian", codename="bookworm", version="12")
 SOURCE = filled(Source, release=RELEASE, version="4.10.0-1")
@@ -35,17 +38,15 @@ def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Order:
         binary_versions=lambda name: [],
         candidate=lambda name: None,
     )
-    monkeypatch.setattr(Work, "archive", archive)
+    monkeypatch.setattr(Inputs, "archive", archive)
     return Order(release=RELEASE, fixes=fixes.all_fixes(), cache=Cache(tmp_path / "cache"))
 
 
 def check(order: Order, tmp_path: Path, golden: str, when: Future[Built] | None = None) -> None:
     dsc = smallpackage.make(tmp_path / "made", OURS, golden)
     patched = filled(Patched, source=SOURCE, version=OURS, dsc=dsc)
-    with open_run(tmp_path / "out", order.cache) as folder:
-        work = Work(order, folder, Progress())
-        with work.scratch():
-            work.check_patched(patched, when)
+    with open_run(tmp_path / "out", order.cache) as folder, begin(order, folder, None) as stages:
+        stages.patching.check(patched, when)
 
 
 @pytest.mark.needs("spatch")
@@ -72,24 +73,26 @@ def test_it_is_held_too_where_the_build_failed(order: Order, tmp_path: Path) -> 
 def test_a_run_is_not_fixed_without_it(
     order: Order, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(work: Work, patched: Patched, when: Future[Built]) -> None:
+    def refuse(patching: Patching, patched: Patched, when: Future[Built]) -> None:
         raise PatchError("the patched source still needs a-fix")
 
     needed = filled(Finding, fix=order.fixes[0].name, verdict=Verdict.NEEDED)
-    for name, made in {
-        "check_engine": None,
-        "fetch": SOURCE,
-        "tree": tmp_path,
-        "diagnose": (needed,),
-        "prepare_guest": None,
-        "prepare_build": None,
-        "distro_package": ("theirs",),
-        "patch": None,
-        "build": None,
-        "smoke": None,
-    }.items():
-        monkeypatch.setattr(Work, name, lambda *args, made=made: made)
-    monkeypatch.setattr(Work, "check_patched", refuse)
+    for stage, name, made in (
+        (Inputs, "check_sandbox", None),
+        (Inputs, "fetch", SOURCE),
+        (Inputs, "tree", tmp_path),
+        (Inputs, "distro_package", ("theirs",)),
+        (Patching, "diagnose", (needed,)),
+        (Patching, "patch", None),
+        (Building, "check_engine", None),
+        (Building, "prepare", None),
+        (Building, "build", None),
+        (Building, "stop", ""),
+        (Proving, "prepare_guest", None),
+        (Proving, "smoke", None),
+    ):
+        monkeypatch.setattr(stage, name, lambda *args, made=made: made)
+    monkeypatch.setattr(Patching, "check", refuse)
     with pytest.raises(PatchError, match="still needs a-fix"):
         run.run(order, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -19,13 +19,15 @@ from pipeline.build import build
 from pipeline.fixes import diagnose
 from pipeline.host import command
 from pipeline.host.cache import Cache
-from pipeline.host.progress import QUIET, Progress
+from pipeline.host.progress import QUIET
 from pipeline.model import Built, CaseResult, Cell, Expect, Seen, SmokeReport
 from pipeline.runs import report
 from pipeline.runs.directory import open_run
+from pipeline.runs.inputs import Used
+from pipeline.runs.proving import packages_of
 from pipeline.runs.report import Outcome, Report
 from pipeline.runs.request import Order
-from pipeline.runs.stages import Work, packages_of
+from pipeline.runs.stages import begin
 from pipeline.smoke import guest_image
 from pipeline.smoke.guest_files import HOME
 from pipeline.smoke.guest_session import Guest, play
@@ -83,17 +85,16 @@ def make(
 def run(order: Order, out: Path) -> Report:
     """Fetch, diagnose, patch, build and prove, as pipeline/run.py does."""
     with open_run(out, order.cache, keep=order.keep, logs=order.logs) as folder:
-        work = Work(order, folder, Progress())
-        with work.scratch(), command.threads(1) as pool:
-            source = work.fetch()
-            tree = work.tree(source)
-            findings = work.diagnose(tree)
+        with begin(order, folder, None) as stages, command.threads(1) as pool:
+            source = stages.inputs.fetch()
+            tree = stages.inputs.tree(source)
+            findings = stages.patching.diagnose(tree)
             needed = diagnose.needed_fixes(order.fixes, findings)
             patched = built = smoke = None
             if needed:
                 before = _built_here(tree, source.version)
-                patched = work.patch(source, needed)
-                work.check_patched(patched)
+                patched = stages.patching.patch(source, tree, needed)
+                stages.patching.check(patched)
                 coming = pool.submit(
                     build.build,
                     real.root(),
@@ -116,7 +117,7 @@ def run(order: Order, out: Path) -> Report:
                 smoke=smoke,
             )
         report.write(done, folder.path)
-        work.write_lock(done)
+        stages.inputs.write_lock(done, Used())
     return report.moved(done, folder.path, out.absolute())
 
 

@@ -15,7 +15,7 @@ import pytest
 from pipeline.errors import SmokeImpossible
 from pipeline.host.resources import package_data
 from pipeline.model import CaseResult, Cell, Expect, Package, Seen, SmokeReport
-from pipeline.runs import stages
+from pipeline.runs import proving
 from pipeline.smoke import render
 from pipeline.smoke.cases import Expected, loaders, ways
 from pipeline.smoke.matrix import Command, Row
@@ -257,10 +257,10 @@ def a_report() -> SmokeReport:
 
 def test_a_fix_is_not_proven_by_what_is_not_possible() -> None:
     report = a_report()  # case-3 was possible neither before nor after
-    stages._check_possible(report, ["case-0"])
-    stages._check_possible(report, ["of-no-row"])
+    proving._check_possible(report, ["case-0"])
+    proving._check_possible(report, ["of-no-row"])
     with pytest.raises(SmokeImpossible, match="case-3, which proves the fix") as e:
-        stages._check_possible(report, ["case-0", "case-3"])
+        proving._check_possible(report, ["case-0", "case-3"])
     assert "CONFIG_X" in e.value.details
 
 

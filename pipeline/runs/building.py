@@ -1,0 +1,161 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The build of one run: where it takes place, the packages, and what ccache keeps of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pipeline.build import build, ccache
+from pipeline.build.build import BuildRoot
+from pipeline.containers import Container, engines
+from pipeline.containers.engines import Engine, Kind
+from pipeline.errors import BuildError
+from pipeline.fixes import patch
+from pipeline.model import Built, Package, Patched, Source, VerifiedFile
+from pipeline.runs import lockfile
+from pipeline.runs.context import RunContext
+from pipeline.runs.inputs import Inputs
+from pipeline.runs.request import PACKAGE
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildEnvironment:
+    """Where a build takes place."""
+
+    root: BuildRoot
+    container: Container
+
+
+class Building:
+    """The packages of one run."""
+
+    def __init__(self, context: RunContext, inputs: Inputs, containers: ExitStack) -> None:
+        """``containers`` stops the container that is prepared, at the latest when it closes."""
+        self._context, self._inputs, self._containers = context, inputs, containers
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What makes the build's container."""
+        order = self._context.order
+        return engines.choose(order.container, image=order.image, force=order.force_host)
+
+    def check_engine(self) -> None:
+        """Raise UsageError now, not after minutes, if the container asked for cannot be had.
+
+        Where nothing is asked for, it is not looked for before it is needed.
+        """
+        if self._context.order.container is not Kind.AUTO or self._context.order.image is not None:
+            _ = self.engine
+
+    def prepare_root(self, source: Source) -> BuildRoot:
+        """The container's root, with the build dependencies."""
+        locked = self._context.order.locked
+        exact: Sequence[Package] = locked.root if locked else ()
+        if locked and locked.guest and not exact:
+            raise BuildError(
+                f"{locked.path} does not say what the build's root held",
+                details="An image, or a machine, holds packages that no index was asked about.",
+                hint="run without --locked",
+            )
+        with self._context.progress.stage("build root") as stage:
+            root = build.prepare(
+                self._inputs.having(exact) if exact else self._inputs.archive,
+                source.dsc,
+                self._context.order.cache,
+                log_dir=self._context.folder.logs,
+                stage=stage,
+                exact=exact,
+                engine=self.engine,
+            )
+            self._context.note_changed(stage)
+        if locked and exact:
+            lockfile.check_root(locked, root.packages)
+        return root
+
+    def prepare(self, source: Source) -> BuildEnvironment:
+        """The build's root and container, which can be ready before there is a new source."""
+        root = self.prepare_root(source)
+        container = self._containers.enter_context(build.container(root, self._context.order.cache))
+        return BuildEnvironment(root=root, container=container)
+
+    def build(self, environment: BuildEnvironment, patched: Patched) -> Built:
+        """The packages."""
+        with self._context.progress.stage("build") as stage:
+            return build.build_in(
+                environment.container,
+                environment.root,
+                patched.dsc,
+                patched.version,
+                patched.epoch,
+                self._context.folder.path / "debs",
+                log_dir=self._context.folder.logs,
+                stage=stage,
+            )
+
+    def stop(
+        self, environment: BuildEnvironment, source: Source, built: Future[Built]
+    ) -> Path | str:
+        """Stop the container once it has ``built``; return what it added to ccache, a tar.
+
+        Or, in words, why nothing of it is kept: what no signed index lists leaves nothing to
+        others.
+        """
+        built.result()
+        with self._containers:
+            if not (source.indexed and environment.root.ccache):
+                return "nothing is kept: no signed index vouches for the source and its root"
+            try:
+                taken = ccache.take(environment.container, self._context.scratch / "ccache.tar")
+            except BuildError as e:
+                return e.brief
+            return taken or "nothing is kept: the build left no ccache"
+
+    def keep_ccache(self, environment: BuildEnvironment, added: Path | str) -> None:
+        """Let later builds have what this one added to ccache: only once all is proven.
+
+        What goes wrong here costs the next build some time, and is no reason to lose this one.
+        """
+        with self._context.progress.stage("ccache") as stage:
+            if isinstance(added, str):
+                stage.note(added)
+                return
+            try:
+                new = ccache.keep(self._context.order.cache, environment.root.ccache, added)
+                stage.note(f"{new} new files are kept")
+            except BuildError as e:
+                stage.note(f"nothing is kept: {e.brief}")
+
+    def build_control(
+        self, root: BuildRoot, source: Source, tree: Path
+    ) -> tuple[VerifiedFile, ...]:
+        """The source without our patch, which unpacks to ``tree``, built in the same root."""
+        dest = self._context.folder.path / "control"
+        logs = self._context.folder.logs / "control"  # the other build may not have ended yet
+        epoch = patch.changelog_epoch(tree)
+        with self._context.progress.stage("build control") as stage:
+            built = build.build(
+                root,
+                source.dsc,
+                source.version,
+                epoch,
+                dest,
+                cache=self._context.order.cache,
+                log_dir=logs,
+                stage=stage,
+            )
+        return tuple(
+            VerifiedFile(
+                path=deb.path,
+                size=deb.size,
+                sha256=deb.sha256,
+                verified="built here from the verified source, without our patch",
+            )
+            for deb in built.debs
+            if deb.path.name.startswith(f"{PACKAGE}_")
+        )

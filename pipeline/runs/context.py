@@ -1,0 +1,57 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the stages of one run share: what was asked for, where they write, and the clock."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline.host import temporary
+from pipeline.host.progress import Journal, Progress, Stage
+from pipeline.isolation import scratch
+from pipeline.runs.directory import RunFolder
+from pipeline.runs.request import Order
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """What the stages of one run share."""
+
+    order: Order
+    folder: RunFolder
+    progress: Progress
+    scratch: Path
+    """A directory for what is not part of the run's outcome."""
+    begun: str
+    """When the run began: YYYYMMDDTHHMMSSZ."""
+
+    def note_changed(self, stage: Stage) -> None:
+        """Say what in the cache somebody, or something, has changed since it was made."""
+        changed = self.order.cache.changed
+        while changed:
+            stage.note(f"{changed.pop()} is not what it was when it was made: it is made anew")
+
+
+@contextmanager
+def begin(order: Order, folder: RunFolder, journal: Journal | None) -> Iterator[RunContext]:
+    """Yield the context of a run; its scratch directory is there until the block has ended.
+
+    What killed processes left in the cache and among the temporary files is removed first.
+    """
+    scratch.sweep(order.cache)
+    temporary.sweep()
+    place = folder.path / ".work"
+    place.mkdir()
+    yield RunContext(
+        order=order,
+        folder=folder,
+        progress=Progress(journal),
+        scratch=place,
+        begun=datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
+    )
+    shutil.rmtree(place)

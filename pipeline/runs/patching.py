@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The stages diagnose and patch of one run, and the check of what they make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, wait
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.errors import DiagnosisRefused, FetchError, PatchError
+from pipeline.fixes import diagnose, patch, versions
+from pipeline.fixes.fixes import Fix
+from pipeline.model import Built, Finding, Patched, Source, Verdict
+from pipeline.runs.context import RunContext
+from pipeline.runs.inputs import Inputs
+from pipeline.runs.request import PACKAGE
+from pipeline.source import fetch
+
+
+class Patching:
+    """What is wrong with the source, and the source package without it."""
+
+    def __init__(self, context: RunContext, inputs: Inputs) -> None:
+        self._context, self._inputs = context, inputs
+
+    def diagnose(self, tree: Path) -> tuple[Finding, ...]:
+        """The verdict of every fix."""
+        fixes = self._context.order.fixes
+        with self._context.progress.stage("diagnose") as stage:
+            return diagnose.diagnose(tree, fixes, libraries=self._inputs.libraries(), stage=stage)
+
+    def patch(self, source: Source, tree: Path, needed: Sequence[Fix]) -> Patched:
+        """The new source package; ``tree`` is what ``source`` unpacks to."""
+        with self._context.progress.stage("patch") as stage:
+            return patch.patch(
+                source,
+                tree,
+                needed,
+                self._context.folder.path / "patched",
+                number=self._context.order.number,
+                log=self._context.folder.log("patch"),
+                stage=stage,
+            )
+
+    def check(self, patched: Patched, when: Future[Built] | None = None) -> None:
+        """Hold the new source package against the diagnosis and the archive.
+
+        Nothing may be needed any more, and its version has to keep the law among those that
+        the archive really has. That waits for ``when``: the build has more use for the
+        processors than the guest that comes after it.
+        """
+        wait([when] if when else [])
+        archive = self._inputs.archive
+        listed = [each.version for each in archive.versions(PACKAGE)]
+        listed += archive.binary_versions(PACKAGE)
+        versions.check_against(patched.version, listed, base=patched.source.version)
+        try:
+            copy = self._context.scratch / "patched"
+            made = fetch.local(patched.dsc, copy, patched.source.release)
+            made = replace(made, indexed=patched.source.indexed)
+            tree = self._inputs.unpack(made, "patched-tree", "patch")
+            findings = diagnose.diagnose(
+                tree, self._context.order.fixes, libraries=self._inputs.libraries()
+            )
+        except (FetchError, DiagnosisRefused) as e:
+            raise PatchError(
+                f"the patched source is not sound: {e.brief}",
+                details=e.details,
+                hint="what the source says of how it is packed may be the reason: see its "
+                "debian/source/options",
+            ) from e
+        left = [f.fix for f in findings if f.verdict not in (Verdict.FIXED, Verdict.ABSENT)]
+        if left:
+            raise PatchError(
+                f"the patched source still needs {', '.join(left)}",
+                hint="please report this source",
+            )

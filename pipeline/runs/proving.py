@@ -1,0 +1,120 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The proof of one run: the guest, and what loads in it before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+from pipeline.errors import SmokeFailed, SmokeImpossible, TestbedLost
+from pipeline.fixes.fixes import Fix
+from pipeline.model import Built, CaseResult, Seen, SmokeReport, VerifiedFile
+from pipeline.runs.context import RunContext
+from pipeline.runs.inputs import Inputs
+from pipeline.runs.request import PACKAGE
+from pipeline.smoke import render, smoke
+from pipeline.smoke.cases import select
+from pipeline.smoke.smoke import GuestImage
+
+
+class Proving:
+    """The smoke test of one run."""
+
+    def __init__(self, context: RunContext, inputs: Inputs) -> None:
+        self._context, self._inputs = context, inputs
+
+    def prepare_guest(self) -> GuestImage:
+        """The guest's kernel and root."""
+        locked = self._context.order.locked
+        exact = locked.guest if locked else None
+        archive = self._inputs.archive
+        with self._context.progress.stage("guest image") as stage:
+            image = smoke.prepare(
+                self._inputs.having((*exact.root, *exact.kernel)) if exact else archive,
+                self._context.order.cache,
+                log_dir=self._context.folder.logs,
+                stage=stage,
+                exact=exact,
+            )
+            self._context.note_changed(stage)
+        return image
+
+    def smoke(
+        self,
+        image: GuestImage,
+        before: Sequence[VerifiedFile],
+        built: Future[Built] | None,
+        needed: Sequence[Fix],
+    ) -> SmokeReport:
+        """The proof: what loads before and after, on the release's own kernel.
+
+        The distro's package is tried while the other is still being built.
+        """
+        order, folder = self._context.order, self._context.folder
+        turned: dict[str, list[str]] = {}
+        for fix in needed:
+            for case in fix.turns:
+                turned.setdefault(case, []).extend(fix.symptoms)
+        with self._context.progress.stage("smoke") as stage:
+            seen = smoke.smoke(
+                image,
+                before=[deb.path for deb in before],
+                after=packages_of(built) if built else (),
+                turned=turned,
+                lacks=frozenset(fix.name for fix in needed),
+                cases=select(order.cases),
+                objects=order.objects,
+                cache=order.cache,
+                log_dir=folder.logs,
+                stage=stage,
+            )
+        if not seen.ok:
+            bad = [cell for _, _, cell in seen.cells if not cell.ok]
+            lost = all(cell.seen is Seen.LOST for cell in bad)
+            raise (TestbedLost if lost else SmokeFailed)(
+                "the packages did not behave in the guest as they must",
+                details="\n".join(complaint for row in seen.cases for complaint in complaints(row)),
+                hint=f"the guest's console and each command's output are in {folder.logs}",
+            )
+        _check_possible(seen, turned)
+        (folder.path / "smoke.html").write_text(render.html([seen]), "utf-8")
+        return seen
+
+
+def packages_of(built: Future[Built]) -> Future[Sequence[Path]]:
+    """Return the packages that will come of a build, of those the one with tc and ip."""
+    coming: Future[Sequence[Path]] = Future()
+
+    def pass_on(done: Future[Built]) -> None:
+        error = done.exception()
+        if error is not None:
+            coming.set_exception(error)
+        else:
+            debs = [deb.path for deb in done.result().debs]
+            coming.set_result([path for path in debs if path.name.startswith(f"{PACKAGE}_")])
+
+    built.add_done_callback(pass_on)
+    return coming
+
+
+def _check_possible(seen: SmokeReport, turned: Collection[str]) -> None:
+    """Raise SmokeImpossible if a case that a fix turns could not be tried by any way."""
+    for name in turned:
+        rows = [row for row in seen.cases if row.case == name]
+        if rows and all((row.after or row.before).seen is Seen.NOT_POSSIBLE for row in rows):
+            raise SmokeImpossible(
+                f"the case {name}, which proves the fix, is not possible on {seen.kernel}",
+                details="\n".join(row.before.reason for row in rows),
+                hint="Name another kernel for this release in respin.toml.",
+            )
+
+
+def complaints(row: CaseResult) -> list[str]:
+    """Return, for each cell of a row that is not as it must be, a few lines that say why."""
+    return [
+        f"{row.case} ({row.way}), {when}: {cell.why}\n$ {cell.command}\n{cell.output.strip()}"
+        for when, cell in row.cells
+        if not cell.ok
+    ]
