@@ -23,7 +23,7 @@ from debian.debian_support import Version
 from pipeline.archives import apt_errors, dsc_file, host_apt, resolve
 from pipeline.archives.index import Index, Listed, newest_first
 from pipeline.archives.privateroot import PrivateRoot
-from pipeline.archives.staging import Staging
+from pipeline.archives.staging import staged
 from pipeline.errors import BuildError, FetchError
 from pipeline.host import leftovers
 from pipeline.host.cache import Cache, digest, file_sha256
@@ -112,7 +112,7 @@ class AptArchive:
         chosen = self._choose(self.versions(name), name, version)
         trust = chosen.index.trust()
         doing = f"fetching {name} {chosen.version}"
-        with Staging(dest) as staging:
+        with staged(dest) as staging:
             try:
                 with self._root.locked():
                     self._root.apt(
@@ -262,7 +262,7 @@ class AptArchive:
         lacking = [e for e in chosen if not self._stored(e.files[0])]
         if lacking:
             self._acquire(lacking)
-        with Staging(dest) as staging:
+        with staged(dest) as staging:
             for each in chosen:
                 _link(self._store / each.files[0].sha256, staging.path / _deb_name(each))
             staging.keep(_deb_name(each) for each in chosen)

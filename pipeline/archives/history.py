@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.archives import dsc_file
-from pipeline.archives.staging import Staging
+from pipeline.archives.staging import staged
 from pipeline.archives.store import Store
 from pipeline.archives.web import Client
 from pipeline.errors import FetchError
@@ -117,7 +117,7 @@ def deliver(
         )
     here = f"{chosen.name} from {service.url}"
     paths = {f.name: service.store.get(chosen.urls[f.name], f, here) for f in fields.files}
-    with Staging(dest) as staging:
+    with staged(dest) as staging:
         (staging.path / chosen.name).write_bytes(chosen.data)
         for each in fields.files:
             dsc_file.take(paths[each.name], staging.path / each.name, each, here)

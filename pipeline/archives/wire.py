@@ -49,10 +49,10 @@ class _Watch:
         self._over = threading.Event()
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
         _mine.watch = self
-        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         return self
 

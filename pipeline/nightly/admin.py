@@ -167,13 +167,12 @@ def publish(world: World, folder: Path) -> tuple[str, str]:
 
 def _watched(world: World, state: State, name: str) -> Night:
     """Look at the archive of a release now. Raises PublishError if it cannot be read."""
-    night = Night(world, state)
-    if name not in night.targets:
-        (night.targets[name],) = targets(
-            [name], ("release", "updates", "security"), world.config, world.clock().date()
-        )
-    night.targets = {name: night.targets[name]}
-    night.runs.settle_killed()
+    found = world.watched().get(name)
+    if found is None:
+        pockets = ("release", "updates", "security")
+        (found,) = targets([name], pockets, world.config, world.clock().date())
+    night = Night(world, state, {name: found})
+    night.settle_killed()
     night.watch(end_others=False)
     target = state.targets()[name]
     if target.problem and target.problem_code != PublishError.exit_code:

@@ -14,7 +14,7 @@ from pipeline.config.config import Config
 from pipeline.config.nightly import Nightly
 from pipeline.fixes.fixes import Fix, all_fixes
 from pipeline.host.cache import Cache
-from pipeline.nightly.targets import Target
+from pipeline.nightly.targets import Target, targets
 from pipeline.releases.distroinfo import Known
 from pipeline.runs import single_stage
 from pipeline.runs.report import Report
@@ -55,6 +55,12 @@ class World:
     def public(self) -> Path:
         """What a web server serves."""
         return self.folder / PUBLIC
+
+    def watched(self) -> dict[str, Target]:
+        """What is to be watched today, by its name. Raises UsageError for a name that is none."""
+        named, today = self.settings.releases, self.clock().date()
+        found = targets(named, self.settings.pockets, self.config, today, self.known)
+        return {target.name: target for target in found}
 
     def now(self) -> int:
         """The time, in seconds since 1970."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.archives.memory import Memory
@@ -27,7 +27,7 @@ from pipeline.nightly.observe import PUBLISHING, seen, without_problem
 from pipeline.nightly.plan import Kind, Step
 from pipeline.nightly.runs import Runs
 from pipeline.nightly.state import FIXED, RunRow, State, TargetState
-from pipeline.nightly.targets import Target, targets
+from pipeline.nightly.targets import Target
 from pipeline.publish.keys import Key
 from pipeline.publish.keys import find as find_key
 from pipeline.releases import releases
@@ -67,10 +67,10 @@ def nightly(world: World) -> Summary:
         night = Night(world, state)
         night.audit()
         night.check_key()
-        night.runs.settle_killed()
+        night.settle_killed()
         night.watch()
         for step in night.plan():
-            night.runs.do(step, night.targets[step.target])
+            night.run(step)
         night.publish()
         night.show()
         night.tell()
@@ -82,23 +82,19 @@ def nightly(world: World) -> Summary:
 class Night:
     """The steps of one night."""
 
-    def __init__(self, world: World, state: State) -> None:
-        """Look up what has to be there. Raises UsageError."""
+    def __init__(
+        self, world: World, state: State, only: Mapping[str, Target] | None = None
+    ) -> None:
+        """Look up what has to be there; ``only`` are the targets, if not all. Raises UsageError."""
         self.world, self.state = world, state
         self.key: Key = find_key(world.folder, world.settings.publish)
-        self.targets = {
-            t.name: t
-            for t in targets(
-                world.settings.releases,
-                world.settings.pockets,
-                world.config,
-                world.clock().date(),
-                world.known,
-            )
-        }
-        self.inputs = plan.inputs_of(world.fixes)
+        self.targets = world.watched() if only is None else only
+        self._inputs = plan.inputs_of(world.fixes)
+        self._runs = Runs(world, state, self._inputs)
+        self._made: list[int] = []
+        """The ids of the runs that were begun."""
         self._codes: list[int] = []
-        self.runs = Runs(world, state, self.inputs, self._codes)
+        """The exit codes of what went wrong, in its order."""
         self._published: list[str] = []
         self._repaired: list[tuple[str, str]] = []
         self._changed: set[str] = set()
@@ -163,7 +159,7 @@ class Night:
                     self.state.save_target(new)
                 if view.error is None:
                     self._seen[new.name] = plan.each(view.sightings)
-                    self.runs.gone(new.name, new.versions)
+                    self._runs.gone(new.name, new.versions)
             if view.error:
                 self._codes.append(view.error.exit_code)
                 world.note(view.target.name, view.error.brief)
@@ -186,6 +182,19 @@ class Night:
 
     # -- run ----------------------------------------------------------------------------
 
+    def settle_killed(self) -> None:
+        """Settle what was under way when an earlier night was killed."""
+        self._note_codes(*self._runs.settle_killed())
+
+    def run(self, step: Step) -> None:
+        """Do one step of the plan."""
+        run = self._runs.do(step, self.targets[step.target])
+        self._made.append(run.id)
+        self._note_codes(run)
+
+    def _note_codes(self, *runs: RunRow) -> None:
+        self._codes += [run.code for run in runs if run.code]
+
     def plan(self) -> tuple[Step, ...]:
         """Return what is to be done tonight; of each release the oldest version first."""
         steps: list[Step] = []
@@ -198,7 +207,7 @@ class Night:
                     target,
                     each,
                     runs,
-                    {**self.inputs, **self._toolchain(target, each, runs)},
+                    {**self._inputs, **self._toolchain(target, each, runs)},
                     highest=self.state.highest_number(name, each.version),
                     now=self.world.now(),
                     rebuild_on=self.world.settings.rebuild_on,
@@ -267,7 +276,7 @@ class Night:
 
     def prune(self) -> None:
         """Keep the disk bounded."""
-        if self.runs.made:
+        if self._made:
             keep = self.world.settings.publish.keep
             prune.runs(self.state, self.world.folder, self.world.settings, keep, self.world.now())
             prune.cache(self.world.cache, self.world.settings)
@@ -276,7 +285,7 @@ class Night:
         """Return what came of it."""
         return Summary(
             rows=self.rows(),
-            runs=tuple(self.state.run(number) for number in self.runs.made),
+            runs=tuple(self.state.run(number) for number in self._made),
             published=tuple(self._published),
             repaired=tuple(self._repaired),
             code=self._codes[0] if self._codes else 0,

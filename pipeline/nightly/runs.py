@@ -44,34 +44,29 @@ DETAILS = 4000
 
 
 class Runs:
-    """The runs of one night."""
+    """Makes runs, and remembers in the state what came of each."""
 
-    def __init__(
-        self, world: World, state: State, inputs: Mapping[str, str], codes: list[int]
-    ) -> None:
-        """``inputs`` are what of ours a package depends on; ``codes`` takes the exit codes."""
-        self._world, self._state, self._inputs, self._codes = world, state, inputs, codes
-        self.made: list[int] = []
-        """The ids of those that were begun."""
+    def __init__(self, world: World, state: State, inputs: Mapping[str, str]) -> None:
+        """``inputs`` are what of ours a package depends on."""
+        self._world, self._state, self._inputs = world, state, inputs
 
-    def settle_killed(self) -> None:
-        """Settle the runs that were under way when a night was killed, and clear up after them."""
-        for run in self._state.runs():
-            if run.ended is not None:
-                continue
-            if (run.folder / REPORT).exists():
-                self._finished(run)
-                continue
-            for path in _leftovers(run):
-                shutil.rmtree(path, ignore_errors=True)
-            if self._times_killed(run) + 1 < plan.KILLED:
-                self._end(run, outcome=INTERRUPTED, brief="killed while it ran")
-                shutil.rmtree(_logs(run), ignore_errors=True)
-            else:
-                error = RespinError(
-                    f"killed {plan.KILLED} times while it ran", hint="is there memory enough?"
-                )
-                self._failed(run, error)
+    def settle_killed(self) -> tuple[RunRow, ...]:
+        """Settle the runs that were under way when a night was killed; return their rows."""
+        return tuple(self._settle(run) for run in self._state.runs() if run.ended is None)
+
+    def _settle(self, run: RunRow) -> RunRow:
+        """Settle one run, and clear up after it."""
+        if (run.folder / REPORT).exists():
+            return self._finished(run)
+        for path in _leftovers(run):
+            shutil.rmtree(path, ignore_errors=True)
+        if self._times_killed(run) + 1 < plan.KILLED:
+            shutil.rmtree(_logs(run), ignore_errors=True)
+            return self._end(run, outcome=INTERRUPTED, brief="killed while it ran")
+        error = RespinError(
+            f"killed {plan.KILLED} times while it ran", hint="is there memory enough?"
+        )
+        return self._failed(run, error)
 
     def _times_killed(self, run: RunRow) -> int:
         """Return how many earlier runs of the same source were killed."""
@@ -80,8 +75,8 @@ class Runs:
             for r in self._state.runs(run.target)
         )
 
-    def do(self, step: Step, target: Target) -> None:
-        """Do one step of the plan, and remember what came of it."""
+    def do(self, step: Step, target: Target) -> RunRow:
+        """Do one step of the plan, and remember what came of it; return its row."""
         self._world.note(step.target, f"{step.version}: {step.reason}")
         run = self._state.begin_run(
             RunRow(
@@ -96,18 +91,16 @@ class Runs:
                 started=self._world.now(),
             )
         )
-        self.made.append(run.id)
         order = self._world.order(target, step.version, step.number, logs=_logs(run))
         try:
             if step.kind is Kind.PROBE and self._untouched(order, run):
-                self._end(run, outcome=SAME, brief="the change does not touch this source")
-                return
+                return self._end(run, outcome=SAME, brief="the change does not touch this source")
             self._world.run(order, run.folder)
-            self._finished(run)
+            return self._finished(run)
         except RespinError as e:
-            self._failed(run, e)
+            return self._failed(run, e)
         except Exception as e:  # one release must not hold up the others
-            self._failed(run, RespinError(f"a bug: {e!r}", details=traceback.format_exc()))
+            return self._failed(run, RespinError(f"a bug: {e!r}", details=traceback.format_exc()))
 
     def gone(self, target: str, listed: Collection[str]) -> None:
         """Say of what failed, and would be tried again, that the archive does not list it."""
@@ -130,21 +123,20 @@ class Runs:
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
-    def _finished(self, run: RunRow) -> None:
+    def _finished(self, run: RunRow) -> RunRow:
         """Remember a run whose directory is whole."""
         report = load(run.folder)
         if report["source"]["files"][0]["sha256"] != run.dsc:
             shutil.rmtree(run.folder)
-            self._failed(
+            return self._failed(
                 run,
                 RespinError("the archive changed while it was fetched", hint="it is tried again"),
             )
-            return
         built = report["outcome"] == Outcome.FIXED
         inputs = dict(run.inputs)
         if built:
             inputs[TOOLCHAIN] = toolchain.key(report["built"]["root"])
-        self._end(
+        ended = self._end(
             run,
             outcome=FIXED if built else NOT_NEEDED,
             ours=report["patched"]["version"] if built else None,
@@ -152,12 +144,12 @@ class Runs:
             report=file_sha256(run.folder / REPORT),
         )
         shutil.rmtree(_logs(run), ignore_errors=True)
+        return ended
 
-    def _failed(self, run: RunRow, error: RespinError) -> None:
+    def _failed(self, run: RunRow, error: RespinError) -> RunRow:
         """Remember why a run failed, and when it is tried again."""
         others = [r for r in self._state.runs(run.target) if r.id != run.id]
-        self._codes.append(error.exit_code)
-        self._end(
+        return self._end(
             run,
             outcome=UNKNOWN if isinstance(error, DiagnosisRefused) else FAILED,
             code=error.exit_code,
@@ -166,7 +158,7 @@ class Runs:
             retry_at=plan.retry_at(run, others, self._world.now()),
         )
 
-    def _end(self, run: RunRow, **changes: object) -> None:
+    def _end(self, run: RunRow, **changes: object) -> RunRow:
         with self._state.together():
             ended = self._state.update_run(run.id, ended=self._world.now(), **changes)
             target = self._state.targets()[run.target]
@@ -175,6 +167,7 @@ class Runs:
                 self._state.save_target(dataclasses.replace(target, asked=False))
         if ended.outcome != SAME:
             self._world.note(run.target, f"{run.version}: {ended.brief or ended.outcome}")
+        return ended
 
 
 def _leftovers(run: RunRow) -> list[Path]:

@@ -15,7 +15,7 @@ from debian.debian_support import Version
 from pipeline.archives import dsc_file, openpgp, vouch
 from pipeline.archives.apt import AptArchive
 from pipeline.archives.history import History
-from pipeline.archives.staging import Staging
+from pipeline.archives.staging import staged
 from pipeline.errors import FetchError, UsageError
 from pipeline.files import bounded, compressed
 from pipeline.host.progress import QUIET, Stage
@@ -100,7 +100,7 @@ def local(dsc: Path, dest: Path, release: Release, *, name: str = "iproute2") ->
             hint="put them into the same directory",
         )
     first = f"{name}_{fields.version.rpartition(':')[2]}.dsc"
-    with Staging(dest) as staging:
+    with staged(dest) as staging:
         (staging.path / first).write_bytes(data)
         for each in fields.files:
             dsc_file.take(dsc.parent / each.name, staging.path / each.name, each, str(dsc))

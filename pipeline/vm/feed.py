@@ -28,6 +28,7 @@ class Feed:
     def __init__(self, path: Path) -> None:
         """Name the pipe; both its ends are made in the directory of ``path``."""
         self.path = path
+        self._fd = -1
 
     def __enter__(self) -> Self:
         """Make it."""
