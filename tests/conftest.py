@@ -57,7 +57,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     kinds = ("passed", "failed", "error")
     # What cannot be collected is an error without properties.
     ended = [r for k in kinds for r in stats.get(k, []) if isinstance(r, pytest.TestReport)]
-    lines = [line for r in ended for name, line in r.user_properties if name == "figure"]
+    lines = [str(line) for r in ended for name, line in r.user_properties if name == "figure"]
     lines += _adversary(ended)
     if lines:
         terminalreporter.section("figures")
@@ -77,9 +77,9 @@ def _adversary(ended: list[pytest.TestReport]) -> list[str]:
             continue
         for name, value in report.user_properties:
             if name == "adversary":
-                counts[value] += 1
+                counts[str(value)] += 1
             elif name.startswith("adversary-"):
-                counts[name.removeprefix("adversary-")] += value - 1
+                counts[name.removeprefix("adversary-")] += int(str(value)) - 1
     if not any(counts.values()):
         return []
     told = f"{counts['attack']} attacks, {counts['bad_input']} bad inputs, {counts['fault']} faults"

@@ -213,7 +213,7 @@ def test_a_service_has_no_home(tmp_path: Path, home: list[str]) -> None:
     program = cli.python(None, tmp_path / "cache")
     words = [word for word in program if not word.startswith("HOME=")]
     at = words.index("-i") + 1
-    argv = [*words[:at], *home, *words[at:], "-m", "pipeline", "diagnose", "--tree", tree]
+    argv = [*words[:at], *home, *words[at:], "-m", "pipeline", "diagnose", "--tree", str(tree)]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert [p.name for p in tmp_path.iterdir() if p.name != "cache"] == []

@@ -333,7 +333,7 @@ def test_apt_in_an_image(place: Place) -> None:
     given = source(place.canary.into("https://apt.example.org/acme"))
     apt_inside.install(box, [replace(given, keyring=place.archive.keyring)], (), place.folder / "l")
     place.canary.nowhere(*(f"{call.argv} {dict(call.env)} {call.brief}" for call in box.calls))
-    (written,) = (c for c in box.calls if place.canary.password.encode() in bytes(c.stdin))  # type: ignore[arg-type]
+    (written,) = (c for c in box.calls if place.canary.password.encode() in bytes(c.stdin))
     assert "umask 077" in str(written.argv[-1])
     assert f"{apt_inside.FOLDER}/auth.conf" in str(written.argv[-1])
     assert box.calls[-1].argv[:2] == ("rm", "-rf")

@@ -269,16 +269,27 @@ def _file(folder: Path, mode: int) -> None:
     (folder / "logs/open.log").chmod(mode)
 
 
+def _added(folder: Path, deb: Path) -> None:
+    """Say of a package that it was built, too."""
+
+    def say(report: dict[str, Any]) -> None:
+        debs = report["built"]["debs"]
+        digest = packages.sums([deb]).split()[1]
+        debs.insert(1, {**debs[0], "path": f"debs/{deb.name}", "sha256": digest})
+
+    edit(folder, say)
+
+
+def _put_link(path: Path, to: Path) -> None:
+    """Put a link in the place of a file or a directory."""
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    path.symlink_to(to)
+
+
 SECRETS: dict[str, Callable[[Path, Path], object]] = {
     "a link to a file": lambda f, secret: (f / "logs/x.log").symlink_to(secret),
-    "a link in the place of a log": lambda f, secret: (
-        (f / "logs/build.log").unlink(),
-        (f / "logs/build.log").symlink_to(secret),
-    ),
-    "a link in the place of all logs": lambda f, secret: (
-        shutil.rmtree(f / "logs"),
-        (f / "logs").symlink_to(secret.parent),
-    ),
+    "a link in the place of a log": lambda f, secret: _put_link(f / "logs/build.log", secret),
+    "a link in the place of all logs": lambda f, secret: _put_link(f / "logs", secret.parent),
     "a link in the place of a patch": lambda f, secret: (f / "patched/patches/x.patch").symlink_to(
         secret
     ),
@@ -409,17 +420,7 @@ REPORTS: dict[str, tuple[str, Callable[[Path], object]]] = {
     ),
     "a package that the build does not list": (
         "is not what",
-        lambda f: (
-            packages.make_deb(f / "debs", "iproute2-doc", OURS),
-            edit(f, lambda r: r["built"]["debs"].append(r["built"]["debs"][0])),
-            edit(
-                f,
-                lambda r: r["built"]["debs"][1].update(
-                    path=f"debs/iproute2-doc_{OURS}_all.deb",
-                    sha256=packages.sums([f / f"debs/iproute2-doc_{OURS}_all.deb"]).split()[1],
-                ),
-            ),
-        ),
+        lambda f: _added(f, packages.make_deb(f / "debs", "iproute2-doc", OURS)),
     ),
     "a path to another directory": (
         "is not the file that this run made",

@@ -51,8 +51,8 @@ def on_small_disk(folder: Path, size: str, *args: str | Path) -> subprocess.Comp
     path = [str(cli.CHECKOUT), str(cli.CHECKOUT / "tests"), *sys.path]
     return subprocess.run(
         [
-            *("unshare", *own, "--mount", "sh", SCRIPT.with_name("small-disk.sh"), folder, size),
-            *(sys.executable, "-W", "error", SCRIPT, *args),
+            *("unshare", *own, "--mount", "sh", str(SCRIPT.with_name("small-disk.sh"))),
+            *(folder, size, sys.executable, "-W", "error", SCRIPT, *args),
         ],
         env={**os.environ, "PYTHONPATH": ":".join(filter(None, path))},
         cwd=folder.parent,
@@ -72,7 +72,7 @@ def test_a_disk_that_becomes_full(name: str, archive: Archive, tmp_path: Path) -
     source = f"--release bookworm --mirror {archive.url} --keyring {archive.keyring}"
     filled = words.format(disk=disk, state=config, source=source)
     cache = [] if "--cache" in filled or "--config" in filled or "init" in filled else ["--cache"]
-    more = [*cache, *([tmp_path / "cache"] if cache else [])]
+    more: list[str | Path] = [*cache, *([tmp_path / "cache"] if cache else [])]
     done = on_small_disk(disk, "1m", disk, str(free), *filled.split(), *more)
     said = done.stderr
     assert done.returncode == code, said
@@ -89,8 +89,9 @@ def test_with_room_the_same_calls_go_through(archive: Archive, tmp_path: Path) -
     """The control: it is the disk."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    source = ["--release", "bookworm", "--mirror", archive.url, "--keyring", archive.keyring]
-    argv = ["patch", *source, "--out", disk / "out", "--cache", tmp_path / "cache"]
+    source = ["--mirror", archive.url, "--keyring", str(archive.keyring)]
+    argv: list[str | Path] = ["patch", "--release", "bookworm", *source, "--out", disk / "out"]
+    argv += ["--cache", tmp_path / "cache"]
     done = on_small_disk(disk, "64m", disk, str(60 << 20), *argv)
     assert done.returncode == 0, done.stderr
     assert list(disk.iterdir()) == []

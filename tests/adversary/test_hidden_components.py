@@ -54,7 +54,7 @@ def test_an_audit_that_has_looked_at_nothing() -> None:
     assert [call[-1] for call in calls] == [*LOCKS]
     for call, lock in zip(calls, LOCKS, strict=True):
         assert {"--strict", "--require-hashes", "--disable-pip"} <= set(call)
-        argv = [Path(sys.executable).with_name("pip-audit"), *call[1:], "--dry-run"]
+        argv = [str(Path(sys.executable).with_name("pip-audit")), *call[1:], "--dry-run"]
         done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         count = re.search(r"would have audited (\d+) packages", done.stderr)

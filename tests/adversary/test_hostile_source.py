@@ -60,8 +60,8 @@ class World:
         return self.folder / "outside"
 
     def words(self, command: str, *more: str | Path) -> list[str | Path]:
-        where = ["--mirror", self.archive.url, "--keyring", self.archive.keyring]
-        own = ["--cache", self.folder / "cache", "--out", self.folder / "out"]
+        where = ["--mirror", self.archive.url, "--keyring", str(self.archive.keyring)]
+        own: list[str | Path] = ["--cache", self.folder / "cache", "--out", self.folder / "out"]
         return [command, "--release", "bookworm", *where, *own, *more]
 
     def respin(self, command: str, *more: str | Path) -> Said:
@@ -168,9 +168,9 @@ def test_a_git_configuration_as_an_ordinary_user(world: World, user: str, given:
         shutil.copy(world.archive.keyring, place / "keyring.gpg")
         subprocess.run(["chmod", "-R", "a+rX", place], check=True)
         source = place / ("in/iproute2_6.1.0-3.dsc" if given == "dsc" else "tree")
-        where = ["--mirror", world.archive.url, "--keyring", place / "keyring.gpg"]
+        where = ["--mirror", world.archive.url, "--keyring", str(place / "keyring.gpg")]
         said = cli.respin(
-            *("patch", "--release", "bookworm", *where, f"--{given}", source),
+            *("patch", "--release", "bookworm", *where, f"--{given}", str(source)),
             *("--out", home / "out"),
             user=user,
             cache=home / "cache",

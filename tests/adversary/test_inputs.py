@@ -4,7 +4,7 @@
 
 Each call ends with one sentence and its exit code: no traceback, no waiting, and nothing is
 left (the place is as it was, so are the directory for temporary files and the cache's work/). The
-tables are in tests/adversary/inputs. Whoever adds an option adds its rows.
+tables are in tests/support/inputs. Whoever adds an option adds its rows.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import pytest
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from inputs import contents, files, words  # noqa: E402
-from inputs.rows import Row  # noqa: E402
 from support import cli, things  # noqa: E402
+from support.inputs import contents, files, words  # noqa: E402
+from support.inputs.rows import Row  # noqa: E402
 
 DRIVER = Path(cli.__file__).with_name("everyinput.py")
 SECONDS = 60.0

@@ -124,7 +124,8 @@ def test_a_key_that_has_expired(here: Here) -> None:
     here.has("6.1.0-4")
     home = here.nights.world.folder / keys.HOME
     good = key(here)
-    gpg = ["gpg", "--batch", "--yes", "--homedir", home, "--faked-system-time", "20200101T000000!"]
+    gpg = ["gpg", "--batch", "--yes", "--homedir", str(home)]
+    gpg += ["--faked-system-time", "20200101T000000!"]
     new = ["--passphrase", "", "--quick-generate-key", "old", "ed25519", "sign", "1y"]
     keys.change(home, "--delete-secret-and-public-key", good.name, brief="remove it")
     subprocess.run([*gpg, "--pinentry-mode", "loopback", *new], check=True, capture_output=True)

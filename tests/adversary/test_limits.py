@@ -27,6 +27,7 @@ from pipeline.containers.host import Host
 from pipeline.containers.oci import Oci
 from pipeline.containers.unshare import Unshare
 from pipeline.errors import BuildError
+from pipeline.host import command
 from pipeline.host.progress import QUIET
 from pipeline.isolation.allowance import GIB, MIB, Allowance
 
@@ -120,7 +121,7 @@ def test_a_command_that_nobody_gave_a_time(box: Container) -> None:
     seen: list[float | None] = []
     run = box._run
 
-    def noted(call: base.Call) -> base.Completed:
+    def noted(call: base.Call) -> command.Completed:
         seen.append(call.timeout)
         return run(call)
 
@@ -128,7 +129,7 @@ def test_a_command_that_nobody_gave_a_time(box: Container) -> None:
     try:
         box.call(["true"])
     finally:
-        del box._run  # type: ignore[method-assign]
+        del box._run
     assert seen == [SMALL.seconds]
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import dataclasses
 import fnmatch
 import html.parser
 import json
@@ -23,7 +24,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -38,6 +39,7 @@ from pipeline.archives import credentials
 from pipeline.build import build
 from pipeline.cli import ci_workflow, schedule
 from pipeline.cli.schedule import Schedule
+from pipeline.config.nightly import Publishing
 from pipeline.containers import images, oci_engine, roots
 from pipeline.errors import BuildError, PatchError, PublishError, RespinError, UsageError
 from pipeline.fixes import patch
@@ -46,7 +48,7 @@ from pipeline.host.cache import Cache
 from pipeline.host.resources import LANGUAGES, language, project_data, render
 from pipeline.model import AptSource, CaseResult, Cell, Seen, SmokeReport
 from pipeline.nightly import notify, status
-from pipeline.nightly.state import RunRow
+from pipeline.nightly.state import Letter, RunRow
 from pipeline.publish import apt_repository, dput
 from pipeline.releases import releases
 from pipeline.smoke import bpf_object, guest_image, player_script
@@ -131,7 +133,7 @@ def _dep3() -> object:
 
 @place("templates/repository/client.sources.j2")
 def _client_sources() -> object:
-    values = {"origin": "o", "suite": "s", "packages": ("p",)}
+    values: dict[str, Any] = {"origin": "o", "suite": "s", "packages": ("p",)}
     return refused(render, "repository/client.sources.j2", url=LINE, **values), REFUSED
 
 
@@ -142,16 +144,16 @@ def _client_pref() -> object:
         repository = filled(
             apt_repository.Repository,
             packages=("iproute2", name),
-            settings=filled(apt_repository.Publishing),
+            settings=filled(Publishing),
         )
         refused(apt_repository._client_files, repository, Path("x"), error=PublishError)
-    values = {"origin": "o", "packages": (LINE,)}
+    values: dict[str, Any] = {"origin": "o", "packages": (LINE,)}
     return refused(render, "repository/client.pref.j2", **values), REFUSED
 
 
 @place("templates/repository/keyring.control.j2")
 def _keyring_control() -> object:
-    values = {"package": "p", "version": "1", "to": LINE}
+    values: dict[str, Any] = {"package": "p", "version": "1", "to": LINE}
     return refused(render, "repository/keyring.control.j2", **values), REFUSED
 
 
@@ -166,15 +168,16 @@ def _systemd() -> object:
     for evil in ("/x %h", "/x\nUser=root", '/x"', "/x$y", "/x;y", "/é"):
         refused(Schedule, program=Path(evil))
         for name in set(UNIT) - {"config"}:
-            values = {**UNIT, name: evil}
+            values: dict[str, Any] = {**UNIT, name: evil}
             refused(render, "schedule/systemd.service.j2", **values)
     return refused(Schedule, program=Path("/x"), user="root\nUser=x"), REFUSED
 
 
 @place("templates/schedule/systemd.timer.j2")
 def _timer() -> object:
-    values = {"every": "night", "calendar": "hourly", "delay": "1h\nOnCalendar=minutely"}
-    return refused(render, "schedule/systemd.timer.j2", **values), REFUSED
+    values: dict[str, Any] = {"every": "night", "calendar": "hourly"}
+    evil = "1h\nOnCalendar=minutely"
+    return refused(render, "schedule/systemd.timer.j2", delay=evil, **values), REFUSED
 
 
 @place("templates/schedule/crontab.j2")
@@ -197,7 +200,7 @@ def _kubernetes() -> object:
 
 def _ci(kind: str) -> Any:
     """Return the variables of a workflow whose every value is the attacker's."""
-    release = releases.dataclasses.replace(BOOKWORM, codename="1e3", distro=SHELL)
+    release = dataclasses.replace(BOOKWORM, codename="1e3", distro=SHELL)
     text = render(
         f"ci/{kind}.yml.j2",
         **{"repository": SHELL, "ref": "--upload-pack=x", "releases": [release]},
@@ -281,7 +284,7 @@ def _smoke_report(text: str) -> SmokeReport:
     lost = hostile.record(Cell, text, seen=Seen.LOST)
     row = hostile.record(CaseResult, text, way="tc", before=cell, after=lost)
     report: SmokeReport = hostile.record(SmokeReport, text, loaders=("own", "own"), cases=(row,))
-    return releases.dataclasses.replace(report, packages=(text, text))
+    return dataclasses.replace(report, packages=(text, text))
 
 
 @place("templates/smoke.html.j2")
@@ -419,7 +422,7 @@ def _kernel_name() -> object:
 
     names = ["{kernel.__class__.__init__.__globals__}", "{", "%s", "linux-image-{kernel}"]
     for name in names:
-        assert list(guest_image._kernels(Archive(), machine_for("amd64"), name)) == []
+        assert list(guest_image._kernels(cast(Any, Archive()), machine_for("amd64"), name)) == []
     return asked, [*names[:3], "linux-image-amd64"]
 
 
@@ -474,7 +477,7 @@ def _notification() -> object:
 
 @place("notify._post: HTTP's headers")
 def _header() -> object:
-    letter: Any = filled(notify.Letter)
+    letter: Any = filled(Letter)
     said = notify._post(letter, "http://127.0.0.1:9/", "x\r\nX-Evil: y")
     assert "Evil" not in said
     return said.startswith("the webhook could not be reached"), True
@@ -564,7 +567,7 @@ def test_each_template_is_in_the_list() -> None:
         name = str(path.relative_to(TEMPLATES))
         trials = [p for p in PLACES if fnmatch.fnmatchcase(f"templates/{name}", p)]
         assert trials, f"{name}: say in PLACES what a hostile value comes to there"
-        assert language(name)
+        assert callable(language(name))
     for pattern in LANGUAGES:
         there = [str(p.relative_to(TEMPLATES)) for p in TEMPLATES.rglob("*.j2")]
         assert fnmatch.filter(there, pattern), f"no template is {pattern}"
@@ -604,7 +607,7 @@ def test_scripts_quote_what_they_are_given() -> None:
     codes = "SC2086,SC2046,SC2068,SC2048,SC2059,SC2145,SC2091,SC2294"
     scripts = [*CHECKOUT.glob("pipeline/*/*.sh"), *CHECKOUT.glob("tools/*/*.sh")]
     scripts.append(CHECKOUT / "tools/install-packages")
-    argv = ["shellcheck", "--norc", f"--include={codes}", *scripts]
+    argv: list[str | Path] = ["shellcheck", "--norc", f"--include={codes}", *scripts]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     evil = subprocess.run(

@@ -244,7 +244,7 @@ def test_a_lock_that_is_none(trap: Callable[[Path, Path], None], tmp_path: Path)
     cache, state = Cache(tmp_path / "cache"), ownership.folder(tmp_path / "state", "it", "no")
     trap(cache.folder("locks") / "kind-key", victim)
     trap(state / state_lock.NAME, victim)
-    uses = [
+    uses: list[Callable[[], object]] = [
         lambda: cache.lock("kind", "key").__enter__(),
         lambda: cache.entry("kind", "key", lambda part: part.mkdir()),
         lambda: state_lock.held(state, "test", NOW).__enter__(),
@@ -359,7 +359,7 @@ def test_nobody_else_may_write_to_what_we_make(mask: int, tmp_path: Path) -> Non
 @pytest.mark.fault
 def test_a_program_of_a_user_without_a_umask_writes_for_that_user_alone(tmp_path: Path) -> None:
     out = tmp_path / "new" / "units"
-    words = ["-m", "pipeline", "init", "systemd", "--program", "/respin", "--out", out]
+    words = ["-m", "pipeline", "init", "systemd", "--program", "/respin", "--out", str(out)]
     subprocess.run([sys.executable, *words], cwd=cli.CHECKOUT, check=True, umask=0)
     made = [out.parent, out, *out.iterdir()]
     assert len(made) == 4

@@ -53,7 +53,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
 
 
 def options(archive: Archive, folder: Path) -> list[str | Path]:
-    where = ["--release", "bookworm", "--mirror", archive.url, "--keyring", archive.keyring]
+    where = ["--release", "bookworm", "--mirror", archive.url, "--keyring", str(archive.keyring)]
     return [*where, "--cache", folder / "cache", "--out", folder / "out"]
 
 
@@ -93,7 +93,7 @@ class TestContainer:
         self, archive: Archive, tmp_path: Path, kind: str, command: str
     ) -> None:
         dsc, tree = hostilesource.make(tmp_path / "in"), hostilesource.tree(tmp_path / "tree")
-        given = [f"--{kind}", dsc if kind == "dsc" else tree]
+        given = [f"--{kind}", str(dsc if kind == "dsc" else tree)]
         before = len(archive.answers)
         words = [] if command == "diagnose" else options(archive, tmp_path)
         said = confined(tmp_path, command, *words, *given)
@@ -115,7 +115,7 @@ class TestContainer:
         assert said.returncode == 10 and "--trust-container" in said.stderr, said.stderr
 
     def test_the_user_says_so(self, archive: Archive, tmp_path: Path) -> None:
-        given = ["--dsc", hostilesource.make(tmp_path / "in"), "--trust-container"]
+        given = ["--dsc", str(hostilesource.make(tmp_path / "in")), "--trust-container"]
         said = confined(tmp_path, "patch", *options(archive, tmp_path), *given)
         assert said.returncode == 0, said.stderr
         assert "inside this container" in " ".join(said.stderr.split())
@@ -231,7 +231,7 @@ def test_no_run_starts_a_reader_by_itself(
 
     monkeypatch.setattr(command, "run", noting)
     dsc, tree = hostilesource.make(tmp_path / "in"), hostilesource.tree(tmp_path / "tree")
-    given = [f"--{kind}", dsc if kind == "dsc" else tree]
+    given = [f"--{kind}", str(dsc if kind == "dsc" else tree)]
     said = inprocess.respin("patch", *options(archive, tmp_path), *given)
     assert said.status == 0, said.err
     readers = {"dpkg-source", "spatch", "clang-format", "diff"} | ({"gzip"} & {kind})

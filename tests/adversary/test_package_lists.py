@@ -77,7 +77,7 @@ def test_a_list_that_is_missing_or_empty(
     listed: Callable[[str], tuple[int, str, list[str]]],
 ) -> None:
     assert listed("# nothing\n\n")[0] == 2
-    argv = ["sh", CHECKOUT / "tools/install-packages"]
+    argv = ["sh", str(CHECKOUT / "tools/install-packages")]
     for more in ([], ["/nonexistent/list"]):
         assert subprocess.run([*argv, *more], capture_output=True, check=False).returncode == 2
 
@@ -121,7 +121,7 @@ def test_a_mirror_that_is_more_than_an_address(mirror: str, taken: bool, tmp_pat
     (apt / "sources.list.d").mkdir(parents=True)
     (apt / "sources.list").write_text(SOURCES)
     script = 'mount --bind "$1" /etc/apt && exec sh "$2" "$3"'
-    argv = [*namespaces.unshare(), "sh", "-c", script, "sh", apt]
+    argv: list[str | Path] = [*namespaces.unshare(), "sh", "-c", script, "sh", apt]
     argv += [CHECKOUT / "tools/docker/mirror.sh", mirror]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     found = (apt / "sources.list").read_text()

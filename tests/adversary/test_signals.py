@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -223,7 +224,8 @@ def test_two_signals_to_a_real_run(
     place, tmp = tmp_path / "place", tmp_path / "tmp"
     for folder in (place, tmp):
         folder.mkdir()
-    argv = ["patch", "--release", "bookworm", "--mirror", archive.url, "--keyring", archive.keyring]
+    argv = ["patch", "--release", "bookworm", "--mirror", archive.url]
+    argv += ["--keyring", str(archive.keyring)]
     with subprocess.Popen(
         [sys.executable, "-m", "pipeline", *argv, "-v", "--out", place / "out"],
         cwd=tmp_path,
@@ -291,7 +293,7 @@ def test_killed_before_a_folder_was_marked_it_goes_with_a_later_run(tmp_path: Pa
 def test_killed_with_temporary_files_they_go_with_a_later_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(temporary.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with temporary.own():
         (mine,) = tmp_path.iterdir()
         old, young = (tmp_path / f"respin-{os.geteuid()}-{name}" for name in ("old", "young"))

@@ -90,7 +90,7 @@ def archives(tmp_path: Path, signer: Signer) -> Iterator[dict[str, Archive]]:
 
 def source_of(archive: Archive, suite: str = "bookworm") -> AptSource:
     return AptSource(
-        uri=archive.url, suites=(suite,), components=("main",), keyring=archive.keyring
+        uri=Address(archive.url), suites=(suite,), components=("main",), keyring=archive.keyring
     )
 
 
@@ -344,7 +344,7 @@ def test_a_service_that_drips(
     with Service() as server, Archive(tmp_path, signer) as dripping:
         dripping.drips["srcfiles"] = "headers"
         service = history.service_of(server, history.Time(), tmp_path / "cache")
-        asked = replace(service, url=dripping.url)
+        asked = replace(service, url=Address(dripping.url))
         error = history.refused(Snapshot(BOOKWORM, asked), tmp_path, "is too slow", history.VERSION)
     assert "it is not done after 1 s" in error.details
 

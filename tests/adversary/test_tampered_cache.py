@@ -27,6 +27,7 @@ from pipeline.containers.oci_engine import OciEngine
 from pipeline.host import command, compilers
 from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Package, Release
+from pipeline.text.address import Address
 from pipeline.vm import guest_programs
 
 RELEASE = Release(distro="debian", codename="bookworm", version="12")
@@ -136,7 +137,7 @@ def test_an_entry_that_was_changed_is_made_anew(
 @pytest.mark.attack
 def test_a_ccache_that_was_changed_is_not_unpacked(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
-    cache.put(ccache.KIND, "name", lambda part: part.write_bytes(b"genuine") and None)
+    cache.put(ccache.KIND, "name", lambda part: part.write_bytes(b"genuine"))
     (cache.root / "ccache/name").write_bytes(b"evil")
     inside = SimpleNamespace(call=lambda *words, **options: pytest.fail("it was"))
     ccache.bring(inside, cache, "name")  # type: ignore[arg-type]
@@ -152,7 +153,7 @@ def sources(tmp_path: Path) -> dict[str, AptSource]:
     for name in ("distro", "mine"):
         (tmp_path / f"{name}.gpg").write_text(f"keys: {name}")
         found[name] = AptSource(
-            uri="http://archive.example.org",
+            uri=Address("http://archive.example.org"),
             suites=("bookworm",),
             components=("main",),
             keyring=tmp_path / f"{name}.gpg",
@@ -176,7 +177,11 @@ def test_a_root_by_the_user_s_own_keys_does_not_serve_the_distro_s(
     copied = tmp_path / "another-name.gpg"
     copied.write_bytes(sources["distro"].keyring.read_bytes())
     again = AptSource(
-        uri="http://mirror.example.org", suites=(), components=(), keyring=copied, frozen=True
+        uri=Address("http://mirror.example.org"),
+        suites=(),
+        components=(),
+        keyring=copied,
+        frozen=True,
     )
     assert keyrings.trust([again]) == keyrings.trust([sources["distro"]])
 
@@ -192,7 +197,7 @@ class Shared(OciEngine):
     version: str = "20.10"
     ids: dict[str, str] = field(default_factory=dict)  # type: ignore[assignment]
 
-    def call(self, *argv: object, **options: object) -> command.Completed:  # type: ignore[override]
+    def call(self, *argv: object, **options: object) -> command.Completed:
         """Answer ``image inspect``."""
         assert argv[:2] == ("image", "inspect")
         found = self.ids.get(str(argv[-1]), "")
@@ -238,8 +243,8 @@ def test_what_another_compiler_made_is_not_used(
         compiled.append(Path(argv[argv.index("-o") + 1]).write_text("compiled"))
 
     identity = ["old"]
-    monkeypatch.setattr(guest_programs.compilers, "identity", lambda program: identity[0])
-    monkeypatch.setattr(guest_programs.command, "run", gcc)
+    monkeypatch.setattr(compilers, "identity", lambda program: identity[0])
+    monkeypatch.setattr(command, "run", gcc)
     old = guest_programs.agent(cache, None)
     assert guest_programs.agent(cache, None) == old and len(compiled) == 1
     identity[0] = "new"

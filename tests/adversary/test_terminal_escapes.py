@@ -38,6 +38,7 @@ from pipeline.model import Finding, SmokeReport
 from pipeline.nightly import status
 from pipeline.nightly.state import RunRow, State, TargetState
 from pipeline.runs import report
+from pipeline.runs.directory import REPORT
 from pipeline.runs.report import Report
 from pipeline.smoke.cases import all_cases
 from pipeline.text import visible
@@ -239,13 +240,14 @@ def test_names_of_files(tmp_path: Path) -> None:
         if name != "tree":
             (tmp_path / f"{EVIL}{name}").write_text("no such thing \x1b[2J = [")
     cache = {"RESPIN_CACHE": str(tmp_path / "cache")}
-    for args in (
+    calls: tuple[list[str | Path], ...] = (
         ["diagnose", "--tree", tmp_path / f"{EVIL}tree"],
         ["diagnose", "--dsc", tmp_path / f"{EVIL}x.dsc"],
         ["run", "--object", tmp_path / f"{EVIL}x.o"],
         ["releases", "--config", tmp_path / f"{EVIL}respin.toml"],
         ["patch", tmp_path / f"{EVIL}tree"],
-    ):
+    )
+    for args in calls:
         said = inprocess.respin(*args, env=cache)
         assert said.status in (2, 10, 11), said.err
         assert clean(said.out + said.err) and "pwned" in said.err, ascii(said.err)
@@ -282,7 +284,7 @@ def test_a_build_log(tmp_path: Path) -> None:
 def test_a_report_that_is_read_with_cat(tmp_path: Path) -> None:
     done = hostile.record(Report)
     report.write(done, tmp_path)
-    text = (tmp_path / report.REPORT).read_text("utf-8")
+    text = (tmp_path / REPORT).read_text("utf-8")
     assert clean(text)
     assert json.loads(text)["source"]["origin"] == hostile.TEXT
 
@@ -329,7 +331,7 @@ def test_markup_and_escapes_in_a_path(tmp_path: Path) -> None:
     with Signer("distro") as signer, Archive(tmp_path / "archive", signer) as archive:
         archive.add_source(make_source(tmp_path / "source"))
         archive.publish()
-        args = ["--release", "bookworm", "--mirror", archive.url, "--keyring", archive.keyring]
+        args = ["--release", "bookworm", "--mirror", archive.url, "--keyring", str(archive.keyring)]
         for name, shown in (("a[/b]", "a[/b]"), ("x\x1b[2J", r"x\x1b[2J"), ("a{b}%s", "a{b}%s")):
             out = tmp_path / name
             env = {"RESPIN_CACHE": str(tmp_path / "cache")}

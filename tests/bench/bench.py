@@ -166,7 +166,7 @@ def sbuild(b: Bench, dsc: Path, tarball: Path) -> Measured:
 
 
 def respin(b: Bench, program: Path, out: str, number: int) -> Measured:
-    argv = [program, "run", "--release", RELEASE, "--version", VERSION]
+    argv: list[str | Path] = [program, "run", "--release", RELEASE, "--version", VERSION]
     argv += ["--number", str(number), "--out", b.home / out, "--cache", b.home / "cache"]
     return b.run(*argv, "--json")
 
@@ -194,13 +194,13 @@ def compiled(run: Measured) -> int:
 
 def smoke_alone(b: Bench, program: Path, out: str) -> Measured:
     """Prove the packages of a run once more, with nothing beside it."""
-    argv = [program, "prove", b.home / out, "--out", b.home / f"{out}-proven"]
+    argv: list[str | Path] = [program, "prove", b.home / out, "--out", b.home / f"{out}-proven"]
     return b.run(*argv, "--cache", b.home / "cache", "--json")
 
 
 def main() -> int:
     """Measure, print, and say by the exit status whether the limits hold."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=1, help="warm rounds [default: 1]")
     rounds = parser.parse_args().rounds
     with bench() as b:

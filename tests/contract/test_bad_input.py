@@ -96,7 +96,7 @@ def test_a_version_that_the_archive_has_gone_beyond(archive: Archive, tmp_path: 
     archive.add_deb(make_deb(tmp_path, "iproute2", "6.1.0-5"), suite="bookworm-updates")
     archive.publish()
     here = tmp_path / "newer/iproute2_6.1.0-4.dsc"
-    for own in ([], ["--dsc", here]):  # a source of the user's is held against it, too
+    for own in ([], ["--dsc", str(here)]):  # a source of the user's is held against it, too
         words = refused(tmp_path, "patch", *from_archive(archive), *own, code=12)
         assert "6.1.0-4+bpf2" in words
     said = cli.respin(

@@ -35,7 +35,7 @@ def test_time_that_is_excused_does_not_count() -> None:
 
 def test_a_limit_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr(deadlines.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     limit = command.Limit(60.0)
     now[0] += 45.0
     assert limit.left() == 15.0

@@ -328,7 +328,7 @@ def test_full_disk_is_the_command_s_own_failure(box: Container, tmp_path: Path) 
         # Their disk is the machine's own; the file system in memory that they give is small.
         said = fill.fill(box, "/dev/shm", 300)
     else:
-        argv = [box.name, real.root().tree, tmp_path]
+        argv: list[str | Path] = [box.name, real.root().tree, tmp_path]
         done = real.on_small_disk(tmp_path, "8m", SUPPORT / "fill.py", *argv)
         assert done.status == 0, done
         said = json.loads(done.text)
@@ -340,6 +340,7 @@ def test_a_container_that_was_removed_is_said_to_be_lost(make: Make) -> None:
     if getattr(make, "func", None) is not Oci:
         pytest.skip("there is nothing to take away but the processes")
     with make() as container:
+        assert isinstance(container, Oci)
         names = container.engine.ids("container", "--latest")
         container.engine.call("container", "rm", "--force", names[0])
         with pytest.raises(BuildError, match="was lost"):

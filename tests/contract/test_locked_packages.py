@@ -23,6 +23,7 @@ from pipeline.model import AptSource, Package
 from pipeline.releases import releases
 from pipeline.runs import lockfile
 from pipeline.source import superseded
+from pipeline.text.address import Address
 
 BOOKWORM = releases.find("bookworm")
 TIME = "20230103T000000Z"
@@ -80,7 +81,7 @@ class World:
         """Return the archive that has these packages of a lock."""
         cache = Cache(self.folder / "cache")
         archive = AptArchive(BOOKWORM, self._given(), cache)
-        known = config or Config(archives=Archives(snapshot=self.snapshot.url))
+        known = config or Config(archives=Archives(snapshot=Address(self.snapshot.url)))
 
         def past() -> AptArchive | None:
             return superseded.then(
@@ -136,7 +137,7 @@ def test_what_nobody_has_is_named(world: World, change: str) -> None:
 
 def test_without_snapshot_it_is_named(world: World) -> None:
     with pytest.raises(FetchError, match=r"1 of 1 packages of .* are gone from bookworm$"):
-        world.holding(world.gone, config=Config(archives=Archives(snapshot="")))
+        world.holding(world.gone, config=Config(archives=Archives(snapshot=Address(""))))
 
 
 def test_a_past_that_was_changed_is_refused(world: World) -> None:

@@ -21,6 +21,7 @@ from pipeline.model import AptSource
 from pipeline.releases import releases
 from pipeline.releases.releases import Pocket
 from pipeline.source import fetch
+from pipeline.text.address import Address
 
 BUSTER, BOOKWORM = releases.find("buster"), releases.find("bookworm")
 ENDED = date(2031, 1, 1)
@@ -65,7 +66,9 @@ def sources(
     lines = f"deb {mirror.url}/debian trixie main\ndeb {mirror.url}/debian buster/updates main\n"
     (etc / "sources.list.d/a.list").write_text(lines)
     (mirror.root / "debian").symlink_to(".")
-    config = Config(archives=Archives(debian_old=frozen.url, debian_security_old=frozen.url))
+    config = Config(
+        archives=Archives(debian_old=Address(frozen.url), debian_security_old=Address(frozen.url))
+    )
     return releases.sources(
         BUSTER, keyring=keyring, config=config, on=on, etc=etc, lists=etc / "lists"
     )

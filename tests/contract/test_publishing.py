@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,7 @@ from pipeline.publish.apt_repository import Repository
 from pipeline.publish.keys import Key
 from pipeline.publish.verified_run import Proven, proven
 from pipeline.releases.releases import USUAL
+from pipeline.text.address import Address
 
 pytestmark = pytest.mark.needs("aptly")
 
@@ -154,7 +155,7 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-FAULTS = {
+FAULTS: dict[str, Callable[[Path], object]] = {
     "a package changed": lambda f: next(f.glob("debs/*.deb")).write_bytes(b"!"),
     "a package gone": lambda f: next(f.glob("debs/*.deb")).unlink(),
     "the source changed": lambda f: edit(next(f.glob("patched/*.dsc")), "Test", "Tost"),
@@ -168,7 +169,7 @@ FAULTS = {
         '{"tool": "iproute2-respin", "schema": 1}'
     ),
 }
-NO_RUN = {
+NO_RUN: dict[str, Callable[[Path], object]] = {
     "no report": lambda f: (f / "report.json").unlink(),
     "another's report": lambda f: (f / "report.json").write_text("{}"),
     "a list": lambda f: (f / "report.json").write_text("[]"),
@@ -304,7 +305,7 @@ def test_our_own_watch_reads_it_by_hash(
     """As it reads any archive that offers its lists by hash; and nothing else is asked for."""
     put(repository, [proven(f) for f in folders.values()], ["6.1.0-3", "6.1.0-4"])
     source = AptSource(
-        uri=served,
+        uri=Address(served),
         suites=("bookworm",),
         components=("main",),
         keyring=repository.link / "iproute2-respin.asc",

@@ -64,12 +64,12 @@ class World:
 
     def respin(self, *args: str | Path) -> Said:
         """Call respin in this process, with a cache of this world's own."""
-        own = [] if args[0] == "releases" else ["--cache", self.folder / "cache"]
+        own: list[str | Path] = [] if args[0] == "releases" else ["--cache", self.folder / "cache"]
         return inprocess.respin(*args, "--config", self.config, *own)
 
     def patch(self, *args: str | Path, release: str = "bookworm", out: str = "out") -> Any:
         """Return the report of ``respin patch``."""
-        where = ["--mirror", self.archive.url, "--keyring", self.archive.keyring]
+        where = ["--mirror", self.archive.url, "--keyring", str(self.archive.keyring)]
         given = ["--release", release, *where] if "--locked" not in args else where
         said = self.respin("patch", *given, *args, "--json", "--out", self.folder / out)
         assert said.status == 0, said.err
@@ -77,7 +77,7 @@ class World:
 
     def refused(self, *args: str | Path, code: int, release: str | None = "bookworm") -> str:
         """Return the words of a refusal."""
-        where = ["--mirror", self.archive.url, "--keyring", self.archive.keyring]
+        where = ["--mirror", self.archive.url, "--keyring", str(self.archive.keyring)]
         given = [*(["--release", release] if release else []), *where]
         said = self.respin("patch", *given, *args, "--out", self.folder / "refused")
         assert said.status == code, (said.out, said.err)

@@ -33,7 +33,7 @@ def _no_installation_left() -> Iterator[None]:
 def test_root_in_a_chroot(tmp_path: Path) -> None:
     """The kernel makes no user namespace for who is in one; so that is left first."""
     script = 'mount --rbind / "$1" && shift && exec chroot "$@"'
-    argv = ["unshare", "--mount", "sh", "-c", script, "sh", tmp_path, tmp_path, sys.executable]
+    argv = ["unshare", "--mount", "sh", "-c", script, "sh", *[str(tmp_path)] * 2, sys.executable]
     said = subprocess.run([*argv, "-c", ASK], cwd="/", env=with_us(), capture_output=True)
     assert (said.returncode, said.stderr) == (0, b"")
     assert said.stdout.decode().startswith(str(ids.mine().uid))

@@ -23,6 +23,7 @@ from pipeline.nightly import watch
 from pipeline.nightly.targets import Target
 from pipeline.nightly.watch import View
 from pipeline.releases import releases
+from pipeline.text.address import Address
 
 RELEASE = Release(distro="debian", codename="bookworm", version="12")
 TARGET = Target(name="bookworm", release=RELEASE, pockets=releases.USUAL)
@@ -47,7 +48,7 @@ class Watcher:
     def sources(self, _: Target) -> Sequence[AptSource]:
         return (
             AptSource(
-                uri=self.archive.url,
+                uri=Address(self.archive.url),
                 suites=self.suites,
                 components=("main",),
                 keyring=self.archive.keyring,
@@ -55,13 +56,20 @@ class Watcher:
             ),
         )
 
-    def has(self, version: str, suite: str = "bookworm", **options: datetime) -> None:
+    def has(self, version: str, suite: str = "bookworm", **options: datetime) -> Path:
+        """Publish a version; return the directory of the suite."""
         path = self.made / version
         dsc = path / f"iproute2_{version}.dsc"
         if not path.exists():
             packages.make_source(path, version=version)
         self.archive.add_source(dsc, suite=suite)
         self.archive.publish(**options)  # type: ignore[arg-type]
+        return self.archive.root / "dists" / suite
+
+    def half(self, version: str, *how: str) -> None:
+        """Publish a version with a list that is not what its InRelease says."""
+        self.has(version)
+        self.archive.corrupt("Sources.gz", *how)
 
     def look(self, target: Target = TARGET) -> View:
         (view,) = watch.watch([target], self.sources, self.known, package="iproute2", now=self.now)
@@ -153,26 +161,21 @@ FAULTS: dict[str, tuple[Callable[[Watcher], object], str]] = {
         "went back in time",
     ),
     "that of another release": (
-        lambda w: (
-            w.has("6.1.0-4", "trixie"),
-            shutil.copytree(
-                w.archive.root / "dists/trixie",
-                w.archive.root / "dists/bookworm",
-                dirs_exist_ok=True,
-            ),
+        lambda w: shutil.copytree(
+            w.has("6.1.0-4", "trixie"), w.archive.root / "dists/bookworm", dirs_exist_ok=True
         ),
         "is that of another release",
     ),
     "half of an update": (
-        lambda w: (w.has("6.1.0-4"), w.archive.corrupt("Sources.gz")),
+        lambda w: w.half("6.1.0-4"),
         "is not the file that its InRelease lists",
     ),
     "lists missing": (
-        lambda w: (w.has("6.1.0-4"), w.archive.corrupt("Sources.gz", "remove")),
+        lambda w: w.half("6.1.0-4", "remove"),
         "is not there, though its InRelease lists it",
     ),
     "lists cut off": (
-        lambda w: (w.has("6.1.0-4"), w.archive.corrupt("Sources.gz", "cut")),
+        lambda w: w.half("6.1.0-4", "cut"),
         "",
     ),
 }
@@ -227,7 +230,7 @@ def test_an_archive_on_the_disk(watcher: Watcher) -> None:
     watcher.has("6.1.0-3")
     source = watcher.sources(TARGET)[0]
     on_disk = AptSource(
-        uri=f"file:{watcher.archive.root}",
+        uri=Address(f"file:{watcher.archive.root}"),
         suites=("bookworm",),
         components=("main",),
         keyring=source.keyring,

@@ -105,7 +105,7 @@ def built(docker: OciEngine, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 def patched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the directory of `respin patch` on this machine."""
     out = tmp_path_factory.mktemp("patched") / "out"
-    argv = ["patch", "--release", "bookworm", "--version", real.VERSION, "--out", out]
+    argv = ["patch", "--release", "bookworm", "--version", real.VERSION, "--out", str(out)]
     done = cli.respin(*argv, cache=real.cache().root)
     assert done.status == 0, done.err
     return out

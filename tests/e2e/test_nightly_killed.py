@@ -64,10 +64,10 @@ class Stage:
         self.letters = self.nights.letters
         self.first_letters = self.letters.read_text()
         environment = {**os.environ, "PYTHONPATH": ":".join(filter(None, sys.path))}
-        argv = [folder / "respin.toml", folder / "cache", self.prepared, str(self.now)]
+        argv = [folder / "respin.toml", folder / "cache", self.prepared, self.now]
         self.player = stack.enter_context(
             subprocess.Popen(
-                [sys.executable, "-W", "error", SCRIPT, *argv],
+                [sys.executable, "-W", "error", *map(str, (SCRIPT, *argv))],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

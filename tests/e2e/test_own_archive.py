@@ -168,8 +168,8 @@ def test_a_run_is_repeated_with_what_is_gone(
             made.snapshot.put(f"{then}/pool/main/{where}/{deb.name}", deb.read_bytes())
         for path in (made.debian.root / "dists/bookworm").rglob("*"):
             if path.is_file():
-                name = path.relative_to(made.debian.root)
-                made.snapshot.put(f"{then}/{name}", path.read_bytes())
+                below = path.relative_to(made.debian.root)
+                made.snapshot.put(f"{then}/{below}", path.read_bytes())
         again = told(cli.respin(*words, cache=made.cache, config=made.config))
     assert again["built"]["debs"] == report["built"]["debs"]
     assert again["built"]["root"] == report["built"]["root"]

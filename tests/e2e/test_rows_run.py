@@ -77,8 +77,8 @@ class Place:
     def run(self, release: str, version: str, out: Path, *more: str) -> dict[str, Any]:
         """Call ``respin run``; return its report."""
         archive = self.archives[release]
-        given = ("--mirror", archive.url, "--keyring", archive.keyring, "--out", out, "--json")
-        words = ("run", "--release", release, "--version", version, *given, *more)
+        given = ("--mirror", archive.url, "--keyring", str(archive.keyring), "--out", str(out))
+        words = ("run", "--release", release, "--version", version, *given, "--json", *more)
         return proof.told(cli.respin(*words, cache=self.cache))
 
 

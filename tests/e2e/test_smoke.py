@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 from support import real
 
 from pipeline.errors import BuildError, SmokeFailed, SmokeImpossible, TestbedLost
@@ -208,11 +209,9 @@ def test_symbols_stand_in_another_order_than_maps(image: GuestImage, tmp_path: P
     with path.open("rb") as f:
         elf = ELFFile(f)
         maps = elf.get_section_index("maps")
-        symbols = [
-            (s["st_value"], s.name)
-            for s in elf.get_section_by_name(".symtab").iter_symbols()
-            if s["st_shndx"] == maps
-        ]
+        table = elf.get_section_by_name(".symtab")
+        assert isinstance(table, SymbolTableSection)
+        symbols = [(s["st_value"], s.name) for s in table.iter_symbols() if s["st_shndx"] == maps]
     assert {name for _, name in symbols} == set(case.pins)
     assert symbols != sorted(symbols)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
+from elftools.elf.relocation import RelocationSection
 from support import breakages, cli, packages, real
 
 from pipeline.cli import smoke as clismoke
@@ -79,10 +80,12 @@ def _oops(image: GuestImage, folder: Path) -> bytes:
     (path,) = (folder / "kernel/tree").glob("**/net/sched/act_simple.ko")
     data = bytearray(path.read_bytes())
     elf = ELFFile(io.BytesIO(data))
-    moved = {r["r_offset"] for r in elf.get_section_by_name(".rela.init.text").iter_relocations()}
+    moves, code = (elf.get_section_by_name(f"{name}.init.text") for name in (".rela", ""))
+    assert isinstance(moves, RelocationSection) and code
+    moved = {r["r_offset"] for r in moves.iter_relocations()}
     at = len(CALL)  # of ftrace, which the kernel overwrites itself
     assert not moved & set(range(at - 2, at + len(INVALID)))
-    begin = elf.get_section_by_name(".init.text")["sh_offset"] + at
+    begin = code["sh_offset"] + at
     data[begin : begin + len(INVALID)] = INVALID
     # With this at its end it would count as signed, and wrongly.
     mark = b"~Module signature appended~\n"

@@ -296,8 +296,8 @@ class Archive:
         lines = [f"{name}: {value}" for name, value in fields.items() if value]
         release = "\n".join((*lines, "SHA256:", *sums, ""))
         (dists / "InRelease").write_bytes(signer.clearsign(release))
-        for path in dists.rglob("*"):
-            os.utime(path, (self._published, self._published))
+        for each in dists.rglob("*"):
+            os.utime(each, (self._published, self._published))
 
     def copy_suite(self, suite: str, *others: str) -> None:
         """Let other suites list what a published one lists, each under its own name."""

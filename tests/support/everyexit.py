@@ -41,7 +41,7 @@ def child(argv: list[str], place: str, how: str) -> None:
     module, _, name = place.rpartition(".")
     setattr(importlib.import_module(module), name, raising(how))
     order = SimpleNamespace(release=SimpleNamespace(codename="bookworm"))
-    main.order_of = main.order_again = lambda *_, **__: order  # type: ignore[assignment]
+    vars(main).update(dict.fromkeys(("order_of", "order_again"), lambda *_, **__: order))
     main.main(argv)
 
 

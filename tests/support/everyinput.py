@@ -42,8 +42,8 @@ def child(call: dict[str, Any]) -> NoReturn:
         Path(call["cwd"]).rmdir()
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
-    for number, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(call[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), number)
+    for standard, path in ((1, call["out"]), (2, call["err"])):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), standard)
     # What a new interpreter would make of a descriptor that is closed.
     for number in call["closed"]:
         os.close(number)

@@ -9,6 +9,7 @@ status of a command afterwards.
 import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.containers import Container
@@ -28,7 +29,7 @@ def fill(box: Container, folder: str, megabytes: int) -> list[object]:
 
 
 @contextlib.contextmanager
-def on_build(size: str):
+def on_build(size: str) -> Iterator[None]:
     """Mount a small disk on /build, which is the host's own in a container in place."""
     command.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=1777", "small", "/build"])
     try:
@@ -42,5 +43,5 @@ if __name__ == "__main__":
         with Host() as box, on_build("8m"):
             print(json.dumps(fill(box, "/build", 20)))
     else:
-        with Unshare(Path(sys.argv[2]), Cache(Path(sys.argv[3]))) as box:
-            print(json.dumps(fill(box, "/build", 20)))
+        with Unshare(Path(sys.argv[2]), Cache(Path(sys.argv[3]))) as walled:
+            print(json.dumps(fill(walled, "/build", 20)))

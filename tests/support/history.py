@@ -17,6 +17,7 @@ from pipeline.errors import FetchError
 from pipeline.host.cache import Cache
 from pipeline.model import Source
 from pipeline.releases import releases
+from pipeline.text.address import Address
 from support.services import Service
 
 BOOKWORM, JAMMY = releases.find("bookworm"), releases.find("jammy")
@@ -50,7 +51,7 @@ def service_of(
     # Long enough for a machine that has much to do: a time-out is tried again, and counted.
     client = Client(timeout=2.0, tries=4, pause=2.0, clock=time.clock())
     return history.Service(
-        url=server.url, client=client, cache=Cache(cache), keyrings=keyrings, **more
+        url=Address(server.url), client=client, cache=Cache(cache), keyrings=keyrings, **more
     )
 
 

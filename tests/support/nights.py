@@ -114,7 +114,7 @@ class Nights:
         self.world = replace(self.world, clock=lambda: self.now, **changes)  # type: ignore[arg-type]
         return nightly.nightly(self.world)
 
-    def events(self) -> list[tuple[str, str]]:
+    def events(self) -> list[tuple[str, str | None]]:
         """Return the notifications since the last call: event and target."""
         lines = self.letters.read_text().splitlines() if self.letters.exists() else []
         new, self.heard = lines[self.heard :], len(lines)

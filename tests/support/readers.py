@@ -307,14 +307,14 @@ def _signed(data: bytes) -> object:
     release.stated = release._stated()
     reader = Reader.__new__(Reader)
     reader._source = Any  # type: ignore[assignment]
-    reader._source = type("S", (), {"uri": "http://x", "components": ("main",)})()  # type: ignore[assignment]
+    reader._source = type("S", (), {"uri": "http://x", "components": ("main",)})()
     return Reader._index(reader, release, "", Any)  # type: ignore[arg-type]
 
 
 def _index(data: bytes) -> object:
     with file(data) as path:
         index = Index.__new__(Index)
-        index.suite, index.site, index.meta, index.path = "bookworm", "http://x", "Sources", path  # type: ignore[assignment]
+        index.suite, index.site, index.meta, index.path = "bookworm", "http://x", "Sources", path
         index._text = Paragraphs(path, "x")
         found = [*index.sources("iproute2"), *index.packages(["iproute2", "other"])]
         return found, index.matching("lib.*"), index.essential(("required",))
@@ -322,7 +322,7 @@ def _index(data: bytes) -> object:
 
 def _sighting(data: bytes) -> object:
     reader = Reader.__new__(Reader)
-    reader._source = type("S", (), {"uri": "http://x"})()  # type: ignore[assignment]
+    reader._source = type("S", (), {"uri": "http://x"})()
     reader._package = "iproute2"
     return reader._sighting(Sources(data.decode("utf-8", "replace")), "bookworm")
 

@@ -18,6 +18,16 @@ CHANGELOG = "iproute2 ({}) unstable; urgency=medium\n\n  * Caf\xe9.\n\n -- A <a@
 DATE = "Mon, 02 Jan 2023 03:04:05 +0000"
 
 
+def anew(path: Path, make: Callable[[Path], object]) -> None:
+    """Make something else in the place of a file."""
+    path.unlink()
+    make(path)
+
+
+def endless(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
 def make(folder: Path) -> dict[str, Path]:
     """Make all; return their paths by name."""
     dsc = packages.make_source(folder / "source", version="6.1.0-3")
@@ -39,9 +49,9 @@ def _trees(folder: Path) -> dict[str, Path]:
     tree("latinchangelog", lambda p: p.write_bytes(text.encode("latin-1")))
     tree("emptychangelog", lambda p: p.write_text(""))
     tree("binarychangelog", lambda p: p.write_bytes(bytes(range(256)) * 20))
-    tree("fifochangelog", lambda p: [p.unlink(), os.mkfifo(p)])
-    tree("zerochangelog", lambda p: [p.unlink(), p.symlink_to("/dev/zero")])
-    tree("foldername", lambda p: [p.unlink(), p.mkdir()])
+    tree("fifochangelog", lambda p: anew(p, os.mkfifo))
+    tree("zerochangelog", lambda p: anew(p, endless))
+    tree("foldername", lambda p: anew(p, Path.mkdir))
     tree("badversion", lambda p: p.write_text(CHANGELOG.format("1:2:3-", DATE)))
     tree("fifotree", lambda p: os.mkfifo(p.with_name("fifo")))
     for name in ("fifoloader", "zeroloader", "linkedloader"):
@@ -68,10 +78,10 @@ def _dscs(folder: Path, dsc: Path) -> dict[str, Path]:
         with path.open("r+b") as f:
             f.truncate(50 << 30)
 
-    spoilt("dscfifo", lambda _, t: [t.unlink(), os.mkfifo(t)])
-    spoilt("dscfolder", lambda _, t: [t.unlink(), t.mkdir()])
+    spoilt("dscfifo", lambda _, t: anew(t, os.mkfifo))
+    spoilt("dscfolder", lambda _, t: anew(t, Path.mkdir))
     spoilt("dscsparse", sparse)
-    spoilt("dsclink", lambda _, t: [t.unlink(), t.symlink_to("/dev/zero")])
+    spoilt("dsclink", lambda _, t: anew(t, endless))
     spoilt("dscoutside", said(tarball, f"../{tarball}"))
     spoilt("dscwrongsum", lambda _, t: t.write_bytes(t.read_bytes()[:-1] + b"x"))
     spoilt("dscnofiles", said("Checksums-Sha256", "Checksums-Sha1024"))
@@ -146,12 +156,12 @@ def _debs(folder: Path, patched: Path) -> dict[str, Path]:
         changes.write_text(text.replace(f" {size} {info.name}", f" {len(data)} {info.name}"))
 
     debs("debsempty", lambda c, _: c.unlink())
-    debs("debsfifo", lambda c, _: [c.unlink(), os.mkfifo(c)])
+    debs("debsfifo", lambda c, _: anew(c, os.mkfifo))
     debs("debsbinary", lambda c, _: c.write_bytes(bytes(range(256)) * 20))
     debs("debsother", said("Source: iproute2", "Source: other"))
     debs("debsnofile", lambda _, d: d.unlink())
     debs("debswrongsum", lambda _, d: d.write_bytes(d.read_bytes()[:-1] + b"x"))
     debs("debsinfo", lambda c, _: other(c.with_suffix(".buildinfo"), bytes(range(256)) * 20))
-    debs("debsfiledeb", lambda _, d: [d.unlink(), os.mkfifo(d)])
+    debs("debsfiledeb", lambda _, d: anew(d, os.mkfifo))
     debs("debsoutside", said(" iproute2_", " ../iproute2_"))
     return found

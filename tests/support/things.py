@@ -83,7 +83,8 @@ def make(folder: Path) -> dict[str, str]:
         things[name] = folder / name
 
     made("fifo", lambda p: os.mkfifo(p))
-    made("folder", lambda p: [p.mkdir(), (p / "letter").write_text("dear")])
+    made("folder", lambda p: p.mkdir())
+    (folder / "folder/letter").write_text("dear")
     made("dangling", lambda p: p.symlink_to("nowhere"))
     made("loop", lambda p: p.symlink_to(p.name))
     things["missing"] = folder / "nothing/of the kind"

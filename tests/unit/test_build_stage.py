@@ -10,6 +10,7 @@ import os
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from pipeline.build import build
 from pipeline.containers import base, roots
 from pipeline.errors import BuildError
 from pipeline.model import AptSource, Package, Release
+from pipeline.text.address import Address
 
 CHANGES = """Format: 1.8
 Source: tiny
@@ -132,9 +134,14 @@ KEYRING = Path(__file__)
 NAMES = st.lists(st.from_regex(r"[a-z][a-z0-9+.-]{1,8}", fullmatch=True), unique=True, min_size=1)
 
 
+def sources_at(*uris: str) -> list[AptSource]:
+    more: Any = {"suites": ("b",), "components": ("main",), "keyring": KEYRING}
+    return [AptSource(uri=Address(uri), **more) for uri in uris]
+
+
 @given(NAMES, st.randoms())
 def test_a_root_is_kept_by_what_it_contains(names: list[str], random: object) -> None:
-    source = AptSource(uri="http://a", suites=("b",), components=("main",), keyring=KEYRING)
+    (source,) = sources_at("http://a")
     key = [package(name) for name in names]
 
     def of(packages: list[Package], strip: bool = False) -> str:
@@ -149,10 +156,7 @@ def test_a_root_is_kept_by_what_it_contains(names: list[str], random: object) ->
 
 
 def test_a_root_of_the_same_files_is_the_same_from_any_archive() -> None:
-    one, two = (
-        AptSource(uri=uri, suites=("b",), components=("main",), keyring=KEYRING)
-        for uri in ("http://a", "http://b")
-    )
+    one, two = sources_at("http://a", "http://b")
 
     def of(source: AptSource, *sums: str) -> str:
         key = [replace(package(f"p{n}"), sha256=sha256) for n, sha256 in enumerate(sums)]
@@ -191,4 +195,5 @@ def test_a_root_with_other_packages_is_refused(tmp_path: Path) -> None:
 
 
 def test_build_tools_run_as_nobody_s_number() -> None:
-    assert base.User.BUILD != 0 and base.User.BUILD not in range(1000, 65520)
+    number = int(base.User.BUILD)
+    assert number != 0 and number not in range(1000, 65520)

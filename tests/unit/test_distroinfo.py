@@ -18,6 +18,7 @@ from pipeline.fixes import fixes
 from pipeline.releases import distroinfo, releases
 from pipeline.releases.distroinfo import Support
 from pipeline.releases.releases import Pocket
+from pipeline.text.address import Address
 
 CSV = {
     "debian": "version,codename,series,created,release,eol,eol-lts,eol-elts\n"
@@ -170,7 +171,7 @@ def test_facts(release: str, stt: str, libbpf: str) -> None:
 
 
 def test_listing() -> None:
-    described = Derivative(name="acme", base="bookworm", uris=("http://apt.example.org",))
+    described = Derivative(name="acme", base="bookworm", uris=(Address("http://apt.example.org"),))
     rows = catalogue.listing(Config(releases={"acme": described}), date(2026, 1, 1))
     assert [r.release for r in rows[:-1]] == list(releases.known())
     assert rows[-1].described and rows[-1].release.codename == "acme"

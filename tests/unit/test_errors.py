@@ -25,7 +25,8 @@ CODES = {
 
 
 def test_exit_codes_are_unique_and_as_documented() -> None:
-    kinds = [errors.RespinError, *errors.RespinError.__subclasses__()]
+    kinds: list[type[errors.RespinError]] = [errors.RespinError]
+    kinds += errors.RespinError.__subclasses__()
     seen = {cls.__name__: cls.exit_code for cls in kinds}
     assert seen == CODES
     assert len(set(seen.values())) == len(seen)

@@ -13,7 +13,7 @@ import pytest
 from pipeline.errors import UsageError
 from pipeline.fixes import fixes
 from pipeline.model import Verdict
-from pipeline.smoke import compile
+from pipeline.smoke.cases import all_cases
 
 
 def test_the_two_fixes() -> None:
@@ -32,7 +32,7 @@ def test_a_folder_is_complete(fix: fixes.Fix) -> None:
     # The shapes that are reported and those that are explained are the same.
     reported = set(re.findall(r'report\("([a-z-]+)"', fix.diagnose_cocci.read_text()))
     assert reported == {*fix.shapes, "defined"}
-    assert set(fix.turns) <= {case.name for case in compile.all_cases()}
+    assert set(fix.turns) <= {case.name for case in all_cases()}
 
 
 def test_no_stage_names_a_fix() -> None:

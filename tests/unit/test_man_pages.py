@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 
+import click
 import pytest
 
 from pipeline import errors
@@ -36,8 +37,9 @@ def test_each_command_has_its_section_with_all_its_options(tool: ModuleType) -> 
     for name in cli.commands:
         for path, text in tool.commands(name).items():
             assert pages.count(f"## {path}\n") == 1
-            command = cli
+            command: click.Command = cli
             for word in path.split()[1:]:
+                assert isinstance(command, click.Group)
                 command = command.commands[word]
             options = {o for p in command.params for o in p.opts if o.startswith("-")}
             assert {o for o in options if f"**{tool.escaped(o)}**" not in text} == set()

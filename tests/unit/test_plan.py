@@ -21,6 +21,7 @@ from pipeline.nightly import plan, targets
 from pipeline.nightly.plan import BACKOFF, Kind, Step
 from pipeline.nightly.state import RunRow, TargetState
 from pipeline.releases.distroinfo import Known, Support
+from pipeline.releases.releases import USUAL, Pocket
 
 INPUTS = {"builds": "1", "fix a": "x", "fix b": "y"}
 TARGET = TargetState(
@@ -274,9 +275,9 @@ def test_groups_of_releases(names: list[str], on: date, found: list[str]) -> Non
 
 
 def test_backports_are_a_target_of_their_own() -> None:
-    made = targets.targets(["bookworm"], (*targets.USUAL, "backports"), Config(), date.today())
+    made = targets.targets(["bookworm"], (*USUAL, "backports"), Config(), date.today())
     assert [t.name for t in made] == ["bookworm", "bookworm-backports"]
-    assert made[0].asked() == () and made[1].asked() == (targets.Pocket.BACKPORTS,)
+    assert made[0].asked() == () and made[1].asked() == (Pocket.BACKPORTS,)
     assert made[0].follows("bookworm-security") and not made[0].follows("bookworm-backports")
     assert made[1].follows("bookworm-backports") and not made[1].follows("bookworm")
 

@@ -13,7 +13,7 @@ from requests.utils import select_proxy
 
 from pipeline.archives import host_apt
 from pipeline.errors import UsageError
-from pipeline.model import AptSource
+from pipeline.model import AptSource, Release
 from pipeline.releases import releases
 
 MIRROR = "http://mirror.example.org/debian"
@@ -61,7 +61,7 @@ def test_no_such_release(name: str, hint: str) -> None:
 
 
 @given(st.sampled_from(releases.known()))
-def test_every_release_is_found_by_its_codename(release: releases.Release) -> None:
+def test_every_release_is_found_by_its_codename(release: Release) -> None:
     assert releases.find(release.codename) == release
     if release.version:
         assert releases.find(f"{release.distro}:{release.version}") == release

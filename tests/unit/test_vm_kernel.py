@@ -74,7 +74,7 @@ def test_a_kernel_without_bpf(tmp_path: Path) -> None:
         "CONFIG_NET=y\n# CONFIG_BPF_SYSCALL is not set\nCONFIG_VETH=m\nCONFIG_HZ=250\n"
     )
     found = kernel.read_config(config)
-    assert found == {"CONFIG_NET", "CONFIG_VETH"}
+    assert found == frozenset({"CONFIG_NET", "CONFIG_VETH"})
     kernel._check_config(found, "6.1.0", ["CONFIG_NET", "CONFIG_VETH"])
     kernel._check_config(None, "6.1.0", ["CONFIG_BPF_SYSCALL"])  # not known: the modules tell
     with pytest.raises(SmokeImpossible, match=r"6\.1\.0 is built without CONFIG_BPF_SYSCALL"):
@@ -83,7 +83,7 @@ def test_a_kernel_without_bpf(tmp_path: Path) -> None:
 
 def test_a_configuration_that_is_compressed_or_not_there(tmp_path: Path) -> None:
     (tmp_path / "config.gz").write_bytes(gzip.compress(b"CONFIG_NET=y\n"))
-    assert kernel.read_config(tmp_path / "config.gz") == {"CONFIG_NET"}
+    assert kernel.read_config(tmp_path / "config.gz") == frozenset({"CONFIG_NET"})
     assert kernel.read_config(tmp_path / "none") is None
 
 

@@ -15,9 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from dispatch import LEGACY, of_dispatch
-from loaderfunctions import FUNCTIONS
-from variants import Variant, of_symbols
+from support.dispatch import LEGACY, of_dispatch
+from support.loaderfunctions import FUNCTIONS
+from support.variants import Variant, of_symbols
 
 from pipeline.fixes import diagnose, fixes, patch
 from pipeline.fixes.fixes import Fix

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from loaderforms import FORMS, IS_FIXED, Known
-from loaderfunctions import FUNCTIONS
-from variants import ROWS, Variant, tree
+from support.loaderforms import FORMS, IS_FIXED, Known
+from support.loaderfunctions import FUNCTIONS
+from support.variants import ROWS, Variant, tree
 
 from pipeline.fixes import diagnose, fixes, patch
 from pipeline.model import Verdict

@@ -190,7 +190,9 @@ def test_endless_answer(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(web.Client.read.__kwdefaults__, "limit", 100)
+    defaults = web.Client.read.__kwdefaults__
+    assert defaults
+    monkeypatch.setitem(defaults, "limit", 100)
     refused(debian, tmp_path, "sends more than 100 bytes", VERSION)
 
 

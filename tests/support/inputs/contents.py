@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from inputs.rows import Row, row
+from support.inputs.rows import Row, row
 
 TREES = (
     *("nochangelog", "latinchangelog", "emptychangelog", "binarychangelog", "fifochangelog"),

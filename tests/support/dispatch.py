@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from variants import Variant
+from support.variants import Variant
 
 BASE = Path(__file__).parents[1] / "golden/fixes/v6.0-libbpf-program-names"
 LEGACY = "lib/bpf_legacy.c"

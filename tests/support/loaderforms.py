@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from loaderfunctions import BOTH, CALL, EARLY, FIXED, RELEASED, SKIPS, Form, variable
+from support.loaderfunctions import BOTH, CALL, EARLY, FIXED, RELEASED, SKIPS, Form, variable
 
 NEEDED, IS_FIXED, NEITHER = "needed", "fixed", ""
 
@@ -29,13 +29,13 @@ def _known(truth: str, form: Form, *, must: bool = False) -> Known:
     return Known(form=form, truth=truth, must=must)
 
 
-def _helper(body: str, name: str = "@F_is_map", negated: bool = True) -> dict[str, str]:
+def _helper(body: str, name: str = "@F_is_map", negated: bool = True) -> Form:
     before = f"static int {name}(const GElf_Sym *s)\n{{\n\t{body}\n}}\n\n"
-    return {"before": before, "test": f"{'!' if negated else ''}{name}(&@S)"}
+    return Form(before=before, test=f"{'!' if negated else ''}{name}(&@S)")
 
 
-def _macro(text: str, test: str) -> dict[str, str]:
-    return {"before": f"#define {text}\n\n", "test": test}
+def _macro(text: str, test: str) -> Form:
+    return Form(before=f"#define {text}\n\n", test=test)
 
 
 _N, _O = "STT_NOTYPE", "STT_OBJECT"
@@ -69,24 +69,22 @@ FORMS: dict[str, Known] = {
     "non-zero": _known(NEEDED, Form(test=CALL)),
     "greater": _known(NEEDED, Form(test=f"{CALL} > {_N}")),
     "equal-to-zero": _known(NEEDED, Form(test=f"({CALL} == {_N}) == 0")),
-    "helper": _known(NEEDED, Form(**_helper(_ONLY))),
+    "helper": _known(NEEDED, _helper(_ONLY)),
     "helper-skips": _known(
-        NEEDED, Form(**_helper(f"return GELF_ST_TYPE(s->st_info) != {_N};", negated=False))
+        NEEDED, _helper(f"return GELF_ST_TYPE(s->st_info) != {_N};", negated=False)
     ),
     "macro": _known(
-        NEEDED, Form(**_macro(f"@F_SKIP(s) (GELF_ST_TYPE((s).st_info) != {_N})", "@F_SKIP(@S)"))
+        NEEDED, _macro(f"@F_SKIP(s) (GELF_ST_TYPE((s).st_info) != {_N})", "@F_SKIP(@S)")
     ),
     "macro-without-arguments": _known(
-        NEEDED, Form(**_macro("@F_SKIP (GELF_ST_TYPE(@S.st_info) != STT_NOTYPE)", "@F_SKIP"))
+        NEEDED, _macro("@F_SKIP (GELF_ST_TYPE(@S.st_info) != STT_NOTYPE)", "@F_SKIP")
     ),
     # Before v4.5, in the first versions that named maps.
     "own-elf-macro": _known(
         NEEDED,
-        Form(
-            **_macro(
-                "__ELF_ST_TYPE(x) (((unsigned int) x) & 0xf)",
-                "__ELF_ST_TYPE(@S.st_info) != STT_NOTYPE",
-            )
+        _macro(
+            "__ELF_ST_TYPE(x) (((unsigned int) x) & 0xf)",
+            "__ELF_ST_TYPE(@S.st_info) != STT_NOTYPE",
         ),
     ),
     "split-first": _known(NEEDED, Form(test="", after=(f"if ({SKIPS})", "\tcontinue;"))),
@@ -115,7 +113,7 @@ FORMS: dict[str, Known] = {
     "fixed-or-bits": _known(NEEDED, replace(FIXED, extra=("(@S.st_info & 1)",))),
     "fixed-or-helper": _known(
         NEEDED,
-        replace(FIXED, before=_helper(_ONLY)["before"], extra=(_helper(_ONLY)["test"],)),
+        replace(FIXED, before=_helper(_ONLY).before, extra=(_helper(_ONLY).test,)),
     ),
     "fixed-after-skip": _known(
         NEEDED, replace(FIXED, after=(f"@T = {CALL};", f"if (@T == {_O})", "\tcontinue;"))
@@ -196,10 +194,10 @@ FORMS: dict[str, Known] = {
     "fixed-by-number": _known(IS_FIXED, replace(FIXED, test=f"(@T != {_N} && @T != 1)")),
     "fixed-greater": _known(IS_FIXED, replace(FIXED, test=f"@T > {_O}")),
     "fixed-ternary": _known(IS_FIXED, Form(test=f"({CALL} == {_N} ? 0 : {CALL} != {_O})")),
-    "fixed-helper": _known(IS_FIXED, Form(**_helper(_EITHER))),
+    "fixed-helper": _known(IS_FIXED, _helper(_EITHER)),
     "fixed-macro": _known(
         IS_FIXED,
-        Form(**_macro(f"@F_SKIP(s) (GELF_ST_TYPE((s).st_info) > {_O})", "@F_SKIP(@S)")),
+        _macro(f"@F_SKIP(s) (GELF_ST_TYPE((s).st_info) > {_O})", "@F_SKIP(@S)"),
     ),
     "fixed-split": _known(IS_FIXED, replace(FIXED, test="", tail=(f"if {BOTH}", "\tcontinue;"))),
     "fixed-nested": _known(

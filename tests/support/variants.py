@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from loaderforms import FORMS, IS_FIXED, NEEDED, Known
-from loaderfunctions import EARLY, FIXED, FUNCTIONS, RELEASED, Form, render
-from loaderstyles import STYLES
+from support.loaderforms import FORMS, IS_FIXED, NEEDED, Known
+from support.loaderfunctions import EARLY, FIXED, FUNCTIONS, RELEASED, Form, render
+from support.loaderstyles import STYLES
 
 ROWS = {"v4.5": "tc/tc_bpf.c", "v4.10": "lib/bpf.c", "v5.11": "lib/bpf_legacy.c"}
 SIZES = {"v4.5": ("", "pinning"), "v4.10": ("pinning", "inner"), "v5.11": ("inner",)}
@@ -85,8 +85,8 @@ def of_symbols() -> Iterator[Variant]:
     # Half-fixed, in every combination.
     for row in ("v4.10", "v5.11"):
         for kinds in itertools.product(SIMPLE, repeat=3):
-            known = {f: _simple(SIMPLE[k]) for f, k in zip(FUNCTIONS, kinds, strict=True)}
-            yield tree(f"each-its-own-{'-'.join(kinds)}", row, known)
+            each = {f: _simple(SIMPLE[k]) for f, k in zip(FUNCTIONS, kinds, strict=True)}
+            yield tree(f"each-its-own-{'-'.join(kinds)}", row, each)
     # A form in all functions, and in one of them, where the others are right or wrong.
     for name, known in FORMS.items():
         for row in ROWS if known.must else ("v4.10",):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from inputs.rows import Row, fault, row
+from support.inputs.rows import Row, fault, row
 
 LONG = "x" * 5000
 DSC = "fetch --release bookworm --dsc {dsc}"
