@@ -97,7 +97,7 @@ def test_the_build_s_context_takes_secrets_along() -> None:
     """.dockerignore lets nothing in that the Dockerfile does not copy."""
     lines = (CHECKOUT / ".dockerignore").read_text().splitlines()
     kept = [line[1:] for line in lines if line.startswith("!")]
-    assert next(line for line in lines if not line.startswith("#")) == "*"
+    assert next(line for line in lines if line and not line.startswith("#")) == "*"
     text = (CHECKOUT / "Dockerfile").read_text().replace("\\\n", " ")
     copied = [
         word
