@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from pipeline.files import bounded
 from pipeline.host import command
 from pipeline.host.cache import Cache, digest
 from pipeline.isolation import namespaces
-from pipeline.isolation.order import Bind
+from pipeline.vm.devices import Boot, Bus, Console, Device, Port
 from pipeline.vm.machine import Machine
 
 MEMORY = 768
@@ -74,6 +75,18 @@ class Guest:
     pipe: Path | None = None
     """The pipe (``vm/feed.py``) through which it is given files while it runs."""
 
+    def devices(self) -> tuple[Device, ...]:
+        """Return what its machine has."""
+        options = [f"console={self.machine.console}", *KERNEL_OPTIONS]
+        files = Port(name="files", number=2, path=self.pipe, pipe=True) if self.pipe else None
+        return (
+            Boot(kernel=self.kernel, initramfs=self.initramfs, options=options),
+            Console(file=self.console),
+            Bus(),
+            Port(name="results", number=1, path=self.results),
+            *((files,) if files else ()),
+        )
+
 
 def program(machine: Machine) -> str:
     """Return the path of QEMU. Raises SmokeImpossible if it is missing."""
@@ -110,12 +123,12 @@ def accelerator(machine: Machine, kernel: Path, cache: Cache) -> str:
 
 def _probe(machine: Machine, kernel: Path) -> bool:
     """Whether the kernel comes under KVM as far as to miss its root file system."""
-    argv = [*_machine(machine, "kvm"), "-kernel", str(kernel)]
-    argv += ["-append", f"console={machine.console} panic=-1", "-serial", "stdio"]
-    begin = _wall(Bind(host=kernel), kvm=True)
+    boot = Boot(kernel=kernel, options=[f"console={machine.console}", "panic=-1"])
+    devices = (boot, Console())
+    begin = _wall(devices, kvm=True)
     try:
         done = command.run(
-            [*begin, *argv],
+            [*begin, *_machine(machine, "kvm", devices)],
             env=namespaces.ENVIRONMENT,
             timeout=PROBE_SECONDS,
             check=False,
@@ -126,32 +139,28 @@ def _probe(machine: Machine, kernel: Path) -> bool:
     return done.status == 0 and b"Unable to mount root fs" in done.stdout
 
 
-def _machine(machine: Machine, accel: str) -> list[str]:
+def _machine(machine: Machine, accel: str, devices: Sequence[Device]) -> list[str]:
     argv = [program(machine), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     argv += ["-sandbox", SANDBOX]
     argv += ["-accel", accel, "-machine", machine.type, "-smp", "1", "-m", str(MEMORY)]
     # Two processors in emulation are slower than one (measured: by a third), all told.
-    return [*argv, "-cpu", "host" if accel == "kvm" else machine.cpu]
+    argv += ["-cpu", "host" if accel == "kvm" else machine.cpu]
+    return [*argv, *(word for device in devices for word in device.argv())]
 
 
-def _wall(*binds: Bind, kvm: bool) -> list[str]:
+def _wall(devices: Sequence[Device], *, kvm: bool) -> list[str]:
     """Return the beginning of QEMU's command line: it sees its files, and can do nothing else.
 
     By namespaces, in which root is another id; without them, as a step of ``docker build`` is,
     it keeps no capability at least, and the container is the wall.
     """
+    binds = [bind for device in devices for bind in device.files()]
     begin = namespaces.apart(*binds, kvm=kvm, limits=LIMITS)
     if begin:
         return begin
     begin = ["prlimit", *(f"--{name.lower()}={value}" for name, value in LIMITS.items())]
     begin += ["setpriv", "--no-new-privs", "--inh-caps=-all"]
     return [*begin, "--bounding-set=-all"] if os.geteuid() == 0 else begin
-
-
-def option(kind: str, **values: str | Path) -> str:
-    """Return the value of an option of QEMU's that has parts; a comma in one is doubled."""
-    parts = (f"{name}={value}".replace(",", ",,") for name, value in values.items())
-    return ",".join([kind, *parts])
 
 
 def run(
@@ -169,32 +178,18 @@ def run(
     with the end of the console, if QEMU fails or time runs out; a guest that crashed ends
     like any other, and is known by what it did not say.
     """
-    machine = guest.machine
-    options = [f"console={machine.console}", *KERNEL_OPTIONS]
-    written = [guest.console, guest.results]
-    for path in written:
+    devices = guest.devices()
+    written = [bind.host for device in devices for bind in device.files() if bind.write]
+    for path in (guest.console, guest.results):
         # They have to be there to be seen behind a wall.
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
-    ends = [Path(f"{guest.pipe}.{end}") for end in ("in", "out")] if guest.pipe else []
-    binds = [Bind(host=path) for path in (guest.kernel, guest.initramfs)]
-    binds += [Bind(host=path, write=True) for path in (*written, *ends)]
     # Not the default of 10: on a busy machine the guest would get next to nothing.
     begin = ["nice", "-n", "4"] if aside else []
-    begin += _wall(*binds, kvm=accel == "kvm")
-    argv = _machine(machine, accel)
-    argv += ["-kernel", str(guest.kernel), "-initrd", str(guest.initramfs)]
-    argv += ["-append", " ".join(options)]
-    argv += ["-chardev", option("file", id="console", path=guest.console)]
-    argv += ["-serial", "chardev:console", "-device", "virtio-serial-pci"]
-    argv += ["-chardev", option("file", id="results", path=guest.results)]
-    argv += ["-device", "virtserialport,chardev=results,name=respin.results,nr=1"]
-    if guest.pipe is not None:
-        argv += ["-chardev", option("pipe", id="files", path=guest.pipe)]
-        argv += ["-device", "virtserialport,chardev=files,name=respin.files,nr=2"]
+    begin += _wall(devices, kvm=accel == "kvm")
     try:
-        with namespaces.lent(*written, *ends):
+        with namespaces.lent(*written):
             command.run(
-                argv,
+                _machine(guest.machine, accel, devices),
                 begin=begin,
                 env=namespaces.ENVIRONMENT,
                 timeout=limit,

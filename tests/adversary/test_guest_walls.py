@@ -22,7 +22,7 @@ from pipeline.errors import TestbedLost
 from pipeline.host import command
 from pipeline.isolation import ids, namespaces, views
 from pipeline.isolation.order import Kind, Order
-from pipeline.vm import qemu
+from pipeline.vm import devices, qemu
 from pipeline.vm.feed import Feed
 
 pytestmark = pytest.mark.attack
@@ -143,7 +143,7 @@ def test_a_comma_in_a_path_is_no_option(seen: dict[str, Path]) -> None:
     """The directory is named as if a part of an option began in it; what was written is there."""
     assert seen["console"].stat().st_size > 100
     assert seen["console"].stat().st_uid == os.geteuid()
-    assert qemu.option("file", id="x", path="/a,b") == "file,id=x,path=/a,,b"
+    assert devices.option("file", id="x", path="/a,b") == "file,id=x,path=/a,,b"
 
 
 def test_a_console_that_is_a_link(tmp_path: Path) -> None:

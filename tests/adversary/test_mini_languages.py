@@ -57,7 +57,7 @@ from pipeline.smoke.bpf_object import Description, UserObject
 from pipeline.smoke.cases import ways
 from pipeline.text import quoting
 from pipeline.text.address import Address
-from pipeline.vm import qemu
+from pipeline.vm import devices, qemu
 from pipeline.vm.machine import machine_for
 
 TEMPLATES = project_data("templates")
@@ -371,7 +371,7 @@ def _mount() -> object:
     return next(csv.reader([oci_engine.words(fields[:2])])), fields[:2] if found else None
 
 
-@place("vm.qemu.option: options of QEMU's, with commas between")
+@place("vm.devices.option: options of QEMU's, with commas between")
 def _qemu() -> object:
     """``--logs 'a,b'``; QEMU itself opens the file."""
     with tempfile.TemporaryDirectory() as folder:
@@ -379,7 +379,7 @@ def _qemu() -> object:
         argv = [qemu.program(machine_for("amd64")), "-M", "none", "-nodefaults", "-display", "none"]
         for number, name in enumerate(names):
             path = Path(folder) / name
-            argv += ["-chardev", qemu.option("file", id=f"c{number}", path=path)]
+            argv += ["-chardev", devices.option("file", id=f"c{number}", path=path)]
         done = subprocess.run(
             ["timeout", "--signal=KILL", "3", *argv, "-S"],
             cwd=folder,
