@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import UsageError
 from pipeline.host.resources import project_data
@@ -117,7 +118,7 @@ def load(folder: Path) -> Fix:
             name: Shape(
                 verdict=Verdict(shape["verdict"]),
                 reason=shape["reason"],
-                mentions=shape["mentions"],
+                mentions=_mentions(data["shapes"], name),
                 also=shape.get("also", {}),
             )
             for name, shape in data["shapes"].items()
@@ -125,6 +126,15 @@ def load(folder: Path) -> Fix:
         turns=tuple(data["smoke"]["turns"]),
         symptoms=tuple(data["smoke"]["symptoms"]),
     )
+
+
+def _mentions(shapes: Mapping[str, Any], name: str, *heirs: str) -> dict[str, int]:
+    """Return the mentions of a shape: those of the one that it is like, and its own above them."""
+    if name in heirs:
+        raise ValueError(f"the shapes {', '.join(heirs)} are like each other")
+    like = shapes[name].get("like")
+    inherited = _mentions(shapes, like, name, *heirs) if like else {}
+    return {**inherited, **shapes[name].get("mentions", {})}
 
 
 @cache
