@@ -14,11 +14,12 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
+from pipeline.config import distros
+from pipeline.config.distros import Distro
 from pipeline.errors import UsageError
 from pipeline.model import Release
 
 DISTRO_INFO = Path("/usr/share/distro-info")
-DISTROS = ("debian", "ubuntu")
 
 
 class Support(StrEnum):
@@ -36,12 +37,6 @@ class Support(StrEnum):
     LEGACY = "legacy"
     """What Ubuntu sells after ESM."""
     ENDED = "ended"
-
-
-_PHASES = {
-    "debian": (("eol-lts", Support.LTS), ("eol-elts", Support.ELTS)),
-    "ubuntu": (("eol-esm", Support.ESM), ("eol-legacy", Support.LEGACY)),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +71,8 @@ def known(folder: Path = DISTRO_INFO) -> tuple[Known, ...]:
     Raises UsageError if distro-info-data is missing or broken.
     """
     found = []
-    for distro in DISTROS:
-        path = folder / f"{distro}.csv"
+    for distro in distros.ALL.values():
+        path = folder / f"{distro.name}.csv"
         try:
             with path.open(newline="") as f:
                 # experimental is a part of sid, no release.
@@ -89,7 +84,7 @@ def known(folder: Path = DISTRO_INFO) -> tuple[Known, ...]:
     return tuple(found)
 
 
-def _known(distro: str, row: dict[str, str]) -> Known:
+def _known(distro: Distro, row: dict[str, str]) -> Known:
     def day(name: str) -> date | None:
         return date.fromisoformat(row[name]) if row.get(name) else None
 
@@ -97,10 +92,11 @@ def _known(distro: str, row: dict[str, str]) -> Known:
     server = day("eol-server")  # Ubuntu's servers were once supported for longer
     if end and server:
         end = max(end, server)
-    phases = [(Support.SUPPORTED, end), *((s, day(name)) for name, s in _PHASES[distro])]
+    phases = [(Support.SUPPORTED, end)]
+    phases += [(Support(s), day(column)) for column, s in distro.later_support.items()]
     return Known(
         release=Release(
-            distro=distro,
+            distro=distro.name,
             codename=row["series"],
             version=(row["version"] or "").split(" ")[0],  # Ubuntu writes "24.04 LTS"
         ),

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from pipeline.archives import host_apt
+from pipeline.config import distros
 from pipeline.errors import UsageError
 from pipeline.model import Release
 from pipeline.releases.distroinfo import known
@@ -32,7 +33,7 @@ def siblings(mirror: str, release: Release) -> tuple[Address, Address]:
         address = Address(mirror, credentials)
     except ValueError as e:
         raise UsageError("the address of the mirror is not clear", hint=str(e)) from None
-    beside = release.distro == "debian" and address.endswith("/debian")
+    beside = distros.of(release).security_beside and address.endswith(f"/{release.distro}")
     return address, address.like(f"{address}-security") if beside else address
 
 
@@ -46,7 +47,7 @@ def of_this_machine(
     address ends as the distro's mirrors' do.
     """
     ours = {k.release.codename for k in known() if k.release.distro == release.distro}
-    ours |= {"stable", "testing", "unstable", "oldstable"} if release.distro == "debian" else set()
+    ours |= distros.of(release).aliases
     found: dict[bool, list[Address]] = {False: [], True: []}
     # What serves this very release comes first.
     entries = sorted(host_apt.entries(etc), key=lambda e: _stem(e.suite) != release.codename)

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from pipeline.archives import host_apt
+from pipeline.config import distros
 from pipeline.config.config import Config, Derivative
 from pipeline.errors import UsageError
 from pipeline.files import os_release
@@ -27,18 +28,6 @@ from pipeline.releases.distroinfo import Support
 from pipeline.text.address import Address
 
 NO_CONFIG = Config()
-
-_KEYRINGS = {
-    "debian": ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring"),
-    "ubuntu": ("/usr/share/keyrings/ubuntu-archive-keyring.gpg", "ubuntu-keyring"),
-}
-# Keys that have been retired: what is frozen is signed by them.
-_RETIRED = {
-    "debian": Path("/usr/share/keyrings/debian-archive-removed-keys.gpg"),
-    "ubuntu": Path("/usr/share/keyrings/ubuntu-archive-removed-keys.gpg"),
-}
-# Ubuntu builds its main component with universe since 2023.
-_COMPONENTS = {"debian": ("main",), "ubuntu": ("main", "universe")}
 
 
 class Pocket(StrEnum):
@@ -103,9 +92,7 @@ def _near(name: str, config: Config) -> str:
     near = list(dict.fromkeys(difflib.get_close_matches(name, names, n=3, cutoff=0.6)))
     if near:
         return f"did you mean {' or '.join(near)}?"
-    latest = [
-        r.codename for d in ("debian", "ubuntu") for r in known() if r.distro == d and r.version
-    ]
+    latest = [r.codename for d in distros.ALL for r in known() if r.distro == d and r.version]
     return f"name one by codename or number, such as {latest[-1]}, bookworm or ubuntu:22.04"
 
 
@@ -143,28 +130,27 @@ def _described(it: Derivative) -> Release:
 
 def keyring_for(release: Release) -> Path:
     """Return the distro's archive keyring. Raises UsageError naming the package to install."""
-    path, package = _KEYRINGS[release.distro]
-    if not Path(path).exists():
+    distro = distros.of(release)
+    if not distro.keyring.exists():
         raise UsageError(
-            f"the keys of {release.distro}'s archive are not on this machine: {path}",
-            hint=f"apt-get install {package}, or name a keyring with --keyring FILE",
+            f"the keys of {release.distro}'s archive are not on this machine: {distro.keyring}",
+            hint=f"apt-get install {distro.keyring_package}, or name a keyring with --keyring FILE",
         )
-    return Path(path)
+    return distro.keyring
 
 
 def retired_keys(release: Release) -> tuple[Path, ...]:
     """Return the keyrings of the distro's retired keys that are on this machine."""
-    path = _RETIRED[release.distro]
+    path = distros.of(release).retired_keys
     return (path,) if path.exists() else ()
 
 
 def suite(release: Release, pocket: Pocket) -> str:
-    """Return the suite of a pocket; Debian 10 and older call the security one X/updates."""
+    """Return the suite of a pocket."""
     if pocket is Pocket.RELEASE:
         return release.codename
     if pocket is Pocket.SECURITY:
-        old = release.distro == "debian" and release.version and float(release.version) <= 10
-        return f"{release.codename}/updates" if old else f"{release.codename}-security"
+        return distros.of(release).security_suite(release)
     return f"{release.codename}-{pocket}"
 
 
@@ -192,7 +178,7 @@ def sources(
     """
     described = config.releases.get(release.codename, Derivative(name=release.codename))
     keys = keyring or described.keyring or keyring_for(release)
-    components = described.components or _COMPONENTS[release.distro]
+    components = described.components or distros.of(release).components
     today = on or date.today()
     since, ordered = (None, False) if described.base else _dates(release, today)
     if described.uris and mirror is None:
@@ -276,18 +262,17 @@ def _old(
     if distroinfo.support(release, on) in living:
         return []
     suites, security = suites_of(release, pockets), suite(release, Pocket.SECURITY)
-    old, places = config.archives, list[tuple[Address, tuple[str, ...]]]()
-    if release.distro == "ubuntu":
-        places.append((old.ubuntu_old, suites))
+    main, apart = distros.of(release).old(config.archives)
+    if main == apart:
+        places = [(main, suites)]
     else:
-        places.append((old.debian_old, tuple(s for s in suites if s != security)))
-        if security in suites:
-            places.append((old.debian_security_old, (security,)))
+        places = [(main, tuple(s for s in suites if s != security))]
+        places += [(apart, (security,))] if security in suites else []
     return [
         AptSource(
             uri=uri,
             suites=names,
-            components=_COMPONENTS[release.distro],
+            components=distros.of(release).components,
             keyring=keys,
             also=retired_keys(release),
             frozen=True,

@@ -13,6 +13,7 @@ from pipeline.archives.history import History, Service
 from pipeline.archives.launchpad import Launchpad
 from pipeline.archives.snapshot import Snapshot
 from pipeline.archives.web import Client
+from pipeline.config import distros
 from pipeline.config.config import Config
 from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Release
@@ -37,12 +38,11 @@ def history(
     .dsc files, each with words that say who vouches for it; ``keyring`` replaces the distro's
     own. Raises UsageError if the distro's keys are not on this machine.
     """
-    url = config.archives.launchpad if release.distro == "ubuntu" else config.archives.snapshot
+    distro = distros.of(release)
+    url = distro.history(config.archives)
     if not url or _derived(release, config):
         return None
-    keys: tuple[Path, ...] = ()
-    if release.distro != "ubuntu":  # Launchpad has no signed index
-        keys = _keys(release, config, keyring)
+    keys = _keys(release, config, keyring) if distro.signed_history else ()
     service = Service(
         url=url,
         client=Client(url),
@@ -51,7 +51,7 @@ def history(
         uploaders=fetch.UPLOADERS,
         accepted=accepted,
     )
-    return Launchpad(release, service) if release.distro == "ubuntu" else Snapshot(release, service)
+    return Snapshot(release, service) if distro.signed_history else Launchpad(release, service)
 
 
 def then(
@@ -73,7 +73,7 @@ def then(
     snapshot.
     """
     url = config.archives.snapshot
-    if release.distro != "debian" or not url or _derived(release, config):
+    if not distros.of(release).signed_history or not url or _derived(release, config):
         return None
     own, *retired = _keys(release, config, keyring)
     apart = releases.suite(release, Pocket.SECURITY)

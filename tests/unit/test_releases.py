@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from requests.utils import select_proxy
 
 from pipeline.archives import host_apt
+from pipeline.config import distros
 from pipeline.errors import UsageError
 from pipeline.model import AptSource, Release
 from pipeline.releases import releases
@@ -249,8 +250,7 @@ def test_entries_of_both_styles(tmp_path: Path) -> None:
 
 
 def test_no_keyring_names_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    where = (str(tmp_path / "none.gpg"), "debian-archive-keyring")
-    monkeypatch.setitem(releases._KEYRINGS, "debian", where)
+    monkeypatch.setattr(distros.Debian, "keyring", tmp_path / "none.gpg")
     with pytest.raises(UsageError) as caught:
         releases.sources(releases.find("bookworm"), mirror=MIRROR)
     assert "apt-get install debian-archive-keyring" in caught.value.hint
