@@ -44,7 +44,7 @@ class Boot:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Console:
+class SerialConsole:
     """The serial console, which goes into a file; without one, to QEMU's standard output."""
 
     file: Path | None = None

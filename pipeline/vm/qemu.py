@@ -19,7 +19,7 @@ from pipeline.files import bounded
 from pipeline.host import command
 from pipeline.host.cache import Cache, digest
 from pipeline.isolation import namespaces
-from pipeline.vm.devices import Boot, Bus, Console, Device, Port
+from pipeline.vm.devices import Boot, Bus, Device, Port, SerialConsole
 from pipeline.vm.machine import Machine
 
 MEMORY = 768
@@ -81,7 +81,7 @@ class Guest:
         files = Port(name="files", number=2, path=self.pipe, pipe=True) if self.pipe else None
         return (
             Boot(kernel=self.kernel, initramfs=self.initramfs, options=options),
-            Console(file=self.console),
+            SerialConsole(file=self.console),
             Bus(),
             Port(name="results", number=1, path=self.results),
             *((files,) if files else ()),
@@ -124,7 +124,7 @@ def accelerator(machine: Machine, kernel: Path, cache: Cache) -> str:
 def _probe(machine: Machine, kernel: Path) -> bool:
     """Whether the kernel comes under KVM as far as to miss its root file system."""
     boot = Boot(kernel=kernel, options=[f"console={machine.console}", "panic=-1"])
-    devices = (boot, Console())
+    devices = (boot, SerialConsole())
     begin = _wall(devices, kvm=True)
     try:
         done = command.run(
