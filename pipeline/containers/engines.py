@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.archives import keyrings
-from pipeline.containers import images, inplace, oci_engine, roots
+from pipeline.containers import images, oci_engine, roots
 from pipeline.containers.base import Container, Share
-from pipeline.containers.host import Host
+from pipeline.containers.host import Host, install_here
 from pipeline.containers.oci import Oci
 from pipeline.containers.oci_engine import OciEngine
 from pipeline.containers.unshare import Unshare
@@ -165,7 +165,7 @@ class HostEngine:
         host = Host()
         if host.limits:
             stage.note(host.limits)
-        packages = inplace.install(wanted.sources, wanted.release, wanted.key, wanted.log)
+        packages = install_here(wanted.sources, wanted.release, wanted.key, wanted.log)
         return Root(packages=packages, start=lambda _, shares: Host(shares=shares))
 
 

@@ -14,14 +14,17 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.containers import apt_inside, roots
 from pipeline.containers.base import Call, Container, Share, User, not_started
 from pipeline.containers.meter import Disk, Meter, counted
 from pipeline.errors import BuildError, RespinError, UsageError
+from pipeline.files import os_release
 from pipeline.host import command
 from pipeline.host.command import Completed
 from pipeline.isolation import namespaces, processes, seccomp
 from pipeline.isolation.allowance import Allowance
 from pipeline.isolation.order import Kind, Order
+from pipeline.model import AptSource, Package, Release
 
 BUILD = Path("/build")
 """Where a build is done, in every container."""
@@ -135,3 +138,24 @@ class Host(Container):
 def _of_the_build(_number: int) -> list[int]:
     """Return the processes of the build's user, where what lost its parent is no child of ours."""
     return processes.of_user(int(User.BUILD))
+
+
+def install_here(
+    sources: Sequence[AptSource], release: Release, key: Sequence[Package], log: Path
+) -> tuple[Package, ...]:
+    """Install exactly these packages here; return all that is installed.
+
+    Raises UsageError if this is another release.
+    """
+    try:
+        fields = os_release.read()
+    except OSError as e:
+        raise UsageError(
+            f"this machine does not say which release it is: {os_release.PATH}: {e.strerror}"
+        ) from e
+    apt_inside.check_release(fields, release, "this machine")
+    there = {(p.name, p.version) for p in roots.packages_of(Path("/"))}
+    if any((p.name, p.version) not in there for p in key):
+        with Host(network=True) as box:
+            apt_inside.install(box, sources, key, log)
+    return roots.packages_of(Path("/"))

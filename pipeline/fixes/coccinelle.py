@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pipeline.errors import RespinError
 from pipeline.files.bounded import copy
-from pipeline.fixes.codebase import FILE_BYTES
+from pipeline.fixes.c_source import FILE_BYTES
 from pipeline.host import command
 from pipeline.host.resources import project_data
 from pipeline.isolation import lent, sandbox

@@ -20,8 +20,8 @@ from debian.debian_support import Version
 from pipeline.errors import DiagnosisRefused
 from pipeline.fixes import c_source, coccinelle
 from pipeline.fixes.build_depends import build_dependency
+from pipeline.fixes.c_source import Code, read
 from pipeline.fixes.coccinelle import Match
-from pipeline.fixes.codebase import Code, read
 from pipeline.fixes.fixes import Fix, Requires
 from pipeline.host import command
 from pipeline.host.progress import QUIET, Stage

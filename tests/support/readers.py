@@ -31,7 +31,7 @@ from pipeline.config import config_file
 from pipeline.containers import apt_inside, base, roots
 from pipeline.errors import BuildError, FetchError
 from pipeline.files import os_release
-from pipeline.fixes import build_depends, coccinelle, codebase, patch
+from pipeline.fixes import build_depends, c_source, coccinelle, patch
 from pipeline.model import Release
 from pipeline.publish import verified_run
 from pipeline.releases import releases
@@ -336,7 +336,7 @@ def _relations(path: Path) -> object:
 
 
 def _code(path: Path) -> object:
-    code = codebase.Code(path.parents[1])
+    code = c_source.Code(path.parents[1])
     return code.definitions("bpf_map_num_sym"), code.redefined("lib/bpf.c")
 
 
