@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Build a source package in a container: no network, no privilege, nothing of the host's.
+"""Stage build: build a source package in a container without network, privileges or host files.
 
-The same source in a root of the same packages gives the same .deb, byte for byte, whoever
-builds it and wherever: path, user, environment and time are fixed inside the container.
+The same source in a root with the same packages gives the same .deb, byte for byte, whoever builds
+it and wherever: path, user, environment and time are fixed inside the container.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from pipeline.host.progress import Stage
 from pipeline.model import Artifact, Built, Package, Release
 
 TIME_LIMIT = 4 * 3600.0
-"""Seconds after which a build is taken for one that hangs."""
+"""Seconds after which a build counts as hanging."""
 
 UNPACK_SECONDS = 600.0
 
@@ -42,18 +42,18 @@ CHANGES_MAX = 4 << 20
 """Bytes of a .changes; iproute2's has 2 kB."""
 
 TOOLS = ("build-essential", "fakeroot", "ccache")
-"""What a build's root has besides essential packages and build dependencies. ccache is the
-release's own: the host's might not run there."""
+"""What a build's root has besides essential packages and build dependencies. ccache is the one of
+the release, because the host's might not run there."""
 
 STATS = "/build/ccache.stats"
 STATS_BYTES = 4 << 20
 STATS_SECONDS = 60.0
 LOG_END = 2 << 20
-"""Bytes of the end of a build's log in which its errors are looked for."""
+"""Bytes at the end of a build's log that are searched for errors."""
 ERROR_LINES = 5
 LOG_LINES = 40
 LINE = 500
-"""Characters of one line that an error shows."""
+"""Characters of a line that an error message shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,18 +70,18 @@ class BuildRoot:
 
     @property
     def tree(self) -> Path:
-        """Where it lies, if it is a tree of the cache."""
+        """Where it is, if it is a tree in the cache."""
         assert self.root.tree is not None, "only unshare's roots are trees"
         return self.root.tree
 
     @property
     def architecture(self) -> str:
-        """Debian's name of what it builds for."""
+        """Debian's name of the architecture that it builds for."""
         return next(p.architecture for p in self.packages if p.name == "dpkg")
 
     @property
     def ccache(self) -> str:
-        """The name under which its ccache is kept; empty: it is not."""
+        """The name under which its ccache is kept; empty if it is not kept."""
         release = f"{self.release.distro}-{self.release.codename}-{self.architecture}"
         return ccache.name(release, self.packages, self.root.trust)
 
@@ -96,10 +96,10 @@ def prepare(
     exact: Sequence[Package] = (),
     engine: Engine | None = None,
 ) -> BuildRoot:
-    """Return the root for a source: its build dependencies installed, from the cache if there.
+    """Return the root for a source, with its build dependencies, from the cache if possible.
 
-    ``engine`` makes it (default: the first kind of container that works here); ``exact`` are
-    the very packages that it is to hold, in place of what apt resolves.
+    ``engine`` makes it (default: the first kind of container that works here); ``exact`` are the
+    packages that it must contain, instead of those that apt resolves.
 
     Raises BuildError for a build dependency that does not exist, or a root that cannot be
     made.
@@ -119,8 +119,8 @@ def prepare(
         log=log_dir / "root.log",
     )
     root = engine.root(wanted, stage)
-    # What dpkg lists there was held against the key when it was made; only the key knows
-    # the files' hashes.
+    # What dpkg lists there was compared with the key when the root was made; only the key has the
+    # hashes of the files.
     sums = {(p.name, p.version): p.sha256 for p in key}
     packages = tuple(replace(p, sha256=sums.get((p.name, p.version), "")) for p in root.packages)
     return BuildRoot(release=archive.release, root=replace(root, packages=packages))
@@ -138,7 +138,7 @@ def build(
     stage: Stage,
     jobs: int | None = None,
 ) -> Built:
-    """Build ``dsc`` as ``build_in`` does, in a container that is started and stopped for it."""
+    """Build ``dsc`` as ``build_in`` does, in a container of its own."""
     with container(root, cache) as inside:
         return build_in(
             inside, root, dsc, version, epoch, dest, log_dir=log_dir, stage=stage, jobs=jobs
@@ -147,7 +147,7 @@ def build(
 
 @contextmanager
 def container(root: BuildRoot, cache: Cache) -> Iterator[Container]:
-    """Yield a container for one build in ``root``, with what is kept of ccache for it."""
+    """Yield a container for one build in ``root``, with the ccache that is kept for it."""
     with root.root.start(cache, ()) as inside:
         ccache.bring(inside, cache, root.ccache)
         yield inside
@@ -165,13 +165,12 @@ def build_in(
     stage: Stage,
     jobs: int | None = None,
 ) -> Built:
-    """Build the binary packages of ``dsc`` and leave them in ``dest``, a new directory.
+    """Build the binary packages of ``dsc`` in the new directory ``dest``.
 
-    ``inside`` is a container of ``root``, started, in which nothing was built yet;
-    ``version`` is what must come of it, ``epoch`` the seconds since 1970 that the build
-    takes for the present, ``jobs`` how many compilers run at once (default: one per CPU
-    that this process may use). The log is ``log_dir/build.log``. Raises BuildError; ``dest``
-    is then not there.
+    ``inside`` is a started container of ``root`` in which nothing was built yet; ``version`` is the
+    version to expect, ``epoch`` the time of the build in seconds since 1970, ``jobs`` the number of
+    parallel compilers (default: one per CPU that this process may use). The log is
+    ``log_dir/build.log``. Raises BuildError and leaves no ``dest``.
     """
     log = log_dir / "build.log"
     started = time.monotonic()
@@ -183,7 +182,7 @@ def build_in(
             if inside.limits:
                 stage.note(inside.limits)
             if not root.ccache:
-                stage.note("ccache begins anew: nothing vouches for what this root contains")
+                stage.note("ccache starts empty: nothing vouches for the content of this root")
             made = _build(inside, root, dsc, version, epoch, log, stage, jobs)
             copy_out(inside, "/build", [made], part, most=CHANGES_MAX)
             names = names_in(part / made, version)
@@ -194,11 +193,11 @@ def build_in(
                 check=False,
                 limit=STATS_BYTES,
                 timeout=STATS_SECONDS,
-                brief="what ccache says of this build cannot be read",
+                brief="respin could not read ccache's statistics of this build",
             ).stdout
             for each in uploads.read(part / made).files:
                 if file_sha256(part / each.name) != each.sha256:
-                    raise BuildError(f"{each.name} is not the file that {made} lists")
+                    raise BuildError(f"{each.name} does not match the entry in {made}")
     except OSError as e:
         raise _from_os(e, dest) from e
     artifacts = [_artifact(dest / name) for name in (made, *names)]
@@ -237,9 +236,9 @@ def _build(
         folder="/build",
         timeout=UNPACK_SECONDS,
         log=log,
-        brief=f"{dsc.name} cannot be unpacked",
+        brief=f"dpkg-source could not unpack {dsc.name}",
     )
-    # The links are made when ccache is installed, which may be before there is a cc.
+    # ccache's links are made at its installation, which may come before that of cc.
     inside.call(["update-ccache-symlinks"], user=User.ROOT, timeout=UNPACK_SECONDS, log=log)
     jobs = jobs or len(os.sched_getaffinity(0))
     stage.note(f"dpkg-buildpackage with {jobs} jobs")
@@ -250,7 +249,7 @@ def _build(
         timeout=TIME_LIMIT,
         log=log,
         check=False,
-        brief=f"{name} {version} was not built",
+        brief=f"the build of {name} {version} did not finish",
     )
     if done.status != 0:
         raise explain(name, version, done.status, log)
@@ -268,16 +267,16 @@ def _environment() -> Mapping[str, str]:
 
 
 def ccache_counters(log: bytes) -> dict[str, int]:
-    """Count what ccache's stats log says of each compilation; "# FILE" begins one."""
+    """Count the results in ccache's stats log; "# FILE" begins each compilation."""
     lines = log.decode("utf-8", "replace").splitlines()
     return dict(sorted(Counter(line for line in lines if re.fullmatch(r"[a-z_]+", line)).items()))
 
 
 def names_in(changes: Path, version: str) -> list[str]:
-    """Return the files that a .changes lists; raise BuildError if it is not that of ``version``."""
+    """Return the files in a .changes; raise BuildError if its version is not ``version``."""
     found = uploads.read(changes)
     if found.version != version:
-        raise BuildError(f"{changes.name} is of version {found.version[:60]}, not {version}")
+        raise BuildError(f"{changes.name} has version {found.version[:60]} instead of {version}")
     names = [each.name for each in found.files]
     if not any(n.endswith(".deb") for n in names) or not any(
         n.endswith(".buildinfo") for n in names
@@ -291,35 +290,35 @@ def _artifact(path: Path) -> Artifact:
 
 
 def explain(name: str, version: str, status: int, log: Path) -> BuildError:
-    """Return the error of a build that ended with ``status``."""
+    """Return the error for a build that ended with ``status``."""
     try:
         text = bounded.end(log, LOG_END)
     except OSError as e:
-        text = f"the log cannot be read: {e.strerror}".encode()
+        text = f"respin could not read the log: {e.strerror}".encode()
     lines = text.decode("utf-8", "replace").splitlines()
     end = tail(text, LOG_LINES)
     full = os.strerror(errno.ENOSPC)
     if any(full in line for line in lines[-500:]):
         return BuildError(
-            f"the disk became full while {name} {version} was built",
+            f"the disk filled up during the build of {name} {version}",
             details=f"{end}\nThe whole log: {log}",
-            hint="free some space, or name a cache directory on another disk with --cache DIR",
+            hint="free some space, or use a cache directory on another disk with --cache DIR",
         )
     errors = [line for line in lines if re.search(r": (fatal )?error: |\*\*\* ", line)]
     shown = [line for line in errors if line not in end][:ERROR_LINES]
     return BuildError(
-        f"{name} {version} does not build: dpkg-buildpackage ended with status {status}",
+        f"the build of {name} {version} failed: dpkg-buildpackage exited with status {status}",
         details="\n".join([*(line[:LINE] for line in shown), end, f"The whole log: {log}"]),
-        hint="the first error is in the log; what the root contained is in report.json",
+        hint="read the first error in the log; report.json lists the packages in the root",
     )
 
 
 def _from_os(e: OSError, dest: Path) -> BuildError:
-    """Return what became of a system call that failed on our side."""
+    """Return the error for a system call of respin's own that failed."""
     if e.errno == errno.ENOSPC:
         return BuildError(
-            "the disk became full during the build",
+            "the disk filled up during the build",
             details=str(e),
-            hint="free some space, or name other directories with --cache DIR and --out DIR",
+            hint="free some space, or use other directories with --cache DIR and --out DIR",
         )
-    return BuildError(f"the packages could not be written to {dest}", details=str(e))
+    return BuildError(f"respin could not write the packages to {dest}", details=str(e))

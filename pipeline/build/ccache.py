@@ -1,15 +1,14 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""ccache from one build to the next: no build writes to what another one reads.
+"""Keep ccache from one build to the next; no build writes to what another one reads.
 
-A build has its ccache inside its container: a copy of what was kept, which goes with the
-container. What it added is kept only when its run was proven and a signed index lists its
-source; and then only files of the names that ccache gives to results and manifests, never a
-configuration. What is kept is one tar archive for each toolchain and each trust, replaced as
-a whole.
+A build has its own copy of the ccache inside its container, which is removed with the container.
+What the build added is kept only if its run was proven and a signed index lists its source, and
+only in files named like ccache's results and manifests, never a configuration. The ccache is kept
+as one tar archive for each toolchain and each level of trust, and replaced as a whole.
 
-The toolchain is part of its name, because ccache holds the compiler against a result but not
-the assembler (measured with 4.7.5 and 4.11.2: with another ``as`` the old object is a hit).
+The toolchain is part of its name, because ccache compares the compiler but not the assembler
+(measured with 4.7.5 and 4.11.2: with another ``as`` the old object is a hit).
 """
 
 from __future__ import annotations
@@ -29,21 +28,21 @@ from pipeline.model import Package
 
 KIND = "ccache"
 FOLDER = "/build/.ccache"
-"""Of the build's own ccache; in every container."""
+"""The directory of the build's own ccache, in every container."""
 
 SIZE = 100 << 20
-"""Bytes that are kept of each toolchain; one build of iproute2 leaves 7 MB."""
+"""Bytes that are kept for each toolchain; one build of iproute2 leaves 7 MB."""
 
 LARGEST = 16 << 20
-"""Bytes of a result; the largest of iproute2 has 0.2 MB."""
+"""Bytes of one result; the largest of iproute2 has 0.2 MB."""
 
 TAKEN = 3 * SIZE
-"""Bytes that may come out of a container."""
+"""Bytes that are accepted from a container."""
 
 SECONDS = 120.0
 
 _TOOLS = re.compile(r"(binutils|cpp|gcc|g\+\+|clang|llvm|lld|ccache)([-.\d].*)?")
-"""Packages that say what a compilation comes to, besides what ccache itself looks at."""
+"""Packages that determine a compilation's result, besides what ccache itself compares."""
 
 _NAME = re.compile(
     r"(?:\./)?([0-9a-f]/(?:[0-9a-f]/){0,3}"
@@ -54,7 +53,7 @@ _NAME = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class _Entry:
-    """A file of a ccache, in an archive of it."""
+    """A file of a ccache in an archive."""
 
     name: str
     size: int
@@ -65,11 +64,11 @@ class _Entry:
 
 
 def environment() -> Mapping[str, str]:
-    """Return what tells ccache to work in FOLDER, and to believe no file that says otherwise."""
+    """Return the environment that makes ccache use FOLDER and ignore configuration files."""
     return {
-        # debhelper gives a build a HOME of its own, where ccache would begin anew.
+        # debhelper gives a build its own HOME, in which ccache would start empty.
         "CCACHE_DIR": FOLDER,
-        # In place of CCACHE_DIR/ccache.conf and of /etc/ccache.conf; nobody can write to it.
+        # This replaces CCACHE_DIR/ccache.conf and /etc/ccache.conf; nobody can write to it.
         "CCACHE_CONFIGPATH": "/dev/null",
         "CCACHE_BASEDIR": "/build",
         "CCACHE_COMPILERCHECK": "content",
@@ -78,9 +77,9 @@ def environment() -> Mapping[str, str]:
 
 
 def name(release: str, packages: Iterable[Package], trust: str) -> str:
-    """Return the name under which the ccache of a root is kept; empty: it is not.
+    """Return the name under which the ccache of a root is kept; empty if it is not kept.
 
-    ``release`` says its distro, release and architecture, ``packages`` are what the root holds,
+    ``release`` names its distro, release and architecture, ``packages`` are those in the root,
     ``trust`` is the digest of what vouches for them (``engines.Root.trust``).
     """
     if not trust:
@@ -94,7 +93,7 @@ def name(release: str, packages: Iterable[Package], trust: str) -> str:
 
 
 def bring(inside: Container, cache: Cache, kept: str) -> None:
-    """Give a container what was kept under a name, if anything was. Raises BuildError."""
+    """Copy the ccache that was kept under a name into a container. Raises BuildError."""
     if not kept:
         return
     with cache.lock(KIND, kept):
@@ -105,15 +104,15 @@ def bring(inside: Container, cache: Cache, kept: str) -> None:
     inside.call(
         ["tar", "--extract", "--file=-", f"--directory={FOLDER}"],
         stdin=archive,
-        brief=f"what was kept of ccache in {archive} cannot be unpacked",
+        brief=f"respin could not unpack the ccache in {archive}",
         hint=f"remove {archive}",
     )
 
 
 def take(inside: Container, dest: Path) -> Path | None:
-    """Leave the ccache of a container that has built as an archive at ``dest``, and return that.
+    """Write the ccache of a container after its build to the archive ``dest``, and return that.
 
-    None if it has none. Raises BuildError if it is too large.
+    None if there is no ccache. Raises BuildError if it is too large.
     """
     if inside.call(["test", "-d", FOLDER], check=False).status != 0:
         return None
@@ -123,16 +122,16 @@ def take(inside: Container, dest: Path) -> Path | None:
             stdout=out,
             limit=TAKEN,
             timeout=SECONDS,
-            brief="ccache could not be copied out of the container",
+            brief="respin could not copy ccache out of the container",
         )
     return dest
 
 
 def keep(cache: Cache, kept: str, taken: Path) -> int:
-    """Keep under a name what a build has left in ``taken``; return how many files are new.
+    """Keep the ccache in ``taken`` under a name; return how many files are new.
 
-    What another run has kept meanwhile stays. Where it comes to more than SIZE, what was not
-    used for the longest time goes. Raises BuildError if that fails.
+    What another run has added meanwhile stays. Above SIZE, the least recently used files are
+    dropped. Raises BuildError if that fails.
     """
     with cache.lock(KIND, kept), contextlib.ExitStack() as stack:
         there = cache.get(KIND, kept)
@@ -148,14 +147,14 @@ def keep(cache: Cache, kept: str, taken: Path) -> int:
                 cache.put(KIND, kept, lambda part: _write({**had, **found}.values(), part))
         except (tarfile.TarError, ValueError, OSError) as e:
             raise BuildError(
-                f"ccache's results cannot be kept in {cache.folder(KIND)}: {e}",
-                hint="its disk may be full",
+                f"respin could not keep ccache's results in {cache.folder(KIND)}: {e}",
+                hint="check that its disk is not full",
             ) from e
     return len(fresh)
 
 
 def _entries(tar: tarfile.TarFile) -> Iterator[_Entry]:
-    """Yield what may be kept of an archive: regular files of ccache's names, and no others."""
+    """Yield what may be kept of an archive: regular files with names like ccache's."""
     now = int(time.time())
     for member in tar:
         match = _NAME.fullmatch(member.name)
@@ -165,7 +164,7 @@ def _entries(tar: tarfile.TarFile) -> Iterator[_Entry]:
 
 
 def _write(entries: Iterable[_Entry], archive: Path) -> None:
-    """Write an archive of the newest of these."""
+    """Write an archive of the newest of these files."""
     left = SIZE
     with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as tar:
         for entry in sorted(entries, key=lambda entry: entry.used, reverse=True):

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Packages that were built elsewhere: in a Docker build, by sbuild, on a farm.
+"""Packages that were built elsewhere: in a Docker build, by sbuild, on a build farm.
 
-What counts is that they are packages of the very source that was patched here.
+They must be packages of exactly the source that was patched here.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from pipeline.host.cache import file_sha256
 from pipeline.model import Artifact, Built, Patched
 
 ELSEWHERE = "elsewhere"
-"""What the report says of where such packages were built."""
+"""Where such packages were built, as the report says it."""
 
 
 def adopt(patched: Patched, debs: Path, dest: Path) -> tuple[Built, tuple[str, ...]]:
-    """Copy what a build of ``patched`` left in ``debs`` to ``dest``, a new directory.
+    """Copy what a build of ``patched`` left in ``debs`` to the new directory ``dest``.
 
-    Returns what was built, and in sentences what of it is not verified. Raises BuildError if
-    there is no .changes of this version, or if the files, what is said of them, and the .dsc that
-    was patched contradict each other.
+    Returns the build, and sentences about what is not verified. Raises BuildError if there is no
+    .changes of this version, or if the files, their descriptions and the patched .dsc contradict
+    each other.
     """
     changes, upload = _changes(patched, debs)
     listed = {each.name: each for each in upload.files}
@@ -36,13 +36,13 @@ def adopt(patched: Patched, debs: Path, dest: Path) -> tuple[Built, tuple[str, .
         for name, each in listed.items():
             bounded.copy(debs / name, dest / name, each.size)
     except OSError as e:
-        raise BuildError(f"{e.filename} cannot be copied to {dest}: {e.strerror}") from e
+        raise BuildError(f"respin could not copy {e.filename} to {dest}: {e.strerror}") from e
     for name, each in listed.items():
         try:
             dsc_file.check_file(dest / name, each, changes.name)
         except FetchError as e:
             raise BuildError(
-                f"{debs / name} is not the file that {changes.name} lists",
+                f"{debs / name} does not match its entry in {changes.name}",
                 details=f"{e.brief}\n{e.details}".strip(),
             ) from e
     found = package_checks.hold(dest, upload, changes.name, patched.dsc)
@@ -60,19 +60,19 @@ def adopt(patched: Patched, debs: Path, dest: Path) -> tuple[Built, tuple[str, .
 
 
 def _changes(patched: Patched, debs: Path) -> tuple[Path, Upload]:
-    """Return the .changes of the source's version, and what it says."""
+    """Return the .changes of the source's version, and its content."""
     found = sorted(debs.glob("*.changes"))
     if not found:
         raise BuildError(
             f"there is no .changes in {debs}",
-            hint="give the directory with all that dpkg-buildpackage -b left",
+            hint="give the directory with everything that dpkg-buildpackage -b wrote",
         )
     for path in found:
         upload = uploads.read(path)
         if (upload.source, upload.version) == (patched.source.name, patched.version):
             return path, upload
     names = ", ".join(path.name for path in found)
-    raise BuildError(f"{names} is not of {patched.source.name} {patched.version}")
+    raise BuildError(f"{names} does not belong to {patched.source.name} {patched.version}")
 
 
 def _artifact(path: Path) -> Artifact:

@@ -228,7 +228,7 @@ def order_of(options: dict[str, Any], **more: Any) -> Order:
         tree_dir=options["tree"],
         locked=locked,
         accepted=(
-            ({locked.files[0].sha256: f"the one in {locked.path}"} if locked else {})
+            ({locked.files[0].sha256: f"named in {locked.path}"} if locked else {})
             | dict.fromkeys(accepted, "accepted by the user")
         ),
         pockets=tuple(releases.Pocket(p) for p in options["pockets"]),

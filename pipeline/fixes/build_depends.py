@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a source package's debian/ says about how it is built."""
+"""What a source package's debian/ directory says about its build."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pipeline.files import bounded
 
 FIELDS = ("Build-Depends", "Build-Depends-Arch", "Build-Depends-Indep")
 EVERYWHERE = {"any", "linux-any"}
-"""Architecture wildcards that hold on every machine that iproute2 is built for."""
+"""Architecture wildcards that match every architecture iproute2 is built for."""
 
 
 def build_dependency(debian: Path, package: str) -> tuple[bool | None, str]:
-    """Return whether a source is built with a package, and why.
+    """Return whether a source is built with a package, and the reason.
 
-    ``debian`` is the source's debian/. None: it depends, on the architecture, the profile
-    or the builder. Without a debian/control it is taken to be.
+    ``debian`` is the source's debian/ directory. None means that it depends on the architecture,
+    the build profile or the builder. Without debian/control the package is assumed to be used.
     """
     control = debian / "control"
     if not control.is_file():
@@ -40,9 +40,9 @@ def build_dependency(debian: Path, package: str) -> tuple[bool | None, str]:
         if name == package
     ]
     if not found:
-        return False, f"{package} is no build dependency"
+        return False, f"{package} is not a build dependency"
     if not any(sure for _, sure in found):
-        return None, f"{package} is a build dependency only in some cases"
+        return None, f"{package} is only a conditional build dependency"
     return True, f"{package} is a build dependency"
 
 

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Just enough C to tell code from what only looks like it, and the code of a tree by it.
+"""Just enough C lexing to tell code from comments, strings and disabled branches.
 
-Coccinelle reads the code; this says what Coccinelle left unread.
+Coccinelle reads the code; this module finds what Coccinelle did not read.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def _blank(text: str) -> str:
 
 
 def _without_if_0(text: str) -> str:
-    """Blank the code between ``#if 0`` and its ``#else`` or ``#endif``, these lines too.
+    """Blank the code between ``#if 0`` and its ``#else`` or ``#endif``, including these lines.
 
-    An ``#elif`` to an ``#if 0`` is left as it is, for the reader to stumble over.
+    An ``#elif`` of an ``#if 0`` stays, so that a caller reports it as not understood.
     """
     out: list[str] = []
     nest: list[bool] = []  # for each open conditional: is this branch an #if 0?
@@ -59,12 +59,12 @@ def _without_if_0(text: str) -> str:
 
 
 def code_only(text: str) -> str:
-    """Return C source with comments, strings and ``#if 0`` blanked; offsets and lines stay."""
+    """Return C source with comments, strings and ``#if 0`` blanked; offsets and lines are kept."""
     return _without_if_0(_SKIPPED.sub(lambda m: _blank(m[0]), text))
 
 
 def definitions(code: str, function: str) -> list[tuple[int, str]]:
-    """Return where ``code`` (of ``code_only``) defines a function: (line from 1, its text).
+    """Return where ``code`` (from ``code_only``) defines a function: (line from 1, its text).
 
     The text runs from the function's name to the brace that ends it, or to the end of the
     file if there is none.
@@ -83,9 +83,9 @@ def definitions(code: str, function: str) -> list[tuple[int, str]]:
 
 
 def mentions(code: str, what: str, names: Mapping[str, str] | None = None) -> int:
-    """Return how often a word, or a regular expression, stands in code.
+    """Return how often a word, or a regular expression, occurs in code.
 
-    ``<name>`` in an expression is replaced by what ``names`` has for it.
+    ``<name>`` in an expression is replaced by its value in ``names``.
     """
     for name, word in (names or {}).items():
         what = what.replace(f"<{name}>", re.escape(word))
@@ -94,12 +94,12 @@ def mentions(code: str, what: str, names: Mapping[str, str] | None = None) -> in
 
 
 def words(code: str) -> set[str]:
-    """Return every identifier and keyword of code (of ``code_only``), directives left out."""
+    """Return every identifier and keyword in code (from ``code_only``), except in directives."""
     return set(re.findall(r"\b[A-Za-z_]\w*", _DIRECTIVES.sub("", code)))
 
 
 def directives(code: str) -> list[str]:
-    """Return the preprocessor's lines of code, white space evened out."""
+    """Return the preprocessor directives in code, with normalized white space."""
     return [re.sub(r"#\s*", "#", " ".join(d.split())) for d in _DIRECTIVES.findall(code)]
 
 
@@ -109,11 +109,11 @@ def macros(text: str) -> set[str]:
 
 
 FILE_BYTES = 4 << 20
-"""A source file of iproute2 is at most 150 kB; a larger one is not read."""
+"""Bytes of the largest source file that is read; iproute2's have at most 150 kB."""
 
 
 def read(path: Path) -> str:
-    """Return a file's text, or nothing if it is no regular file there, or too large."""
+    """Return the text of a file; empty if it is not a regular file or is too large."""
     try:
         return bounded.text(path, FILE_BYTES, errors="replace", follow=False)
     except OSError:
@@ -122,13 +122,13 @@ def read(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Code:
-    """What a tree's own code says, comments, strings and ``#if 0`` blanked."""
+    """The code of a tree, with comments, strings and ``#if 0`` blanked."""
 
     tree: Path
 
     @cached_property
     def files(self) -> dict[str, str]:
-        """The C files where a function could be hidden: path in the tree -> code."""
+        """The C files in which a function could be hidden: path in the tree -> code."""
         paths = sorted(
             p for d in ("lib", "tc", "ip", "include") for p in (self.tree / d).glob("*.[ch]")
         )
@@ -136,11 +136,11 @@ class Code:
 
     @cached_property
     def header_macros(self) -> set[str]:
-        """The macros of all headers."""
+        """The macros in all headers."""
         return {m for p in (self.tree / "include").rglob("*.h") for m in macros(read(p))}
 
     def redefined(self, file: str) -> set[str]:
-        """Return the macros that a file could see, other than the system's."""
+        """Return the macros that a file can see, except those of the system's headers."""
         return self.header_macros | macros(self.files[file])
 
     def definitions(self, function: str) -> list[tuple[str, int, str]]:
@@ -153,5 +153,5 @@ class Code:
         ]
 
     def original(self, file: str, line: int, lines: int) -> str:
-        """Return lines of a file as they are."""
+        """Return lines of a file without changes."""
         return "\n".join(read(self.tree / file).split("\n")[line - 1 : line - 1 + lines])

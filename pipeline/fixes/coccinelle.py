@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Running Coccinelle (spatch) over source trees, many at the cost of about one.
+"""Run Coccinelle (spatch) over source trees: many cost about as much as one.
 
-Only the files that matter are copied from the trees, into a directory of our own, each tree under a
-number: spatch sees nothing else of them (no .cocciconfig), and neither their paths nor what they
-contain can be taken for something else by spatch or in its output.
+Only the relevant files are copied into a directory of our own, each tree under a number. So spatch
+sees nothing else of the trees (no .cocciconfig), and their paths cannot be mistaken for anything
+else by spatch or in its output.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from pipeline.isolation import lent, sandbox
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 SECONDS = 120.0
-"""For a batch, plus SECONDS_EACH for each of its trees. Usual: 1-2 s, 0.3 s each."""
+"""For a batch, plus SECONDS_EACH for each tree. Usual are 1-2 s plus 0.3 s each."""
 SECONDS_EACH = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """A line of a semantic patch's report: ``respin`` and then these, with tabs between."""
+    """A line of a semantic patch's report: ``respin`` and these fields, separated by tabs."""
 
     shape: str
     function: str
@@ -41,7 +41,7 @@ class Match:
     line: int
     """Counted from 1."""
     names: Mapping[str, str]
-    """What the function calls its variables: ``name=word``, a field each."""
+    """The names of the function's variables: ``name=word``, one field each."""
 
 
 def report(
@@ -52,7 +52,7 @@ def report(
     error: type[RespinError],
     brief: str,
 ) -> list[list[Match]]:
-    """Return, for each tree, what a semantic patch reports on those of the files it has.
+    """Return what a semantic patch reports on each tree, for those of the files that it has.
 
     Raises ``error`` with ``brief`` if Coccinelle fails.
     """
@@ -63,7 +63,7 @@ def report(
 
 
 def parse(lines: Iterable[str], trees: int) -> list[list[Match]]:
-    """Read the lines of reports on so many trees; what is no such line is passed over."""
+    """Read the reports on ``count`` trees; skip lines of any other form."""
     found: list[list[Match]] = [[] for _ in range(trees)]
     for line in lines:
         fields = line.split("\t")
@@ -106,7 +106,7 @@ class _Call:
     files: Sequence[str]
     options: Sequence[str]
     data: Sequence[Path]
-    """Our own files that the options name, without their directories."""
+    """Files of respin's own that the options name, by file name."""
     error: type[RespinError]
     brief: str
     in_place: bool = False
@@ -129,7 +129,7 @@ class _Call:
                 timeout=SECONDS + SECONDS_EACH * len(batch),
                 error=self.error,
                 brief=self.brief,
-                hint="respin doctor says whether coccinelle is installed as it should be",
+                hint="run respin doctor, which checks whether Coccinelle is installed correctly",
             )
             if self.in_place:
                 for here, there in copied:

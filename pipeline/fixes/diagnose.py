@@ -1,12 +1,11 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Stage: does this source tree have the defects?
+"""Stage diagnose: does this source tree have the defects?
 
-Pure but for running Coccinelle: a tree in, findings out. A function counts as understood
-only if Coccinelle and a plain reading of the text agree on where it is defined, if exactly
-one known shape was found in it, and if nothing stands in it but words that are known, the
-telling ones as often as that shape says. Everything else is ``unknown``: no guess is ever
-built.
+It takes a tree and returns findings; its only side effect is to run Coccinelle. A function counts
+as understood only if Coccinelle and a plain reading of the text agree on where it is defined, if
+exactly one known shape was found in it, and if it contains only known words, the significant ones
+as often as that shape says. Everything else is ``unknown``: respin never builds on a guess.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from pipeline.host.progress import QUIET, Stage
 from pipeline.model import Finding, Site, Verdict
 
 LOADERS = ("tc/tc_bpf.c", "lib/bpf.c", "lib/bpf_legacy.c")
-"""Where iproute2's loader of BPF objects was: v4.0-4.9, v4.10-5.10, v5.11 on (FACTS)."""
+"""Where iproute2 keeps its BPF loader: in v4.0-4.9, in v4.10-5.10, and from v5.11 on."""
 
 
 def diagnose(
@@ -40,8 +39,8 @@ def diagnose(
 ) -> tuple[Finding, ...]:
     """Return the finding of each fix on a source tree (patches applied).
 
-    ``libraries`` maps a build dependency to the version that the package would be built
-    with, where that is known. Raises DiagnosisRefused if the tree holds no loader at all.
+    ``libraries`` maps a build dependency to the version that the package would be built with, if it
+    is known. Raises DiagnosisRefused if the tree has no loader at all.
     """
     findings = diagnose_all([tree], fixes, libraries=libraries)[0]
     for finding in findings:
@@ -52,13 +51,13 @@ def diagnose(
 def diagnose_all(
     trees: Sequence[Path], fixes: Sequence[Fix], *, libraries: Mapping[str, str] | None = None
 ) -> list[tuple[Finding, ...]]:
-    """Diagnose many trees, as ``diagnose`` does each, at a fraction of the cost."""
+    """Diagnose many trees as ``diagnose`` would each of them, at a fraction of the cost."""
     for tree in trees:
         if not any((tree / f).is_file() for f in LOADERS):
             raise DiagnosisRefused(
-                f"{tree} holds no BPF loader of iproute2",
-                details=f"None of these files is there: {', '.join(LOADERS)}",
-                hint="name the top directory of an unpacked iproute2 source, v4.0 or later",
+                f"{tree} has no BPF loader of iproute2",
+                details=f"None of these files exists: {', '.join(LOADERS)}",
+                hint="give the top directory of an unpacked iproute2 source, v4.0 or later",
             )
     rows: list[list[Finding]] = [[] for _ in trees]
     with command.threads(len(fixes) or 1) as pool:
@@ -78,7 +77,7 @@ def _report(trees: Sequence[Path], fix: Fix) -> list[list[Match]]:
 
 
 def refuse_unknown(findings: Sequence[Finding]) -> None:
-    """Raise DiagnosisRefused with the places and their text if any verdict is unknown."""
+    """Raise DiagnosisRefused with places and reasons if any verdict is unknown."""
     unknown = [
         f"{finding.fix}: {site.function} ({site.file or 'nowhere'}:{site.line}): {site.reason}"
         + (f"\n{site.text}" if site.text else "")
@@ -88,14 +87,15 @@ def refuse_unknown(findings: Sequence[Finding]) -> None:
     ]
     if unknown:
         raise DiagnosisRefused(
-            "the loader is in a shape that is not known",
+            "respin does not recognize the BPF loader in this source",
             details="\n".join(unknown),
-            hint="nothing is built on a guess; please report this source, its shape can be added",
+            hint="respin does not build on a guess; please report this source so that support can "
+            "be added",
         )
 
 
 def needed_fixes(fixes: Sequence[Fix], findings: Sequence[Finding]) -> tuple[Fix, ...]:
-    """Return the fixes that a source needs. Raises DiagnosisRefused if any verdict is unknown."""
+    """Return the fixes that a source needs; raise DiagnosisRefused if a verdict is unknown."""
     refuse_unknown(findings)
     needed = {f.fix for f in findings if f.verdict is Verdict.NEEDED}
     return tuple(fix for fix in fixes if fix.name in needed)
@@ -136,13 +136,13 @@ def _finding(
 def _by_library(
     tree: Path, requires: Requires | None, libraries: Mapping[str, str]
 ) -> tuple[Verdict | None, str, str]:
-    """Return the verdict that holds whatever the code, if there is one, why, and the file."""
+    """Return the verdict, reason and file, if there is a verdict whatever the code says."""
     if requires is None:
         return None, "", ""
     package = requires.build_depends
     built_with, why = build_dependency(tree / "debian", package)
     if built_with is False:
-        return Verdict.ABSENT, f"not built with it: {why}", ""
+        return Verdict.ABSENT, f"the package is not built with it: {why}", ""
     version = libraries.get(package)
     if version:
         upstream = Version(version).upstream_version or ""
@@ -154,13 +154,13 @@ def _by_library(
     if switch:
         file, why = "debian/rules", f"debian/rules has {switch[0].strip()!r}"
     if built_with is None or switch:
-        why = f"it cannot be said whether it is built with {package}: {why}"
+        why = f"it is not certain whether the package is built with {package}: {why}"
         return Verdict.UNKNOWN, why, file
     return None, "", ""
 
 
 def _strayed(code: Code, fix: Fix) -> list[Site]:
-    """Return ``unknown`` for every function if code of theirs stands somewhere else."""
+    """Return ``unknown`` for every function if code of theirs occurs elsewhere."""
     evidence = re.compile("|".join(f"(?:{e})" for e in fix.evidence))
     for file, text in code.files.items():
         if not evidence.search(text):
@@ -178,7 +178,7 @@ def _strayed(code: Code, fix: Fix) -> list[Site]:
                     file=file,
                     line=line,
                     verdict=Verdict.UNKNOWN,
-                    reason=f"{found[0].strip()} stands outside the functions that are known",
+                    reason=f"{found[0].strip()} occurs outside the known functions",
                     text=code.original(file, max(1, line - 5), 10),
                 )
                 for function in fix.functions
@@ -187,7 +187,7 @@ def _strayed(code: Code, fix: Fix) -> list[Site]:
 
 
 def _sites(code: Code, fix: Fix, function: str, matches: Sequence[Match]) -> list[Site]:
-    """Return the verdict on a function: one site, or one for each of several definitions."""
+    """Return the sites of a function: one, or one for each of several definitions."""
     found = code.definitions(function)
     if not found:
         return [_undefined(code, fix, function)]
@@ -215,7 +215,7 @@ def _judge(
     text: str,
     here: Sequence[Match],
 ) -> tuple[Verdict, str, int]:
-    """Return the verdict on the one definition of a function, why, and the line."""
+    """Return the verdict on a function's only definition, the reason, and the line."""
     if not any(m.shape == "defined" for m in here):
         return Verdict.UNKNOWN, "Coccinelle could not read this function", line
     counts = fix.mentions.get(function, {})
@@ -226,29 +226,33 @@ def _judge(
         and _counts(text, {**counts, **fix.shapes[m.shape].mentions}, m.names)
     }
     if len(fitting) != 1:
-        return Verdict.UNKNOWN, "this function has none of the shapes that are known", line
+        return Verdict.UNKNOWN, "this function has none of the known shapes", line
     match = next(iter(fitting.values()))
     shape = fix.shapes[match.shape]
     words = c_source.words(text)
     directives = c_source.directives(text)
     strange = words - fix.words - set(match.names.values())
     if strange:
-        return Verdict.UNKNOWN, f"words of this function are not known: {_list(strange)}", line
+        return Verdict.UNKNOWN, f"this function contains unknown words: {_list(strange)}", line
     strange = set(directives) - fix.directives
     if strange:
-        return Verdict.UNKNOWN, f"this function is compiled in part: {_list(strange)}", line
+        return (
+            Verdict.UNKNOWN,
+            f"parts of this function are compiled conditionally: {_list(strange)}",
+            line,
+        )
     told = words | {w for d in directives for w in re.findall(r"\w+", d)}
     strange = code.redefined(file) & told
     if strange:
-        return Verdict.UNKNOWN, f"words of this function are macros here: {_list(strange)}", line
+        return Verdict.UNKNOWN, f"words in this function are macros here: {_list(strange)}", line
     for other, expected in shape.also.items():
         if not any(_counts(text, expected, {}) for _, _, text in code.definitions(other)):
-            return Verdict.UNKNOWN, f"{other} is not what it has to be for this function", line
+            return Verdict.UNKNOWN, f"{other} is not what this function needs it to be", line
     return shape.verdict, shape.reason, match.line
 
 
 def _counts(text: str, expected: Mapping[str, int], names: Mapping[str, str]) -> bool:
-    """Return whether everything stands in a function as often as it has to."""
+    """Return whether everything occurs in a function as often as it must."""
     return all(c_source.mentions(text, what, names) == times for what, times in expected.items())
 
 
@@ -265,7 +269,7 @@ def _undefined(code: Code, fix: Fix, function: str) -> Site:
                 file=file,
                 line=1,
                 verdict=Verdict.UNKNOWN,
-                reason=f"{file} has no {function}, which it has in every release",
+                reason=f"{file} does not define {function}, but it does in every release",
                 text=code.original(file, 1, 10),
             )
     for file, text in code.files.items():
@@ -277,7 +281,7 @@ def _undefined(code: Code, fix: Fix, function: str) -> Site:
                 file=file,
                 line=line,
                 verdict=Verdict.UNKNOWN,
-                reason=f"no definition of {function} was found, but its name stands here",
+                reason=f"no definition of {function} was found, but its name occurs here",
                 text=code.original(file, max(1, line - 5), 10),
             )
     reason = f"no file of this source defines {function}"

@@ -1,14 +1,14 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The fixes: one directory each under patches/, data only.
+"""The fixes: each is a directory of data under patches/.
 
 A directory NAME/ holds ``fix.toml`` and two semantic patches for Coccinelle:
 
 ``diagnose.cocci``
-    prints, for each place that it knows, a line of fields with a tab between: ``respin``,
-    the shape's name, the function, the file, the line, and then any number of
-    ``name=word``: what the function calls its variables. The shape ``defined`` stands
-    for every definition of a function that it could read.
+    prints a line for each place that it recognizes, with fields separated by tabs: ``respin``, the
+    name of the shape, the function, the file, the line, and any number of ``name=word`` with the
+    names of the function's variables. The shape ``defined`` marks every definition of a function
+    that it could read.
 ``fix.cocci``
     turns every shape that means ``needed`` into one that means ``fixed``.
 """
@@ -29,56 +29,56 @@ from pipeline.model import Verdict
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """A form of a function that diagnose.cocci knows."""
+    """A form of a function that diagnose.cocci recognizes."""
 
     verdict: Verdict
     reason: str
     mentions: Mapping[str, int]
-    """Word or regular expression -> how often it stands in the function's code.
+    """Word or regular expression -> how often it occurs in the function's code.
 
-    Comments, strings and ``#if 0`` are left out; ``<name>`` is what was reported for it."""
+    Comments, strings and ``#if 0`` do not count; ``<name>`` stands for its reported value."""
     also: Mapping[str, Mapping[str, int]]
-    """Other functions that have to be there, and what stands in them how often."""
+    """Other functions that must exist, and what must occur in them how often."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Requires:
-    """The library without which a source cannot have the defect."""
+    """The library without which a source does not have the defect."""
 
     build_depends: str
     since: str
-    """The first upstream version of the library that brings the defect."""
+    """The first upstream version of the library that causes the defect."""
     switched_off: str = ""
-    """A regular expression: what in debian/rules may build the package without it."""
+    """Regular expression for what in debian/rules may disable the library."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fix:
-    """What one directory under patches/ says."""
+    """The content of one directory under patches/."""
 
     name: str
     title: str
     folder: Path
     functions: tuple[str, ...]
     files: tuple[str, ...]
-    """Files, relative to the source tree, that the semantic patches are given."""
+    """Files that the semantic patches read, relative to the source tree."""
     evidence: tuple[str, ...]
-    """Regular expressions for code that has no place outside the functions."""
+    """Regular expressions for code that must not occur outside the functions."""
     words: frozenset[str]
-    """All identifiers and keywords that may stand in the functions."""
+    """All identifiers and keywords that may occur in the functions."""
     directives: frozenset[str]
-    """The lines of the preprocessor that may."""
+    """The preprocessor directives that may occur in the functions."""
     mentions: Mapping[str, Mapping[str, int]]
-    """Function -> what stands in it how often whatever its shape (see Shape.mentions)."""
+    """Function -> what must occur in it whatever its shape (see Shape.mentions)."""
     has: Mapping[str, tuple[str, ...]]
-    """File -> the functions that it defines in every release that has this file."""
+    """File -> the functions that it defines in every release that has it."""
     requires: Requires | None
     dep3: Mapping[str, str]
     shapes: Mapping[str, Shape]
     turns: tuple[str, ...]
     """Smoke cases that fail before and load after."""
     symptoms: tuple[str, ...]
-    """Regular expressions: what a package with the defect says."""
+    """Regular expressions for what a package with the defect prints."""
 
     @property
     def diagnose_cocci(self) -> Path:
@@ -87,12 +87,12 @@ class Fix:
 
     @property
     def fix_cocci(self) -> Path:
-        """The semantic patch that mends."""
+        """The semantic patch that fixes the source."""
         return self.folder / "fix.cocci"
 
 
 def load(folder: Path) -> Fix:
-    """Read a fix's directory. Raises KeyError or ValueError if the directory is not in order."""
+    """Read a fix's directory. Raises KeyError or ValueError if it is not valid."""
     data = tomllib.loads((folder / "fix.toml").read_text())
     requires = data.get("requires")
     return Fix(
@@ -139,18 +139,18 @@ def _mentions(shapes: Mapping[str, Any], name: str, *heirs: str) -> dict[str, in
 
 @cache
 def all_fixes() -> tuple[Fix, ...]:
-    """Return every fix there is, by the order of their names.
+    """Return all fixes, sorted by name.
 
-    That is also the order in which their patches stand in debian/patches/series.
+    Their patches have the same order in debian/patches/series.
     """
     folders = project_data("patches").iterdir()
     return tuple(load(f) for f in sorted(folders) if (f / "fix.toml").is_file())
 
 
 def choose(names: Sequence[str]) -> tuple[Fix, ...]:
-    """Return the fixes of these names, or all if none is named.
+    """Return the fixes with these names, or all if no name is given.
 
-    Raises UsageError for a name that is not known.
+    Raises UsageError for an unknown name.
     """
     known = {fix.name: fix for fix in all_fixes()}
     for name in names:

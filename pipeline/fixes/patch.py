@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Stage: the patch for just this source, and the source package that carries it.
+"""Stage patch: make the patch for this source, and the source package that carries it.
 
-``mend`` and ``quilt_patch`` make text; ``patch`` puts it into a source package: a quilt
-patch with a DEP-3 header, an entry in series, a changelog entry, and a new .dsc.
+``mend`` and ``quilt_patch`` make text; ``patch`` puts that into a source package, as a quilt patch
+with a DEP-3 header, with an entry in series, a changelog entry and a new .dsc.
 """
 
 from __future__ import annotations
@@ -42,14 +42,13 @@ DPKG_SECONDS = 300.0
 def mend(tree: Path, fix: Fix) -> tuple[str, ...]:
     """Apply a fix's semantic patch to a source tree in place; return the files it changed.
 
-    What it adds is laid out as iproute2's own code is. Raises PatchError if it changes
-    nothing.
+    The added code is formatted like iproute2's own. Raises PatchError if nothing changes.
     """
     return mend_all([tree], fix)[0]
 
 
 def mend_all(trees: Sequence[Path], fix: Fix) -> list[tuple[str, ...]]:
-    """Mend many trees, as ``mend`` does each, at a fraction of the cost."""
+    """Fix many trees as ``mend`` would each of them, at a fraction of the cost."""
     before = [_texts(tree, fix) for tree in trees]
     coccinelle.apply(
         trees,
@@ -65,7 +64,7 @@ def mend_all(trees: Sequence[Path], fix: Fix) -> list[tuple[str, ...]]:
         if not changed:
             raise PatchError(
                 f"the semantic patch of {fix.name} changed nothing in this source",
-                hint="please report this source",
+                hint="please report this source as a bug",
             )
         rows.append(changed)
     work = [
@@ -85,17 +84,17 @@ def _texts(tree: Path, fix: Fix) -> dict[str, str]:
 
 
 def _lay_out(path: Path, before: str) -> None:
-    """Lay out the added lines, and no others.
+    """Format the added lines, and no others.
 
-    Coccinelle's own printing loses some spaces and alignments. clang-format can be held to
-    line ranges, which indent and astyle cannot.
+    Coccinelle's printer loses some spaces and alignments. clang-format can be restricted to line
+    ranges; indent and astyle cannot.
     """
     after = path.read_text("utf-8", "surrogateescape")
     blocks = difflib.SequenceMatcher(
         None, before.splitlines(), after.splitlines(), autojunk=False
     ).get_opcodes()
-    # A line inside a statement that takes another's place keeps its layout: clang-format
-    # would join the lines around it where they fit into one.
+    # A line that replaces another inside a statement keeps its layout: clang-format would join the
+    # lines around it if they fit into one.
     lines = after.splitlines()
     ranges = [
         f"--lines={new + 1}:{new_end}"
@@ -113,7 +112,7 @@ def _lay_out(path: Path, before: str) -> None:
             folder=folder,
             timeout=LAYOUT_SECONDS,
             error=PatchError,
-            brief="clang-format could not lay out the patched code",
+            brief="clang-format could not format the patched code",
         )
         path.write_bytes((folder / path.name).read_bytes())
 
@@ -130,7 +129,7 @@ def unified(folder: Path, names: Sequence[str]) -> str:
             error=PatchError,
         )
         if done.status != 1:
-            raise PatchError(f"{f}: the patch could not be written", details=done.text)
+            raise PatchError(f"diff could not write the patch of {f}", details=done.text)
         parts.append(done.stdout.decode("utf-8", "surrogateescape"))
     return "".join(parts)
 
@@ -145,16 +144,18 @@ def quilt_patch(fix: Fix, diff: str, date: datetime.datetime) -> str:
 def changelog_entry(
     text: str, *, version: str, fixes: Sequence[Fix], number: int, quilt: bool = True
 ) -> tuple[str, datetime.datetime]:
-    """Return a debian/changelog with our entry on top, and that entry's date.
+    """Return a debian/changelog with respin's entry on top, and that entry's date.
 
-    The date is the distro's own plus one second per rebuild, so that the same input gives
-    the same output. Raises PatchError if the changelog cannot be read.
+    The date is the distro's plus one second per rebuild, so that the same input gives the same
+    output. Raises PatchError if the changelog cannot be read.
     """
     top, date = _newest_entry(text)
     try:
         date += datetime.timedelta(seconds=number)
     except OverflowError as e:
-        raise PatchError(f"debian/changelog is of {date:%F}, after which no date is") from e
+        raise PatchError(
+            f"debian/changelog has the date {date:%F}, after which there is no later one"
+        ) from e
     log = Changelog()
     log.new_block(
         package=top.package,
@@ -165,7 +166,7 @@ def changelog_entry(
         date=email.utils.format_datetime(date),
     )
     log.add_change("")
-    # Lintian takes "local package" for what it is: neither the maintainer's nor an NMU.
+    # Lintian accepts "Local package" for an upload that is neither the maintainer's nor an NMU.
     log.add_change(f"  * Local package, rebuilt by iproute2-respin from {top.version}.")
     for fix in fixes:
         log.add_change(f"  * {fix.dep3['Description'].splitlines()[0]}")
@@ -180,7 +181,7 @@ def _newest_entry(text: str) -> tuple[ChangeBlock, datetime.datetime]:
         top = Changelog(text, strict=True, max_blocks=1)[0]
         return top, email.utils.parsedate_to_datetime(str(top.date))
     except (ChangelogParseError, ValueError, TypeError, IndexError, OverflowError) as e:
-        raise PatchError("debian/changelog could not be read", details=str(e)[:400]) from e
+        raise PatchError("respin could not parse debian/changelog", details=str(e)[:400]) from e
 
 
 def changelog_epoch(tree: Path) -> int:
@@ -189,16 +190,16 @@ def changelog_epoch(tree: Path) -> int:
 
 
 def _changelog(tree: Path) -> str:
-    """Return the text of a source tree's debian/changelog. Raises PatchError."""
+    """Return the text of a source tree's debian/changelog; raise PatchError."""
     try:
         return bounded.text(tree / "debian/changelog", CHANGELOG, follow=False)
     except OSError as e:
-        raise PatchError(f"debian/changelog cannot be read: {e.strerror}") from e
+        raise PatchError(f"respin could not read debian/changelog: {e.strerror}") from e
     except ValueError as e:
         raise PatchError(
             "debian/changelog is not UTF-8",
             details=str(e),
-            hint="Debian Policy 4.4 wants UTF-8: iconv -f latin1 -t utf-8",
+            hint="convert it, as Debian Policy 4.4 requires: iconv -f latin1 -t utf-8",
         ) from e
 
 
@@ -219,9 +220,9 @@ def patch(
 ) -> Patched:
     """Make the patched source package of ``source``.
 
-    ``tree`` is the source as unpacked (it is not changed), ``fixes`` those that it needs,
-    ``dest`` a directory that does not exist and receives the .dsc with its files, and the patches
-    alone in ``dest/patches``. Raises PatchError; then ``dest`` is not there.
+    ``tree`` is the unpacked source (it stays unchanged), ``fixes`` are those that it needs, and
+    ``dest`` is a new directory that receives the .dsc with its files, and the patches alone in
+    ``dest/patches``. Raises PatchError and leaves no ``dest``.
     """
     version = versions.rebuilt(
         source.version, source.release.distro, number, rule=source.release.suffix
@@ -239,7 +240,7 @@ def patch(
         try:
             new = _edited(tree, work, texts, changelog)
         except OSError as e:
-            raise PatchError("the source tree cannot be edited", details=str(e)) from e
+            raise PatchError("respin could not edit the source tree", details=str(e)) from e
         dsc = _source_package(source, new, version, date, log)
         (dsc.parent / "patches").mkdir()
         for name, text in texts.items():
@@ -261,7 +262,7 @@ def patch(
 def _patches(
     tree: Path, fixes: Sequence[Fix], work: Path, date: datetime.datetime
 ) -> dict[str, str]:
-    """Return name -> text of each fix's patch, each on top of the one before."""
+    """Return the patch of each fix, name -> text; each applies on top of the one before."""
     old, new = work / "a", work / "b"
     for f in {f for fix in fixes for f in fix.files if (tree / f).is_file()}:
         for side in (old, new):
@@ -277,7 +278,7 @@ def _patches(
 
 
 def _is_quilt(tree: Path) -> bool:
-    """Return whether changes go into debian/patches; in all other formats, straight in."""
+    """Return whether changes go into debian/patches; in other formats they go into the files."""
     source_format = tree / "debian/source/format"
     try:
         text = bounded.text(source_format, bounded.SMALL, errors="replace", follow=False)
@@ -287,7 +288,7 @@ def _is_quilt(tree: Path) -> bool:
 
 
 def _edited(tree: Path, work: Path, texts: dict[str, str], changelog: str) -> Path:
-    """Return a copy of the source tree with patches and changelog entry added."""
+    """Return a copy of the source tree with the patches and the changelog entry added."""
     top = work / "out" / "source"
     shutil.copytree(tree, top, symlinks=True)
     (top / "debian/changelog").write_text(changelog, "utf-8")
@@ -306,7 +307,7 @@ def _edited(tree: Path, work: Path, texts: dict[str, str], changelog: str) -> Pa
         listed += "\n"
     for name, patch_text in texts.items():
         if (folder / name).exists() or (folder / name).is_symlink():
-            raise PatchError(f"the source has a debian/patches/{name} already")
+            raise PatchError(f"the source already has debian/patches/{name}")
         (folder / name).write_text(patch_text, "utf-8", "surrogateescape")
         listed += f"{name}\n"
     series.write_text(listed, "utf-8", "surrogateescape")
@@ -321,23 +322,22 @@ def _source_package(
         if ".orig" in file.path.name:
             shutil.copy(file.path, top.parent / file.path.name)
     sandbox.run(
-        # It applies the new patch itself, with no fuzz allowed, or fails.
+        # dpkg-source applies the new patch itself, without fuzz, or fails.
         ["dpkg-source", "-b", top.name],
         folder=top.parent,
         env={"SOURCE_DATE_EPOCH": str(int(date.timestamp()))},
         timeout=DPKG_SECONDS,
         log=log,
         error=PatchError,
-        brief=f"the source package {version} could not be made",
+        brief=f"dpkg-source could not make the source package {version}",
     )
     made = list(top.parent.glob("*.dsc"))
     if len(made) != 1:
-        raise PatchError("dpkg-source made no .dsc", details=str([str(m) for m in made]))
+        raise PatchError("dpkg-source wrote no .dsc", details=str([str(m) for m in made]))
     fields = dsc_file.parse(bounded.read(made[0], dsc_file.LIMIT), made[0].name)
     if (fields.name, fields.version) != (source.name, version):
         raise PatchError(
-            f"the source package that was made is {fields.name} {fields.version}, not"
-            f" {source.name} {version}",
-            hint="please report this source",
+            f"dpkg-source made {fields.name} {fields.version} instead of {source.name} {version}",
+            hint="please report this source as a bug",
         )
     return made[0]

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Stage fetch: the exact source package of a release, every file verified.
+"""Stage fetch: get the exact source package of a release, and verify every file.
 
-From the distro's archive, or from a .dsc that the user has.
+It comes from the distro's archive, or from a .dsc that the user gives.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ UPLOADERS = (
     Path("/usr/share/keyrings/debian-keyring.gpg"),
     Path("/usr/share/keyrings/debian-maintainers.gpg"),
 )
-"""The keys of those who may upload to Debian (package debian-keyring), who sign the .dsc files.
-debian-nonupload.gpg is not among them: these developers may not upload."""
+"""The keys of those who may upload to Debian and sign .dsc files (package debian-keyring).
+debian-nonupload.gpg is not among them, because these developers may not upload."""
 
 LARGEST = 512 << 20
 """Bytes of an unpacked source; iproute2's has 7 MiB."""
@@ -45,13 +45,13 @@ def fetch(
 ) -> Source:
     """Fetch a source package into the directory ``dest``: this version, or the newest.
 
-    A version that the archive has no more is looked for ``elsewhere``. The archive's indexes
-    are those of its last ``update``; without one they are fetched now. Raises FetchError,
-    UsageError for what is no version; ``dest`` then is as it was.
+    A version that the archive no longer has is looked for ``elsewhere``. The archive's indexes are
+    those of its last ``update``; if there was none, they are fetched now. Raises FetchError, or
+    UsageError for an invalid version; ``dest`` then stays as it was.
     """
     if version is not None and not dsc_file.version_text(version):
         raise UsageError(
-            f"{version[:60]!r} is not a version",
+            f"{version[:60]!r} is not a valid version",
             hint="give one as `apt-cache showsrc` writes it, such as 6.1.0-3",
         )
     there = archive.versions(name)
@@ -62,15 +62,15 @@ def fetch(
     ):
         source = archive.fetch_source(name, version, dest)
     else:
-        stage.note(f"{version} is superseded: not in the release's pockets any more")
+        stage.note(f"{version} is superseded: the release's pockets no longer have it")
         try:
             source = elsewhere.fetch_source(name, version, dest)
         except FetchError as e:
             here = ", ".join(dict.fromkeys(f"{v.version} ({v.suite})" for v in there))
             where = f"{archive.release.distro} {archive.release.codename}"
-            lines = (e.details, f"{where} itself has: {here or 'none'}")
+            lines = (e.details, f"The release's archive has: {here or 'none'}")
             raise FetchError(
-                f"{name} {version} is not in {where} (any more): {e.brief}",
+                f"{where} does not have, or no longer has, {name} {version}: {e.brief}",
                 details="\n".join(filter(None, lines)),
                 hint=e.hint,
             ) from e
@@ -80,10 +80,10 @@ def fetch(
 
 
 def local(dsc: Path, dest: Path, release: Release, *, name: str = "iproute2") -> Source:
-    """Take a source package that the user has: copy it into ``dest``, each file checked.
+    """Copy a source package of the user's into ``dest``, and check each file.
 
-    Size and SHA-256 of each file must be those of the .dsc. Raises FetchError; ``dest`` then
-    is as it was.
+    Size and SHA-256 of each file must be those in the .dsc. Raises FetchError; ``dest`` then stays
+    as it was.
     """
     data = dsc_file.load(dsc)
     fields = dsc_file.parse(data, str(dsc))
@@ -96,8 +96,8 @@ def local(dsc: Path, dest: Path, release: Release, *, name: str = "iproute2") ->
     missing = [f.name for f in fields.files if not (dsc.parent / f.name).is_file()]
     if missing:
         raise FetchError(
-            f"{dsc} names files that are not beside it: {', '.join(missing)}",
-            hint="put them into the same directory",
+            f"{dsc} lists files that are not beside it: {', '.join(missing)}",
+            hint="put them into the directory of the .dsc",
         )
     first = f"{name}_{fields.version.rpartition(':')[2]}.dsc"
     with staged(dest) as staging:
@@ -123,29 +123,31 @@ def local(dsc: Path, dest: Path, release: Release, *, name: str = "iproute2") ->
 
 
 def _trust(data: bytes, dsc: Path) -> str:
-    """Say what is known of who made a local .dsc. Raises FetchError if it was changed."""
+    """Return what is known about who made a local .dsc. Raises FetchError if it was changed."""
     given = "the .dsc given by the user"
     if not openpgp.is_signed(data):
         return f"{given} (not signed)"
     if not any(path.exists() for path in UPLOADERS):
-        return f"{given} (its signature was not checked: no package debian-keyring here)"
+        return (
+            f"{given} (its signature was not checked: the package debian-keyring is not installed)"
+        )
     signed = vouch.signed(data, str(dsc), UPLOADERS)
     if signed.signers:
         return f"{given}, signed by {', '.join(signed.signers)} (debian-keyring)"
-    return f"{given} ({vouch.nobody(data, signed, 'of the package debian-keyring')})"
+    return f"{given} ({vouch.nobody(data, signed, 'in the package debian-keyring')})"
 
 
 def unpack(
     source: Source, dest: Path, *, trust_container: bool = False, log: Path | None = None
 ) -> Path:
-    """Unpack a source into the directory ``dest``, which must not exist, with its patches applied.
+    """Unpack a source with its patches applied into ``dest``, which must not exist.
 
-    This is the tree that dpkg-source makes (``dpkg-source -x``). Returns ``dest``. Raises
-    FetchError if it cannot be unpacked, would unpack to more than LARGEST bytes, or is none that
-    may be read here (``sandbox.admit``, ``sourcetree.settle``); nothing is left then.
+    The tree is the one that ``dpkg-source -x`` makes. Returns ``dest``. Raises FetchError if it
+    cannot be unpacked, would have more than LARGEST bytes, or may not be read here
+    (``sandbox.admit``, ``source_tree.settle``); nothing is left then.
     """
     if dest.exists():
-        raise FetchError(f"{dest} exists already", hint="choose a directory that is not there")
+        raise FetchError(f"{dest} already exists", hint="choose a directory that does not exist")
     sandbox.admit(source.dsc.name, indexed=source.indexed, trust_container=trust_container)
     form = dsc_file.parse(bounded.read(source.dsc, dsc_file.LIMIT), source.dsc.name).format
     source_tree.check_format(form, source.dsc.name)
@@ -154,15 +156,16 @@ def unpack(
     with lent.lent(dest.parent, ".unpack-") as folder:
         for file in source.files:
             shutil.copyfile(file.path, folder / file.path.name)
-        # Every file has been verified; dpkg-source would look for a signature it may not know.
+        # Every file has been verified; dpkg-source would want a signature by a key it knows.
         sandbox.run(
             ["dpkg-source", "--no-copy", "--no-check", "-x", source.dsc.name, "tree"],
             folder=folder,
             timeout=600,
             log=log,
             error=FetchError,
-            brief=f"{source.dsc.name} cannot be unpacked",
-            hint="its files are those that were listed, so the source package itself is broken",
+            brief=f"dpkg-source could not unpack {source.dsc.name}",
+            hint="its files are intact, so the source package itself is broken; please report it "
+            "to its distro",
         )
         source_tree.settle(folder / "tree", form)
         (folder / "tree").rename(dest)
@@ -170,7 +173,7 @@ def unpack(
 
 
 def _measure(source: Source) -> None:
-    """Raise FetchError if what a source's files hold is more than LARGEST bytes."""
+    """Raise FetchError if a source unpacks to more than LARGEST bytes."""
     left = LARGEST
     for file in source.files[1:]:
         if file.path.suffix == ".asc":

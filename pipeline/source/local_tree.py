@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A source tree of the user's, with debian/, made into a source package."""
+"""Make a source package from a source tree of the user's that has debian/."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from pipeline.source import source_tree
 LIMIT = 512 << 20
 """Bytes of a tree; iproute2's has 7 MiB."""
 EPOCH = 1 << 28
-"""Times of the files in a tarball that is made here: no tree's own times are part of it."""
+"""The time of all files in a tarball that is made here, instead of the tree's own times."""
 
 
 def make_source(
     tree: Path, dest: Path, *, trust_container: bool = False, log: Path | None = None
 ) -> Path:
-    """Make a source package of ``tree`` in the new directory ``dest``; return its .dsc.
+    """Make a source package from ``tree`` in the new directory ``dest``; return its .dsc.
 
-    The upstream tarball beside the tree is taken if there is one; else one is made of the
-    tree without debian/ and without its patches. The tree itself is not changed. Raises
-    FetchError, also if it is none that may be read here (``sandbox.admit``,
-    ``sourcetree.settle``); ``dest`` then is not there.
+    An upstream tarball beside the tree is used; without one, a tarball is made from the tree
+    without debian/ and without its patches. The tree itself is not changed. Raises FetchError, also
+    if the tree may not be read here (``sandbox.admit``, ``source_tree.settle``); ``dest`` then does
+    not exist.
     """
     sandbox.admit(str(tree), indexed=False, trust_container=trust_container)
     dest.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def make_source(
 
 
 def _identity(tree: Path, copy: Path) -> tuple[str, Version]:
-    """Return name and version of the newest entry of the copy's debian/changelog."""
+    """Return the name and version in the newest entry of the copy's debian/changelog."""
     path = tree / "debian" / "changelog"
     try:
         text = bounded.text(copy / "debian" / "changelog", bounded.LARGE)
@@ -67,18 +67,18 @@ def _identity(tree: Path, copy: Path) -> tuple[str, Version]:
         name, version = str(log.package), str(log.version)
     except OSError as e:
         raise FetchError(
-            f"{tree} is no source tree of a package: {path}: {e.strerror}",
-            hint="give the directory that holds debian/",
+            f"{tree} is not the source tree of a package: {path}: {e.strerror}",
+            hint="give the directory that contains debian/",
         ) from e
     except (ChangelogParseError, ValueError, IndexError) as e:
-        raise FetchError(f"{path} is not a changelog", details=str(e)[:400]) from e
+        raise FetchError(f"{path} is not a Debian changelog", details=str(e)[:400]) from e
     if not dsc_file.package_name(name) or not dsc_file.version_text(version):
-        raise FetchError(f"{path} does not begin with a package and its version")
+        raise FetchError(f"{path} does not begin with the name of a package and its version")
     return name, Version(version)
 
 
 def _take(path: Path, dest: Path) -> None:
-    """Copy an upstream tarball that lies beside the tree; a link to one stays in its directory."""
+    """Copy the upstream tarball beside the tree; refuse a link that leads to another directory."""
     end = path.resolve()
     if not end.is_relative_to(path.parent.resolve()):
         raise FetchError(
@@ -88,11 +88,11 @@ def _take(path: Path, dest: Path) -> None:
     try:
         bounded.copy(end, dest, dsc_file.LARGEST, follow=False)
     except OSError as e:
-        raise FetchError(f"{path} cannot be read: {e.strerror}") from e
+        raise FetchError(f"respin could not read {path}: {e.strerror}") from e
 
 
 def _tarball(tree: Path, path: Path, log: Path | None) -> None:
-    """Pack a tree without debian/ into ``path``.gz; the same tree makes the same bytes."""
+    """Pack a tree without debian/ into ``path``.gz; the same tree gives the same bytes."""
 
     def plain(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
         if info.name == f"{tree.name}/debian":
@@ -105,7 +105,7 @@ def _tarball(tree: Path, path: Path, log: Path | None) -> None:
 
     with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
         tar.add(tree, arcname=tree.name, filter=plain)
-    # gzip -n keeps name and time out of it.
+    # gzip -n writes neither name nor time.
     sandbox.run(["gzip", "-n", "-9", path.name], folder=path.parent, log=log, error=FetchError)
 
 
@@ -116,7 +116,7 @@ def _dpkg_source(argv: list[str], folder: Path, log: Path | None) -> None:
         timeout=600,
         log=log,
         error=FetchError,
-        brief="no source package can be made of this tree",
-        hint="`dpkg-source --build` says the same in the tree; the upstream tarball may have to"
-        " lie beside it",
+        brief="dpkg-source could not make a source package from this tree",
+        hint="try `dpkg-source --build` in the tree; it may need the upstream tarball beside the "
+        "tree",
     )

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether two source packages are the same: what they unpack to, and what their .dsc say.
+"""Compare two source packages: what they unpack to, and what their .dsc files say.
 
-Two machines may compress the same differently; what is in it is the same, byte for byte.
+Two machines may compress the same content differently, so contents are compared.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from pipeline.archives.dsc_file import Listed
 from pipeline.files import bounded, compressed
 
 LARGEST = 512 << 20
-"""Bytes of what is unpacked of one file; iproute2's have 1 MB."""
+"""Bytes to which one file may unpack; iproute2's have 1 MB."""
 SUMS = ("files", "checksums-sha1", "checksums-sha256")
 
 
 def difference(one: Path, other: Path) -> str:
-    """Return in what two .dsc, with their files beside them, differ; empty if in nothing.
+    """Return how two .dsc with their files differ; empty if they do not.
 
-    Raises FetchError for what is no source package.
+    Raises FetchError for a file that is not a source package.
     """
     first, second = _fields(one), _fields(other)
     for name in first.keys() | second.keys():
@@ -35,11 +35,11 @@ def difference(one: Path, other: Path) -> str:
     for name in files.keys() | others.keys():
         mine, theirs = files.get(name), others.get(name)
         if mine is None or theirs is None:
-            return f"{name}, which only one has"
+            return f"{name}, which only one of them has"
         if mine == theirs:
             continue
         if ".orig" in name or _content(one, mine) != _content(other, theirs):
-            return f"what is in {name}"
+            return f"the content of {name}"
     return ""
 
 

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a source tree may be: its format, what tells dpkg-source how to pack it, what is left out.
+"""What a source tree may be: its format, its options for dpkg-source, what is left out.
 
-A tree is somebody else's. Programs read it in the sandbox alone (isolation/sandbox.py); what
-of ours reads it or writes to it does so when it is known that no link leads out of it.
+A tree comes from somebody else. Programs read it only in the sandbox (isolation/sandbox.py); respin
+itself reads it or writes to it only once no link is known to lead out of it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pipeline.errors import FetchError
 from pipeline.isolation import lent
 
 FORMATS = ("1.0", "3.0 (quilt)", "3.0 (native)")
-"""Those in which a distro's iproute2 ever was. The others make dpkg-source call a version control
-system, which runs what the tree's configuration of it says."""
+"""The formats that a distro's iproute2 has ever used. Others make dpkg-source call a version
+control system, which runs what the tree's configuration says."""
 
 VCS = frozenset(
     {
@@ -26,7 +26,7 @@ VCS = frozenset(
         *(".arch-ids", ".jj", ".pijul", ".fslckout", "_FOSSIL_"),
     }
 )
-"""What version control systems keep in a tree: directories or files, at any place in it."""
+"""Names of files and directories of version control systems, anywhere in a tree."""
 
 OPTIONS = frozenset(
     {
@@ -36,66 +36,68 @@ OPTIONS = frozenset(
         *("unapply-patches", "no-unapply-patches"),
     }
 )
-"""Options of dpkg-source(1) that a tree may set: how it is packed. What they would leave out of
-the new source package is missed when that is diagnosed."""
+"""Options of dpkg-source(1) that a tree may set: they say how it is packed. If they left anything
+out of the new source package, its diagnosis would show that."""
 
 SMALL = 64 << 10
 """Bytes of a file in debian/source; iproute2's have a few dozen."""
 
 
 def settle(tree: Path, form: str) -> None:
-    """Make a tree that was just unpacked, or copied, fit to be worked on.
+    """Prepare a tree that was just unpacked or copied.
 
-    Directories of version control systems are removed. ``form`` is the format that its .dsc says,
-    empty without one. Raises FetchError if the tree's own format is another or none that is taken,
-    if it sets an option of dpkg-source that is not taken, or if it holds what no source does:
-    devices, links that lead out of it.
+    Directories of version control systems are removed. ``form`` is the format in its .dsc, empty if
+    there is none. Raises FetchError if the tree has another format or one that is not accepted, if
+    it sets an option of dpkg-source that is not accepted, or if it contains devices or links that
+    lead out of it.
     """
     try:
         _without_vcs(tree)
         lent.take_back(tree)
     except lent.Strange as e:
         raise FetchError(
-            f"{tree.name} is not taken: it holds {e}", hint="look where this source is from"
+            f"respin does not accept {tree.name}: it contains {e}",
+            hint="check where this source comes from",
         ) from e
     except OSError as e:
-        raise FetchError(f"{tree} cannot be read: {e.strerror}") from e
+        raise FetchError(f"respin could not read {tree}: {e.strerror}") from e
     own = format_of(tree)
     if form and form != own:
         raise FetchError(
-            f"the .dsc says the source format {form!r}, and debian/source/format {own!r}",
-            hint="dpkg-source makes no such source package; look where this one is from",
+            f"the .dsc has the source format {form!r}, but debian/source/format says {own!r}",
+            hint="dpkg-source makes no such source package; check where this one comes from",
         )
     for name in ("options", "local-options"):
         _check_options(tree / "debian/source" / name)
 
 
 def look(tree: Path) -> None:
-    """Hold a tree of the user's, which is not changed, to what a source may hold.
+    """Check that a tree of the user's contains only what a source may; leave it unchanged.
 
-    Raises FetchError, as ``settle`` does for one that is ours.
+    Raises FetchError, as ``settle`` does for a copy.
     """
     try:
         lent.look(tree.resolve(), without=VCS)
     except lent.Strange as e:
         raise FetchError(
-            f"{tree} is not taken: it holds {e}", hint="look where this source is from"
+            f"respin does not accept {tree}: it contains {e}",
+            hint="check where this source comes from",
         ) from e
     except OSError as e:
-        raise FetchError(f"{tree} cannot be read: {e.strerror}") from e
+        raise FetchError(f"respin could not read {tree}: {e.strerror}") from e
 
 
 def check_format(form: str, where: str) -> None:
-    """Raise FetchError if a source format is none that is taken."""
+    """Raise FetchError if respin does not accept a source format."""
     if form not in FORMATS:
         raise FetchError(
-            f"{where} says the source format {form[:40]!r}, which is not taken",
-            hint=f"the formats that are taken: {', '.join(FORMATS)}",
+            f"{where} has the source format {form[:40]!r}, which respin does not accept",
+            hint=f"convert it to one of the accepted formats: {', '.join(FORMATS)}",
         )
 
 
 def format_of(tree: Path) -> str:
-    """Return the format of a tree, as dpkg-source would build it. Raises FetchError."""
+    """Return the format in which dpkg-source would build a tree. Raises FetchError."""
     path = tree / "debian/source/format"
     if not path.exists():
         return "1.0"
@@ -105,10 +107,10 @@ def format_of(tree: Path) -> str:
 
 
 def copy(tree: Path, dest: Path, largest: int) -> None:
-    """Copy a tree of the user's to ``dest``, which must not exist, without what VCS names.
+    """Copy a tree of the user's, without what VCS names, to ``dest``, which must not exist.
 
-    No link is followed, and ``settle`` has yet to say whether it is fit. Raises FetchError if it
-    has more than ``largest`` bytes, or cannot be read.
+    No link is followed; ``settle`` must check the copy. Raises FetchError if the tree has more than
+    ``largest`` bytes, or cannot be read.
     """
     left = largest
     try:
@@ -127,20 +129,22 @@ def copy(tree: Path, dest: Path, largest: int) -> None:
                     raise lent.Strange(f"more than {largest >> 20} MiB")
                 _copy_file(each, target)
             else:
-                raise lent.Strange(f"what is neither file, directory nor link: {each.path[:200]!r}")
+                raise lent.Strange(
+                    f"something that is not a file, directory or link: {each.path[:200]!r}"
+                )
         for target, info in reversed(folders):
             _as_was(target, info)
     except lent.Strange as e:
-        raise FetchError(f"{tree} holds {e}", hint="is it the right directory?") from e
+        raise FetchError(f"{tree} contains {e}", hint="check that it is the right directory") from e
     except OSError as e:
-        raise FetchError(f"{tree} cannot be copied: {e.strerror}", details=str(e)) from e
+        raise FetchError(f"respin could not copy {tree}: {e.strerror}", details=str(e)) from e
 
 
 def _copy_file(each: lent.Entry, target: Path) -> None:
     number = os.open(each.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=each.at)
     with os.fdopen(number, "rb") as source, target.open("xb") as out:
         if not stat.S_ISREG(os.fstat(number).st_mode):
-            raise lent.Strange(f"a file that became something else: {each.path[:200]!r}")
+            raise lent.Strange(f"a file that changed into something else: {each.path[:200]!r}")
         shutil.copyfileobj(source, out)
     _as_was(target, each.info)
 
@@ -160,14 +164,14 @@ def _without_vcs(tree: Path) -> None:
 
 
 def _small(path: Path) -> str:
-    """Return the text of a small file of a settled tree. Raises FetchError if it is none."""
+    """Return the text of a small file in a settled tree. Raises FetchError if it is not one."""
     name = f"debian/source/{path.name}"
     try:
         if not path.is_file() or path.stat().st_size > SMALL:
-            raise FetchError(f"{name} is not a file of at most {SMALL} bytes")
+            raise FetchError(f"{name} is not a regular file of at most {SMALL} bytes")
         return path.read_text("utf-8")
     except UnicodeDecodeError as e:
-        raise FetchError(f"{name} is not text") from e
+        raise FetchError(f"{name} is not UTF-8 text") from e
 
 
 def _check_options(path: Path) -> None:
@@ -179,7 +183,7 @@ def _check_options(path: Path) -> None:
         name = option.replace("=", " ").split(" ")[0].split("\t")[0].removeprefix("--")
         if option and not option.startswith("#") and name not in OPTIONS:
             raise FetchError(
-                f"debian/source/{path.name} sets an option of dpkg-source that is not taken:"
-                f" {option[:60]!r}",
-                hint=f"those that are taken: {', '.join(sorted(OPTIONS))}",
+                f"debian/source/{path.name} sets an option of dpkg-source that respin does not "
+                f"accept: {option[:60]!r}",
+                hint=f"remove it; the accepted options are: {', '.join(sorted(OPTIONS))}",
             )

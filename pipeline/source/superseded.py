@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which archive keeps what a release had: superseded sources, and packages that are gone."""
+"""Which archive keeps what a release once had: superseded sources and packages."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def history(
 ) -> History | None:
     """Return the archive that keeps a release's superseded versions, or None.
 
-    None for a derivative, and where respin.toml names none. A mirror of the distro's own
-    release that respin.toml names makes no derivative of it. ``accepted`` are the SHA-256 of
-    .dsc files, each with words that say who vouches for it; ``keyring`` replaces the distro's
-    own. Raises UsageError if the distro's keys are not on this machine.
+    None for a derivative, and if respin.toml disables it. A release whose mirror respin.toml names
+    is not a derivative. ``accepted`` maps the SHA-256 of .dsc files to a text that says who vouches
+    for each; ``keyring`` replaces the distro's. Raises UsageError if the distro's keys are not on
+    this machine.
     """
     distro = distros.of(release)
     url = distro.history(config.archives)
@@ -65,12 +65,11 @@ def then(
     keyring: Path | None = None,
     log: Path | None = None,
 ) -> AptArchive | None:
-    """Return an archive of what a Debian release has now and what it had at a ``time``.
+    """Return an archive of what a Debian release has now and what it had at ``time``.
 
-    The latter is the archive as snapshot keeps it (``/archive/ARCHIVE/YYYYMMDDTHHMMSSZ/``);
-    nothing is added to that, so its Valid-Until is not held against it. ``beside`` are the
-    sources of now. None for other distros, for a derivative, and where respin.toml names no
-    snapshot.
+    The past state is what snapshot.debian.org keeps (``/archive/ARCHIVE/YYYYMMDDTHHMMSSZ/``); it
+    never changes, so its Valid-Until does not count. ``beside`` are the current sources. None for
+    other distros, for a derivative, and if respin.toml disables the snapshot.
     """
     url = config.archives.snapshot
     if not distros.of(release).signed_history or not url or _derived(release, config):
@@ -103,7 +102,7 @@ def _derived(release: Release, config: Config) -> bool:
 
 
 def _keys(release: Release, config: Config, keyring: Path | None) -> tuple[Path, ...]:
-    """Return the keyrings of the distro's archive, retired keys among them."""
+    """Return the keyrings of the distro's archive, including those with retired keys."""
     described = config.releases.get(release.codename)
     own = keyring or (described and described.keyring) or releases.keyring_for(release)
     return own, *releases.retired_keys(release)

@@ -77,7 +77,7 @@ def test_a_disk_that_becomes_full(name: str, archive: Archive, tmp_path: Path) -
     said = done.stderr
     assert done.returncode == code, said
     assert said.startswith("respin: ") and "Traceback" not in said
-    assert "No space left on device" in said or "disk is full" in said or "disk became" in said
+    assert "No space left on device" in said or "disk is full" in said or "disk filled up" in said
     assert "itself is broken" not in said and "is not signed by" not in said
     left = done.stdout.splitlines()
     kept = ("cache/", "state/gnupg/", "state/")

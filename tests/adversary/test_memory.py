@@ -153,8 +153,8 @@ override_dh_builddeb:
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        ("ln -sf /dev/zero /build/ccache.stats", "what ccache says of this build cannot be read"),
-        ("rm -f ../ccache.stats; mkfifo ../ccache.stats", "what ccache says"),
+        ("ln -sf /dev/zero /build/ccache.stats", "could not read ccache's statistics"),
+        ("rm -f ../ccache.stats; mkfifo ../ccache.stats", "could not read ccache's statistics"),
         ("truncate -s 64M ../tiny_1.0_amd64.deb", "larger than what is taken"),
     ],
     ids=["statistics-zero", "statistics-fifo", "sparse-deb"],

@@ -139,7 +139,7 @@ def test_a_build_of_a_given_source_leaves_nothing_to_a_genuine_one(
     """Whether it is proven or fails."""
     expected = sums(genuine(Cache(tmp_path / "cold")))
     cache = Cache(tmp_path / "cache")
-    with pytest.raises(BuildError, match="does not build"):
+    with pytest.raises(BuildError, match=r"the build of .* failed"):
         genuine(cache, hostile(tmp_path / "failing", "false"))
     evil = genuine(cache, hostile(tmp_path / "proven", "true"))
     assert sums(evil) != expected, "the attack has no effect even on its own package"
@@ -223,7 +223,7 @@ def test_an_archive_that_is_none_is_refused_and_what_is_kept_stays(
     archive = cache.root / "ccache/name"
     before = archive.read_bytes()
     taken.write_bytes(taken.read_bytes()[:1500] if spoil == "cut" else spoil.encode())
-    with pytest.raises(BuildError, match="cannot be kept"):
+    with pytest.raises(BuildError, match="could not keep"):
         ccache.keep(cache, "name", taken)
     assert kept(cache) == ["name"]
     assert archive.read_bytes() == before

@@ -86,5 +86,5 @@ def test_broken_source_package(tmp_path: Path) -> None:
         fetch.unpack(source, tmp_path / "tree")
     assert {p.name for p in tmp_path.iterdir()} == {"in", "out"}
     (tmp_path / "there").mkdir()
-    with pytest.raises(FetchError, match="exists already"):
+    with pytest.raises(FetchError, match="already exists"):
         fetch.unpack(source, tmp_path / "there")

@@ -160,16 +160,16 @@ def test_a_later_rebuild_is_above(version: str, distro: str, n: int) -> None:
 
 def test_other_suffixes_break_the_law() -> None:
     for wrong in ("+local1", "+respin1", "+z1", "~bpf1", "+a1", ".1bpf1"):
-        with pytest.raises(PatchError, match="no version of ours"):
+        with pytest.raises(PatchError, match="can make no version"):
             versions.rebuilt("6.1.0-3", "debian", rule=wrong)
     for wrong in ("+bpf1", "ubuntu1", ".1", "z1"):
-        with pytest.raises(PatchError, match="no version of ours"):
+        with pytest.raises(PatchError, match="can make no version"):
             versions.rebuilt("6.1.0-1ubuntu1", "ubuntu", rule=wrong)
 
 
 @pytest.mark.parametrize("version", ["6.1.0-3a", "6.1.0-ubuntu"])
 def test_no_number_at_the_end(version: str) -> None:
-    with pytest.raises(PatchError, match="no version of ours"):
+    with pytest.raises(PatchError, match="can make no version"):
         versions.rebuilt(version, "ubuntu" if "ubuntu" in version else "debian")
 
 
@@ -178,7 +178,7 @@ def test_against_an_archive() -> None:
     for hidden in ("6.1.0-3+b2p1", "6.1.0-3+bpe1", "6.1.0-3+a1", "6.1.0-3+1"):
         with pytest.raises(PatchError, match="would hide"):
             versions.check_against("6.1.0-3+bpf1", ["6.1.0-3", hidden])
-    with pytest.raises(PatchError, match="no version of a rebuild"):
+    with pytest.raises(PatchError, match="is not the version of a rebuild"):
         versions.check_against("6.1.0-3", ["6.1.0-3"])
 
 

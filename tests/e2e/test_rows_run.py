@@ -25,7 +25,11 @@ Site = tuple[str, str, str]
 
 TAKES = "takes symbols of type STT_NOTYPE and STT_OBJECT"
 NOT_THERE = "no file of this source defines {}"
-NOT_BUILT_WITH: Site = ("absent", "", "not built with it: libbpf-dev is no build dependency")
+NOT_BUILT_WITH: Site = (
+    "absent",
+    "",
+    "the package is not built with it: libbpf-dev is not a build dependency",
+)
 OLDER: Site = ("absent", "", "built with libbpf-dev 0.3, which is older than 1.0")
 
 
