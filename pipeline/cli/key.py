@@ -4,24 +4,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from pipeline.cli import terminal
-from pipeline.cli.options import configured
+from pipeline.cli.options import CONFIG, JSON, takes
+from pipeline.cli.request import configured
 from pipeline.nightly import key_change, status
 from pipeline.publish import keys
 from pipeline.publish.keys import Key
 
-_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-_config = click.option(
-    "--config",
-    "path",
-    type=_FILE,
-    help="Configuration [default: $RESPIN_CONFIG or the user's own].",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Write JSON to standard output.")
+
+@dataclass(frozen=True, kw_only=True)
+class KeyOptions:
+    """The options of ``respin key init`` and ``respin key renew``."""
+
+    config: Path | None
+    as_json: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RotateOptions:
+    """The options of ``respin key rotate``."""
+
+    config: Path | None
+    as_json: bool
+    finish: bool
 
 
 @click.group(name="key")
@@ -30,42 +40,45 @@ def key_group() -> None:
 
 
 @key_group.command(name="init")
-@_config
-@_json
-def key_init(path: Path | None, as_json: bool) -> None:
+@CONFIG
+@JSON
+@takes(KeyOptions)
+def key_init(options: KeyOptions) -> None:
     """Create the key that signs the repository, in the state directory, without a passphrase.
 
     The key expires after two years unless you renew it.
     """
-    settings = configured(path).nightly
-    _show_key(keys.init(settings.state_folder(), settings.publish.origin), as_json)
+    settings = configured(options.config).nightly
+    _show_key(keys.init(settings.state_folder(), settings.publish.origin), options.as_json)
 
 
 @key_group.command(name="renew")
-@_config
-@_json
-def key_renew(path: Path | None, as_json: bool) -> None:
+@CONFIG
+@JSON
+@takes(KeyOptions)
+def key_renew(options: KeyOptions) -> None:
     """Set the key to expire two years from now.
 
     Clients need the renewed key before the old date of expiry. The next night publishes it.
     """
-    _show_key(key_change.renew(configured(path).nightly), as_json)
+    _show_key(key_change.renew(configured(options.config).nightly), options.as_json)
 
 
 @key_group.command(name="rotate")
-@_config
-@_json
+@CONFIG
+@JSON
 @click.option(
     "--finish", is_flag=True, help="Stop signing with the old key: clients have the new one."
 )
-def key_rotate(path: Path | None, as_json: bool, finish: bool) -> None:
+@takes(RotateOptions)
+def key_rotate(options: RotateOptions) -> None:
     """Replace the key by a new one: from the next night on both sign, until --finish.
 
     Meanwhile clients receive the new key. A client that has only the old key can use the repository
     until --finish, and one that has only the new key can use it from the next night on.
     """
-    change = key_change.finish if finish else key_change.rotate
-    _show_key(change(configured(path).nightly), as_json)
+    change = key_change.finish if options.finish else key_change.rotate
+    _show_key(change(configured(options.config).nightly), options.as_json)
 
 
 def _show_key(key: Key, as_json: bool) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
 from pipeline.cli import summaries, terminal
-from pipeline.cli.options import address, configured
+from pipeline.cli.options import ARCHIVE, CACHE, FILE, PATH, VERBOSE, ArchiveOptions, takes
+from pipeline.cli.request import configured
 from pipeline.errors import RespinError, SmokeFailed, SmokeImpossible, TestbedLost, UsageError
 from pipeline.host import leftovers, temporary
 from pipeline.host.cache import Cache
@@ -23,7 +24,6 @@ from pipeline.smoke import cases, render, standalone
 from pipeline.smoke.bpf_object import UserObject, user_section
 from pipeline.smoke.standalone import Measured
 
-_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _TO = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -62,26 +62,49 @@ def _listing(context: click.Context, _parameter: click.Parameter, value: bool) -
     context.exit()
 
 
+@dataclass(frozen=True, kw_only=True)
+class SmokeOptions:
+    """The options of ``respin smoke``."""
+
+    deb: Path
+    against: Path | None
+    release: str | None
+    kernels: tuple[str, ...]
+    cases: tuple[str, ...]
+    ways: tuple[str, ...]
+    objects: tuple[str, ...]
+    place: str
+    html: Path | None
+    markdown: Path | None
+    junit: Path | None
+    as_json: bool
+    logs: Path | None
+    archive: ArchiveOptions
+    cache: Path | None
+    verbose: bool
+
+
 @click.command(name="smoke")
-@click.option("--deb", type=_FILE, required=True, help="iproute2 package to test.")
-@click.option("--against", type=_FILE, help="Package to compare it with: the one before.")
+@click.option("--deb", type=FILE, required=True, help="iproute2 package to test.")
+@click.option("--against", type=FILE, help="Package to compare it with: the one before.")
 @click.option("--release", help="Codename or number of the release [default: this machine's].")
 @click.option(
     "--kernel",
+    "kernels",
     multiple=True,
     metavar="PACKAGE|FILE|newest|all",
     help="Kernel to test on: a package of the release, a .deb file, `newest` of each series and "
     "flavour, or `all`.",
 )
 @click.option(
-    "--case", "names", multiple=True, metavar="NAME", help="Run only this case [default: all]."
+    "--case", "cases", multiple=True, metavar="NAME", help="Run only this case [default: all]."
 )
 @click.option(
-    "--way", "by", multiple=True, metavar="NAME", help="Use only this attach type [default: all]."
+    "--way", "ways", multiple=True, metavar="NAME", help="Use only this attach type [default: all]."
 )
 @click.option(
     "--object",
-    "objects_",
+    "objects",
     multiple=True,
     metavar="FILE[:SECTION]",
     help="Object of your own; then only the cases that --case names run.",
@@ -101,27 +124,12 @@ def _listing(context: click.Context, _parameter: click.Parameter, value: bool) -
 )
 @click.option(
     "--logs",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Directory for the logs [default: kept only if the test fails].",
 )
-@click.option(
-    "--config", type=_FILE, help="Configuration [default: $RESPIN_CONFIG or the user's own]."
-)
-@click.option(
-    "--mirror",
-    metavar="URI",
-    callback=address,
-    help="Archive to fetch from [default: the one that apt uses here].",
-)
-@click.option(
-    "--keyring", type=_FILE, help="Keyring with the keys that may sign the archive's index."
-)
-@click.option(
-    "--cache",
-    type=click.Path(path_type=Path),
-    help="Cache directory [default: $RESPIN_CACHE or ~/.cache/respin].",
-)
-@click.option("--verbose", "-v", is_flag=True, help="Print what each stage does.")
+@ARCHIVE
+@CACHE
+@VERBOSE
 @click.option(
     "--list",
     is_flag=True,
@@ -130,22 +138,20 @@ def _listing(context: click.Context, _parameter: click.Parameter, value: bool) -
     callback=_listing,
     help="List the cases with their attach types, and exit.",
 )
-def smoke(**options: Any) -> None:
+@takes(SmokeOptions)
+def smoke(options: SmokeOptions) -> None:
     """Test what a package's tc loads on a real kernel: every case, with every attach type.
 
     With --against, test before and after. Exits 14 if a result is not the one that this tc must
     give.
     """
-    by = options["by"]
-    wanted = objects(options["objects_"], by or ("tc",))
-    only = bool(wanted) and not options["names"]
-    packages = (options["against"], options["deb"]) if options["against"] else (options["deb"],)
-    if options["place"] == "netns" and (options["kernel"] or options["release"]):
+    wanted = objects(options.objects, options.ways or ("tc",))
+    if options.place == "netns" and (options.kernels or options.release):
         raise UsageError(
             "--place netns uses the running kernel, so --kernel and --release do not apply"
         )
-    with _logs(options["logs"]) as logs:
-        _measure(options, packages, wanted, only, logs)
+    with _logs(options.logs) as logs:
+        _measure(options, wanted, logs)
 
 
 @contextmanager
@@ -163,45 +169,42 @@ def _logs(named: Path | None) -> Iterator[Path]:
             raise
 
 
-def _measure(
-    options: dict[str, Any],
-    packages: tuple[Path, ...],
-    wanted: tuple[UserObject, ...],
-    only: bool,
-    logs: Path,
-) -> None:
-    by = options["by"]
+def _measure(options: SmokeOptions, wanted: tuple[UserObject, ...], logs: Path) -> None:
+    only = bool(wanted) and not options.cases
     order = standalone.Order(
-        packages=packages,
-        cases=() if only else cases.select(options["names"] or None, by, whole=True),
+        packages=(options.against, options.deb) if options.against else (options.deb,),
+        cases=() if only else cases.select(options.cases or None, options.ways, whole=True),
         objects=wanted,
-        place="netns" if options["place"] == "netns" else "guest",
-        release=options["release"],
-        kernels=options["kernel"],
-        config=configured(options["config"]),
-        mirror=options["mirror"],
-        keyring=options["keyring"],
-        cache=Cache(options["cache"]),
+        place="netns" if options.place == "netns" else "guest",
+        release=options.release,
+        kernels=options.kernels,
+        config=configured(options.archive.config),
+        mirror=options.archive.mirror,
+        keyring=options.archive.keyring,
+        cache=Cache(options.cache),
         log_dir=logs,
     )
-    with terminal.Terminal(verbose=options["verbose"]) as shown:
+    with terminal.Terminal(verbose=options.verbose) as shown:
         measured = standalone.measure(order, Progress(shown))
     _leave(measured.reports, options)
     _judge(measured, logs)
 
 
-def _leave(reports: Sequence[SmokeReport], options: dict[str, Any]) -> None:
+def _leave(reports: Sequence[SmokeReport], options: SmokeOptions) -> None:
     """Write the matrix to every file that an option names."""
     for report in reports:
         summaries.show_smoke(report)
-    writers = (("html", render.html), ("junit", render.junit), ("markdown", _tables))
-    for option, text in writers:
-        if options[option]:
+    for path, text in (
+        (options.html, render.html),
+        (options.junit, render.junit),
+        (options.markdown, _tables),
+    ):
+        if path:
             try:
-                options[option].write_text(text(reports), "utf-8")
+                path.write_text(text(reports), "utf-8")
             except OSError as e:
-                raise UsageError(f"respin could not write {options[option]}: {e.strerror}") from e
-    if options["as_json"]:
+                raise UsageError(f"respin could not write {path}: {e.strerror}") from e
+    if options.as_json:
         terminal.say_json(render.to_json(reports))
 
 

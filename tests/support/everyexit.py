@@ -16,7 +16,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from pipeline import errors
-from pipeline.cli import main
+from pipeline.cli import main, run, stages
+from pipeline.model import Release
+from pipeline.runs.request import Order
+from support.filled import filled
 
 rows = json.load(sys.stdin)
 
@@ -40,8 +43,10 @@ def child(argv: list[str], place: str, how: str) -> None:
     os.dup2(devnull, 2)
     module, _, name = place.rpartition(".")
     setattr(importlib.import_module(module), name, raising(how))
-    order = SimpleNamespace(release=SimpleNamespace(codename="bookworm"))
-    vars(main).update(dict.fromkeys(("order_of", "order_again"), lambda *_, **__: order))
+    release = Release(distro="debian", codename="bookworm", version="12")
+    order = filled(Order, release=release)
+    for each in (run, stages):
+        vars(each).update(dict.fromkeys(("order_of", "order_again"), lambda *_: order))
     main.main(argv)
 
 

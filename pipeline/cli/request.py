@@ -1,0 +1,106 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The request that is made from a command's options, and the configuration."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+from pipeline.cli import terminal
+from pipeline.cli.options import ArchiveOptions, SourceOptions
+from pipeline.config import config
+from pipeline.errors import UsageError
+from pipeline.fixes import fixes
+from pipeline.host.cache import Cache
+from pipeline.releases import releases
+from pipeline.runs import lockfile, lockfile_reader
+from pipeline.runs.report_reader import read
+from pipeline.runs.request import PACKAGE, Order
+
+
+def configured(path: Path | None) -> config.Config:
+    """Return the configuration; print a note if it includes a file in the current directory."""
+    found = config.load(path)
+    if found.here:
+        said = ", ".join(found.here)
+        terminal.tell(f"respin: using ./{config.NAME} in the current directory for: {said}")
+    return found
+
+
+def order_of(source: SourceOptions, cache: Path | None) -> Order:
+    """Return the request that the options make; raise UsageError."""
+    configuration = configured(source.archive.config)
+    locked = lockfile_reader.read(source.locked) if source.locked else None
+    if locked:
+        source = _repeated(source, locked)
+    if sum(given is not None for given in (source.dsc, source.tree, source.version)) > 1:
+        raise UsageError("--dsc, --tree and --version are mutually exclusive")
+    accepted = [digest.lower() for digest in source.accepted]
+    if not all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in accepted):
+        raise UsageError(
+            "--accept-unsigned-source needs a SHA-256 digest of 64 hexadecimal digits",
+            hint="give the digest of the .dsc, which sha256sum FILE.dsc prints",
+        )
+    return Order(
+        release=releases.find(source.release, config=configuration),
+        version=source.version,
+        dsc=source.dsc,
+        tree_dir=source.tree,
+        locked=locked,
+        accepted=(
+            ({locked.files[0].sha256: f"named in {locked.path}"} if locked else {})
+            | dict.fromkeys(accepted, "accepted by the user")
+        ),
+        pockets=source.pockets,
+        config=configuration,
+        mirror=source.archive.mirror,
+        keyring=source.archive.keyring,
+        fixes=fixes.choose(source.fix),
+        number=source.number,
+        trust_container=source.trust_container,
+        cache=Cache(cache),
+    )
+
+
+def order_again(earlier: Path, archive: ArchiveOptions, cache: Path | None) -> Order:
+    """Return the request to continue from an earlier run's directory, with that run's fixes."""
+    before = read(earlier)
+    configuration = configured(archive.config)
+    return Order(
+        release=releases.find(before.source.release.codename, config=configuration),
+        cache=Cache(cache),
+        config=configuration,
+        mirror=archive.mirror,
+        keyring=archive.keyring,
+        fixes=fixes.choose(before.patched.fixes if before.patched else ()),
+    )
+
+
+def _repeated(source: SourceOptions, locked: lockfile.Lock) -> SourceOptions:
+    """Return the options that a lock file stands for; raise UsageError for one given beside it."""
+    given = {
+        "--release": source.release,
+        "--version": source.version,
+        "--dsc": source.dsc,
+        "--tree": source.tree,
+        "--fix": source.fix,
+        "--pocket": source.pockets,
+    }
+    both = [name for name, value in given.items() if value]
+    if both:
+        raise UsageError(
+            f"--locked already says what to use, so {', '.join(both)} cannot be used with it",
+            hint="omit one of them",
+        )
+    if locked.name != PACKAGE:
+        raise UsageError(f"{locked.path} is a lock file of {locked.name}, not of {PACKAGE}")
+    return dataclasses.replace(
+        source,
+        release=locked.codename,
+        version=locked.version if locked.kind == "archive" else None,
+        fix=locked.fixes,
+        number=locked.number,
+        pockets=locked.pockets,
+    )

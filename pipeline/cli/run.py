@@ -1,0 +1,120 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``respin run``: one source from fetch to proof, and what is shown of any part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from pipeline import run as pipeline_run
+from pipeline.cli import smoke, summaries, terminal
+from pipeline.cli.options import (
+    COMMON,
+    CONTAINER,
+    SOURCE,
+    CommonOptions,
+    ContainerOptions,
+    SourceOptions,
+    takes,
+)
+from pipeline.cli.request import order_of
+from pipeline.host.progress import Journal
+from pipeline.runs import report
+from pipeline.runs.report import Outcome, Report
+from pipeline.runs.request import Order
+from pipeline.smoke.cases import select
+
+Stage = Callable[[Order, Path, Journal | None], Report]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """The options of ``respin run``."""
+
+    source: SourceOptions
+    objects: tuple[str, ...]
+    way: str
+    cases: tuple[str, ...]
+    container: ContainerOptions
+    prove: bool
+    keep: bool
+    common: CommonOptions
+
+
+def _cases(names: tuple[str, ...]) -> tuple[str, ...] | None:
+    if names:
+        select(names)  # refuses an unknown name before anything is built
+    return names or None
+
+
+@click.command(name="run")
+@SOURCE
+@click.option(
+    "--object",
+    "objects",
+    multiple=True,
+    metavar="FILE[:SECTION]",
+    help="Object of your own that the new package must load.",
+)
+@click.option(
+    "--way",
+    metavar="NAME",
+    default="tc",
+    help="Attach type of your objects; `respin smoke --list` lists them [default: tc].",
+)
+@click.option(
+    "--case",
+    "cases",
+    multiple=True,
+    metavar="NAME",
+    help="Run only this smoke case [default: the short set].",
+)
+@CONTAINER
+@click.option("--prove", is_flag=True, help="Run the smoke test even if no fix is needed.")
+@click.option("--keep", is_flag=True, help="Keep the unfinished directory of a failed run.")
+@COMMON
+@takes(RunOptions)
+def run_command(options: RunOptions) -> None:
+    """Do everything from fetch to proof; leave the .deb, the patch and the report in a directory.
+
+    Prints the paths of the new .debs on standard output.
+    """
+    order = replace(
+        built(order_of(options.source, options.common.cache), options.container),
+        cases=_cases(options.cases),
+        objects=smoke.objects(options.objects, (options.way,)),
+        prove=options.prove,
+        keep=options.keep,
+    )
+    go(pipeline_run.run, order, options.source.out, options.common)
+
+
+def built(order: Order, options: ContainerOptions) -> Order:
+    """Return the request with the place where it is built."""
+    return replace(
+        order,
+        container=options.container,
+        image=options.image,
+        force_host=options.force_host,
+    )
+
+
+def go(what: Stage, order: Order, out: Path | None, common: CommonOptions) -> None:
+    """Call a stage, or all of them, and show what came of it; ``out`` is where it is left."""
+    out = out or Path(f"respin-{order.release.codename}")
+    with terminal.Terminal(verbose=common.verbose) as shown:
+        done = what(order, out, shown)
+    summaries.show_report(done)
+    if common.as_json:
+        terminal.say_json(report.to_json(done, out.absolute()))
+    elif done.built:
+        for deb in done.built.debs:
+            terminal.say(deb.path)
+    elif done.outcome is Outcome.PATCHED and done.patched:
+        terminal.say(done.patched.dsc)
+    elif done.outcome is Outcome.FETCHED:
+        terminal.say(done.source.dsc)

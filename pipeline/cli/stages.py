@@ -1,0 +1,201 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The commands fetch, patch, build, prove and diagnose: a stage or a few alone."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from pipeline.cli import summaries, terminal
+from pipeline.cli.options import (
+    ARCHIVE,
+    COMMON,
+    CONTAINER,
+    FILE,
+    FIX,
+    FOLDER,
+    OUT,
+    SOURCE,
+    TRUST,
+    ArchiveOptions,
+    CommonOptions,
+    ContainerOptions,
+    SourceOptions,
+    takes,
+)
+from pipeline.cli.request import order_again, order_of
+from pipeline.cli.run import built, go
+from pipeline.errors import UsageError
+from pipeline.fixes import diagnose, fixes
+from pipeline.host.progress import Journal
+from pipeline.runs import report, single_stage
+from pipeline.runs.report import Report
+from pipeline.runs.request import Order
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchOptions:
+    """The options of ``respin fetch``."""
+
+    source: SourceOptions
+    common: CommonOptions
+
+
+@click.command(name="fetch")
+@SOURCE
+@COMMON
+@takes(FetchOptions)
+def fetch_command(options: FetchOptions) -> None:
+    """Fetch only: leave the verified source package in a directory."""
+    order = order_of(options.source, options.common.cache)
+    go(single_stage.fetch_only, order, options.source.out, options.common)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchOptions:
+    """The options of ``respin patch``."""
+
+    earlier: Path | None
+    source: SourceOptions
+    common: CommonOptions
+
+
+@click.command(name="patch")
+@click.argument("earlier", metavar="[RUN]", type=FOLDER, required=False)
+@SOURCE
+@COMMON
+@takes(PatchOptions)
+def patch_command(options: PatchOptions) -> None:
+    """Fetch and patch: leave the patched source package in a directory; build nothing.
+
+    With RUN, a directory that `fetch` or `run` made, patch the source in it.
+    """
+    source, earlier = options.source, options.earlier
+    if earlier is None:
+        order = order_of(source, options.common.cache)
+        go(single_stage.patch_only, order, source.out, options.common)
+        return
+    given = {
+        "--release": source.release,
+        "--version": source.version,
+        "--dsc": source.dsc,
+        "--tree": source.tree,
+        "--locked": source.locked,
+        "--pocket": source.pockets,
+        "--accept-unsigned-source": source.accepted,
+    }
+    both = [name for name, value in given.items() if value]
+    if both:
+        raise UsageError(
+            f"{earlier} already contains a source, so {both[0]} cannot be used with it",
+            hint="omit one of them",
+        )
+    order = replace(
+        order_again(earlier, source.archive, options.common.cache),
+        fixes=fixes.choose(source.fix),
+        number=source.number,
+        trust_container=source.trust_container,
+    )
+    what = functools.partial(single_stage.patch_only, earlier=earlier)
+    go(what, order, source.out, options.common)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """The options of ``respin build``."""
+
+    earlier: Path
+    container: ContainerOptions
+    archive: ArchiveOptions
+    out: Path | None
+    common: CommonOptions
+
+
+@click.command(name="build")
+@click.argument("earlier", metavar="RUN", type=FOLDER)
+@CONTAINER
+@ARCHIVE
+@OUT
+@COMMON
+@takes(BuildOptions)
+def build_command(options: BuildOptions) -> None:
+    """Build only: the patched source in RUN, a directory that `patch` or `run` made."""
+    order = built(
+        order_again(options.earlier, options.archive, options.common.cache), options.container
+    )
+
+    def build(order: Order, out: Path, journal: Journal | None) -> Report:
+        return single_stage.build_only(order, options.earlier, out, journal)
+
+    go(build, order, options.out, options.common)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProveOptions:
+    """The options of ``respin prove``."""
+
+    earlier: Path
+    debs: Path | None
+    archive: ArchiveOptions
+    out: Path | None
+    common: CommonOptions
+
+
+@click.command(name="prove")
+@click.argument("earlier", metavar="RUN", type=FOLDER)
+@click.option(
+    "--debs", type=FOLDER, help="Directory that dpkg-buildpackage wrote to [default: that in RUN]."
+)
+@ARCHIVE
+@OUT
+@COMMON
+@takes(ProveOptions)
+def prove_command(options: ProveOptions) -> None:
+    """Prove only: the packages in RUN, or those built elsewhere from its source."""
+    order = order_again(options.earlier, options.archive, options.common.cache)
+
+    def prove(order: Order, out: Path, journal: Journal | None) -> Report:
+        return single_stage.prove_only(order, options.earlier, options.debs, out, journal)
+
+    go(prove, order, options.out, options.common)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiagnoseOptions:
+    """The options of ``respin diagnose``."""
+
+    tree: Path | None
+    dsc: Path | None
+    fix: tuple[str, ...]
+    trust_container: bool
+    common: CommonOptions
+
+
+@click.command(name="diagnose")
+@click.option("--tree", type=FOLDER, help="Unpacked source tree.")
+@click.option("--dsc", type=FILE, help="Source package.")
+@FIX
+@TRUST
+@COMMON
+@takes(DiagnoseOptions)
+def diagnose_command(options: DiagnoseOptions) -> None:
+    """Show which fixes a source tree needs. Exits 11 if a verdict is unknown, else 0."""
+    if (options.tree is None) == (options.dsc is None):
+        raise UsageError("diagnose needs exactly one of --tree and --dsc")
+    chosen = fixes.choose(options.fix)
+    with terminal.Terminal(verbose=options.common.verbose) as shown:
+        found = single_stage.diagnose_only(
+            options.tree, options.dsc, chosen, shown, trust_container=options.trust_container
+        )
+    if options.common.as_json:
+        terminal.say_json(report.diagnosis_json(found))
+    else:
+        summaries.show_findings(found)
+    diagnose.refuse_unknown(found)
+
+
+COMMANDS = (fetch_command, patch_command, build_command, prove_command, diagnose_command)
