@@ -22,7 +22,7 @@ VENV := .venv
 # They reach the shell as its variables, whatever is in them.
 export OUT RELEASE VERSION
 
-.PHONY: deb test lint unit man fuzz bench lock sbom audit packages test-packages bench-packages clean help
+.PHONY: deb test lint lint-man unit man fuzz bench lock sbom audit packages test-packages bench-packages clean help
 
 help:
 	@sed -n '/^#/!q; s/^# //p' Makefile
@@ -37,10 +37,15 @@ test: test-packages $(VENV)/test lint
 
 lint: $(VENV)/test
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/reuse lint --quiet || $(VENV)/bin/reuse lint --lines
-	$(MAKE) --no-print-directory man
+	git ls-files -z | xargs -0 $(VENV)/bin/codespell
+	git grep -lE '^#!/bin/(ba)?sh' -- ':!*.py' ':!*.j2' | xargs shellcheck
+	$(MAKE) --no-print-directory lint-man
+
+lint-man: man
 	! for page in build/man/*; do \
 		man --warnings --local-file -Tutf8 -Z "$$page" 2>&1 >/dev/null; \
 		lexgrog "$$page" >/dev/null || echo "$$page: no NAME that apropos can read"; \
