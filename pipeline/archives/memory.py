@@ -18,8 +18,8 @@ from typing import Any
 
 from debian.debian_support import Version
 
-from pipeline.archives import dsc_file
-from pipeline.errors import FetchError, UsageError
+from pipeline.archives import dsc_file, keyrings
+from pipeline.errors import FetchError
 from pipeline.files import bounded, own_files
 from pipeline.host.cache import Cache, digest
 from pipeline.model import AptSource
@@ -38,19 +38,6 @@ class Seen:
     """Source package -> the newest version that it listed."""
 
 
-def keys_digest(source: AptSource) -> str:
-    """Return a digest of the keyrings of an archive. Raises UsageError if one cannot be read."""
-    try:
-        return digest(
-            *(bounded.read(path, bounded.KEYRING) for path in (source.keyring, *source.also))
-        )
-    except OSError as e:
-        raise UsageError(
-            f"the keyring {e.filename} cannot be read: {e.strerror}",
-            hint="name another one with --keyring FILE, or in respin.toml",
-        ) from e
-
-
 class Memory:
     """What a cache remembers."""
 
@@ -58,7 +45,7 @@ class Memory:
         self._cache = cache
 
     def _key(self, source: AptSource, suite: str) -> str:
-        return digest(source.uri.rstrip("/"), suite, keys_digest(source))
+        return digest(source.uri.rstrip("/"), suite, digest(*keyrings.contents(source)))
 
     def path(self, source: AptSource, suite: str) -> Path:
         """Return where it is; who deletes it makes the next look a first one."""

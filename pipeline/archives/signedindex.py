@@ -20,9 +20,9 @@ from pathlib import Path
 from debian import deb822
 from debian.debian_support import Version
 
-from pipeline.archives import belief, dsc_file
+from pipeline.archives import belief, dsc_file, keyrings
 from pipeline.archives.conditional import Mirror, Validators
-from pipeline.archives.memory import Memory, Seen, keys_digest
+from pipeline.archives.memory import Memory, Seen
 from pipeline.archives.paragraphs import Paragraphs
 from pipeline.archives.release import SignedRelease
 from pipeline.config import limits
@@ -99,7 +99,7 @@ class Reader:
         that was there before has to be there.
         """
         source = self._source
-        keys = digest(FORMAT, keys_digest(source))
+        keys = digest(FORMAT, digest(*keyrings.contents(source)))
         if known and known.keys != keys:
             known = replace(known, validators=Validators())  # verified by other keys
         seen = self._memory.of(source, suite) if self._memory else None

@@ -53,7 +53,7 @@ def nightly_command(options: NightlyOptions) -> None:
     def note(target: str, text: str) -> None:
         if options.verbose:
             terminal.tell(f"{target}: {text}")
-        elif target in ("notify", "key"):
+        elif target in ("notify", "key", "page"):
             said.append(f"{target}: {text}")
 
     world = replace(world_of(options.config, options.cache), note=note)

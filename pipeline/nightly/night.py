@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.archives.memory import Memory
@@ -72,7 +72,8 @@ def nightly(world: World) -> Summary:
         for step in night.plan():
             night.run(step)
         night.publish()
-        night.show()
+        with night.recording("page"):
+            night.show()
         night.tell()
         night.prune()
         state.keep()
@@ -254,8 +255,17 @@ class Night:
         """Return how it stands with every target."""
         return status.rows(self.state, self.world.settings.publish.keep, self.world.now())
 
+    @contextlib.contextmanager
+    def recording(self, what: str) -> Iterator[None]:
+        """Record what goes wrong in a step that holds up no other."""
+        try:
+            yield
+        except RespinError as e:
+            self._codes.append(e.exit_code)
+            self.world.note(what, e.brief)
+
     def show(self) -> None:
-        """Write the status page."""
+        """Write the status page. Raises PublishError."""
         with self._alone("writing the status page", state_lock.PAGE):
             status.write(self.world.public, self.rows(), self.state.runs(), self.world.clock())
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import __version__
+from pipeline.errors import PublishError
 from pipeline.files import bounded, own_files
 from pipeline.host.resources import render
 from pipeline.nightly import plan
@@ -161,7 +162,20 @@ def iso(when: int | None) -> str | None:
 
 
 def write(public: Path, found: Sequence[Row], runs: Sequence[RunRow], now: datetime) -> None:
-    """Write index.html and status.json, each in one step, and what the page links to."""
+    """Write index.html and status.json, each in one step, and what the page links to.
+
+    Raises PublishError if they cannot be written; what was there before stays.
+    """
+    try:
+        _write(public, found, runs, now)
+    except OSError as e:
+        raise PublishError(
+            f"the status page cannot be written: {e.filename or public}: {e.strerror}",
+            hint=f"check who owns {public}, and whether its disk is full",
+        ) from e
+
+
+def _write(public: Path, found: Sequence[Row], runs: Sequence[RunRow], now: datetime) -> None:
     public.mkdir(parents=True, exist_ok=True)
     shown = {run.id: _show(public, run) for run in runs}
     reports = {run.id: _report(run) for run in runs}
@@ -237,4 +251,6 @@ def _link(path: Path, target: Path) -> None:
             os.link(path, part, follow_symlinks=False)
         except OSError:  # another file system
             bounded.copy(path, part, LARGEST, follow=False)
-        part.chmod(0o644)
+        # Not part.chmod(): the file may have become a link since somebody looked.
+        with bounded.open_regular(part, follow=False) as file:
+            os.fchmod(file.fileno(), 0o644)
