@@ -1,10 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The smoke test on its own: what does this tc load, on this kernel?
+"""The smoke test alone: what does this tc load, on this kernel?
 
-``measure`` tries one package, or two against each other, by the cases and ways that are asked
-for, in a guest of the release or in namespaces of this machine, and returns a matrix for each
-kernel.
+``measure`` tests one package, or compares two, with the requested cases and attach types, in a
+guest of the release or in namespaces of this machine, and returns a matrix for each kernel.
 """
 
 from __future__ import annotations
@@ -31,15 +30,15 @@ from pipeline.smoke.tested_packages import Deb
 from pipeline.vm.machine import machine_for
 
 SECONDS = 120.0
-"""How long namespaces may take, beside what the rows themselves may."""
+"""Seconds that the namespaces may take in addition to the rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What is to be measured."""
+    """What to measure."""
 
     packages: tuple[Path, ...]
-    """The package before and the one after; or one alone."""
+    """The package before and the one after, or one alone."""
     cases: tuple[Case, ...]
     objects: tuple[UserObject, ...]
     cache: Cache
@@ -47,33 +46,33 @@ class Order:
     place: str = "guest"
     """``guest`` or ``netns``."""
     release: str | None = None
-    """Whose guest; None: this machine's."""
+    """The release of the guest; None for this machine's."""
     kernels: tuple[str, ...] = ()
-    """Names of kernel packages, .debs, or words of guests.SETS; empty: the release's usual one."""
+    """Kernel packages, .debs, or words of guest_image.SETS; empty for the release's default."""
     config: Config = NO_CONFIG
     mirror: str | None = None
     keyring: Path | None = None
 
 
 Refused = SmokeImpossible | FetchError | TestbedLost
-"""What concerns one kernel, and says nothing of others."""
+"""Errors that concern one kernel and say nothing about others."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What came of it."""
+    """The result of a measurement."""
 
     reports: tuple[SmokeReport, ...]
     refused: tuple[tuple[str, Refused], ...] = ()
-    """Of several kernels, those that cannot be had or tested on, or lose the guest, and why."""
+    """The kernels, among several, that could not be tested, with the error of each."""
 
 
 def measure(order: Order, progress: Progress) -> Measured:
     """Return the matrix of each kernel.
 
-    Raises SmokeFailed for a package that is not iproute2 or cannot be installed,
-    SmokeImpossible if the test cannot be made here, FetchError if what it needs cannot be had,
-    TestbedLost if the guest is lost.
+    Raises SmokeFailed for a package that is not iproute2 or cannot be installed, SmokeImpossible if
+    the test is not possible here, FetchError if something it needs cannot be fetched, TestbedLost
+    if the guest is lost.
     """
     order.log_dir.mkdir(parents=True, exist_ok=True)
     sweep(order.cache)
@@ -94,9 +93,9 @@ def measure(order: Order, progress: Progress) -> Measured:
 def on_each(
     kernels: Sequence[str | Path | None], measure_on: Callable[[str | Path | None], SmokeReport]
 ) -> Measured:
-    """Return the matrix of each kernel; of several, one that cannot be tested on costs itself.
+    """Return the matrix of each kernel; among several, skip one that cannot be tested.
 
-    If that leaves none, raises its error: of several, that of a guest that was lost.
+    If none is left, raises the error of a lost guest, or else the first error.
     """
     reports: list[SmokeReport] = []
     refused: list[tuple[str, Refused]] = []

@@ -419,11 +419,11 @@ REPORTS: dict[str, tuple[str, Callable[[Path], object]]] = {
         lambda f: edit(f, lambda r: r.update(outcome="proven", unverified=["made up"])),
     ),
     "a package that the build does not list": (
-        "is not what",
+        "does not match its entry in",
         lambda f: _added(f, packages.make_deb(f / "debs", "iproute2-doc", OURS)),
     ),
     "a path to another directory": (
-        "is not the file that this run made",
+        "has changed since its run",
         lambda f: edit(
             f,
             lambda r: r["patched"].update(

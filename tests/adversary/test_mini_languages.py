@@ -401,9 +401,15 @@ def _image() -> object:
 @place("handover.dput: dput's and dpkg-genchanges' command lines, fields of a .changes")
 def _dput() -> object:
     for host in ("-o", "a b", LINE, ""):
-        refused(dput.dput, Path("x"), host, said="is not the name of a host")
+        refused(dput.dput, Path("x"), host, said="is not a valid name of a dput host")
     for name in ("sid\nBinary: evil", "-x", "a b"):
-        refused(dput.dput, Path("x"), "h", distribution=name, said="of a distribution")
+        refused(
+            dput.dput,
+            Path("x"),
+            "h",
+            distribution=name,
+            said="is not a valid name of a distribution",
+        )
     return REFUSED, REFUSED
 
 

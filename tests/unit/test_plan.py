@@ -285,5 +285,5 @@ def test_backports_are_a_target_of_their_own() -> None:
 def test_no_release_is_an_error() -> None:
     with pytest.raises(UsageError, match="no release is watched"):
         targets.targets(["debian:supported"], ("release",), Config(), date(2040, 1, 1), KNOWN)
-    with pytest.raises(UsageError, match="no release is called"):
+    with pytest.raises(UsageError, match="no release named"):
         targets.targets(["debian:stabel"], ("release",), Config(), date(2040, 1, 1), KNOWN)

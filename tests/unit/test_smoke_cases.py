@@ -94,9 +94,9 @@ def test_names_that_are_none() -> None:
     with pytest.raises(UsageError, match="no smoke case nonsense") as e:
         select(["pinned-hash", "nonsense"])
     assert "several-maps" in e.value.hint
-    with pytest.raises(UsageError, match="no way to load tape"):
+    with pytest.raises(UsageError, match="no attach type tape"):
         select(None, ["tape"])
-    with pytest.raises(UsageError, match="no smoke case of these names"):
+    with pytest.raises(UsageError, match="no smoke case with these names"):
         select(["several-maps"], ["xdp"])
 
 
