@@ -101,7 +101,7 @@ def _troubles(done: Summary) -> list[str]:
         return []
     lines = []
     for row in done.rows:
-        found: tuple[status.Row | status.Failure, ...] = (row, *row.older)
+        found: tuple[status.TargetStatus | status.Failure, ...] = (row, *row.older)
         for each in found:
             then = f", next try {status.iso(each.next_retry)}" if each.next_retry else ""
             if each.code:

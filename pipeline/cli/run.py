@@ -28,7 +28,7 @@ from pipeline.runs.report import Outcome, Report
 from pipeline.runs.request import Order
 from pipeline.smoke.cases import select
 
-Stage = Callable[[Order, Path, Journal | None], Report]
+Pipeline = Callable[[Order, Path, Journal | None], Report]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,7 @@ def built(order: Order, options: ContainerOptions) -> Order:
     )
 
 
-def go(what: Stage, order: Order, out: Path | None, common: CommonOptions) -> None:
+def go(what: Pipeline, order: Order, out: Path | None, common: CommonOptions) -> None:
     """Call a stage, or all of them, and show what came of it; ``out`` is where it is left."""
     out = out or Path(f"respin-{order.release.codename}")
     with terminal.Terminal(verbose=common.verbose) as shown:

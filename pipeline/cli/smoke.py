@@ -171,7 +171,7 @@ def _logs(named: Path | None) -> Iterator[Path]:
 
 def _measure(options: SmokeOptions, wanted: tuple[UserObject, ...], logs: Path) -> None:
     only = bool(wanted) and not options.cases
-    order = standalone.Order(
+    order = standalone.SmokeRequest(
         packages=(options.against, options.deb) if options.against else (options.deb,),
         cases=() if only else cases.select(options.cases or None, options.ways, whole=True),
         objects=wanted,

@@ -24,7 +24,7 @@ from pipeline.nightly import notify, offering, plan, prune, status, toolchain
 from pipeline.nightly import watch as watching
 from pipeline.nightly.context import World
 from pipeline.nightly.observe import PUBLISHING, seen, without_problem
-from pipeline.nightly.plan import Kind, Step
+from pipeline.nightly.plan import Step, StepKind
 from pipeline.nightly.runs import Runs
 from pipeline.nightly.state import FIXED, RunRow, State, TargetState
 from pipeline.nightly.targets import Target
@@ -43,7 +43,7 @@ SOON = 60 * 24 * 3600
 class Summary:
     """What came of a night."""
 
-    rows: tuple[status.Row, ...]
+    rows: tuple[status.TargetStatus, ...]
     runs: tuple[RunRow, ...]
     """Those that were made."""
     published: tuple[str, ...]
@@ -215,7 +215,7 @@ class Night:
                 )
                 for each in self.seen(name)
             ]
-            due = [step for step in decided if step.kind is not Kind.NOTHING]
+            due = [step for step in decided if step.kind is not StepKind.NOTHING]
             steps += due[-plan.A_NIGHT :]
         return tuple(steps)
 
@@ -251,7 +251,7 @@ class Night:
 
     # -- the rest -----------------------------------------------------------------------
 
-    def rows(self) -> tuple[status.Row, ...]:
+    def rows(self) -> tuple[status.TargetStatus, ...]:
         """Return how it stands with every target."""
         return status.rows(self.state, self.world.settings.publish.keep, self.world.now())
 

@@ -21,7 +21,7 @@ from pipeline.errors import DiagnosisRefused, RespinError
 from pipeline.host.cache import digest, file_sha256
 from pipeline.nightly import plan, toolchain
 from pipeline.nightly.context import RUNS, World
-from pipeline.nightly.plan import Kind, Step
+from pipeline.nightly.plan import Step, StepKind
 from pipeline.nightly.state import (
     FAILED,
     FIXED,
@@ -93,7 +93,7 @@ class Runs:
         )
         order = self._world.order(target, step.version, step.number, logs=_logs(run))
         try:
-            if step.kind is Kind.PROBE and self._untouched(order, run):
+            if step.kind is StepKind.PROBE and self._untouched(order, run):
                 return self._end(run, outcome=SAME, brief="the change does not touch this source")
             self._world.run(order, run.folder)
             return self._finished(run)

@@ -26,7 +26,7 @@ from pipeline.host import command
 from pipeline.host.cache import digest, file_sha256
 from pipeline.host.resources import render
 from pipeline.publish import generations, keyring_package, release_file
-from pipeline.publish.generations import FOLDER, Issued, Memory
+from pipeline.publish.generations import FOLDER, Issued, PublishedMemory
 from pipeline.publish.keys import Key
 from pipeline.publish.verified_run import Proven
 
@@ -85,7 +85,7 @@ def publish(
     offers: Sequence[Proven],
     listed: Sequence[str],
     *,
-    memory: Memory,
+    memory: PublishedMemory,
     now: int,
     log: Path | None = None,
 ) -> bool:

@@ -50,7 +50,7 @@ class Issued:
     """Those that the index before it listed."""
 
 
-class Memory(Protocol):
+class PublishedMemory(Protocol):
     """The record of what was published, which is not in the served directory."""
 
     def issued(self, target: str) -> tuple[Issued, ...]:

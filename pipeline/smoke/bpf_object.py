@@ -80,7 +80,7 @@ class Description:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limit:
+class LoaderLimit:
     """A limit of the loaders that an object exceeds, and what its author can do."""
 
     what: str
@@ -172,7 +172,7 @@ def _calls(code: bytes) -> bool:
     )
 
 
-def limits(found: Description, *, size: int = 36) -> tuple[Limit, ...]:
+def limits(found: Description, *, size: int = 36) -> tuple[LoaderLimit, ...]:
     """Return the limits that an object exceeds in the loader for legacy maps.
 
     ``size`` is that of iproute2's struct bpf_elf_map, in bytes.
@@ -223,7 +223,7 @@ def limits(found: Description, *, size: int = 36) -> tuple[Limit, ...]:
             "compile the object without -g, or run llvm-strip -g on it",
         ),
     )
-    return tuple(Limit(what=what, mend=mend) for applies, what, mend in checks if applies)
+    return tuple(LoaderLimit(what=what, mend=mend) for applies, what, mend in checks if applies)
 
 
 def text(found: Description) -> str:

@@ -34,7 +34,7 @@ CRASHES_MAX = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Guest:
+class GuestPlan:
     """What to boot, and what it has to do."""
 
     image: GuestImage
@@ -59,7 +59,7 @@ class Played:
 
 
 def play(
-    guest: Guest,
+    guest: GuestPlan,
     phases: Sequence[str],
     first: Sequence[Path],
     coming: Future[Sequence[Path]] | None,
@@ -98,7 +98,7 @@ class _Boot:
 
 
 def _boot(
-    guest: Guest,
+    guest: GuestPlan,
     phases: Sequence[str],
     first: Sequence[Path],
     coming: Future[Sequence[Path]] | None,

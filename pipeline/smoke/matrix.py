@@ -89,7 +89,7 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kernel:
+class KernelFacts:
     """What is known about the kernel of a place."""
 
     version: str
@@ -109,7 +109,7 @@ class Kernel:
 def case_rows(
     cases: Sequence[Case],
     *,
-    kernel: Kernel,
+    kernel: KernelFacts,
     machine: Machine,
     version: str,
     home: str,
@@ -126,7 +126,7 @@ def case_rows(
     return [_case_row(case, compiled[case.id], kernel, home) for case in cases]
 
 
-def _case_row(case: Case, path: Path, kernel: Kernel, home: str) -> Row:
+def _case_row(case: Case, path: Path, kernel: KernelFacts, home: str) -> Row:
     which = ["program", case.program] if case.program else ["section", section_of(case)]
     row = _row(case.name, case.title, case.way, case.id, path, which, home, case.repeat)
     folder = "*" if case.parameters["pin"] == "object" else "globals"
@@ -184,7 +184,7 @@ def _row(
 
 
 def object_rows(
-    items: Sequence[UserObject], *, kernel: Kernel, version: str, home: str
+    items: Sequence[UserObject], *, kernel: KernelFacts, version: str, home: str
 ) -> list[Row]:
     """Return the rows of the user's own objects. Raises UsageError for one that is not valid."""
     rows = []

@@ -20,7 +20,7 @@ from pipeline.host.cache import Cache
 from pipeline.host.resources import package_data
 from pipeline.isolation import namespaces, sandbox
 from pipeline.smoke.bpf_object import load
-from pipeline.smoke.matrix import Kernel, Row
+from pipeline.smoke.matrix import KernelFacts, Row
 from pipeline.smoke.player_script import files, ids, plan
 from pipeline.vm import qemu, results
 from pipeline.vm.guest_programs import player
@@ -30,10 +30,10 @@ from pipeline.vm.results import Transcript
 _UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child")
 
 
-def kernel() -> Kernel:
+def kernel() -> KernelFacts:
     """Return what is known about this machine's kernel."""
     version = os.uname().release
-    return Kernel(version=version, config=_config(version))
+    return KernelFacts(version=version, config=_config(version))
 
 
 def _config(version: str) -> frozenset[str] | None:

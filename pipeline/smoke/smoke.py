@@ -21,8 +21,8 @@ from pipeline.smoke import guest_files, matrix, results, tested_packages
 from pipeline.smoke.bpf_object import UserObject
 from pipeline.smoke.cases import Case
 from pipeline.smoke.guest_image import prepare
-from pipeline.smoke.guest_session import Guest, play
-from pipeline.smoke.matrix import Kernel
+from pipeline.smoke.guest_session import GuestPlan, play
+from pipeline.smoke.matrix import KernelFacts
 from pipeline.vm import qemu
 from pipeline.vm.image import GuestImage
 
@@ -62,7 +62,7 @@ def smoke(
     architecture = image.machine.architecture
     distro = tested_packages.with_programs(before, architecture)
     version = distro[0].version
-    kernel = Kernel(version=image.kernel, config=image.config)
+    kernel = KernelFacts(version=image.kernel, config=image.config)
     home = guest_files.HOME
     rows = [
         *matrix.case_rows(
@@ -81,7 +81,9 @@ def smoke(
     stage.note(f"{len(rows)} rows on {image.kernel}, {accel}")
     phases = ("before", "after") if coming else ("before",)
     limit = seconds or SECONDS + sum(r.seconds for r in rows if r.batch) * len(phases)
-    guest = Guest(image=image, rows=rows, accel=accel, seconds=limit, cache=cache, log_dir=log_dir)
+    guest = GuestPlan(
+        image=image, rows=rows, accel=accel, seconds=limit, cache=cache, log_dir=log_dir
+    )
     try:
         played = play(guest, phases, [deb.path for deb in distro], coming)
     except OSError as e:

@@ -34,7 +34,7 @@ SECONDS = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class SmokeRequest:
     """What to measure."""
 
     packages: tuple[Path, ...]
@@ -67,7 +67,7 @@ class Measured:
     """The kernels, among several, that could not be tested, with the error of each."""
 
 
-def measure(order: Order, progress: Progress) -> Measured:
+def measure(order: SmokeRequest, progress: Progress) -> Measured:
     """Return the matrix of each kernel.
 
     Raises SmokeFailed for a package that is not iproute2 or cannot be installed, SmokeImpossible if
@@ -109,7 +109,7 @@ def on_each(
     return Measured(reports=tuple(reports), refused=tuple(refused))
 
 
-def _packages(order: Order) -> dict[str, Deb]:
+def _packages(order: SmokeRequest) -> dict[str, Deb]:
     architecture = command.run(["dpkg", "--print-architecture"]).text.strip()
     found = [tested_packages.with_programs([path], architecture)[0] for path in order.packages]
     return dict(zip(("before", "after"), found, strict=False))
@@ -126,7 +126,7 @@ def _kernels(archive: AptArchive, names: Sequence[str]) -> list[str | Path | Non
 
 
 def _in_guest(
-    order: Order,
+    order: SmokeRequest,
     packages: dict[str, Deb],
     archive: AptArchive,
     kernel: str | Path | None,
@@ -153,7 +153,7 @@ def _in_guest(
         )
 
 
-def _in_namespaces(order: Order, packages: dict[str, Deb], stage: Stage) -> SmokeReport:
+def _in_namespaces(order: SmokeRequest, packages: dict[str, Deb], stage: Stage) -> SmokeReport:
     begun = time.monotonic()
     netns.check()
     kernel = netns.kernel()

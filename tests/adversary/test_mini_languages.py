@@ -295,7 +295,7 @@ def _smoke_page() -> object:
 @place("templates/status.html.j2")
 def _status_page() -> object:
     def make(text: str) -> str:
-        row = hostile.record(status.Row, text, run=1, ours_run=1)
+        row = hostile.record(status.TargetStatus, text, run=1, ours_run=1)
         run = hostile.record(RunRow, text, id=1)
         links = {kind: [f"runs/000001/{text}"] for kind in ("report", "patch", "logs")}
         finding = {"fix": text, "verdict": text}
@@ -474,7 +474,7 @@ def _markdown() -> object:
 
 @place("notify._body: mails and chats")
 def _notification() -> object:
-    row = hostile.record(status.Row)
+    row = hostile.record(status.TargetStatus)
     body = notify._body(row, notify.FAILURE, 1, "http://x")
     text = "".join(str(value) for value in body.values())
     assert "pwned" in text

@@ -18,11 +18,11 @@ from support import packages, standin
 from pipeline.model import Release
 from pipeline.nightly import status
 from pipeline.nightly.state import RunRow
-from pipeline.nightly.status import Failure, Row
+from pipeline.nightly.status import Failure, TargetStatus
 
 NOW = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
 SECONDS = int(NOW.timestamp())
-ROW = Row(
+ROW = TargetStatus(
     target="bookworm",
     distro="debian",
     release="bookworm",

@@ -120,7 +120,7 @@ class Nights:
         new, self.heard = lines[self.heard :], len(lines)
         return [(each["event"], each["target"]) for each in map(json.loads, new)]
 
-    def rows(self) -> dict[str, status.Row]:
+    def rows(self) -> dict[str, status.TargetStatus]:
         """Return how it stands with each target."""
         with State(self.world.folder) as state:
             found = status.rows(state, self.world.settings.publish.keep, self.world.now())

@@ -30,7 +30,7 @@ from pipeline.runs.request import Order
 from pipeline.runs.stages import begin
 from pipeline.smoke import guest_image
 from pipeline.smoke.guest_files import HOME
-from pipeline.smoke.guest_session import Guest, play
+from pipeline.smoke.guest_session import GuestPlan, play
 from pipeline.smoke.matrix import Command, Row
 from pipeline.vm import qemu
 from pipeline.vm.image import GuestImage
@@ -154,7 +154,7 @@ def _smoke(cache: Cache, logs: Path, before: Path, built: Future[Built]) -> Smok
     )
     image = _image()
     accel = qemu.accelerator(image.machine, image.vmlinuz, cache)
-    guest = Guest(image=image, rows=[load], accel=accel, seconds=120, cache=cache, log_dir=logs)
+    guest = GuestPlan(image=image, rows=[load], accel=accel, seconds=120, cache=cache, log_dir=logs)
     played = play(guest, ("before", "after"), [before], packages_of(built))
 
     def cell(phase: str, wanted: str, expected: Expect) -> Cell:
