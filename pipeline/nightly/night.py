@@ -95,7 +95,7 @@ class Night:
         self._made: list[int] = []
         """The ids of the runs that were begun."""
         self._codes: list[int] = []
-        """The exit codes of what went wrong, in its order."""
+        """The exit codes of what went wrong, in that order."""
         self._published: list[str] = []
         self._repaired: list[tuple[str, str]] = []
         self._changed: set[str] = set()
@@ -230,8 +230,8 @@ class Night:
             return {}
         source = load(last.folder)["source"]["files"][0]["path"]
         try:
-            order = self.world.order(self.targets[target.name], seen.version, last.number)
-            return {TOOLCHAIN: toolchain.now(order, last.folder / source)}
+            request = self.world.request(self.targets[target.name], seen.version, last.number)
+            return {TOOLCHAIN: toolchain.now(request, last.folder / source)}
         except RespinError as e:
             self.world.note(target.name, e.brief)
             self._codes.append(e.exit_code)

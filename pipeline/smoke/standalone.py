@@ -67,27 +67,27 @@ class Measured:
     """The kernels, among several, that could not be tested, with the error of each."""
 
 
-def measure(order: SmokeRequest, progress: Progress) -> Measured:
+def measure(request: SmokeRequest, progress: Progress) -> Measured:
     """Return the matrix of each kernel.
 
     Raises SmokeFailed for a package that is not iproute2 or cannot be installed, SmokeImpossible if
     the test is not possible here, FetchError if something it needs cannot be fetched, TestbedLost
     if the guest is lost.
     """
-    order.log_dir.mkdir(parents=True, exist_ok=True)
-    sweep(order.cache)
+    request.log_dir.mkdir(parents=True, exist_ok=True)
+    sweep(request.cache)
     temporary.sweep()
-    packages = _packages(order)
-    if order.place == "netns":
+    packages = _packages(request)
+    if request.place == "netns":
         with progress.stage("smoke") as stage:
-            return Measured(reports=(_in_namespaces(order, packages, stage),))
-    release = releases.find(order.release, config=order.config)
+            return Measured(reports=(_in_namespaces(request, packages, stage),))
+    release = releases.find(request.release, config=request.config)
     sources = releases.sources(
-        release, mirror=order.mirror, keyring=order.keyring, config=order.config
+        release, mirror=request.mirror, keyring=request.keyring, config=request.config
     )
-    archive = AptArchive(release, sources, order.cache)
-    kernels = _kernels(archive, order.kernels)
-    return on_each(kernels, lambda kernel: _in_guest(order, packages, archive, kernel, progress))
+    archive = AptArchive(release, sources, request.cache)
+    kernels = _kernels(archive, request.kernels)
+    return on_each(kernels, lambda kernel: _in_guest(request, packages, archive, kernel, progress))
 
 
 def on_each(
@@ -109,9 +109,9 @@ def on_each(
     return Measured(reports=tuple(reports), refused=tuple(refused))
 
 
-def _packages(order: SmokeRequest) -> dict[str, Deb]:
+def _packages(request: SmokeRequest) -> dict[str, Deb]:
     architecture = command.run(["dpkg", "--print-architecture"]).text.strip()
-    found = [tested_packages.with_programs([path], architecture)[0] for path in order.packages]
+    found = [tested_packages.with_programs([path], architecture)[0] for path in request.packages]
     return dict(zip(("before", "after"), found, strict=False))
 
 
@@ -126,17 +126,17 @@ def _kernels(archive: AptArchive, names: Sequence[str]) -> list[str | Path | Non
 
 
 def _in_guest(
-    order: SmokeRequest,
+    request: SmokeRequest,
     packages: dict[str, Deb],
     archive: AptArchive,
     kernel: str | Path | None,
     progress: Progress,
 ) -> SmokeReport:
-    log_dir = order.log_dir / Path(kernel).name if kernel else order.log_dir
+    log_dir = request.log_dir / Path(kernel).name if kernel else request.log_dir
     log_dir.mkdir(parents=True, exist_ok=True)
     with progress.stage("guest image") as stage:
         image = guest_image.prepare(
-            archive, order.cache, log_dir=log_dir, stage=stage, kernel=kernel
+            archive, request.cache, log_dir=log_dir, stage=stage, kernel=kernel
         )
     with progress.stage("smoke") as stage:
         return smoke.smoke(
@@ -145,32 +145,32 @@ def _in_guest(
             after=[packages["after"].path] if "after" in packages else [],
             turned={},
             lacks=None,
-            cases=order.cases,
-            objects=order.objects,
-            cache=order.cache,
+            cases=request.cases,
+            objects=request.objects,
+            cache=request.cache,
             log_dir=log_dir,
             stage=stage,
         )
 
 
-def _in_namespaces(order: SmokeRequest, packages: dict[str, Deb], stage: Stage) -> SmokeReport:
+def _in_namespaces(request: SmokeRequest, packages: dict[str, Deb], stage: Stage) -> SmokeReport:
     begun = time.monotonic()
     netns.check()
     kernel = netns.kernel()
-    with scratch(order.cache, "netns") as work:
+    with scratch(request.cache, "netns") as work:
         first = packages["before"]
         rows = [
             *matrix.case_rows(
-                order.cases,
+                request.cases,
                 kernel=kernel,
                 machine=machine_for(first.architecture),
                 version=first.version,
                 home=str(work),
-                cache=order.cache,
-                log=order.log_dir / "objects.log",
+                cache=request.cache,
+                log=request.log_dir / "objects.log",
             ),
             *matrix.object_rows(
-                order.objects, kernel=kernel, version=first.version, home=str(work)
+                request.objects, kernel=kernel, version=first.version, home=str(work)
             ),
         ]
         stage.note(f"{len(rows)} rows on Linux {kernel.version}, in namespaces")
@@ -178,9 +178,9 @@ def _in_namespaces(order: SmokeRequest, packages: dict[str, Deb], stage: Stage) 
             rows,
             {phase: [deb.path] for phase, deb in packages.items()},
             work,
-            cache=order.cache,
+            cache=request.cache,
             seconds=SECONDS + sum(row.seconds for row in rows if row.batch) * len(packages),
-            log_dir=order.log_dir,
+            log_dir=request.log_dir,
         )
     tcs = {
         phase: results.tc_of(said, phase, deb.version, ours=deb.ours)

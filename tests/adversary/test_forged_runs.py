@@ -33,7 +33,7 @@ from pipeline.runs import report, report_reader, single_stage
 from pipeline.runs.inputs import Inputs
 from pipeline.runs.proving import Proving
 from pipeline.runs.report import Outcome
-from pipeline.runs.request import Order
+from pipeline.runs.request import Request
 
 RELEASE = Release(distro="debian", codename="bookworm", version="12")
 OURS = "6.1.0-1+bpf1"
@@ -184,14 +184,14 @@ def test_packages_that_nobody_says_were_built_of_the_patched_source(
     assert patched
     debs = shutil.copytree(run / "debs", tmp_path / "debs")
     packages.make_upload(debs, patched.dsc, info_dsc=named)
-    order = Order(release=RELEASE, fixes=(), cache=Cache(tmp_path / "cache"))
-    done = single_stage.prove_only(order, run, debs, tmp_path / "proven")
+    request = Request(release=RELEASE, fixes=(), cache=Cache(tmp_path / "cache"))
+    done = single_stage.prove_only(request, run, debs, tmp_path / "proven")
     assert done.outcome is (Outcome.FIXED if named else Outcome.PROVEN)
     values = json.loads((tmp_path / "proven/report.json").read_text())
     assert len(values["unverified"]) == (0 if named else 1)
     assert named or patched.dsc.name in values["unverified"][0]
     # Proving it again proves no more.
-    again = single_stage.prove_only(order, tmp_path / "proven", None, tmp_path / "again")
+    again = single_stage.prove_only(request, tmp_path / "proven", None, tmp_path / "again")
     assert again.outcome is done.outcome and again.unverified == done.unverified
 
 

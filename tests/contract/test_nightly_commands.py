@@ -250,7 +250,7 @@ def test_a_webhook_is_told_of_changes_and_its_secrets_stay_so(here: Here) -> Non
 def test_one_release_that_fails_holds_up_no_other(here: Here) -> None:
     """Also if it is a bug of ours, which is recorded as such."""
 
-    def broken(order: object, out: Path) -> Any:
+    def broken(request: object, out: Path) -> Any:
         raise ZeroDivisionError("a bug")
 
     here.has("6.1.0-1")
@@ -259,7 +259,7 @@ def test_one_release_that_fails_holds_up_no_other(here: Here) -> None:
     assert done.code == 1 and "ZeroDivisionError" in done.runs[0].details
     assert (here.nights.world.public / "bookworm/dists").exists()
 
-    def unreachable(order: object, out: Path) -> Any:
+    def unreachable(request: object, out: Path) -> Any:
         raise FetchError("not there")
 
     assert here.nights.night(1, run=unreachable).code == 10

@@ -37,19 +37,19 @@ from pipeline.runs.directory import open_run
 from pipeline.runs.lockfile import Lock
 from pipeline.runs.report import Outcome, Report
 from pipeline.runs.report_reader import read
-from pipeline.runs.request import Order
+from pipeline.runs.request import Request
 from support import packages
 from support.filled import filled
 
 ROOT = (Package(name="dpkg", version="1.21.22", architecture="amd64"),)
 
 
-def patcher(prepared: Path) -> Callable[[Order, Path], Report]:
+def patcher(prepared: Path) -> Callable[[Request, Path], Report]:
     """Return what makes the patched source that ``make`` left at ``prepared``."""
 
-    def patch(order: Order, out: Path) -> Report:
-        more = f"-{order.number}" if order.number > 1 else ""
-        shutil.copytree(prepared / f"{order.release.codename}_{order.version}{more}", out)
+    def patch(request: Request, out: Path) -> Report:
+        more = f"-{request.number}" if request.number > 1 else ""
+        shutil.copytree(prepared / f"{request.release.codename}_{request.version}{more}", out)
         return read(out)
 
     return patch
@@ -169,15 +169,15 @@ def built_of(folder: Path, source: Source, finding: Finding, patched: Patched) -
     )
 
 
-def runner(prepared: Path) -> Callable[[Order, Path], Report | None]:
+def runner(prepared: Path) -> Callable[[Request, Path], Report | None]:
     """Return a run that copies what ``make`` left at ``prepared/CODENAME_VERSION``.
 
     Where there is nothing the source counts as one that was not understood.
     """
 
-    def run(order: Order, out: Path) -> Report | None:
-        folder = prepared / f"{order.release.codename}_{order.version}"
-        with open_run(out, order.cache, keep=order.keep, logs=order.logs) as part:
+    def run(request: Request, out: Path) -> Report | None:
+        folder = prepared / f"{request.release.codename}_{request.version}"
+        with open_run(out, request.cache, keep=request.keep, logs=request.logs) as part:
             if not folder.exists():
                 raise DiagnosisRefused("made up: not understood")
             shutil.rmtree(part.path)
