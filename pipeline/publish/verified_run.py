@@ -4,16 +4,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.archives import dsc_file
 from pipeline.build import package_checks, uploads
-from pipeline.errors import FetchError, PublishError, RespinError
+from pipeline.errors import FetchError, PublishError, RespinError, UsageError
 from pipeline.fixes import versions
 from pipeline.host.cache import file_sha256
+from pipeline.runs import lockfile, lockfile_reader
 from pipeline.runs.directory import REPORT
 from pipeline.runs.report_reader import load
 
@@ -49,7 +49,7 @@ def proven(folder: Path, report_sha256: str = "") -> Proven:
     if it is not a run directory, PublishError if the run built or proved nothing, or if a file has
     changed.
     """
-    report = load(folder)
+    report = load(folder, broken=PublishError)
     if report_sha256 and file_sha256(folder / REPORT) != report_sha256:
         raise PublishError(f"{folder / REPORT} has changed since its run", hint="run it again")
     try:
@@ -57,10 +57,8 @@ def proven(folder: Path, report_sha256: str = "") -> Proven:
         if not report_sha256:
             _hold(folder, report, offer)
         return offer
-    except (KeyError, TypeError, OSError) as e:
-        raise PublishError(
-            f"{folder} is not complete", details=f"{type(e).__name__}: {e}", hint="run it again"
-        ) from e
+    except (UsageError, OSError) as e:
+        raise PublishError(f"{folder} is not complete", details=str(e), hint="run it again") from e
 
 
 def _proven(folder: Path, report: dict[str, Any]) -> Proven:
@@ -98,7 +96,7 @@ def _proven(folder: Path, report: dict[str, Any]) -> Proven:
         dsc=source["files"][0]["sha256"],
         codename=source["release"]["codename"],
         distro=source["release"]["distro"],
-        number=json.loads((folder / "respin.lock").read_text())["number"],
+        number=lockfile_reader.read(folder / lockfile.NAME).number,
         files=tuple(files),
     )
 

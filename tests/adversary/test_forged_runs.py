@@ -27,7 +27,7 @@ from support.onerelease import Here
 from pipeline.build.prebuilt import adopt
 from pipeline.errors import BuildError
 from pipeline.host.cache import Cache, file_sha256
-from pipeline.model import Patched, Release, SmokeReport, Source
+from pipeline.model import Patched, Release, Source
 from pipeline.nightly import copied_run
 from pipeline.runs import report, report_reader, single_stage
 from pipeline.runs.inputs import Inputs
@@ -166,9 +166,9 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do what the archive and the guest do without any."""
     image = SimpleNamespace(packages=None)
     monkeypatch.setattr(Inputs, "archive", SimpleNamespace(trust=lambda: ()))
-    monkeypatch.setattr(Inputs, "control", lambda inputs, source: ())
+    monkeypatch.setattr(Inputs, "control", lambda inputs, source: source.files[:1])
     monkeypatch.setattr(Proving, "prepare_guest", lambda proving: image)
-    monkeypatch.setattr(Proving, "smoke", lambda proving, *_: filled(SmokeReport, kernel="made up"))
+    monkeypatch.setattr(Proving, "smoke", lambda proving, *_: standin.smoked())
 
 
 @pytest.mark.attack

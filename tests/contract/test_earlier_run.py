@@ -14,7 +14,7 @@ from support.filled import filled
 
 from pipeline.errors import FetchError
 from pipeline.host.cache import Cache
-from pipeline.model import Built, Package, Release, SmokeReport
+from pipeline.model import Built, Package, Release
 from pipeline.runs import report, report_reader, single_stage
 from pipeline.runs.building import Building
 from pipeline.runs.inputs import Inputs
@@ -23,7 +23,7 @@ from pipeline.runs.request import Request
 
 RELEASE = Release(distro="debian", codename="bookworm", version="12")
 ROOT = (Package(name="dpkg", version="1.21.22", architecture="amd64", sha256="0" * 64),)
-SMOKED = filled(SmokeReport, kernel="made up")
+SMOKED = standin.smoked()
 MADE = filled(Built, version="6.1.0-3+bpf1", container="docker")
 
 
@@ -54,7 +54,7 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Inputs, "archive", archive)
     monkeypatch.setattr(Building, "prepare", lambda stage, source: None)
     monkeypatch.setattr(Building, "build", lambda building, environment, patched: MADE)
-    monkeypatch.setattr(Inputs, "control", lambda stage, source: ())
+    monkeypatch.setattr(Inputs, "control", lambda stage, source: source.files[:1])
     monkeypatch.setattr(Proving, "prepare_guest", lambda proving: image)
     monkeypatch.setattr(Proving, "smoke", lambda stage, image, before, built, needed: SMOKED)
 

@@ -134,17 +134,6 @@ def built_of(folder: Path, source: Source, finding: Finding, patched: Patched) -
     def artifact(path: Path) -> Artifact:
         return Artifact(path=path, size=path.stat().st_size, sha256=file_sha256(path))
 
-    def cell(seen: Seen) -> Cell:
-        return filled(Cell, expected=Expect(seen.value), seen=seen, ok=True, command="tc")
-
-    row = filled(
-        CaseResult,
-        case="pinned-hash",
-        title="made up",
-        way="tc",
-        before=cell(Seen.REFUSED),
-        after=cell(Seen.LOADS),
-    )
     return Report(
         outcome=Outcome.FIXED,
         source=source,
@@ -159,13 +148,34 @@ def built_of(folder: Path, source: Source, finding: Finding, patched: Patched) -
             container="none",
             root=ROOT,
         ),
-        smoke=filled(
-            SmokeReport,
-            kernel="6.1.0-0-made-up",
-            kernel_package=ROOT[0],
-            accelerator="none",
-            cases=(row,),
-        ),
+        control=source.files[:1],
+        smoke=smoked(source.version, ours),
+    )
+
+
+def smoked(before: str = "1-1", after: str = "1-1+bpf1") -> SmokeReport:
+    """Return a proof that version ``after`` loads what ``before`` refuses."""
+
+    def cell(seen: Seen) -> Cell:
+        return filled(Cell, expected=Expect(seen.value), seen=seen, ok=True, command="tc")
+
+    row = filled(
+        CaseResult,
+        case="pinned-hash",
+        title="made up",
+        way="tc",
+        before=cell(Seen.REFUSED),
+        after=cell(Seen.LOADS),
+    )
+    return filled(
+        SmokeReport,
+        place="guest",
+        kernel="6.1.0-0-made-up",
+        kernel_package=ROOT[0],
+        accelerator="tcg",
+        packages=(f"iproute2 {before}", f"iproute2 {after}"),
+        loaders=("legacy", "legacy"),
+        cases=(row,),
     )
 
 
