@@ -641,7 +641,6 @@ SINKS = {
     "regex smoke/verdict.py:_words": "ways.toml's, ours",
     "regex releases/mirrors.py:of_this_machine": "debian or ubuntu",
     "regex publish/generations.py:clear": "escaped",
-    "regex publish/apt_repository.py:_check": "a name of ours, with the machine's architecture",
     "regex fixes/versions.py:check_against": "escaped",
     "regex text/visible.py:lines": "ours",
     "regex text/visible.py:line": "ours",
