@@ -124,7 +124,7 @@ def test_a_browser_reads_the_page(made: Made, tmp_path: Path) -> None:
     assert "Kernel log" in cell
     assert "map map65: section maps" in cell
     better = sum(row["before"]["seen"] != row["after"]["seen"] for row in made.report["cases"])
-    assert f"<b>{better}</b> load now" in document
+    assert f"<b>{better}</b> load now but did not before" in document
     assert "<script" not in document
 
 
