@@ -26,6 +26,7 @@ from support import cli, project
 from support.cli import CHECKOUT
 from support.project import LOCKS, entries, make
 
+from pipeline import __version__
 from pipeline.cli import doctor
 
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
@@ -245,7 +246,7 @@ def test_the_tests_respin_is_installed_from_an_index() -> None:
     """What tests/support/cli.py installs is respin alone."""
     folder = cli.installed()
     names = {path.name for path in folder.iterdir()} - {"bin", "respin.toml"}
-    assert names == {"pipeline", f"iproute2_respin-{PROJECT['version']}.dist-info"}
+    assert names == {"pipeline", f"iproute2_respin-{__version__}.dist-info"}
 
 
 @pytest.mark.bad_input
