@@ -41,6 +41,7 @@ lint: $(VENV)/test
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
+	$(VENV)/bin/python tools/draw_architecture.py --check
 	$(VENV)/bin/reuse lint --quiet || $(VENV)/bin/reuse lint --lines
 	git ls-files -z | xargs -0 $(VENV)/bin/codespell
 	git grep -lE '^#!/bin/(ba)?sh' -- ':!*.py' ':!*.j2' | xargs shellcheck

@@ -20,4 +20,4 @@ def test_the_hooks_of_a_commit_are_those_of_make_lint() -> None:
     program = re.compile(r"(?:\$\(VENV\)|\.venv)/bin/(\S+)|\b(shellcheck|lint-man)\b")
     asked = {word for found in program.findall(rules[1]) for word in found if word}
     assert {w for e in entries for found in program.findall(e) for w in found if w} == asked
-    assert len(asked) == 7
+    assert len(asked) == 8
