@@ -14,8 +14,8 @@ from support.cli import CHECKOUT
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 
 
-def files() -> list[Path]:
-    """Return what the project's repository has, as far as it is text."""
+def tracked() -> list[Path]:
+    """Return what the project's repository has, as it is in the checkout now; links, too."""
     shown = subprocess.run(
         ["git", "-c", f"safe.directory={CHECKOUT}", "ls-files", "-z"],
         cwd=CHECKOUT,
@@ -23,7 +23,12 @@ def files() -> list[Path]:
         text=True,
         check=True,
     ).stdout
-    return [path for name in shown.split("\0")[:-1] if (path := CHECKOUT / name).is_file()]
+    return [path for name in shown.split("\0")[:-1] if os.path.lexists(path := CHECKOUT / name)]
+
+
+def files() -> list[Path]:
+    """Return what the project's repository has, as far as it is text."""
+    return [path for path in tracked() if path.is_file()]
 
 
 def make(*argv: str, cwd: Path = CHECKOUT, **env: str) -> subprocess.CompletedProcess[str]:

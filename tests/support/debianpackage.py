@@ -1,0 +1,110 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""respin as a Debian package, and a bare Debian 12 for it to be installed in."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.archives import host_apt
+from pipeline.containers import roots
+from support import project, real
+from support.cli import CHECKOUT
+
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+"""Of a build, and of what is called in the root."""
+
+Said = subprocess.CompletedProcess[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """What dpkg-buildpackage made."""
+
+    tree: Path
+    """What it was built of: what git has of the checkout, as it is now."""
+    deb: Path
+    dsc: Path
+    changes: Path
+
+
+def build(directory: Path, *options: str, umask: int = 0o022, **environment: str) -> Package:
+    """Build the package of the checkout in ``directory``; ``options`` of dpkg-buildpackage's."""
+    tree = directory / "iproute2-respin"
+    for path in project.tracked():
+        target = tree / path.relative_to(CHECKOUT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target, follow_symlinks=False)
+    done = subprocess.run(
+        ["dpkg-buildpackage", "-us", "-uc", *options],
+        cwd=tree,
+        env={**ENVIRONMENT, "HOME": str(directory), **environment},
+        umask=umask,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+
+    def made(pattern: str) -> Path:
+        return next(directory.glob(pattern), directory / "not-made")
+
+    return Package(tree=tree, deb=made("*.deb"), dsc=made("*.dsc"), changes=made("*.changes"))
+
+
+class BareRoot:
+    """A Debian 12 with nothing but Essential packages and apt, which uses the machine's mirror."""
+
+    def __init__(self, root: Path, shared: Path) -> None:
+        """Unpack it into ``root``; it sees the directory ``shared`` as /srv."""
+        names = [*real.archive().essential(()), "apt", "debian-archive-keyring"]
+        key = real.archive().closure(names)
+        sources, release = real.archive().sources, real.archive().release
+        log = real.cache().root / "logs" / "bare-root.log"
+        tar = roots.root_tar(sources, release, names, real.cache(), key=key, log=log)
+        root.mkdir()
+        root.chmod(0o755)
+        subprocess.run(["tar", "--extract", "-p", "--file", tar, "-C", root], check=True)
+        settings = [*host_apt.network_settings(), 'APT::Install-Recommends "false";']
+        (root / "etc/apt/apt.conf.d/99tests").write_text("\n".join([*settings, ""]))
+        # A disk that nobody will want to read after a power cut.
+        (root / "etc/dpkg/dpkg.cfg.d/tests").write_text("force-unsafe-io\n")
+        self.path = root
+        self._shared = shared
+
+    def call(self, *argv: str | Path, user: str = "", **environment: str) -> Said:
+        """Run a command in it, as root or as a user, with mounts that are gone afterwards."""
+        proxies = {k: v for k, v in os.environ.items() if k.endswith("_proxy")}
+        home = f"/var/lib/{user}" if user else "/root"
+        variables = {"HOME": home, "DEBIAN_FRONTEND": "noninteractive", **proxies, **environment}
+        who = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"] if user else []
+        return run([*self._alone, *who, *argv], **variables)
+
+    def beside(self, *argv: str | Path) -> Said:
+        """Run a program of this machine's, for which the root is a chroot with all mounts."""
+        return run([*self._alone, "--outside", *argv])
+
+    @property
+    def _alone(self) -> list[str | Path]:
+        script = Path(__file__).with_name("bare-root.sh")
+        alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+        return [*alone, "sh", script, self.path, self._shared]
+
+
+def run(argv: Sequence[str | Path], **environment: str) -> Said:
+    """Run a command, and nothing of this process's environment with it."""
+    return subprocess.run(
+        argv,
+        cwd="/",
+        env={**ENVIRONMENT, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
