@@ -75,7 +75,7 @@ def status_command(options: StateOptions) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TargetsOptions:
+class ReleasesOptions:
     """The options of ``respin history`` and ``respin retry``."""
 
     state: StateOptions
@@ -86,8 +86,8 @@ class TargetsOptions:
 @CONFIG
 @JSON
 @click.argument("targets", nargs=-1, metavar="[RELEASE]…")
-@takes(TargetsOptions)
-def history_command(options: TargetsOptions) -> None:
+@takes(ReleasesOptions)
+def history_command(options: ReleasesOptions) -> None:
     """List every run with its reason and its result, oldest first."""
     targets = options.targets
     state, _ = _state(options.state.config)
@@ -118,8 +118,8 @@ def _line(run: RunRow) -> tuple[str, ...]:
 @CONFIG
 @JSON
 @click.argument("targets", nargs=-1, metavar="[RELEASE]…")
-@takes(TargetsOptions)
-def retry_command(options: TargetsOptions) -> None:
+@takes(ReleasesOptions)
+def retry_command(options: ReleasesOptions) -> None:
     """Make the next night run a release again; without a name, every one that failed."""
     asked = admin.retry(world_of(options.state.config), options.targets)
     if options.state.as_json:

@@ -22,7 +22,7 @@ PACKAGE = "iproute2"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class Order:
     """What the user asks for."""
 
     release: Release

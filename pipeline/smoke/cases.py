@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The smoke cases as data: what is loaded, with which attach type, and what each loader does.
+"""The smoke cases as data: what is loaded, by which way, and what each loader shall do.
 
 pipeline/smoke/cases.toml and ways.toml say what the fields mean. Pure.
 """
@@ -26,30 +26,30 @@ FIRST_KEY = "00000000"
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """What a case expects from a loader, and why."""
+    """What a case expects of a loader, and why."""
 
     what: Expect
     reason: str
     says: str = ""
-    """A regular expression that a refusal must match."""
+    """A pattern that a refusal must match."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loader:
-    """The loader in a tc."""
+    """What a tc loads objects with."""
 
     name: str
     title: str
     engine: str
     defect: str = ""
-    """The fix that this loader lacks."""
+    """The fix that it lacks."""
     upstream: tuple[str, str] | None = None
-    """The versions with the defect: from the first, up to but not including the second."""
+    """The versions that have the defect: from, up to but not including."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Then:
-    """A command that runs after the one that loads."""
+    """A command after the one that loads."""
 
     run: str
     says: str = ""
@@ -58,7 +58,7 @@ class Then:
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """An attach type: how an object gets into the kernel."""
+    """A way by which an object comes into the kernel."""
 
     name: str
     title: str
@@ -78,7 +78,7 @@ class Way:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One case with one attach type."""
+    """One case by one way."""
 
     name: str
     title: str
@@ -86,13 +86,13 @@ class Case:
     template: str
     expect: Mapping[str, Expected]
     default: bool
-    """Whether it belongs to the short set."""
+    """One of the short set."""
     extra: bool = False
-    """Whether it runs only if the user names it."""
+    """Only where it is asked for by name."""
     pins: Mapping[str, int] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, object] = field(default_factory=dict)
-    """Values for the template, besides those of the attach type."""
+    """What the template is given, beside what the way says."""
     verdict: str = "pass"
     received: int | None = None
     debug: bool = False
@@ -109,7 +109,7 @@ class Case:
 
     @property
     def id(self) -> str:
-        """Return its name in files and on the command line: case and attach type."""
+        """Its name in files and on the command line: case and way."""
         return f"{self.name}-{self.way.name}"
 
 
@@ -122,7 +122,7 @@ def _read(name: str) -> dict[str, Any]:
 
 @memoize
 def ways() -> Mapping[str, Way]:
-    """Return every attach type by its name, in the order of ways.toml."""
+    """Return every way by its name, in the order of ways.toml."""
     found = {}
     for name, fields in _read("ways.toml").items():
         then = tuple(Then(**each) for each in fields.pop("then", ()))
@@ -133,7 +133,7 @@ def ways() -> Mapping[str, Way]:
 
 @memoize
 def loaders() -> tuple[Loader, ...]:
-    """Return every loader, in the order in which they are compared with a tc."""
+    """Return every loader, in the order in which they are tried for a fit."""
     found = []
     for entry in _read("cases.toml")["loader"]:
         upstream = entry.pop("upstream", None)
@@ -146,9 +146,9 @@ def loader_of(
 ) -> Loader:
     """Return the loader of a package.
 
-    ``engine`` is what ``tc -V`` says about libbpf, ``version`` is the package's, ``lacks`` are the
-    fixes that it is known to lack, or None if that is unknown, and then ``ours`` says whether
-    respin built it.
+    ``engine`` is what ``tc -V`` says of libbpf, ``version`` the package's, ``lacks`` the
+    fixes that it is known to lack; None if that is not known, and then ``ours`` says whether
+    respin made it.
     """
     upstream = Version(Version(version).upstream_version)
     for loader in loaders():
@@ -164,7 +164,7 @@ def loader_of(
 def _expected(entry: Any, groups: Mapping[str, Any], name: str) -> Mapping[str, Expected]:
     table = groups[entry] if isinstance(entry, str) else entry
     if set(table) != {loader.name for loader in loaders()}:
-        raise ValueError(f"cases.toml: {name} does not say what it expects from every loader")
+        raise ValueError(f"cases.toml: {name} does not say what it expects of every loader")
     return {
         loader: Expected(what=Expect(what), reason=reason, says=says[0] if says else "")
         for loader, (what, reason, *says) in table.items()
@@ -194,7 +194,7 @@ def _entry(entry: dict[str, Any], groups: Mapping[str, Any]) -> Iterator[Case]:
 
 @memoize
 def all_cases() -> tuple[Case, ...]:
-    """Return every case with every attach type, in the order of cases.toml."""
+    """Return every case, one per way, in the order of cases.toml."""
     data = _read("cases.toml")
     return tuple(c for entry in data["case"] for c in _entry(entry, data["expect"]))
 
@@ -202,13 +202,14 @@ def all_cases() -> tuple[Case, ...]:
 def select(
     names: Sequence[str] | None, by: Sequence[str] | None = None, *, whole: bool = False
 ) -> tuple[Case, ...]:
-    """Return the cases with these names and these attach types.
+    """Return the cases of these names and these ways.
 
-    Without names: the short set, or, with ``whole`` or with attach types, every case except those
-    that run only by name. Raises UsageError for an unknown name, and if no case is left.
+    No names: the short set; with ``whole``, or where ways are named, every case but those
+    that are only for who asks by name. Raises UsageError for a name that is none, and where
+    nothing is left.
     """
     _known(names or (), {c.name for c in all_cases()}, "smoke case")
-    _known(by or (), set(ways()), "attach type")
+    _known(by or (), set(ways()), "way to load")
     short = names is None and not by and not whole
     found = tuple(
         c
@@ -218,8 +219,8 @@ def select(
     )
     if not found:
         raise UsageError(
-            "no smoke case with these names has these attach types",
-            hint="run respin smoke --list to see which exist",
+            "no smoke case of these names is loaded by these ways",
+            hint="respin smoke --list shows which there are",
         )
     return found
 
@@ -228,13 +229,12 @@ def _known(names: Sequence[str], known: set[str], what: str) -> None:
     for name in names:
         if name not in known:
             raise UsageError(
-                f"there is no {what} {name}",
-                hint="the known names are: " + ", ".join(sorted(known)),
+                f"there is no {what} {name}", hint="There are: " + ", ".join(sorted(known))
             )
 
 
 def map_struct_size(version: str) -> int:
-    """Return the size in bytes of struct bpf_elf_map in this version of the iproute2 package."""
+    """Return the bytes of struct bpf_elf_map in the iproute2 package of this version."""
     upstream = Version(Version(version).upstream_version)
     if upstream < Version("4.6~"):
         return 24

@@ -94,7 +94,7 @@ def source_of(archive: Archive, suite: str = "bookworm") -> AptSource:
     )
 
 
-def look(archives: dict[str, Archive]) -> dict[str, watch.TargetView]:
+def look(archives: dict[str, Archive]) -> dict[str, watch.View]:
     """Watch both."""
     targets = [
         Target(
