@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Containers: where a package is built. One protocol, one module for each engine.
+"""Containers, in which packages are built: one protocol, and one module for each engine.
 
 It imports archives, isolation and the floors below.
 """

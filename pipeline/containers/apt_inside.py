@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""apt inside a container: exactly the packages that were resolved, from verified archives.
+"""apt inside a container: install exactly the resolved packages, from verified archives.
 
-The container's own archives are not asked: what is installed comes from those that the
-packages were resolved in, by the same keys.
+The container's own archives are not used: packages come from the archives in which they were
+resolved, verified by the same keys.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from pipeline.model import AptSource, Package, Release
 from pipeline.text.address import Address
 
 FOLDER = "/var/lib/iproute2-respin"
-"""Where archives and keys lie while packages are installed."""
+"""Where archives and keys are while packages are installed."""
 
 
 def check_release(fields: Mapping[str, str], release: Release, what: str) -> None:
-    """Raise UsageError if the fields of an os-release(5) are of another release than that."""
-    name = fields.get("PRETTY_NAME") or fields.get("NAME") or "a system that does not say its name"
+    """Raise UsageError if the fields of an os-release(5) name another release."""
+    name = fields.get("PRETTY_NAME") or fields.get("NAME") or "a system without a name"
     words = re.findall(r"[\w.]+", f"{name} {fields.get('VERSION', '')}".lower())
     # Testing and unstable both say "forky/sid"; Debian 8 has no codename of its own.
     unclear = "VERSION_ID" not in fields or "VERSION_CODENAME" not in fields
@@ -37,7 +37,7 @@ def check_release(fields: Mapping[str, str], release: Release, what: str) -> Non
     if fields.get("ID") != release.distro or not same:
         raise UsageError(
             f"{what} is {name}, not {release.distro} {release.codename}",
-            hint="give the release that it is of, or an image of the one that you want",
+            hint="choose the release that it runs, or an image of the release that you want",
         )
 
 
@@ -46,20 +46,20 @@ def install(
 ) -> None:
     """Install exactly these packages in a container that has the network.
 
-    Raises BuildError if apt cannot, UsageError for an archive that is not seen from inside.
+    Raises BuildError if apt fails, UsageError for an archive that is not visible inside.
     """
     for source in sources:
         if not source.uri.startswith(("http:", "https:")):
             raise UsageError(
-                f"{source.uri} cannot be seen from inside an image",
-                hint="--image scratch makes a root from it in its place",
+                f"{source.uri} is not accessible from inside an image",
+                hint="use --image scratch, which makes a root from it instead",
             )
     try:
         box.call(["mkdir", "-p", FOLDER], user=User.ROOT)
         inside = [_with_key(box, i, source) for i, source in enumerate(sources)]
         stanzas = "\n".join(source.stanza(types="deb") for source in inside)
         box.call(["tee", f"{FOLDER}/release.sources"], user=User.ROOT, stdin=stanzas.encode())
-        # On standard input: nobody sees it in the list of processes. It goes before the build.
+        # On standard input nobody sees it in the process list. It is removed before the build.
         put = f"umask 077; cat > {FOLDER}/auth.conf; chown _apt {FOLDER}/auth.conf || :"
         known = (Address(s.uri, credentials.of(s.uri)) for s in sources)
         box.call(["sh", "-c", put], user=User.ROOT, stdin=credentials.text(known).encode())
@@ -74,7 +74,7 @@ def install(
         ]
         argv = ["apt-get", "-q", "-y", *options]
         env = {"DEBIAN_FRONTEND": "noninteractive"}
-        hint = "the archive may have changed in between: run it again"
+        hint = "the archive may have changed meanwhile; run respin again"
         box.call(
             [*argv, "update"],
             user=User.ROOT,
@@ -93,7 +93,7 @@ def install(
             env=env,
             timeout=limits.LIMITS.files,
             log=log,
-            brief="the build dependencies could not be installed in the image",
+            brief="apt could not install the build dependencies in the image",
             hint=hint,
         )
     finally:
@@ -104,8 +104,8 @@ def _with_key(box: Container, number: int, source: AptSource) -> AptSource:
     """Copy a source's keys into the container; return the source with them."""
     if source.gpgv is not None:
         raise BuildError(
-            f"{source.uri} is signed by keys that have expired, which apt in an image refuses",
-            hint="--image scratch makes a root from it in its place",
+            f"{source.uri} is signed by expired keys, which apt in an image refuses",
+            hint="use --image scratch, which makes a root from it instead",
         )
     suffix = source.keyring.suffix or ".gpg"
     path = Path(f"{FOLDER}/{number}{suffix}")

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What every container engine does in the same way.
+"""What all container engines have in common.
 
-A container starts from a root that it never changes, keeps what is written to it until it
-is stopped, and runs one command at a time. Nothing of a command outlives it: processes
-that it left behind are killed when it ends.
+A container starts from a root that it never changes, keeps what is written to it until it is
+stopped, and runs one command at a time. Processes that a command leaves behind are killed when the
+command ends.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class User(IntEnum):
 
     ROOT = 0
     BUILD = 65533
-    """Nobody's number: Debian gives out none above 64999 but 65534, systemd none above
+    """A number that nobody has: Debian assigns none above 64999 except 65534, systemd none above
     65519 (Debian Policy 9.2.2, systemd's UIDS-GIDS)."""
 
 
@@ -50,7 +50,7 @@ class Share:
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A command to be run in a container, as ``Container.call`` was asked for it."""
+    """A command to run in a container, as requested from ``Container.call``."""
 
     argv: tuple[Arg, ...]
     user: User = User.BUILD
@@ -68,7 +68,7 @@ class Call:
     hint: str = ""
 
     def through(self, begin: Sequence[Arg], env: Mapping[str, str]) -> Completed:
-        """Run it by a command line of the host's that begins so, whatever its status.
+        """Run it with a command line of the host's that begins with ``begin``; accept any status.
 
         After ``begin`` come its environment, as NAME=VALUE, and the command; ``env`` is the
         environment of the command line itself.
@@ -90,7 +90,7 @@ class Call:
         )
 
     def failed(self, done: Completed) -> RespinError:
-        """Return the error of its end with another status than 0."""
+        """Return the error for an exit status other than 0."""
         where = f"in the container: {command.printable(self.argv, cwd=Path(self.folder))}"
         parts = [f"{where}\nexit status {done.status}", command.tail(done.end)]
         if self.log is not None:
@@ -104,9 +104,9 @@ class Call:
 
 
 class Container(ABC):
-    """A container: entered with ``with``, gone after it.
+    """A container, which exists inside a ``with`` block.
 
-    An engine says how one is started, runs a command and is removed.
+    An engine defines how it is started, runs a command and is removed.
     """
 
     name: str
@@ -121,19 +121,19 @@ class Container(ABC):
     ) -> None:
         """Prepare one with the host's network, or with none but loopback.
 
-        ``allowed`` is how much its commands may use (default: what a build may).
+        ``allowed`` is what its commands may use (default: what a build may use).
         """
         self.shares = tuple(shares)
         self.allowed = allowed or Allowance()
         """The directories of the host that commands see."""
         self._network = network
         self._look: Callable[[int], str] | None = None
-        """Says whether a command uses too much; an engine's start sets it."""
+        """Checks whether a command uses too much; the engine's start sets it."""
         self._lock = threading.Lock()
 
     @property
     def limits(self) -> str:
-        """In words, what it does less well here than it might; empty where there is nothing."""
+        """Return in words what does not work as well here as it might; empty if nothing."""
         return ""
 
     def __enter__(self) -> Self:
@@ -173,15 +173,15 @@ class Container(ABC):
         brief: str = "",
         hint: str = "",
     ) -> Completed:
-        """Run a command in it, to its end, and return its status and outputs.
+        """Run a command in it to its end, and return its status and outputs.
 
         ``folder`` is its working directory; ``env`` comes on top of ``BASE_ENVIRONMENT``
-        and nothing else does; ``stdin`` is empty by default. The status is as a shell counts
-        it: 128 + N for a command that signal N killed, 126 or 127 for one that cannot be run,
-        not 0 if the directory is not there. ``timeout`` is in seconds (default: what is allowed);
-        then, and when it uses more than is allowed, everything of the command is killed and
-        ``error`` raised. The rest is as in ``command.run``. Raises BuildError, whatever ``check``
-        says, if the container itself failed.
+        and nothing else does; ``stdin`` is empty by default. The status is that of a shell: 128 + N
+        for a command that signal N killed, 126 or 127 for one that cannot be run, not 0 if the
+        directory does not exist. ``timeout`` is in seconds (default: what is allowed); then, and
+        when it uses more than is allowed, everything of the command is killed and ``error`` raised.
+        The rest is as in ``command.run``. Raises BuildError, whatever ``check`` says, if the
+        container itself failed.
         """
         call = Call(
             argv=tuple(argv),
@@ -214,22 +214,22 @@ class Container(ABC):
 
     @abstractmethod
     def _remove(self) -> None:
-        """Remove what is there of it; it may have been started, in part or not at all."""
+        """Remove what exists of it; it may be started, partly started or not started."""
 
 
 def not_started() -> BuildError:
-    """Return the error of a container that is used outside its ``with``."""
-    return BuildError("the container was not started, or is stopped")
+    """Return the error for a container that is used outside its ``with`` block."""
+    return BuildError("the container was not started, or has been stopped")
 
 
 def make_build_user(container: Container) -> None:
-    """Give the user that builds a name and the directory /build; called by an engine's start."""
+    """Give the building user a name and the directory /build; an engine's start calls this."""
     number = int(User.BUILD)
     for file, line in (
         ("/etc/passwd", f"build:x:{number}:{number}:build:/nonexistent:/usr/sbin/nologin\n"),
         ("/etc/group", f"build:x:{number}:\n"),
     ):
-        # An image that one of our containers was made into has the line already.
+        # An image that was made from one of our containers already has the line.
         if line not in container.call(["cat", file]).text:
             container.call(["tee", "-a", file], user=User.ROOT, stdin=line.encode())
     owner = [f"--owner={number}", f"--group={number}"]
@@ -245,7 +245,10 @@ def copy_in(container: Container, files: Sequence[Path], folder: str) -> None:
         tmp.flush()
         argv = ["tar", "--extract", "--file=-", f"--directory={folder}", "--no-same-owner"]
         container.call(
-            argv, stdin=Path(tmp.name), timeout=TAKEN_SECONDS, brief=f"copying into {folder} failed"
+            argv,
+            stdin=Path(tmp.name),
+            timeout=TAKEN_SECONDS,
+            brief=f"respin could not copy files into {folder}",
         )
 
 
@@ -259,25 +262,25 @@ def copy_out(
 ) -> None:
     """Copy files from a directory of the container into one of the host's.
 
-    What the container says is hostile: only regular files of just these names are taken, no more
-    of them than is allowed, and of at most ``most`` bytes together (default: what is allowed).
-    Raises BuildError if one is missing or is something else, or if it is too much.
+    The container is not trusted: only regular files with exactly these names are accepted, no more
+    of them than allowed, and at most ``most`` bytes in total (default: what is allowed). Raises
+    BuildError if a file is missing, is not a regular file, or if they are too large.
     """
     for name in names:
         if "/" in name or name in ("", ".", ".."):
-            raise BuildError(f"{name!r} is not the name of a file in {folder}")
+            raise BuildError(f"{name!r} is not a valid name of a file in {folder}")
     most = container.allowed.taken if most is None else most
     if len(names) > container.allowed.taken_files:
         raise BuildError(
-            f"{len(names):,} files are to be copied out of {folder}; "
-            f"at most {container.allowed.taken_files} are taken"
+            f"{folder} has {len(names):,} files to copy; respin accepts at most "
+            f"{container.allowed.taken_files}"
         )
-    # A file without its content, which takes no room in there, would take it out here.
+    # A sparse file takes no space in there, but would take it out here.
     argv = ["stat", "--format=%s", "--", *(f"./{name}" for name in names)]
     sizes = container.call(argv, folder=folder, check=False).text.split()
     if sum(int(size) for size in sizes if size.isdigit()) > most:
         raise BuildError(
-            f"{_some(names)} in {folder} are larger than what is taken: {words(most)} together"
+            f"{_some(names)} in {folder} are larger than respin accepts: {words(most)} in total"
         )
     with tempfile.TemporaryFile(dir=dest) as tmp:
         argv = ["tar", "--create", "--file=-", "--format=ustar", f"--directory={folder}", "--"]
@@ -285,19 +288,19 @@ def copy_out(
             # "./": tar takes a name that begins with a dash for an option, even after "--".
             [*argv, *(f"./{name}" for name in names)],
             stdout=tmp,
-            # Beside the content: headers, padding, and tar's blocks.
+            # Besides the content there are headers, padding, and tar's blocks.
             limit=most + 4096 * (len(names) + 4),
             timeout=TAKEN_SECONDS,
-            brief=f"copying {_some(names)} out of {folder} failed",
+            brief=f"respin could not copy {_some(names)} out of {folder}",
         )
         tmp.seek(0)
         taken = take(tmp, frozenset(names), dest)
     if missing := set(names) - taken:
-        raise BuildError(f"missing in {folder}: {_some(sorted(missing))}")
+        raise BuildError(f"{folder} does not have {_some(sorted(missing))}")
 
 
 def _some(names: Sequence[str]) -> str:
-    """Return names as they are read: not more than a few."""
+    """Return the first few names, and how many more there are."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
@@ -311,24 +314,26 @@ def _anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo:
 def take(stream: IO[bytes], names: frozenset[str], dest: Path) -> set[str]:
     """Write the files of a tar stream (POSIX ustar) to ``dest``; return their names.
 
-    Nothing but files of these names may be in it. Headers that would say more of a file, and
-    be as long as they like, are none. Raises BuildError.
+    It may contain only files with these names, and no extended headers, which could have any
+    length. Raises BuildError.
     """
     taken: set[str] = set()
     while (block := stream.read(tarfile.BLOCKSIZE)).strip(b"\0"):
         try:
             member = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except tarfile.TarError as e:
-            raise BuildError("what came out of the container is not a tar stream") from e
+            raise BuildError("the container did not send a valid tar stream") from e
         name = member.name.removeprefix("./")
         if name not in names - taken or not member.isreg() or member.size < 0:
-            raise BuildError(f"{name[:80]!r} in the container is not a regular file as expected")
+            raise BuildError(
+                f"{name[:80]!r} in the container is not one of the expected regular files"
+            )
         with (dest / name).open("xb") as out:
             left = member.size
             while left and (piece := stream.read(min(left, bounded.PIECE))):
                 left -= out.write(piece)
         if left:
-            raise BuildError(f"{name} ended before it was whole as it came out of the container")
+            raise BuildError(f"the container sent only a part of {name}")
         stream.read(-member.size % tarfile.BLOCKSIZE)
         taken.add(name)
     return taken

@@ -1,9 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which kind of container a build gets, and the root for it.
+"""Choose the kind of container for a build, and make the root for it.
 
-An engine makes a root of exactly the packages that are asked for, and starts containers
-over it.
+An engine makes a root with exactly the requested packages, and starts containers over it.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from pipeline.model import AptSource, Package, Release
 
 
 class Kind(StrEnum):
-    """What the user may ask for."""
+    """The kinds of container that a user may choose."""
 
     AUTO = "auto"
     UNSHARE = "unshare"
@@ -49,7 +48,7 @@ class Wanted:
     names: tuple[str, ...]
     """Packages, with their dependencies."""
     key: tuple[Package, ...]
-    """What that comes to: exactly these are installed."""
+    """The resolved packages: exactly these are installed."""
     cache: Cache
     log: Path
 
@@ -61,19 +60,19 @@ class Root:
     packages: tuple[Package, ...]
     """What it contains."""
     start: Callable[[Cache, Sequence[Share]], Container]
-    """Return a container over it, yet to be entered, that writes to the cache's work directory if
-    it writes to one, and sees these directories of the host."""
+    """Return a container over it, not yet entered, that sees these directories of the host; if it
+    writes to the disk, it uses the cache's work directory."""
     tree: Path | None = None
-    """Where it lies, if it is a tree of the cache."""
+    """Where it is, if it is a tree in the cache."""
     image: str = ""
-    """The image that it was made from, by digest, if it was."""
+    """The image that it was made from, by digest, if there is one."""
     trust: str = ""
-    """A digest of what vouches for what it contains: the same keys, the same image. Empty: nothing
-    is known of that, and nothing that is made in it is kept."""
+    """A digest of what vouches for its content: the keys and the image. If it is empty, nothing is
+    known, and nothing made in it is kept."""
 
 
 class Engine(Protocol):
-    """What makes roots and containers of one kind."""
+    """Makes roots and containers of one kind."""
 
     @property
     def name(self) -> str:
@@ -81,7 +80,7 @@ class Engine(Protocol):
 
     @property
     def why(self) -> str:
-        """In words, why this one."""
+        """Return in words why this one was chosen."""
 
     def root(self, wanted: Wanted, stage: Stage) -> Root:
         """Return the root. Raises BuildError or UsageError if it cannot be made."""
@@ -90,26 +89,26 @@ class Engine(Protocol):
 def choose(kind: Kind, *, image: str | None = None, force: bool = False) -> Engine:
     """Return the engine of that kind, or for ``AUTO`` the first that works here.
 
-    ``image`` is the base image for docker and podman: a name, or ``scratch`` for a root of
-    our own; None: the official one if it can be had. ``force`` lets ``HOST`` be a machine
-    that is no container. Raises UsageError if the engine cannot be used here.
+    ``image`` is the base image for docker and podman: a name, or ``scratch`` for a root of our own;
+    None means the official one if it is available. ``force`` allows ``HOST`` on a machine that is
+    not a container. Raises UsageError if the engine cannot be used here.
     """
     if image is not None and kind not in (Kind.DOCKER, Kind.PODMAN):
         raise UsageError(
-            "--image is for --container docker and podman",
-            hint="the other kinds make their root from the archive, or are in place",
+            "--image is valid only with --container docker and podman",
+            hint="omit --image, or choose one of these containers",
         )
     if kind is Kind.AUTO:
         return _automatic()
-    why = "as was asked for"
+    why = "as requested"
     if kind is Kind.UNSHARE:
         return UnshareEngine(why=why)
     if kind is Kind.HOST:
         if not force and not namespaces.in_container():
             raise UsageError(
-                "this machine is no container: --container host would install the build's "
-                "dependencies in it and build in /build",
-                hint="build with --container unshare; --force-host does it all the same",
+                "this machine is not a container: --container host would install the build "
+                "dependencies on it and build in /build",
+                hint="build with --container unshare, or insist with --force-host",
             )
         return HostEngine(why=why)
     return OciRoots(engine=oci_engine.find(kind.value), image=image, why=why)
@@ -117,7 +116,7 @@ def choose(kind: Kind, *, image: str | None = None, force: bool = False) -> Engi
 
 def _automatic() -> Engine:
     if namespaces.possible():
-        return UnshareEngine(why="this user can enter namespaces of its own")
+        return UnshareEngine(why="this user can create namespaces")
     refused = []
     for name in ("docker", "podman"):
         try:
@@ -125,13 +124,13 @@ def _automatic() -> Engine:
         except UsageError as e:
             refused.append(e.brief)
             continue
-        return OciRoots(engine=engine, why="no namespaces can be entered here, and it answers")
+        return OciRoots(engine=engine, why="namespaces cannot be created here, and it works")
     trouble = namespaces.trouble()
     assert trouble is not None
-    # In place is never chosen for the user: it upgrades and installs packages here.
+    # --container host is never chosen automatically: it upgrades and installs packages here.
     hint = trouble.hint
     if namespaces.in_container() and os.geteuid() == 0:
-        hint += " --container host builds in place, if this container may be used up."
+        hint += "; if this container is disposable, you can build in it with --container host"
     raise BuildError(trouble.brief, details="\n".join([trouble.details, *refused]), hint=hint)
 
 
@@ -183,15 +182,15 @@ class OciRoots:
         return self.engine.name
 
     def root(self, wanted: Wanted, stage: Stage) -> Root:
-        """Return the root: over the official image, over the user's, or one of our own."""
+        """Return the root: over the official image, over the user's, or made from scratch."""
         engine, own = self.engine, self.image == "scratch"
         base = None
         if not own:
             base = images.base(engine, wanted.release, self.image, wanted.log)
             own = base is None
         if base is None:
-            why = "as was asked for" if self.image else "no official image can be pulled"
-            stage.note(f"{why}: a root made by mmdebstrap is imported")
+            why = "as requested" if self.image else "the official image is not available"
+            stage.note(f"{why}: importing a root made by mmdebstrap")
             image = images.imported(engine, _tree(wanted), wanted.release, wanted.cache)
         else:
             stage.note(f"from {base.name}")

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The container that is already there: commands run in place.
+"""The container in which respin already runs: commands run in place.
 
-For use where this machine is itself a container that may be used up: a step of ``docker
-build``, a job of a CI. What it cannot do is said by ``Host.limits``.
+Use it if this machine is itself a disposable container: a step of ``docker build``, or a CI job.
+``Host.limits`` says what it cannot do.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pipeline.isolation.order import Kind, Order
 from pipeline.model import AptSource, Package, Release
 
 BUILD = Path("/build")
-"""Where a build is done, in every container."""
+"""The directory of a build, in every container."""
 
 
 class Host(Container):
@@ -49,26 +49,26 @@ class Host(Container):
 
     @property
     def limits(self) -> str:
-        """In words, what is not kept apart here; empty if all that the others keep apart is."""
+        """Return in words what is not isolated here; empty if everything is."""
         cut = self._network or namespaces.possible()
-        said = [] if cut else ["the network cannot be cut off in this container"]
+        said = [] if cut else ["this container cannot disconnect the build from the network"]
         return "; ".join(said)
 
     def _start(self) -> None:
-        """Raises UsageError if this is not root, or /build is somebody's.
+        """Check this machine. Raises UsageError if this user is not root or /build is in use.
 
-        And where it could not tell its own processes from others': on a machine that is no
-        container and allows no namespaces.
+        Also if this machine is not a container and allows no namespaces: the build's processes
+        could then not be told from others'.
         """
         if not namespaces.possible() and not namespaces.in_container():
-            raise UsageError("this machine is no container, and allows no namespaces either")
+            raise UsageError("this machine is not a container, and allows no namespaces either")
         if os.geteuid() != 0:
             raise UsageError(
-                "--container host is for root: the build gets a user of its own",
+                "--container host needs root, because the build gets a user of its own",
                 hint="run the container as root, or build with --container unshare",
             )
         if BUILD.exists() and (not BUILD.is_dir() or any(BUILD.iterdir())):
-            raise UsageError(f"{BUILD} is there already, and is not empty", hint=f"remove {BUILD}")
+            raise UsageError(f"{BUILD} already exists and is not empty", hint=f"remove {BUILD}")
         try:
             BUILD.mkdir(exist_ok=True)
             self._folders.append(BUILD)
@@ -82,7 +82,7 @@ class Host(Container):
             self._look = Meter(self.allowed, disk, mine=mine)
             self._started = True
         except OSError as e:
-            raise BuildError(f"the build's directories cannot be made: {e}") from e
+            raise BuildError(f"respin could not create the directories of the build: {e}") from e
 
     def _run(self, call: Call) -> Completed:
         if not self._started:
@@ -94,7 +94,7 @@ class Host(Container):
             network=self._network,
             uid=int(call.user),
             folder=call.folder,
-            # Root installs packages here, which is what this machine is for.
+            # Root installs packages here: this machine is meant for that.
             caps=None if root else (),
             filter=None if root else seccomp.path(),
             limits={} if root else self.allowed.of_each,
@@ -106,19 +106,19 @@ class Host(Container):
             raise
         if done.status < 0:
             self._clear()
-            raise BuildError(f"a command was killed from outside: {call.argv[0]}")
+            raise BuildError(f"another process killed the command {call.argv[0]}")
         return done
 
     def _clear(self) -> None:
-        """Kill what a command left behind whose end was not seen.
+        """Kill the processes of a command whose end was not seen.
 
-        By the number of its user, and so only where a container keeps others' processes out of
-        reach; namespaces of its own have killed it already.
+        They are found by user id, so this happens only in a container that hides other processes;
+        namespaces have already killed theirs.
         """
         if namespaces.possible() or not namespaces.in_container():
             return
         number = int(User.BUILD)
-        with contextlib.suppress(RespinError):  # the reason why it was not seen is raised
+        with contextlib.suppress(RespinError):  # the caller raises the reason
             command.run(
                 [
                     *("setpriv", f"--reuid={number}", f"--regid={number}", "--clear-groups"),
@@ -136,7 +136,7 @@ class Host(Container):
 
 
 def _of_the_build(_number: int) -> list[int]:
-    """Return the processes of the build's user, where what lost its parent is no child of ours."""
+    """Return the processes of the build's user, including those that lost their parent."""
     return processes.of_user(int(User.BUILD))
 
 
@@ -151,7 +151,7 @@ def install_here(
         fields = os_release.read()
     except OSError as e:
         raise UsageError(
-            f"this machine does not say which release it is: {os_release.PATH}: {e.strerror}"
+            f"respin could not find out this machine's release: {os_release.PATH}: {e.strerror}"
         ) from e
     apt_inside.check_release(fields, release, "this machine")
     there = {(p.name, p.version) for p in roots.packages_of(Path("/"))}

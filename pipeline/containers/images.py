@@ -27,21 +27,21 @@ KIND = "images"
 """In the cache: the id of each image that was made here."""
 
 FORMAT = "3"
-"""Part of every name: to be raised when images are made in another way."""
+"""Part of every name; increase it when the way of making images changes."""
 
 PULL_SECONDS = 900.0
 
 _IMAGE = re.compile(r"[a-zA-Z0-9][\w./:@-]{0,500}", re.ASCII)
-"""A reference, or an id: no option of the engine's."""
+"""A reference or an id, which cannot be an option of the engine."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Base:
-    """An image to begin with."""
+    """A base image."""
 
     id: str
     name: str
-    """By digest where a registry gave one, else by id: it is the same for good."""
+    """By digest if a registry gave one, else by id, so that it never changes."""
 
 
 def official(release: Release) -> str | None:
@@ -52,17 +52,17 @@ def official(release: Release) -> str | None:
 
 
 def base(engine: OciEngine, release: Release, named: str | None, log: Path) -> Base | None:
-    """Return the image that the user named, or the official one; None if that cannot be had.
+    """Return the image that the user named, or the official one; None if that is not available.
 
-    Raises FetchError if the user's cannot be had, UsageError if it is of another release, or
-    has no apt.
+    Raises FetchError if the user's is not available, UsageError if it has another release or no
+    apt.
     """
     name = named or official(release)
     if name is None:
         return None
     if not _IMAGE.fullmatch(name):
         raise UsageError(
-            f"{name!r} is not the name of an image",
+            f"{name!r} is not a valid name of an image",
             hint="give NAME, NAME:TAG or NAME@sha256:DIGEST",
         )
     try:
@@ -71,11 +71,11 @@ def base(engine: OciEngine, release: Release, named: str | None, log: Path) -> B
             timeout=PULL_SECONDS,
             log=log,
             error=FetchError,
-            brief=f"{engine.name} cannot pull the image {name}",
-            hint="--image scratch makes a root from the archive in its place",
+            brief=f"{engine.name} could not pull the image {name}",
+            hint="use --image scratch, which makes a root from the archive instead",
         )
     except FetchError:
-        # What the user has made or loaded need not be in any registry.
+        # An image that the user made or loaded may be in no registry.
         if named is None or _inspect(engine, name, "{{.Id}}") is None:
             if named is None:
                 return None
@@ -91,7 +91,7 @@ def _inspect(engine: OciEngine, name: str, form: str) -> str | None:
 
 
 def _digest(engine: OciEngine, name: str) -> str:
-    """Return the name of an image by digest, or its id if no registry has given one."""
+    """Return the name of an image with its digest, or its id if no registry gave a digest."""
     form = "{{range .RepoDigests}}{{println .}}{{end}}"
     digests = (_inspect(engine, name, form) or "").split()
     wanted = name.partition("@")[2]
@@ -100,14 +100,14 @@ def _digest(engine: OciEngine, name: str) -> str:
 
 
 def check(engine: OciEngine, found: Base, name: str, release: Release) -> None:
-    """Raise UsageError if an image is of another release than that, or has no apt."""
+    """Raise UsageError if an image has another release, or no apt."""
     with Oci(engine, found.id) as box:
         said = box.call(["cat", "/etc/os-release"], check=False).text
         apt = box.call(["apt-get", "--version"], check=False).status
     apt_inside.check_release(os_release.parse(said), release, f"the image {name}")
     if apt != 0:
         raise UsageError(
-            f"the image {name} has no apt-get", hint="name an image of the release itself"
+            f"the image {name} has no apt-get", hint="use an image of the release itself"
         )
 
 
@@ -121,8 +121,8 @@ def derived(
 ) -> str:
     """Return the id of an image: ``base`` with exactly the packages of ``key``.
 
-    It is kept by all that it is made of: the base's id, the packages' hashes, the keys by which
-    they were verified. Raises BuildError if they cannot be installed.
+    It is cached under everything it is made of: the base's id, the packages' hashes, and the keys
+    that verified them. Raises BuildError if they cannot be installed.
     """
     packages = sorted(f"{p.name} {p.version} {p.architecture} {p.sha256}" for p in key)
     parts = ("derived", base.id, keyrings.trust(sources), *packages)
@@ -136,10 +136,10 @@ def derived(
 
 
 def imported(engine: OciEngine, tree: Path, release: Release, cache: Cache) -> str:
-    """Return the id of an image of a root's tree; it is kept, as the tree is, by what it holds."""
+    """Return the id of an image of a root's tree; like the tree, it is cached by its content."""
 
     def make(name: str) -> str:
-        # Not ".": another run that finds the tree in the cache touches it, and tar would complain.
+        # Not ".": another run may touch the tree in the cache, and tar would complain.
         parts = sorted(f"./{path.name}" for path in tree.iterdir())
         with tempfile.TemporaryFile() as tar:
             command.run(
@@ -151,7 +151,7 @@ def imported(engine: OciEngine, tree: Path, release: Release, cache: Cache) -> s
                 env={"PATH": namespaces.PATH},
                 stdout=tar,
                 error=BuildError,
-                brief=f"the root of {release.codename} could not be read",
+                brief=f"tar could not read the root of {release.codename}",
             )
             tar.seek(0)
             return _load(engine, Path(f"/proc/self/fd/{tar.fileno()}"), name)
@@ -160,10 +160,10 @@ def imported(engine: OciEngine, tree: Path, release: Release, cache: Cache) -> s
 
 
 def _kept(engine: OciEngine, cache: Cache, parts: Sequence[str], make: Callable[[str], str]) -> str:
-    """Return the id of an image that is made of ``parts``; ``make`` makes it under a name.
+    """Return the id of an image that consists of ``parts``; ``make`` makes it under a name.
 
-    The cache remembers the id, which is a digest of the image. The name only keeps the engine
-    from clearing the image away: whoever may use the engine can give it to another one.
+    The cache records the id, which is a digest of the image. The name only keeps the engine from
+    removing the image: anyone who may use the engine can give the name to another image.
     """
     key = digest(FORMAT, engine.name, *parts)
     with cache.lock(KIND, key):
@@ -181,9 +181,9 @@ def _load(engine: OciEngine, tar: Path, name: str) -> str:
         *("image", "import", f"--change=LABEL {LABEL}=root", "-", name),
         stdin=tar,
         brief=f"{engine.name} did not import the root",
-        hint="its disk may be full: df /var/lib/docker",
+        hint="check that its disk is not full: df /var/lib/docker",
     )
     found = re.search(r"[0-9a-f]{64}", done.text)
     if found is None:
-        raise BuildError(f"{engine.name} import did not say an id", details=done.text)
+        raise BuildError(f"{engine.name} import did not print an id", details=done.text)
     return found.group()

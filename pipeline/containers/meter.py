@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A look, every second, at what a container uses, so that it is ended before it is too much.
+"""Check every second what a container uses, and end it before it uses too much.
 
-It needs no control group, which an ordinary user seldom has. What it is too slow for is held
-by the kernel for each process (Allowance.of_each), or by the engine (oci.py).
+This needs no control group, which an ordinary user seldom has. For what it is too slow, the kernel
+limits each process (Allowance.of_each), or the engine does (oci.py).
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from pipeline.isolation import namespaces, processes
 from pipeline.isolation.allowance import Allowance, words
 
 COUNT_SECONDS = 60.0
-"""For counting what is on the disk; a million files take 10."""
+"""Seconds for counting files on the disk; a million files take 10."""
 
 Count = Callable[[], tuple[int, int]]
 """Returns bytes and files."""
 
 
 class Disk:
-    """What a container added to the disk: looked at only when the disk got fuller by as much."""
+    """What a container added to the disk; counted only after the disk's usage grew as much."""
 
     def __init__(self, folder: Path, allowed: Allowance, count: Count) -> None:
-        """``folder`` lies on the disk; ``count`` says what of it is the container's."""
+        """``folder`` is on the disk; ``count`` returns the container's part of the usage."""
         self._folder, self._allowed, self._count = folder, allowed, count
         self._at = _filled(folder)
         self._left = allowed.disk, allowed.files
 
     def too_much(self) -> str:
-        """Say why it is too much; empty if it is not."""
+        """Return why it is too much; empty if it is not."""
         allowed = self._allowed
         try:
             now = _filled(self._folder)
@@ -44,13 +44,13 @@ class Disk:
             size, files = self._count()
         except BuildError:
             return "it wrote more to the disk than can be counted"
-        except (OSError, KeyboardInterrupt):  # the directory is gone, or all is being stopped
+        except (OSError, KeyboardInterrupt):  # the directory was removed, or respin is stopping
             return ""
         if size > allowed.disk:
             return f"it wrote more than {words(allowed.disk)} to the disk"
         if files > allowed.files:
             return f"it made more than {allowed.files:,} files"
-        # A part at least, so that not every further byte is a reason to count again.
+        # Wait for a part at least, so that not every byte causes another count.
         self._at = now
         self._left = (
             max(allowed.disk - size, allowed.disk // 16),
@@ -68,7 +68,7 @@ def _filled(folder: Path) -> tuple[int, int]:
 def counted(folder: Path) -> tuple[int, int]:
     """Return the bytes and the files that a directory takes on the disk.
 
-    Raises BuildError if there are too many of them to be counted in time.
+    Raises BuildError if there are too many files to count in time.
     """
     begin = namespaces.unshare() if os.geteuid() != 0 else []
     found = []
@@ -84,14 +84,15 @@ def counted(folder: Path) -> tuple[int, int]:
         first = done.text.split("\t")[0]
         if not first.isdigit():
             raise BuildError(
-                "what is on the disk cannot be counted", details=command.tail(done.end)
+                "respin could not count the files of the container in time",
+                details=command.tail(done.end),
             )
         found.append(int(first))
     return found[0], found[1]
 
 
 class Meter:
-    """What a command is looked at with: see ``command.run``."""
+    """The check of a command: see ``command.run``."""
 
     def __init__(
         self,
@@ -100,20 +101,20 @@ class Meter:
         *,
         mine: Callable[[int], Iterable[int]] = processes.below,
     ) -> None:
-        """``mine`` returns the processes that count, from that of the command line."""
+        """``mine`` returns the processes that count, given that of the command line."""
         self._allowed, self._disk, self._mine = allowed, disk, mine
         self._shared = processes.shared()
 
     def __call__(self, number: int) -> str:
-        """Say why a command is to be ended; empty if it is not."""
+        """Return why a command must be ended; empty if it need not."""
         allowed = self._allowed
         use = processes.of(self._mine(number))
         if use.processes >= allowed.processes * 3 // 4:
             return f"it ran {use.processes:,} processes at once"
         memory = use.memory
         if processes.scarce():
-            # Files in memory are no process's. Others may have made some, too; where enough
-            # memory is left, nobody is blamed for them.
+            # Files in memory belong to no process, and others may have made some, too. They count
+            # only if little memory is left.
             memory += max(0, processes.shared() - self._shared)
         if memory > allowed.memory:
             return f"it used more than {words(allowed.memory)} of memory"

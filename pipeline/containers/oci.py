@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The containers of Docker and podman.
 
-One container from start to stop, and each command executed in it. The engine is asked
-through its command line, so that its own configuration (context, remote host, rootless
-podman) holds.
+There is one container from start to stop, in which each command runs. The engine is used through
+its command line, so that its own configuration (context, remote host, rootless podman) applies.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from pipeline.isolation.allowance import Allowance
 REMOVE_SECONDS = 300.0
 
 _OURS = "/run/respin"
-"""A file system in memory, so that a full disk is never taken for a failure of the engine."""
+"""A file system in memory, so that a full disk is not mistaken for a failure of the engine."""
 
 
 class Oci(Container):
@@ -52,7 +51,7 @@ class Oci(Container):
 
     @property
     def limits(self) -> str:
-        """In words, what its engine cannot hold it to."""
+        """Return in words what the engine cannot limit."""
         return self.engine.unbounded
 
     def _start(self) -> None:
@@ -61,8 +60,8 @@ class Oci(Container):
             words(["type=bind", f"source={s.host.resolve()}", f"target={s.inside}"])
             for s in self.shares
         ]
-        # Found by this name also where its id was never said: who ends the client of an engine
-        # has not stopped the engine.
+        # The name finds it even if its id was never printed: ending the engine's client does not
+        # stop the engine.
         self._called = f"{LABEL}-{secrets.token_hex(8)}"
         argv = [
             "--detach",
@@ -79,7 +78,7 @@ class Oci(Container):
         done = self.engine.call(
             *("container", "run", *argv, self._image, "/bin/sh", "-c", init),
             brief=f"{self.name} did not start a container",
-            hint="the engine's own words are above; its image must have /bin/sh",
+            hint="read the engine's message above; the image must have /bin/sh",
         )
         self._id = done.text.strip()
         enter = package_data(__package__, "oci-enter.sh")
@@ -106,14 +105,14 @@ class Oci(Container):
                 self._clear()
         if not whole:
             raise BuildError(
-                f"the container of {self.name} was lost, or a command in it",
+                f"the {self.name} container, or a command in it, was lost",
                 details=command.tail(done.err.end()),
-                hint=f"something else has stopped it, or {self.name}'s daemon; run it again",
+                hint=f"something else stopped it or {self.name}'s daemon; run respin again",
             )
         return done
 
     def commit(self, name: str) -> str:
-        """Make an image of what the container holds now, with our label; return its id."""
+        """Make an image of the container's current content, with our label; return its id."""
         change = f"--change=LABEL {LABEL}=root"
         return self.engine.call("container", "commit", change, self._id, name).text.strip()
 
@@ -123,8 +122,8 @@ class Oci(Container):
         )
 
     def _clear(self) -> None:
-        """Kill what a command left behind whose end was not seen."""
-        with contextlib.suppress(RespinError):  # the reason why it was not seen is raised
+        """Kill the processes of a command whose end was not seen."""
+        with contextlib.suppress(RespinError):  # the caller raises the reason
             self._inside("/bin/sh", "-c", "kill -KILL -1")
 
     def _remove(self) -> None:
@@ -135,7 +134,7 @@ class Oci(Container):
                 *("container", "rm", "--force", "--volumes", name),
                 check=started,
                 timeout=REMOVE_SECONDS,
-                brief=f"a container of {self.name} could not be removed",
+                brief=f"{self.name} could not remove a container",
                 hint=f"{self.name} container prune --filter label={LABEL}",
                 cleanup=True,
             )

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Docker and podman: one command line, two programs.
+"""Docker and podman: two programs with one command line.
 
-All that is made with it carries our label, and only what carries it is ever removed.
+Everything made here carries our label, and only what carries it is ever removed.
 """
 
 from __future__ import annotations
@@ -19,37 +19,36 @@ from pipeline.host.command import Arg, Completed
 from pipeline.isolation.allowance import Allowance
 
 LABEL = "iproute2-respin"
-"""On every container and image that is made here."""
+"""The label of every container and image that is made here."""
 
 OLDEST = {"docker": (19, 3), "podman": (3, 0)}
-"""Versions below these are refused: Debian 11's, and Docker's of Ubuntu 20.04."""
+"""The oldest accepted versions: those of Debian 11, and Docker's in Ubuntu 20.04."""
 
 SECONDS = 60.0
-"""How long an engine may take to answer a question."""
+"""Seconds that an engine may take to answer a question."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OciEngine:
-    """An engine that answered, and is new enough."""
+    """An engine that works here and is new enough."""
 
     name: str
     """``docker`` or ``podman``: the program."""
     version: str
-    """Of the daemon, or of podman itself."""
+    """The version of the daemon, or of podman itself."""
     controls: tuple[str, ...] = ("pids", "memory")
-    """What it can bound for all processes of a container together, of these two."""
+    """What it can limit for all processes of a container together."""
 
     @property
     def unbounded(self) -> str:
-        """In words, what it cannot; empty if there is nothing."""
+        """Return in words what it cannot limit; empty if nothing."""
         lacking = [name for name in ("pids", "memory") if name not in self.controls]
         what = {"pids": "processes", "memory": "memory"}
         names = " and ".join(what[name] for name in lacking)
-        return f"{self.name} cannot bound {names} here (no control group)" if lacking else ""
+        return f"{self.name} cannot limit {names} here (it has no control group)" if lacking else ""
 
     def bounds(self, allowed: Allowance) -> list[str]:
-        """Return the options that hold a container to what is allowed; its filter of system
-        calls is the engine's own, and stays on."""
+        """Return the options that limit a container; the engine's system call filter stays on."""
         argv = []
         if "pids" in self.controls:
             argv.append(f"--pids-limit={allowed.processes}")
@@ -86,16 +85,16 @@ class OciEngine:
         )
 
     def ids(self, kind: str, *words: str) -> list[str]:
-        """Return the ids of what carries our label: ``kind`` is ``container`` or ``image``."""
+        """Return the ids of the containers or images (``kind``) that carry our label."""
         argv = [kind, "ls", "--quiet", "--no-trunc", f"--filter=label={LABEL}", *words]
         return self.call(*argv, timeout=SECONDS).text.split()
 
 
 def find(name: str) -> OciEngine:
-    """Return the engine of that name. Raises UsageError, with why, if it cannot be used here."""
+    """Return the engine with that name. Raises UsageError with the reason if it does not work."""
     if command.which(name) is None:
         raise UsageError(f"{name} is not installed", hint=_install(name))
-    # podman's client is its engine; Docker's only asks the daemon.
+    # podman's client is the engine; Docker's client only asks the daemon.
     field = "{{.Server.Version}}" if name == "docker" else "{{.Client.Version}}"
     done = command.run(
         [name, "version", "--format", field],
@@ -112,21 +111,21 @@ def find(name: str) -> OciEngine:
     if numbers < OLDEST[name]:
         oldest = ".".join(f"{n:02}" if i else str(n) for i, n in enumerate(OLDEST[name]))
         raise UsageError(
-            f"this {name} is of version {version}; {oldest} is the oldest that will do",
+            f"{name} {version} is too old; respin needs {oldest} or later",
             hint=f"upgrade {name}, or build with --container unshare",
         )
     return OciEngine(name=name, version=version, controls=_controls(name))
 
 
 def _controls(name: str) -> tuple[str, ...]:
-    """Return what an engine can bound. Raises UsageError if it does not say."""
+    """Return what an engine can limit. Raises UsageError if it does not tell."""
     form = "{{.MemoryLimit}} {{.PidsLimit}}" if name == "docker" else "{{.Host.CgroupControllers}}"
     said = command.run(
         [name, "info", "--format", form],
         env=command.environment(),
         timeout=SECONDS,
         error=UsageError,
-        brief=f"{name} does not say what it can bound",
+        brief=f"{name} did not say which limits it supports",
     ).text
     if name == "podman":
         words = re.findall(r"\w+", said)
@@ -136,18 +135,18 @@ def _controls(name: str) -> tuple[str, ...]:
 
 
 def explain(name: str, said: str) -> UsageError:
-    """Return the error of an engine that did not say its version."""
+    """Return the error for an engine that did not tell its version."""
     if "permission denied" in said.lower():
         return UsageError(
             f"this user may not use {name}",
             details=said,
-            hint="run it as root, or be a member of the group that owns the socket "
-            "(adduser $USER docker); whoever is one has root's power on this machine",
+            hint="run respin as root, or join the group that owns the socket (adduser $USER "
+            "docker), whose members can do on this machine what root can",
         )
     return UsageError(
         f"{name} does not answer: no daemon is running" if name == "docker" else f"{name} fails",
         details=said,
-        hint="start it (systemctl start docker), or say where it listens with DOCKER_HOST"
+        hint="start the daemon (systemctl start docker), or set DOCKER_HOST to where it listens"
         if name == "docker"
         else "",
     )
@@ -159,6 +158,6 @@ def _install(name: str) -> str:
 
 
 def words(names: Sequence[str]) -> str:
-    """Return a value for --mount, whose fields are one line of CSV (RFC 4180)."""
+    """Return a value for --mount, whose fields form a line of CSV (RFC 4180)."""
     quoted = ('"' + n.replace('"', '""') + '"' if re.search(r'[",\n]', n) else n for n in names)
     return ",".join(quoted)

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a container of Docker or podman uses, as its engine says: the same looks as meter.py's.
+"""What a Docker or podman container uses, according to its engine: the checks of meter.py.
 
-The engine's control groups are the hard stop; these looks say in words what came of it, and end
-what would go on without an end.
+The engine's control groups are the hard limit; these checks explain it in words, and end what would
+never end by itself.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from pipeline.containers.oci_engine import SECONDS, OciEngine
 from pipeline.isolation.allowance import Allowance, words
 
 STATS_SECONDS, SIZE_SECONDS = 5.0, 20.0
-"""How often processes and memory are asked for, and how often the disk, for which the engine
-counts all files."""
+"""Seconds between checks of processes and memory, and of the disk, for which the engine counts all
+files."""
 
 
 class OciMeter:
-    """What a command in a container is looked at with: see ``command.run``."""
+    """The check of a command in a container: see ``command.run``."""
 
     def __init__(self, engine: OciEngine, container: str, allowed: Allowance) -> None:
-        """Look at the container of that id."""
+        """Check the container with this id."""
         self._engine, self._container, self._allowed = engine, container, allowed
         self._stats = self._size = time.monotonic()
 
     def __call__(self, _number: int) -> str:
-        """Say why its command is to be ended; empty if it is not, or if the engine is silent."""
+        """Return why its command must be ended; empty if it need not or nobody answers."""
         now = time.monotonic()
         if now - self._size >= SIZE_SECONDS:
             self._size = now

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Roots: file systems of a release with exactly the packages asked for, made by mmdebstrap.
+"""Roots: file systems of a release with exactly the requested packages, made by mmdebstrap.
 
-A root is made once for a set of packages at their versions and kept in the cache, as a
-tarball or as a tree. Every package is verified by apt against the release's signed index.
+A root is made once for a set of package versions and kept in the cache, as a tarball or as a tree.
+apt verifies every package against the release's signed index.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from pipeline.text import quoting
 __all__ = ["packages_of", "remove_tree", "root_tar", "root_tree"]
 
 FORMAT = "5"
-"""Part of every key: to be raised when roots are made in another way."""
+"""Part of every key; increase it when the way of making roots changes."""
 
 MEMORY_NEEDED = 3 << 30
-"""Bytes of memory that must be free for a root to be made in memory; it takes up to 1 GiB."""
+"""Bytes of memory that must be free to make a root in memory; it takes up to 1 GiB."""
 
 LISTED = 256 << 20
-"""Bytes of the list of what is in a tree; one of 200 packages has 1.5 MB."""
+"""Bytes of the list of a tree's files; with 200 packages it has 1.5 MB."""
 
 STRIP = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
-"""Paths that a stripped root does without. Nothing that is installed needs them to run."""
+"""Paths that a stripped root omits. No installed program needs them to run."""
 
 
 def root_tar(
@@ -55,7 +55,7 @@ def root_tar(
     log: Path | None,
     strip: bool = False,
 ) -> Path:
-    """Return the tarball (not compressed) of a root; see ``root_tree``."""
+    """Return the uncompressed tarball of a root; see ``root_tree``."""
 
     def make(part: Path) -> None:
         _make("tar", part, sources, release, packages, cache, key, log, strip)
@@ -73,32 +73,31 @@ def root_tree(
     log: Path | None,
     strip: bool = False,
 ) -> Path:
-    """Return the tree of a root, made if the cache has none.
+    """Return the tree of a root; make it if the cache does not have it.
 
-    ``packages`` are the names to be installed with their dependencies (no recommended
-    ones), ``key`` is what that comes to, with versions: exactly these packages are
-    installed, and the entry is kept by them. ``strip`` leaves out manual pages, documents
-    and translations. The tree is not to be changed; put an overlay over it. The user who
-    made it can enter it, and remove it with ``remove_tree``.
+    ``packages`` are the names to install with their dependencies (but not recommended packages),
+    ``key`` are the resolved versions: exactly these packages are installed, and the cache entry is
+    named after them. ``strip`` omits manual pages, documentation and translations. The tree must
+    not be changed; put an overlay over it. The user who made it can enter it, and remove it with
+    ``remove_tree``.
 
-    Raises BuildError, with the end of mmdebstrap's output, if it cannot be made or if what
-    is installed in the end is not ``key``.
+    Raises BuildError with the end of mmdebstrap's output if the root cannot be made, or if the
+    installed packages are not ``key``.
     """
 
     def make(part: Path) -> None:
         _make("tree", part, sources, release, packages, cache, key, log, strip)
 
-    # Its files belong to the ids that this user has for them.
+    # Its files belong to this user's subordinate ids.
     name = digest(entry_key(sources, release, packages, key, strip), namespaces.whose())
     return cache.entry("roots", name, make, remove=remove_tree, seal=seal)
 
 
 def seal(tree: Path) -> str:
-    """Return what a tree is known by: names, owners, modes, sizes, links and times of all in it.
+    """Return a fingerprint of a tree: names, owners, modes, sizes, links and times of its files.
 
-    Its files are not read, which would take a second for each run. None of them can be changed
-    without a new time of its last change (inode(7), ctime), which nobody but the kernel sets.
-    Raises BuildError.
+    The files are not read, which would take a second for each run. Changing a file also changes its
+    ctime (inode(7)), which only the kernel sets. Raises BuildError.
     """
     form = "%y %m %U %G %s %T@ %C@ %P -> %l\\0"
     done = command.run(
@@ -107,13 +106,13 @@ def seal(tree: Path) -> str:
         env={"PATH": namespaces.PATH, "LC_ALL": "C"},
         limit=LISTED,
         error=BuildError,
-        brief=f"the root {tree} cannot be listed",
+        brief=f"respin could not list the root {tree}",
     )
     return digest(*sorted(done.stdout.split(b"\0")))
 
 
 def packages_of(tree: Path) -> tuple[Package, ...]:
-    """Return what dpkg says is installed in a tree, by name."""
+    """Return the packages that dpkg lists as installed in a tree, by name."""
     return _installed(tree / "var/lib/dpkg/status")
 
 
@@ -121,12 +120,12 @@ def _installed(status: Path) -> tuple[Package, ...]:
     try:
         return parse(bounded.read(status, bounded.LARGE))
     except OSError as e:
-        raise BuildError(f"what is installed in the root cannot be read: {e.strerror}") from e
+        raise BuildError(f"respin could not read the root's list of packages: {e.strerror}") from e
 
 
 def parse(status: bytes) -> tuple[Package, ...]:
-    """Return what a dpkg status file says is installed, by name. Raises BuildError."""
-    # In lines: one text without an end of a line would be taken for the name of a file.
+    """Return the packages that a dpkg status file lists as installed; raise BuildError."""
+    # As lines: a single text without a line end would be taken for a file name.
     lines = status.decode("utf-8", "replace").split("\n")
     try:
         packages = [
@@ -136,7 +135,8 @@ def parse(status: bytes) -> tuple[Package, ...]:
         ]
     except (KeyError, ValueError, TypeError) as e:
         raise BuildError(
-            "what dpkg says is installed cannot be read", details=f"{type(e).__name__}: {e}"
+            "respin could not parse dpkg's list of installed packages",
+            details=f"{type(e).__name__}: {e}",
         ) from e
     return tuple(sorted(packages, key=lambda p: (p.name, p.architecture)))
 
@@ -150,8 +150,8 @@ def entry_key(
 ) -> str:
     """Return the name of a root's cache entry.
 
-    It is what the root is made of, and by whose keys that was verified; whichever archive has
-    the very same files, by the same keys, serves.
+    It depends on the content of the root and on the keys that verified it, so any archive with the
+    same files and keys gives the same entry.
     """
     known = bool(key) and all(p.sha256 for p in key)
     return digest(
@@ -194,7 +194,7 @@ def _make(
         gpgv = sorted({str(s.gpgv) for s in near if s.gpgv})
         argv += [f"--aptopt=Apt::Key::gpgvcommand {quoting.apt_conf(path)}" for path in gpgv]
         argv += [release.codename, work / "mnt" / "root", stanzas]
-        # apt's own user has to find its way to what it downloads; nobody gets as far out here.
+        # apt's own user must be able to reach its downloads; nobody outside can.
         work.chmod(0o755)
         namespaces.given(work)
         command.run(
@@ -204,9 +204,9 @@ def _make(
             timeout=limits.LIMITS.files,
             log=log,
             error=BuildError,
-            brief=f"the root of {release.distro} {release.codename} could not be made",
-            hint="The lines above say which package or index it failed on; "
-            "without a network a root can only come from the cache.",
+            brief=f"mmdebstrap could not make the root of {release.distro} {release.codename}",
+            hint="see above on which package or index it failed; without a network only a root in "
+            "the cache can be used",
         )
         compare(work / "status", key)
         if form == "tar":
@@ -215,9 +215,9 @@ def _make(
 
 
 def _near(number: int, source: AptSource, work: Path) -> AptSource:
-    """Return a source with its keys, and its way to check them, where they can be read.
+    """Return a source with its keys, and the program that checks them, where they are readable.
 
-    Keys of the system's stay where they are: their path is kept in the root, which has them too.
+    The system's own keys stay where they are: the root records their path, and has them too.
     """
     keyring = source.keyring
     if not keyring.is_relative_to("/usr"):
@@ -234,8 +234,8 @@ def _near(number: int, source: AptSource, work: Path) -> AptSource:
 def _mmdebstrap(packages: Sequence[str], key: Sequence[Package], strip: bool) -> list[str]:
     """Return the command and its options, up to suite, target and sources."""
     names = [f"{p.name}={p.version}" for p in key]
-    # A root with base-files is meant to be whole. Essential packages first is faster than
-    # "custom", which unpacks all packages twice.
+    # A root with base-files is a complete system. Installing essential packages first is faster
+    # than "custom", which unpacks all packages twice.
     variant = "essential" if any(p.name == "base-files" for p in key) else "custom"
     argv = [
         "mmdebstrap",
@@ -254,11 +254,11 @@ def _mmdebstrap(packages: Sequence[str], key: Sequence[Package], strip: bool) ->
 
 
 def _reaching(work: Path, sources: Sequence[AptSource]) -> list[str]:
-    """Return the options by which mmdebstrap's apt learns how archives are reached.
+    """Return the options that tell mmdebstrap's apt how to reach archives.
 
-    The machine's proxies and all credentials are in files that only this user can read. They
-    are named in mmdebstrap's own configuration of apt, which ends with it: what is said with
-    --aptopt would stand in the list of processes, and stay in the root.
+    The machine's proxies and all credentials are in files that only this user can read.
+    mmdebstrap's temporary configuration of apt names them, because anything in --aptopt would
+    appear in the process list and stay in the root.
     """
     credentials.write(work, (source.uri for source in sources))
     lines = (
@@ -273,7 +273,7 @@ def _reaching(work: Path, sources: Sequence[AptSource]) -> list[str]:
 
 
 def _environment(work: Path) -> dict[str, str]:
-    """Return the environment of mmdebstrap: nothing of ours but the way to the archive."""
+    """Return the environment of mmdebstrap: of ours only how to reach the archive."""
     proxies = {k: v for k, v in os.environ.items() if k.lower().endswith("_proxy")}
     return proxies | {
         "PATH": namespaces.PATH,
@@ -285,7 +285,7 @@ def _environment(work: Path) -> dict[str, str]:
 
 
 def _memory_available() -> int:
-    """Return the bytes of memory that can be used without swapping."""
+    """Return the bytes of memory that are available without swapping."""
     for line in Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
@@ -293,14 +293,14 @@ def _memory_available() -> int:
 
 
 def compare(status: Path, key: Sequence[Package]) -> None:
-    """Hold what is installed against the key; raise BuildError if they differ."""
+    """Compare the installed packages with the key; raise BuildError if they differ."""
     wanted = {f"{p.name} {p.version}" for p in key}
     there = {f"{p.name} {p.version}" for p in _installed(status)}
     if wanted and there != wanted:
         lines = [f"missing: {p}" for p in sorted(wanted - there)]
-        lines += [f"not asked for: {p}" for p in sorted(there - wanted)]
+        lines += [f"not requested: {p}" for p in sorted(there - wanted)]
         raise BuildError(
-            "the root that was made does not hold the packages that were resolved",
+            "the new root does not contain the packages that were resolved",
             details="\n".join(lines),
-            hint="The archive may have changed in between: run it again.",
+            hint="the archive may have changed meanwhile; run respin again",
         )

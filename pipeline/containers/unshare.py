@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The container that needs nothing but the kernel: namespaces and an overlay.
+"""The container that needs only the kernel: namespaces and an overlay.
 
-For an ordinary user with subordinate ids and for root. Each command gets namespaces and
-mounts of its own, which are gone when it ends; what it wrote stays in the scratch directory until
-the container is stopped. isolation/enter.py does the mounts.
+It works for root and for an ordinary user with subordinate ids. Each command gets its own
+namespaces and mounts, which disappear when it ends; what it wrote stays in the scratch directory
+until the container is stopped. isolation/enter.py makes the mounts.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Unshare(Container):
     ) -> None:
         """Prepare one over ``tree`` (``roots.root_tree``), writing to a new directory of the cache.
 
-        Without ``overlay``, or where none can be mounted (over another overlay, on a file
-        system without extended attributes), it works on a copy of the tree.
+        Without ``overlay``, or if none can be mounted (over another overlay, or on a file system
+        without extended attributes), it works on a copy of the tree.
         """
         super().__init__(shares=shares, network=network, allowed=allowed)
         self._tree = tree.resolve()
@@ -60,13 +60,15 @@ class Unshare(Container):
         self._left = contextlib.ExitStack()
         self._trouble = ""
         self.overlay = overlay
-        """Whether an overlay is used, once it is started."""
+        """Whether it uses an overlay, after the start."""
 
     @property
     def limits(self) -> str:
-        """In words, what it does less well here."""
+        """Return in words what does not work as well here as it might."""
         said = [ids.mine().words]
-        said += [] if self.overlay else ["no overlay can be mounted here: it works on a copy"]
+        said += (
+            [] if self.overlay else ["no overlay can be mounted here, so the build works on a copy"]
+        )
         return "; ".join(filter(None, said))
 
     def _start(self) -> None:
@@ -75,7 +77,7 @@ class Unshare(Container):
         self._scratch = self._left.enter_context(scratch(self._cache, "unshare", remove=remove))
         for name in ("lower", "upper", "work", "root"):
             (self._scratch / name).mkdir()
-            # The root of an overlay has the mode and the owner of its upper directory.
+            # The root of an overlay takes mode and owner from its upper directory.
             (self._scratch / name).chmod(0o755)
         namespaces.given(self._scratch / "upper")
         if self.overlay:
@@ -87,7 +89,7 @@ class Unshare(Container):
         make_build_user(self)
 
     def _disk(self) -> Disk:
-        """Return what looks at what is written; of a copy of the tree, at what was added."""
+        """Return the check of what is written; of a copy of the tree, only of what was added."""
         written = self._running / ("upper" if self.overlay else "copy")
         had = (0, 0) if self.overlay else counted(written)
 
@@ -101,15 +103,15 @@ class Unshare(Container):
         done = self._enter(call)
         if done is None:
             raise BuildError(
-                "the container cannot be entered",
+                "respin could not enter the container",
                 details=self._trouble,
-                hint="respin doctor says what is missing; a full disk or a cache that was "
-                "removed while it was in use can be the reason too",
+                hint="run respin doctor, which shows what is missing; also check that the disk is "
+                "not full, and that nobody removed the cache",
             )
         return done
 
     def _enter(self, call: Call) -> Completed | None:
-        """Run a command; return None, and keep what was said, if it never came to run."""
+        """Run a command; if it never started, return None and keep the output."""
         entered = self._running / "entered"
         entered.unlink(missing_ok=True)
         root = call.user is User.ROOT
@@ -146,7 +148,7 @@ class Unshare(Container):
         return self._scratch
 
     def _copy(self) -> None:
-        """Copy the tree into the scratch directory, where no overlay can be had."""
+        """Copy the tree into the scratch directory, if no overlay can be mounted."""
         copy = self._running / "copy"
         # Root copies all ids as they are.
         begin = namespaces.unshare() if os.geteuid() != 0 else ()
@@ -155,7 +157,7 @@ class Unshare(Container):
             begin=begin,
             env={"PATH": namespaces.PATH},
             error=BuildError,
-            brief="the root could not be copied",
+            brief="respin could not copy the root",
         )
 
     def _remove(self) -> None:

@@ -53,7 +53,7 @@ def box(request: pytest.FixtureRequest) -> Iterator[Container]:
     """Return a container to which little is allowed."""
     if request.param == "host":
         if os.geteuid() != 0:
-            pytest.skip("--container host is for root")
+            pytest.skip("--container host needs root")
         with real.host_alone(), Host(allowed=SMALL) as box:
             yield box
     else:
@@ -136,14 +136,14 @@ def test_a_command_that_nobody_gave_a_time(box: Container) -> None:
 @pytest.mark.parametrize(
     ("script", "names", "said"),
     [
-        ("truncate -s 20M one", ["one"], "larger than what is taken: 8 MiB"),
-        ("head -c 9000000 /dev/zero > one", ["one"], "larger than what is taken"),
+        ("truncate -s 20M one", ["one"], "larger than respin accepts: 8 MiB"),
+        ("head -c 9000000 /dev/zero > one", ["one"], "larger than respin accepts"),
         (
             "head -c 5000000 /dev/zero | tee one > two",
             ["one", "two"],
-            "one, two in /build are larger than what is taken",
+            "one, two in /build are larger than respin accepts",
         ),
-        ("true", [f"{n}.deb" for n in range(10_000)], "10,000 files are to be copied out"),
+        ("true", [f"{n}.deb" for n in range(10_000)], "has 10,000 files to copy"),
     ],
     ids=["sparse", "large", "together", "many"],
 )

@@ -155,7 +155,7 @@ override_dh_builddeb:
     [
         ("ln -sf /dev/zero /build/ccache.stats", "could not read ccache's statistics"),
         ("rm -f ../ccache.stats; mkfifo ../ccache.stats", "could not read ccache's statistics"),
-        ("truncate -s 64M ../tiny_1.0_amd64.deb", "larger than what is taken"),
+        ("truncate -s 64M ../tiny_1.0_amd64.deb", "larger than respin accepts"),
     ],
     ids=["statistics-zero", "statistics-fifo", "sparse-deb"],
 )

@@ -394,7 +394,14 @@ def _qemu() -> object:
 def _image() -> object:
     engine = oci_engine.OciEngine(name="nowhere", version="1")
     for name in ("--privileged", "-v/:/host", "x y", "x\ny", "é"):
-        refused(images.base, engine, BOOKWORM, name, Path("/log"), said="of an image")
+        refused(
+            images.base,
+            engine,
+            BOOKWORM,
+            name,
+            Path("/log"),
+            said="is not a valid name of an image",
+        )
     return REFUSED, REFUSED
 
 

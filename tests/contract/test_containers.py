@@ -56,7 +56,7 @@ def make(request: pytest.FixtureRequest, shared: Path) -> Iterator[Make]:
                 assert podman.ids("container", "--all") == []
         case "host":
             if os.geteuid() != 0:
-                pytest.skip("--container host is for root")
+                pytest.skip("--container host needs root")
             with real.host_alone():
                 yield partial(Host, shares=[share])
                 assert not BUILD.exists() and not Path("/shared").exists()
@@ -318,7 +318,7 @@ def test_a_stopped_container_runs_nothing_and_leaves_nothing(make: Make) -> None
         assert left() or container.name != "unshare"
     assert not left()
     assert str(folder) not in Path("/proc/self/mounts").read_text()
-    with pytest.raises(BuildError, match="is stopped"):
+    with pytest.raises(BuildError, match="has been stopped"):
         container.call(["true"])
 
 

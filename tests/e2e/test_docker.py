@@ -235,7 +235,7 @@ def test_a_base_image_that_will_not_do(
     [
         ("trixie", UsageError, r"is Debian GNU/Linux 13 \(trixie\), not debian bookworm"),
         ("no_apt", UsageError, "has no apt-get"),
-        ("127.0.0.1:9/none:latest", FetchError, "cannot pull the image"),
+        ("127.0.0.1:9/none:latest", FetchError, "could not pull the image"),
     ],
 )
 def test_an_image_that_will_not_do(

@@ -190,7 +190,7 @@ def test_a_root_with_other_packages_is_refused(tmp_path: Path) -> None:
     assert caught.value.details.splitlines() == [
         "missing: a 2",
         "missing: b 1",
-        "not asked for: a 1",
+        "not requested: a 1",
     ]
 
 
