@@ -27,7 +27,7 @@ from pipeline.host.progress import QUIET, Stage
 from pipeline.model import Finding, Site, Verdict
 
 LOADERS = ("tc/tc_bpf.c", "lib/bpf.c", "lib/bpf_legacy.c")
-"""Where iproute2 keeps its BPF loader: in v4.0-4.9, in v4.10-5.10, and from v5.11 on."""
+"""Where iproute2 keeps its BPF loader: v4.0-4.9, v4.10-5.10, v5.11 on (docs/facts.md)."""
 
 
 def diagnose(

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A run by the command line for each row of FACTS, from archives of the tests' own.
+"""A run by the command line for each row of docs/facts.md, from archives of the tests' own.
 
 v4.10 and the wrong order of 7a04dd84 are run in test_own_archive.py, 6.1.0-3 as well.
 """

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The three functions of the loader, put together from what a maintainer could change.
 
-Written for these tests; the released forms are those of FACTS. A ``Form`` says how one of
+Written for these tests; the released forms are those of docs/facts.md. A ``Form`` says how one of
 them tests the type of a symbol and what else was done to it; ``render`` makes the C text.
 """
 
@@ -128,7 +128,7 @@ def _text(form: Form, function: str, row: str) -> str:
 
 
 def render(form: Form, function: str, row: str) -> str:
-    """Return the C text of a function in a form, as in one of the rows of FACTS.
+    """Return the C text of a function in a form, as in one of the rows of docs/facts.md.
 
     Rows: ``v4.5`` (tc/tc_bpf.c), ``v4.10`` (lib/bpf.c), ``v5.11`` (lib/bpf_legacy.c).
     """

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Debian's verified 6.1.0-3, turned back to each row of FACTS by semantic patches.
+"""Debian's verified 6.1.0-3, turned back to each row of docs/facts.md by semantic patches.
 
 The distros that released those rows cannot be reached from everywhere. A source made here
 has the original tarball, byte for byte, and carries what it was turned back by as a patch of
@@ -86,7 +86,7 @@ def source(folder: Path, version: str, *names: str, libbpf: bool = False) -> Pat
             done = command.run(["diff", "-Nurp", "a", "b"], cwd=folder, check=False)
             assert done.status == 1, done.text
             patch = tree / f"debian/patches/row-{name}.patch"
-            patch.write_bytes(b"Description: a row of FACTS\n" + done.stdout)
+            patch.write_bytes(b"Description: a row of docs/facts.md\n" + done.stdout)
             with (tree / "debian/patches/series").open("a") as series:
                 series.write(f"{patch.name}\n")
             shutil.rmtree(a)

@@ -15,7 +15,7 @@ from support.loaderstyles import STYLES
 
 ROWS = {"v4.5": "tc/tc_bpf.c", "v4.10": "lib/bpf.c", "v5.11": "lib/bpf_legacy.c"}
 SIZES = {"v4.5": ("", "pinning"), "v4.10": ("pinning", "inner"), "v5.11": ("inner",)}
-"""struct bpf_elf_map grew: 24 bytes in v4.5, 28 up to v4.12, 36 from v4.13 on (FACTS)."""
+"""struct bpf_elf_map grew: 24 bytes in v4.5, 28 up to v4.12, 36 from v4.13 on (docs/facts.md)."""
 SIMPLE = {NEEDED: RELEASED, "early": EARLY, IS_FIXED: FIXED}
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The exit codes are those that DESIGN and the README give, and each is one class's own."""
+"""The exit codes are those that the README and respin(1) give, and each is one class's own."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Debian's own 6.1.0-3, turned back to each row of FACTS by semantic patches (rows/)."""
+"""Debian's own 6.1.0-3, turned back to each row of docs/facts.md by semantic patches (rows/)."""
 
 from __future__ import annotations
 
