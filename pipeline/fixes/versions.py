@@ -3,7 +3,7 @@
 """Version numbers of rebuilt packages, and the version ordering that they keep.
 
 A rebuild's version sorts above the distro's version and its binary rebuilds, and below every later
-upload of the distro, so that a security update always wins (docs/facts.md; the tests check it with dpkg).
+upload of the distro, so that a security update always wins (docs/facts.md; the tests ask dpkg).
 """
 
 from __future__ import annotations
