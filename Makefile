@@ -6,6 +6,7 @@
 #             (UPGRADE=1: the newest of everything)
 # make man    the manual pages, in build/man
 # make sbom   what respin is made of, as CycloneDX, in dist/
+# make release VERSION=  checks the tree, builds what a release consists of into dist/, tags it
 # make audit  known vulnerabilities of what is locked; asks a service on the network
 # make clean  removes what the others left here, but OUT
 #
@@ -20,9 +21,9 @@ OUT ?= out
 VENV := .venv
 
 # They reach the shell as its variables, whatever is in them.
-export OUT RELEASE VERSION
+export OUT RELEASE VERSION TAG
 
-.PHONY: deb test lint lint-man unit man fuzz bench lock sbom audit packages test-packages bench-packages clean help
+.PHONY: deb test lint lint-man unit man fuzz bench lock sbom release audit packages test-packages bench-packages clean help
 
 help:
 	@sed -n '/^#/!q; s/^# //p' Makefile
@@ -85,6 +86,9 @@ sbom: packages $(VENV)/test
 	mkdir -p dist
 	$(VENV)/bin/python tools/sbom.py >dist/sbom.part
 	mv dist/sbom.part dist/iproute2-respin.cdx.json
+
+release: test-packages $(VENV)/test
+	tools/release "$$VERSION"
 
 # Of what the lock names, nothing resolved anew. Strict: what the service does not know fails.
 AUDIT := $(VENV)/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner off

@@ -21,18 +21,18 @@ from pipeline.runs import report
 from pipeline.runs.directory import open_run
 from pipeline.runs.inputs import Used
 from pipeline.runs.report import Outcome, Report
-from pipeline.runs.request import Order
+from pipeline.runs.request import Request
 from pipeline.runs.stages import Stages, begin
 
 
-def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
+def run(request: Request, out: Path, journal: Journal | None = None) -> Report:
     """Fetch, diagnose, patch, build and prove one source; leave the run's directory at ``out``.
 
     Returns the report that is in the directory. Raises the errors of the stages, and UsageError
     if ``out`` is something else than an older run; ``out`` then is as it was.
     """
-    with open_run(out, order.cache, keep=order.keep, logs=order.logs) as folder:
-        with begin(order, folder, journal) as stages, command.threads(6) as pool:
+    with open_run(out, request.cache, keep=request.keep, logs=request.logs) as folder:
+        with begin(request, folder, journal) as stages, command.threads(6) as pool:
             inputs, patching = stages.inputs, stages.patching
             building, proving = stages.building, stages.proving
             wall = inputs.check_sandbox()
@@ -40,9 +40,9 @@ def run(order: Order, out: Path, journal: Journal | None = None) -> Report:
             source = inputs.fetch()
             tree = inputs.tree(source)
             findings = patching.diagnose(tree)
-            needed = diagnose.needed_fixes(order.fixes, findings)
+            needed = diagnose.needed_fixes(request.fixes, findings)
             if not needed:
-                done, used = not_needed(stages, wall, source, findings, tree, prove=order.prove)
+                done, used = not_needed(stages, wall, source, findings, tree, prove=request.prove)
             else:
                 image = pool.submit(proving.prepare_guest)
                 environment = pool.submit(building.prepare, source)

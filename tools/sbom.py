@@ -21,6 +21,8 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
+from pipeline import __version__
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 SCHEMA = SchemaVersion.V1_6
 
@@ -69,6 +71,7 @@ def sbom() -> str:
     document["components"] += debian()
     document["components"].sort(key=lambda each: str(each["purl"]))
     references = [each["bom-ref"] for each in document["components"]]
+    document["metadata"]["component"]["version"] = __version__
     root = document["metadata"]["component"]["bom-ref"]
     document["dependencies"] = [{"ref": root, "dependsOn": references}]
     document["dependencies"] += [{"ref": each} for each in references]

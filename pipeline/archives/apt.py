@@ -21,7 +21,7 @@ from urllib.parse import quote
 from debian.debian_support import Version
 
 from pipeline.archives import apt_errors, dsc_file, host_apt, resolve
-from pipeline.archives.index import Index, Listed, newest_first
+from pipeline.archives.index import Index, ListedPackage, newest_first
 from pipeline.archives.privateroot import PrivateRoot
 from pipeline.archives.staging import staged
 from pipeline.errors import BuildError, FetchError
@@ -77,7 +77,7 @@ class AptArchive:
 
     # -- sources ------------------------------------------------------------------------
 
-    def versions(self, source: str) -> tuple[Listed, ...]:
+    def versions(self, source: str) -> tuple[ListedPackage, ...]:
         """Return the versions of a source package in the pockets, newest first."""
         found = newest_first(
             found for index in self._indexes("Sources") for found in index.sources(source)
@@ -85,7 +85,9 @@ class AptArchive:
         self._root.hold_versions(source, found)
         return found
 
-    def _choose(self, found: Sequence[Listed], name: str, version: str | None) -> Listed:
+    def _choose(
+        self, found: Sequence[ListedPackage], name: str, version: str | None
+    ) -> ListedPackage:
         for each in found:
             if version is None or Version(each.version) == Version(version):
                 return each
@@ -147,10 +149,10 @@ class AptArchive:
 
     # -- binary packages ----------------------------------------------------------------
 
-    def _binaries(self, names: Iterable[str]) -> dict[str, list[Listed]]:
+    def _binaries(self, names: Iterable[str]) -> dict[str, list[ListedPackage]]:
         """Return all that the pockets have of these names for this architecture."""
         wanted = set(names)
-        found: dict[str, list[Listed]] = {name: [] for name in wanted}
+        found: dict[str, list[ListedPackage]] = {name: [] for name in wanted}
         for index in self._indexes("Packages"):
             for each in index.packages(wanted):
                 if each.architecture in (self.architecture, "all"):
@@ -258,7 +260,7 @@ class AptArchive:
     def _store(self) -> Path:
         return self._cache.folder("downloads")
 
-    def _download(self, chosen: Sequence[Listed], dest: Path) -> tuple[VerifiedFile, ...]:
+    def _download(self, chosen: Sequence[ListedPackage], dest: Path) -> tuple[VerifiedFile, ...]:
         lacking = [e for e in chosen if not self._stored(e.files[0])]
         if lacking:
             self._acquire(lacking)
@@ -279,7 +281,7 @@ class AptArchive:
         path.unlink(missing_ok=True)
         return False
 
-    def _acquire(self, chosen: Sequence[Listed]) -> None:
+    def _acquire(self, chosen: Sequence[ListedPackage]) -> None:
         """Let apt download .debs into the store, several at once, checked as they come."""
         with leftovers.folder(self._store, "part-") as folder:
             argv = ["/usr/lib/apt/apt-helper", "-q", "download-file"]
@@ -297,7 +299,7 @@ class AptArchive:
                 (folder / want.sha256).replace(self._store / want.sha256)
 
 
-def _package(listed: Listed) -> Package:
+def _package(listed: ListedPackage) -> Package:
     return Package(
         name=listed.name,
         version=listed.version,
@@ -306,7 +308,7 @@ def _package(listed: Listed) -> Package:
     )
 
 
-def _deb_name(listed: Listed) -> str:
+def _deb_name(listed: ListedPackage) -> str:
     """Return the file name that dpkg-deb gives a package: without the epoch."""
     version = listed.version.rpartition(":")[2]
     return f"{listed.name}_{version}_{listed.architecture}.deb"

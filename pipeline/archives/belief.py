@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from pipeline.archives.memory import Memory, Seen, lower
+from pipeline.archives.memory import Memory, SeenIndex, lower
 from pipeline.archives.release import SignedRelease, Stated
 from pipeline.errors import FetchError
 from pipeline.model import AptSource
@@ -63,11 +63,11 @@ def _is(said: Stated, asked: str) -> bool:
 def hold(
     release: SignedRelease,
     source: AptSource,
-    before: Sequence[Seen | None],
+    before: Sequence[SeenIndex | None],
     now: datetime,
     *,
     forget: str = "",
-) -> Seen | None:
+) -> SeenIndex | None:
     """Hold an index against what was asked for, and what was seen of it ``before``.
 
     Returns the newest of what was seen if that is newer: the mirror is merely behind. ``forget``
@@ -108,7 +108,7 @@ def hold(
 
 
 def hold_version(
-    place: tuple[str, str], newer: Seen | None, package: str, version: str | None
+    place: tuple[str, str], newer: SeenIndex | None, package: str, version: str | None
 ) -> None:
     """Raise FetchError if an index that is behind lists a lower version than was seen.
 
@@ -156,11 +156,11 @@ def check_order(indexes: Sequence[Dated], release: str) -> None:
 def note(memory: Memory, source: AptSource, release: SignedRelease, **versions: str) -> None:
     """Remember an index that was believed."""
     stated = release.stated
-    new = Seen(codename=stated.codename, date=stated.date, versions=versions)
+    new = SeenIndex(codename=stated.codename, date=stated.date, versions=versions)
     memory.note(source, release.suite, new)
 
 
-def gone(source: AptSource, suite: str, seen: Seen) -> FetchError:
+def gone(source: AptSource, suite: str, seen: SeenIndex) -> FetchError:
     """Return the error of a suite that was there, and is not."""
     return FetchError(
         f"{suite} is gone from {source.uri}",

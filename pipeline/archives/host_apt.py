@@ -29,7 +29,7 @@ _PROXY = re.compile(r'Acquire::(?P<scheme>https?)::Proxy(?:::(?P<host>[\w.-]+))?
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class HostArchive:
     """An archive of binary packages in the machine's sources.list."""
 
     uri: Address
@@ -75,7 +75,7 @@ def netrcs(etc: Path) -> tuple[Path, ...]:
     return tuple(p for p in (etc / "auth.conf", *named) if p.is_file() and os.access(p, os.R_OK))
 
 
-def _one_line(text: str) -> Iterator[Entry]:
+def _one_line(text: str) -> Iterator[HostArchive]:
     """Read the one-line style of sources.list(5)."""
     for line in text.splitlines():
         line = re.sub(r"\[[^\]]*\]", " ", line.partition("#")[0])
@@ -83,10 +83,10 @@ def _one_line(text: str) -> Iterator[Entry]:
         if len(words) >= 3 and words[0] in ("deb", "deb-src"):
             with contextlib.suppress(ValueError):  # of no use to us
                 uri = Address(words[1].rstrip("/"))
-                yield Entry(uri=uri, suite=words[2], components=tuple(words[3:]))
+                yield HostArchive(uri=uri, suite=words[2], components=tuple(words[3:]))
 
 
-def _deb822(text: str) -> Iterator[Entry]:
+def _deb822(text: str) -> Iterator[HostArchive]:
     """Read the deb822 style of sources.list(5)."""
     for stanza in deb822.Deb822.iter_paragraphs(text.split("\n"), use_apt_pkg=False):
         if str(stanza.get("Enabled", "yes")).lower() in ("no", "false", "0", "off", "without"):
@@ -94,19 +94,19 @@ def _deb822(text: str) -> Iterator[Entry]:
         for uri in str(stanza.get("URIs", "")).split():
             for suite in str(stanza.get("Suites", "")).split():
                 with contextlib.suppress(ValueError):
-                    yield Entry(
+                    yield HostArchive(
                         uri=Address(uri.rstrip("/")),
                         suite=suite,
                         components=tuple(str(stanza.get("Components", "")).split()),
                     )
 
 
-def entries(etc: Path = ETC) -> tuple[Entry, ...]:
+def entries(etc: Path = ETC) -> tuple[HostArchive, ...]:
     """Return what the machine's sources.list and sources.list.d name, in apt's order.
 
     A file that this user may not read, or that is no such list, counts as empty.
     """
-    found: list[Entry] = []
+    found: list[HostArchive] = []
     folder = etc / "sources.list.d"
     files = [etc / "sources.list", *(sorted(folder.iterdir()) if folder.is_dir() else ())]
     for path in files:
@@ -121,7 +121,7 @@ def entries(etc: Path = ETC) -> tuple[Entry, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def signed_by(entry: Entry, keyring: Path, lists: Path = LISTS) -> bool | None:
+def signed_by(entry: HostArchive, keyring: Path, lists: Path = LISTS) -> bool | None:
     """Tell whether the index that apt keeps of an archive is signed by a key of ``keyring``.
 
     None if apt keeps none (a container image ships without).

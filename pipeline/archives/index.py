@@ -22,7 +22,7 @@ from pipeline.errors import FetchError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listed:
+class ListedPackage:
     """A package, source or binary, as an index lists it."""
 
     name: str
@@ -38,7 +38,7 @@ class Listed:
     index: Index = field(repr=False, compare=False)
 
 
-def newest_first(found: Iterable[Listed]) -> tuple[Listed, ...]:
+def newest_first(found: Iterable[ListedPackage]) -> tuple[ListedPackage, ...]:
     """Sort by version, in dpkg's order."""
     return tuple(sorted(found, key=lambda each: Version(each.version), reverse=True))
 
@@ -97,7 +97,7 @@ class Index:
                 "it",
             )
 
-    def sources(self, name: str) -> Iterator[Listed]:
+    def sources(self, name: str) -> Iterator[ListedPackage]:
         """Yield the versions of a source package."""
         for text in self._text.named((name,)):
             fields = deb822.Sources(text)
@@ -106,7 +106,7 @@ class Index:
                 raise FetchError(f"{self!r}: the entry of {name} is malformed")
             files = dsc_file.listed(fields.get("Checksums-Sha256"), f"{self!r}")
             ordered = sorted(files, key=lambda f: not f.name.endswith(".dsc"))
-            yield Listed(
+            yield ListedPackage(
                 name=name,
                 version=version,
                 architecture="source",
@@ -116,7 +116,7 @@ class Index:
                 index=self,
             )
 
-    def packages(self, names: Iterable[str]) -> Iterator[Listed]:
+    def packages(self, names: Iterable[str]) -> Iterator[ListedPackage]:
         """Yield the binary packages of these names."""
         for fields in map(deb822.Deb822, self._text.named(names)):
             folder, _, name = str(fields.get("Filename", "")).rpartition("/")
@@ -125,7 +125,7 @@ class Index:
             ):
                 raise FetchError(f"{self!r}: the entry of {fields.get('Package')} is malformed")
             entry = {"name": name, "size": fields.get("Size"), "sha256": fields.get("SHA256")}
-            yield Listed(
+            yield ListedPackage(
                 name=str(fields["Package"]),
                 version=str(fields["Version"]),
                 architecture=str(fields.get("Architecture", "")),

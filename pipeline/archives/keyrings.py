@@ -12,16 +12,20 @@ from pipeline.host.cache import digest
 from pipeline.model import AptSource
 
 
-def sums(source: AptSource) -> list[str]:
-    """Return a digest of each keyring of a source. Raises UsageError if one cannot be read."""
+def contents(source: AptSource) -> list[bytes]:
+    """Return what is in the keyrings of a source. Raises UsageError if one cannot be read."""
     try:
-        paths = (source.keyring, *source.also)
-        return [digest(bounded.read(path, bounded.KEYRING)) for path in paths]
+        return [bounded.read(path, bounded.KEYRING) for path in (source.keyring, *source.also)]
     except OSError as e:
         raise UsageError(
             f"the keyring {e.filename} cannot be read: {e.strerror}",
-            hint="name another one with --keyring FILE",
+            hint="name another one with --keyring FILE, or in respin.toml",
         ) from e
+
+
+def sums(source: AptSource) -> list[str]:
+    """Return a digest of each keyring of a source. Raises UsageError if one cannot be read."""
+    return [digest(data) for data in contents(source)]
 
 
 def trust(sources: Iterable[AptSource]) -> str:

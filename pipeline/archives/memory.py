@@ -18,8 +18,8 @@ from typing import Any
 
 from debian.debian_support import Version
 
-from pipeline.archives import dsc_file
-from pipeline.errors import FetchError, UsageError
+from pipeline.archives import dsc_file, keyrings
+from pipeline.errors import FetchError
 from pipeline.files import bounded, own_files
 from pipeline.host.cache import Cache, digest
 from pipeline.model import AptSource
@@ -29,26 +29,13 @@ KIND = "seen"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class SeenIndex:
     """The newest index that was seen of a suite."""
 
     codename: str
     date: datetime
     versions: Mapping[str, str] = field(default_factory=dict)
     """Source package -> the newest version that it listed."""
-
-
-def keys_digest(source: AptSource) -> str:
-    """Return a digest of the keyrings of an archive. Raises UsageError if one cannot be read."""
-    try:
-        return digest(
-            *(bounded.read(path, bounded.KEYRING) for path in (source.keyring, *source.also))
-        )
-    except OSError as e:
-        raise UsageError(
-            f"the keyring {e.filename} cannot be read: {e.strerror}",
-            hint="name another one with --keyring FILE, or in respin.toml",
-        ) from e
 
 
 class Memory:
@@ -58,13 +45,13 @@ class Memory:
         self._cache = cache
 
     def _key(self, source: AptSource, suite: str) -> str:
-        return digest(source.uri.rstrip("/"), suite, keys_digest(source))
+        return digest(source.uri.rstrip("/"), suite, digest(*keyrings.contents(source)))
 
     def path(self, source: AptSource, suite: str) -> Path:
         """Return where it is; who deletes it makes the next look a first one."""
         return self._cache.folder(KIND) / f"{self._key(source, suite)[:32]}.json"
 
-    def of(self, source: AptSource, suite: str) -> Seen | None:
+    def of(self, source: AptSource, suite: str) -> SeenIndex | None:
         """Return what was seen; None if nothing was. Raises FetchError if it is damaged."""
         path = self.path(source, suite)
         try:
@@ -78,14 +65,14 @@ class Memory:
                 hint=f"rm {path} makes the next look a first one",
             ) from e
 
-    def note(self, source: AptSource, suite: str, new: Seen) -> None:
+    def note(self, source: AptSource, suite: str, new: SeenIndex) -> None:
         """Remember this, if it is no older than what is remembered."""
         with self._cache.lock(KIND, self._key(source, suite)):
             old = self.of(source, suite)
             if old and old.date > new.date:
                 return
             versions = {**(old.versions if old else {}), **new.versions}
-            if old == Seen(codename=new.codename, date=new.date, versions=versions):
+            if old == SeenIndex(codename=new.codename, date=new.date, versions=versions):
                 return
             value = {
                 "site": str(source.uri),
@@ -98,7 +85,7 @@ class Memory:
             own_files.write(path, json.dumps(value), sync=True)
 
 
-def _read(value: dict[str, Any]) -> Seen:
+def _read(value: dict[str, Any]) -> SeenIndex:
     """Raises ValueError, KeyError, TypeError or AttributeError if it is not what we wrote."""
     date = datetime.fromisoformat(value["date"])
     versions = dict(value["versions"])
@@ -106,7 +93,7 @@ def _read(value: dict[str, Any]) -> Seen:
         raise ValueError("it is not what respin writes")
     if not all(dsc_file.version_text(str(v)) for v in versions.values()):
         raise ValueError("it is not what respin writes")
-    return Seen(codename=value["codename"], date=date.astimezone(UTC), versions=versions)
+    return SeenIndex(codename=value["codename"], date=date.astimezone(UTC), versions=versions)
 
 
 def lower(version: str | None, seen: str) -> bool:

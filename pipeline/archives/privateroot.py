@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.archives import apt_errors, belief, credentials, host_apt, keyrings, openpgp
-from pipeline.archives.index import Index, Listed
-from pipeline.archives.memory import Memory, Seen
+from pipeline.archives.index import Index, ListedPackage
+from pipeline.archives.memory import Memory, SeenIndex
 from pipeline.archives.release import SignedRelease, beside
 from pipeline.config import limits
 from pipeline.errors import FetchError, RespinError
@@ -56,7 +56,7 @@ class PrivateRoot:
         self.expired_keys = False
         """The index of a frozen archive is signed by keys that have expired since."""
         self.memory = Memory(cache)
-        self._newer: dict[tuple[str, str], tuple[AptSource, Seen | None]] = {}
+        self._newer: dict[tuple[str, str], tuple[AptSource, SeenIndex | None]] = {}
         """Site and suite of each index of the last update -> what was seen that is newer."""
         self._log = log
         self.path = cache.folder("apt") / self._key[:32]
@@ -285,7 +285,7 @@ class PrivateRoot:
         for place, release in there.items():
             belief.note(self.memory, given[place], release)
 
-    def hold_versions(self, package: str, found: Sequence[Listed]) -> None:
+    def hold_versions(self, package: str, found: Sequence[ListedPackage]) -> None:
         """Hold the versions of a source package, the newest first, against what was seen.
 
         Raises FetchError if an index that is older than one that was seen has none as new.

@@ -20,9 +20,9 @@ from pathlib import Path
 from debian import deb822
 from debian.debian_support import Version
 
-from pipeline.archives import belief, dsc_file
+from pipeline.archives import belief, dsc_file, keyrings
 from pipeline.archives.conditional import Mirror, Validators
-from pipeline.archives.memory import Memory, Seen, keys_digest
+from pipeline.archives.memory import Memory, SeenIndex
 from pipeline.archives.paragraphs import Paragraphs
 from pipeline.archives.release import SignedRelease
 from pipeline.config import limits
@@ -99,11 +99,11 @@ class Reader:
         that was there before has to be there.
         """
         source = self._source
-        keys = digest(FORMAT, keys_digest(source))
+        keys = digest(FORMAT, digest(*keyrings.contents(source)))
         if known and known.keys != keys:
             known = replace(known, validators=Validators())  # verified by other keys
         seen = self._memory.of(source, suite) if self._memory else None
-        before = [seen, Seen(codename=known.codename, date=known.date) if known else None]
+        before = [seen, SeenIndex(codename=known.codename, date=known.date) if known else None]
         answer = self._mirror.get(
             source.uri / f"dists/{suite}/InRelease",
             limit=limits.LIMITS.release,
@@ -139,7 +139,7 @@ class Reader:
             f"rm {self._memory.path(self._source, suite)}, and begin with another state directory"
         )
 
-    def _remember(self, release: SignedRelease, fresh: SuiteIndex, newer: Seen | None) -> None:
+    def _remember(self, release: SignedRelease, fresh: SuiteIndex, newer: SeenIndex | None) -> None:
         """Hold the versions against what was seen, and remember them."""
         versions = sorted((s.version for s in fresh.sightings), key=Version)
         best = versions[-1] if versions else None

@@ -24,7 +24,7 @@ INFERRED = "(inferred)"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class CatalogueRow:
     """One release."""
 
     release: Release
@@ -38,7 +38,7 @@ class Row:
     """Whether the user's respin.toml defines it."""
 
 
-def listing(config: Config, on: date) -> tuple[Row, ...]:
+def listing(config: Config, on: date) -> tuple[CatalogueRow, ...]:
     """Return every release with its support on a given day; the user's own come last.
 
     Raises UsageError if distro-info-data is missing, or respin.toml names an unknown base.
@@ -46,7 +46,7 @@ def listing(config: Config, on: date) -> tuple[Row, ...]:
     facts = tomllib.loads(package_data(__package__, "facts.toml").read_text("utf-8"))
     known = distroinfo.known()
     rows = [
-        Row(
+        CatalogueRow(
             release=each.release,
             released=each.released,
             support=each.support(on),
@@ -59,7 +59,7 @@ def listing(config: Config, on: date) -> tuple[Row, ...]:
         found = releases.find(name, config=config)
         unknown = {f.name: UNTOLD for f in fixes.all_fixes()}
         rows.append(
-            Row(
+            CatalogueRow(
                 release=found,
                 released=None,
                 support="",
@@ -101,7 +101,7 @@ def _said(facts: Mapping[str, Any], each: Known, order: Sequence[str]) -> str:
     return ""
 
 
-def to_json(rows: Sequence[Row]) -> dict[str, Any]:
+def to_json(rows: Sequence[CatalogueRow]) -> dict[str, Any]:
     """Return the JSON of ``respin releases --json``."""
     return {
         "schema": SCHEMA,
@@ -121,7 +121,7 @@ def to_json(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def table(rows: Sequence[Row]) -> list[str]:
+def table(rows: Sequence[CatalogueRow]) -> list[str]:
     """Return the lines of ``respin releases``: aligned words."""
     names = list(rows[0].defects) if rows else []
     cells = [["DISTRO", "CODENAME", "VERSION", "SUPPORT", "UNTIL", *names]]

@@ -53,7 +53,7 @@ def nightly_command(options: NightlyOptions) -> None:
     def note(target: str, text: str) -> None:
         if options.verbose:
             terminal.tell(f"{target}: {text}")
-        elif target in ("notify", "key"):
+        elif target in ("notify", "key", "page"):
             said.append(f"{target}: {text}")
 
     world = replace(world_of(options.config, options.cache), note=note)
@@ -101,7 +101,7 @@ def _troubles(done: Summary) -> list[str]:
         return []
     lines = []
     for row in done.rows:
-        found: tuple[status.Row | status.Failure, ...] = (row, *row.older)
+        found: tuple[status.TargetStatus | status.Failure, ...] = (row, *row.older)
         for each in found:
             then = f", next try {status.iso(each.next_retry)}" if each.next_retry else ""
             if each.code:

@@ -17,7 +17,7 @@ from pipeline.host.cache import Cache
 from pipeline.releases import releases
 from pipeline.runs import lockfile, lockfile_reader
 from pipeline.runs.report_reader import read
-from pipeline.runs.request import PACKAGE, Order
+from pipeline.runs.request import PACKAGE, Request
 
 
 def configured(path: Path | None) -> config.Config:
@@ -29,7 +29,7 @@ def configured(path: Path | None) -> config.Config:
     return found
 
 
-def order_of(source: SourceOptions, cache: Path | None) -> Order:
+def request_of(source: SourceOptions, cache: Path | None) -> Request:
     """Return the request that the options make; raise UsageError."""
     configuration = configured(source.archive.config)
     locked = lockfile_reader.read(source.locked) if source.locked else None
@@ -43,7 +43,7 @@ def order_of(source: SourceOptions, cache: Path | None) -> Order:
             "--accept-unsigned-source needs a SHA-256 digest of 64 hexadecimal digits",
             hint="give the digest of the .dsc, which sha256sum FILE.dsc prints",
         )
-    return Order(
+    return Request(
         release=releases.find(source.release, config=configuration),
         version=source.version,
         dsc=source.dsc,
@@ -64,11 +64,11 @@ def order_of(source: SourceOptions, cache: Path | None) -> Order:
     )
 
 
-def order_again(earlier: Path, archive: ArchiveOptions, cache: Path | None) -> Order:
+def request_again(earlier: Path, archive: ArchiveOptions, cache: Path | None) -> Request:
     """Return the request to continue from an earlier run's directory, with that run's fixes."""
     before = read(earlier)
     configuration = configured(archive.config)
-    return Order(
+    return Request(
         release=releases.find(before.source.release.codename, config=configuration),
         cache=Cache(cache),
         config=configuration,

@@ -21,14 +21,14 @@ from pipeline.cli.options import (
     SourceOptions,
     takes,
 )
-from pipeline.cli.request import order_of
+from pipeline.cli.request import request_of
 from pipeline.host.progress import Journal
 from pipeline.runs import report
 from pipeline.runs.report import Outcome, Report
-from pipeline.runs.request import Order
+from pipeline.runs.request import Request
 from pipeline.smoke.cases import select
 
-Stage = Callable[[Order, Path, Journal | None], Report]
+Pipeline = Callable[[Request, Path, Journal | None], Report]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,31 +83,31 @@ def run_command(options: RunOptions) -> None:
 
     Prints the paths of the new .debs on standard output.
     """
-    order = replace(
-        built(order_of(options.source, options.common.cache), options.container),
+    request = replace(
+        built(request_of(options.source, options.common.cache), options.container),
         cases=_cases(options.cases),
         objects=smoke.objects(options.objects, (options.way,)),
         prove=options.prove,
         keep=options.keep,
     )
-    go(pipeline_run.run, order, options.source.out, options.common)
+    go(pipeline_run.run, request, options.source.out, options.common)
 
 
-def built(order: Order, options: ContainerOptions) -> Order:
+def built(request: Request, options: ContainerOptions) -> Request:
     """Return the request with the place where it is built."""
     return replace(
-        order,
+        request,
         container=options.container,
         image=options.image,
         force_host=options.force_host,
     )
 
 
-def go(what: Stage, order: Order, out: Path | None, common: CommonOptions) -> None:
+def go(what: Pipeline, request: Request, out: Path | None, common: CommonOptions) -> None:
     """Call a stage, or all of them, and show what came of it; ``out`` is where it is left."""
-    out = out or Path(f"respin-{order.release.codename}")
+    out = out or Path(f"respin-{request.release.codename}")
     with terminal.Terminal(verbose=common.verbose) as shown:
-        done = what(order, out, shown)
+        done = what(request, out, shown)
     summaries.show_report(done)
     if common.as_json:
         terminal.say_json(report.to_json(done, out.absolute()))

@@ -171,7 +171,7 @@ def _logs(named: Path | None) -> Iterator[Path]:
 
 def _measure(options: SmokeOptions, wanted: tuple[UserObject, ...], logs: Path) -> None:
     only = bool(wanted) and not options.cases
-    order = standalone.Order(
+    request = standalone.SmokeRequest(
         packages=(options.against, options.deb) if options.against else (options.deb,),
         cases=() if only else cases.select(options.cases or None, options.ways, whole=True),
         objects=wanted,
@@ -185,7 +185,7 @@ def _measure(options: SmokeOptions, wanted: tuple[UserObject, ...], logs: Path) 
         log_dir=logs,
     )
     with terminal.Terminal(verbose=options.verbose) as shown:
-        measured = standalone.measure(order, Progress(shown))
+        measured = standalone.measure(request, Progress(shown))
     _leave(measured.reports, options)
     _judge(measured, logs)
 

@@ -27,14 +27,14 @@ from pipeline.cli.options import (
     SourceOptions,
     takes,
 )
-from pipeline.cli.request import order_again, order_of
+from pipeline.cli.request import request_again, request_of
 from pipeline.cli.run import built, go
 from pipeline.errors import UsageError
 from pipeline.fixes import diagnose, fixes
 from pipeline.host.progress import Journal
 from pipeline.runs import report, single_stage
 from pipeline.runs.report import Report
-from pipeline.runs.request import Order
+from pipeline.runs.request import Request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +51,8 @@ class FetchOptions:
 @takes(FetchOptions)
 def fetch_command(options: FetchOptions) -> None:
     """Fetch only: leave the verified source package in a directory."""
-    order = order_of(options.source, options.common.cache)
-    go(single_stage.fetch_only, order, options.source.out, options.common)
+    request = request_of(options.source, options.common.cache)
+    go(single_stage.fetch_only, request, options.source.out, options.common)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +76,8 @@ def patch_command(options: PatchOptions) -> None:
     """
     source, earlier = options.source, options.earlier
     if earlier is None:
-        order = order_of(source, options.common.cache)
-        go(single_stage.patch_only, order, source.out, options.common)
+        request = request_of(source, options.common.cache)
+        go(single_stage.patch_only, request, source.out, options.common)
         return
     given = {
         "--release": source.release,
@@ -94,14 +94,14 @@ def patch_command(options: PatchOptions) -> None:
             f"{earlier} already contains a source, so {both[0]} cannot be used with it",
             hint="omit one of them",
         )
-    order = replace(
-        order_again(earlier, source.archive, options.common.cache),
+    request = replace(
+        request_again(earlier, source.archive, options.common.cache),
         fixes=fixes.choose(source.fix),
         number=source.number,
         trust_container=source.trust_container,
     )
     what = functools.partial(single_stage.patch_only, earlier=earlier)
-    go(what, order, source.out, options.common)
+    go(what, request, source.out, options.common)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,14 +124,14 @@ class BuildOptions:
 @takes(BuildOptions)
 def build_command(options: BuildOptions) -> None:
     """Build only: the patched source in RUN, a directory that `patch` or `run` made."""
-    order = built(
-        order_again(options.earlier, options.archive, options.common.cache), options.container
+    request = built(
+        request_again(options.earlier, options.archive, options.common.cache), options.container
     )
 
-    def build(order: Order, out: Path, journal: Journal | None) -> Report:
-        return single_stage.build_only(order, options.earlier, out, journal)
+    def build(request: Request, out: Path, journal: Journal | None) -> Report:
+        return single_stage.build_only(request, options.earlier, out, journal)
 
-    go(build, order, options.out, options.common)
+    go(build, request, options.out, options.common)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,12 +156,12 @@ class ProveOptions:
 @takes(ProveOptions)
 def prove_command(options: ProveOptions) -> None:
     """Prove only: the packages in RUN, or those built elsewhere from its source."""
-    order = order_again(options.earlier, options.archive, options.common.cache)
+    request = request_again(options.earlier, options.archive, options.common.cache)
 
-    def prove(order: Order, out: Path, journal: Journal | None) -> Report:
-        return single_stage.prove_only(order, options.earlier, options.debs, out, journal)
+    def prove(request: Request, out: Path, journal: Journal | None) -> Report:
+        return single_stage.prove_only(request, options.earlier, options.debs, out, journal)
 
-    go(prove, order, options.out, options.common)
+    go(prove, request, options.out, options.common)
 
 
 @dataclass(frozen=True, kw_only=True)

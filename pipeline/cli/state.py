@@ -75,7 +75,7 @@ def status_command(options: StateOptions) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReleasesOptions:
+class TargetsOptions:
     """The options of ``respin history`` and ``respin retry``."""
 
     state: StateOptions
@@ -86,8 +86,8 @@ class ReleasesOptions:
 @CONFIG
 @JSON
 @click.argument("targets", nargs=-1, metavar="[RELEASE]…")
-@takes(ReleasesOptions)
-def history_command(options: ReleasesOptions) -> None:
+@takes(TargetsOptions)
+def history_command(options: TargetsOptions) -> None:
     """List every run with its reason and its result, oldest first."""
     targets = options.targets
     state, _ = _state(options.state.config)
@@ -118,8 +118,8 @@ def _line(run: RunRow) -> tuple[str, ...]:
 @CONFIG
 @JSON
 @click.argument("targets", nargs=-1, metavar="[RELEASE]…")
-@takes(ReleasesOptions)
-def retry_command(options: ReleasesOptions) -> None:
+@takes(TargetsOptions)
+def retry_command(options: TargetsOptions) -> None:
     """Make the next night run a release again; without a name, every one that failed."""
     asked = admin.retry(world_of(options.state.config), options.targets)
     if options.state.as_json:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 
 from rich.table import Table
@@ -16,6 +17,7 @@ from pipeline.isolation.sandbox import Wall
 from pipeline.model import Cell, Finding, Seen, SmokeReport, Verdict
 from pipeline.runs.report import Outcome, Report
 from pipeline.smoke.cases import Case
+from pipeline.text import visible
 
 _COLOUR = {
     Verdict.NEEDED: "yellow",
@@ -25,66 +27,75 @@ _COLOUR = {
 }
 
 
-def _table(title: str, *columns: str, header: bool = True) -> Table:
-    table = Table(title=title, show_header=header, title_justify="left", title_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
+def _heading(text: str) -> None:
+    terminal.console().print(styled((text, "bold")))
+
+
+def _show(label: str, value: str) -> None:
+    """Show a value after its label, broken only between words: no hash and no path is cut."""
+    to, label = terminal.console(), visible.line(label)
+    longest = max(map(len, value.split()), default=0)
+    fits = len(label) + longest <= to.width
+    lines = textwrap.wrap(
+        visible.line(value),
+        to.width,
+        initial_indent=label if fits else "    ",
+        subsequent_indent=" " * (len(label) if fits else 4),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for line in lines if fits else [label.rstrip(), *lines]:
+        to.print(styled(line), soft_wrap=True)
 
 
 def show_findings(findings: Iterable[Finding]) -> None:
     """Show the verdicts, function by function."""
-    table = _table("Verdicts", "fix", "verdict", "function", "place", "reason")
+    to = terminal.console()
+    _heading("Verdicts")
     for finding in findings:
-        for n, site in enumerate(finding.sites):
-            first = f"{finding.verdict}{' (half)' if finding.half else ''}" if n == 0 else ""
-            table.add_row(
-                finding.fix if n == 0 else "",
-                styled((first, _COLOUR[finding.verdict])),
-                site.function,
-                f"{site.file}:{site.line}" if site.file else "",
-                f"{site.verdict}: {site.reason}",
-            )
-        table.add_section()
-    terminal.console().print(table)
+        half = " (half)" if finding.half else ""
+        verdict = (f"{finding.verdict}{half}", _COLOUR[finding.verdict])
+        to.print(styled(f"  {finding.fix}: ", verdict))
+        for site in finding.sites:
+            place = f" ({site.file}:{site.line})" if site.file else ""
+            to.print(styled(f"    {site.function}{place}"), soft_wrap=True)
+            _show("      ", f"{site.verdict}: {site.reason}")
 
 
 def show_report(report: Report) -> None:
     """Show the summary of a run."""
     to = terminal.console()
-    table = _table("Source", header=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
     source = report.source
-    table.add_row("package", f"{source.name} {source.version}")
-    table.add_row("release", f"{source.release.distro} {source.release.codename}")
-    table.add_row("from", source.origin)
-    for file in source.files:
-        table.add_row(file.path.name, f"SHA-256 {file.sha256}")
+    _heading("Source")
+    _show("  package   ", f"{source.name} {source.version}")
+    _show("  release   ", f"{source.release.distro} {source.release.codename}")
+    _show("  from      ", source.origin)
     for verified in dict.fromkeys(file.verified for file in source.files):
-        table.add_row("verified", verified)
+        _show("  verified  ", verified)
     if report.sandbox is Wall.CONTAINER:
-        table.add_row("read", "inside this container, in which no sandbox can be made")
-    to.print(table)
+        _show("  read      ", "inside this container, in which no sandbox can be made")
+    for file in source.files:
+        _show("  file      ", file.path.name)
+        _show("    SHA-256 ", file.sha256)
     show_findings(report.findings)
     if report.patched:
-        table = _table("Patch", header=False)
-        table.add_row("version", report.patched.version)
+        _heading("Patch")
+        _show("  version   ", report.patched.version)
         for path in report.patched.patches:
-            table.add_row("patch", str(path))
-        table.add_row("source", str(report.patched.dsc))
-        to.print(table)
+            _show("  patch     ", str(path))
+        _show("  source    ", str(report.patched.dsc))
     if report.built:
-        table = _table("Packages", "file", "bytes", "SHA-256")
+        _heading("Packages")
         for deb in report.built.debs:
-            table.add_row(deb.path.name, f"{deb.size:,}", deb.sha256)
-        to.print(table)
+            _show("  file      ", f"{deb.path.name} ({deb.size:,} bytes)")
+            _show("    SHA-256 ", deb.sha256)
     if report.smoke:
         show_smoke(report.smoke)
-    took = "   ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.timings.items())
-    to.print(styled(("Timings", "bold"), f" (stages overlap): {took}"))
+    took = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.timings.items())
+    _heading("Timings (stages overlap)")
+    _show("  ", took)
     for text in report.unverified:
-        to.print(styled(("Not verified: ", "yellow"), text), soft_wrap=True)
+        _show("Not verified: ", text)
     good = {Outcome.NOT_NEEDED: "cyan", Outcome.PROVEN: "yellow"}.get(report.outcome, "green")
     to.print(styled(("Outcome: ", "bold"), (report.outcome, f"bold {good}")))
 
@@ -106,19 +117,26 @@ def _cell(cell: Cell | None) -> Text:
 def show_smoke(smoke: SmokeReport) -> None:
     """Show the smoke matrix, before → after."""
     where = smoke.accelerator or "namespaces of this machine"
+    title = f"Smoke test on {smoke.kernel} ({where})"
+    table = Table(title=title, title_justify="left", title_style="bold")
     columns = ("before", "after") if smoke.after else (smoke.packages[0],)
-    table = _table(f"Smoke test on {smoke.kernel} ({where})", "case", "attach type", *columns)
+    for column in ("case", "attach type", *columns):
+        table.add_column(column, overflow="fold")
     last = ""
     for row in smoke.cases:
-        name = styled(f"{row.case}\n", (row.title, "dim")) if row.case != last else ""
+        # The title of the user's own object is its path, which a narrow column would cut.
+        about = row.title.rpartition(", ")[2] if row.yours else row.title
+        name = styled(f"{row.case}\n", (about, "dim")) if row.title != last else ""
         table.add_row(name, row.way, *(_cell(cell) for _, cell in row.cells))
-        last = row.case
+        last = row.title
     to = terminal.console()
     to.print(table)
-    for text in dict.fromkeys(row.object for row in smoke.cases if row.yours):
-        to.print(styled(("The object\n", "bold"), text), soft_wrap=True)
-    for limit in dict.fromkeys(limit for row in smoke.cases for limit in row.limits):
-        to.print(styled(("A limit: ", "yellow"), limit), soft_wrap=True)
+    for row in {row.title: row for row in smoke.cases if row.yours}.values():
+        _heading(f"The object {row.title}")
+        for line in row.object.splitlines():
+            _show("  ", line)
+        for limit in row.limits:
+            _show(f"A limit of {row.case}: ", limit)
     if smoke.crashes:
         to.print(f"The guest crashed {smoke.crashes} times and was booted again.")
 
@@ -136,9 +154,18 @@ def show_cases(cases: Iterable[Case]) -> None:
 
 def show_doctor(checks: Iterable[Check]) -> None:
     """Show what this machine has and lacks."""
-    table = _table("This machine", "stages", "what", "", "found", "how to fix it")
-    for check in checks:
-        bad = ("✗", "bold red") if check.required else ("–", "yellow")
-        mark = styled(("✓", "green") if check.ok else bad)
-        table.add_row(", ".join(check.stages), check.what, mark, check.found, check.mend)
-    terminal.console().print(table)
+    to = terminal.console()
+    _heading("This machine")
+    checks = list(checks)
+    wide = max(len(check.what) for check in checks)
+    for stages in dict.fromkeys(check.stages for check in checks):
+        to.print(styled((", ".join(stages), "dim")))
+        for check in checks:
+            if check.stages == stages:
+                bad = ("✗", "bold red") if check.required else ("–", "yellow")
+                to.print(styled("  ", ("✓", "green") if check.ok else bad, " "), end="")
+                to.print(
+                    styled(f"{check.what:{wide}}  {visible.line(check.found)}"), soft_wrap=True
+                )
+                if check.mend:
+                    to.print(styled(f"    → {visible.line(check.mend)}"), soft_wrap=True)

@@ -134,15 +134,20 @@ class Terminal:
 
 
 def show_error(error: RespinError) -> None:
-    """Show what happened, the details, and what to do next."""
+    """Show what happened, the details, and what to do next.
+
+    On a terminal sentences wrap between words; the details, and what programs read, do not.
+    """
     to = console()
-    to.print(styled((f"respin: {visible.line(error.brief)}", "bold red")), soft_wrap=True)
+    soft = not to.is_terminal
+    brief = f"respin: {visible.line(error.brief)}"
+    to.print(styled((brief, "bold red")), soft_wrap=soft)
     for line in error.details.splitlines():
         to.print(f"  {line}", soft_wrap=True)
     for note in getattr(error, "__notes__", ()):
-        to.print(f"  {note}", soft_wrap=True)
+        to.print(f"  {note}", soft_wrap=soft)
     if error.hint:
-        to.print(styled(("→", "bold"), f" {visible.line(error.hint)}"), soft_wrap=True)
+        to.print(styled(("→", "bold"), f" {visible.line(error.hint)}"), soft_wrap=soft)
 
 
 def show_usage(error: click.ClickException) -> None:

@@ -23,7 +23,7 @@ from pipeline.host import command
 from pipeline.host.command import Completed
 from pipeline.isolation import namespaces, processes, seccomp
 from pipeline.isolation.allowance import Allowance
-from pipeline.isolation.order import Kind, Order
+from pipeline.isolation.order import Order, WallKind
 from pipeline.model import AptSource, Package, Release
 
 BUILD = Path("/build")
@@ -89,7 +89,7 @@ class Host(Container):
             raise not_started()
         root = call.user is User.ROOT
         order = Order(
-            kind=Kind.PLACE,
+            kind=WallKind.PLACE,
             namespaces=namespaces.possible(),
             network=self._network,
             uid=int(call.user),

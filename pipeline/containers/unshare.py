@@ -29,7 +29,7 @@ from pipeline.host.cache import Cache
 from pipeline.host.command import Completed
 from pipeline.isolation import ids, namespaces, seccomp, views
 from pipeline.isolation.allowance import Allowance
-from pipeline.isolation.order import CAPABILITIES, Bind, Kind, Order
+from pipeline.isolation.order import CAPABILITIES, Bind, Order, WallKind
 from pipeline.isolation.scratch import scratch
 
 
@@ -120,7 +120,7 @@ class Unshare(Container):
         if resolver:
             binds.append(Bind(host=resolver, inside="/etc/resolv.conf"))
         order = Order(
-            kind=Kind.TREE,
+            kind=WallKind.TREE,
             ids=ids.mine(),
             network=self._network,
             scratch=self._running,

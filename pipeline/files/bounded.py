@@ -15,7 +15,7 @@ import os
 import stat
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 PIECE = 1 << 20
 SMALL = 1 << 20
@@ -89,11 +89,18 @@ def from_json(path: Path, limit: int, *, follow: bool = True) -> Any:
 
 
 def parse_json(data: str | bytes) -> Any:
-    """Return the JSON of a text. Raises ValueError, also where it is nested beyond measure."""
+    """Return the JSON of a text. Raises ValueError, also where it is nested beyond measure.
+
+    NaN and Infinity are Python's own, and no JSON.
+    """
     try:
-        return json.loads(data)
+        return json.loads(data, parse_constant=_no_number)
     except RecursionError as e:
         raise ValueError("it is nested too deep") from e
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number in JSON")
 
 
 def copy(source: Path, dest: Path, limit: int, *, follow: bool = True) -> None:

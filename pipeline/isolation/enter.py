@@ -34,7 +34,7 @@ NOT_BUILT = 125
 NOT_EXECUTABLE, NOT_FOUND = 126, 127  # as env(1) has it
 
 
-class Wall:
+class EnteredWall:
     """What was ordered, with what had to be opened while the caller's files were there."""
 
     def __init__(self, order: dict[str, Any]) -> None:
@@ -54,7 +54,7 @@ class Wall:
             self.mark = os.open(order["mark"], flags, 0o600)
 
 
-def first(wall: Wall, words: Sequence[str]) -> int:
+def first(wall: EnteredWall, words: Sequence[str]) -> int:
     """Make the namespaces, start process 1 in them, and return its status."""
     order, parent = wall.order, os.getppid()
     os.umask(0o022)
@@ -74,7 +74,7 @@ def first(wall: Wall, words: Sequence[str]) -> int:
     return ended(os.waitpid(child, 0)[1], same=True)
 
 
-def second(wall: Wall, alive: int, words: Sequence[str]) -> int:
+def second(wall: EnteredWall, alive: int, words: Sequence[str]) -> int:
     """As process 1: make what is seen, start the command, and return its status.
 
     ``alive`` is at its end if the first process has ended before the kernel was told to end
@@ -108,7 +108,7 @@ def second(wall: Wall, alive: int, words: Sequence[str]) -> int:
     return start(wall, words)
 
 
-def shared(wall: Wall, words: Sequence[str]) -> int:
+def shared(wall: EnteredWall, words: Sequence[str]) -> int:
     """Run the command where no namespace can be had, and kill what it leaves behind.
 
     That is known by the number of its user, which nothing else in such a container has.
@@ -127,7 +127,7 @@ def shared(wall: Wall, words: Sequence[str]) -> int:
     return status
 
 
-def start(wall: Wall, words: Sequence[str]) -> int:
+def start(wall: EnteredWall, words: Sequence[str]) -> int:
     """Start the command and return its status; take in whatever lost its parent meanwhile."""
     child = os.fork()
     if child == 0:
@@ -138,7 +138,7 @@ def start(wall: Wall, words: Sequence[str]) -> int:
             return ended(status)
 
 
-def become(wall: Wall, words: Sequence[str]) -> int:
+def become(wall: EnteredWall, words: Sequence[str]) -> int:
     """Become the command; return a status if it cannot be run."""
     split = next((i for i, word in enumerate(words) if "=" not in word), len(words))
     pairs = [word.partition("=") for word in words[:split]]
@@ -201,4 +201,4 @@ def guarded(step: Callable[[], int]) -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    sys.exit(guarded(lambda: first(Wall(json.loads(sys.argv[1])), sys.argv[2:])))
+    sys.exit(guarded(lambda: first(EnteredWall(json.loads(sys.argv[1])), sys.argv[2:])))

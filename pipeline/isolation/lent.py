@@ -35,7 +35,7 @@ class Strange(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class LentEntry:
     """A file, directory or link of a tree, whose directory is open as ``at``."""
 
     at: int
@@ -45,7 +45,7 @@ class Entry:
     info: os.stat_result
 
 
-def entries(top: Path, *, without: Collection[str] = ()) -> Iterator[Entry]:
+def entries(top: Path, *, without: Collection[str] = ()) -> Iterator[LentEntry]:
     """Yield everything below a directory, each directory before its contents; follow no link.
 
     What is called as one of ``without`` is passed over. An entry may be changed or removed
@@ -63,7 +63,7 @@ def entries(top: Path, *, without: Collection[str] = ()) -> Iterator[Entry]:
         os.close(number)
 
 
-def _below(at: int, path: str, depth: int, without: Collection[str]) -> Iterator[Entry]:
+def _below(at: int, path: str, depth: int, without: Collection[str]) -> Iterator[LentEntry]:
     if depth == 0:
         raise Strange(f"directories that are {DEPTH} deep: {path[:80]!r}")
     with os.scandir(at) as found:
@@ -72,7 +72,7 @@ def _below(at: int, path: str, depth: int, without: Collection[str]) -> Iterator
                 continue
             here = f"{path}{each.name}"
             info = each.stat(follow_symlinks=False)
-            yield Entry(at=at, name=each.name, path=here, info=info)
+            yield LentEntry(at=at, name=each.name, path=here, info=info)
             if stat.S_ISDIR(info.st_mode):
                 with contextlib.suppress(FileNotFoundError):  # removed by the caller meanwhile
                     number = os.open(each.name, _FOLDER, dir_fd=at)
@@ -132,7 +132,7 @@ class _Look:
         self._top = os.path.realpath(folder)
         self._left = LARGEST
 
-    def at(self, each: Entry) -> None:
+    def at(self, each: LentEntry) -> None:
         """Raise Strange if an entry is, or is too much."""
         mode = each.info.st_mode
         if stat.S_ISLNK(mode):
@@ -145,7 +145,7 @@ class _Look:
         elif not stat.S_ISDIR(mode):
             raise Strange(f"what is neither file, directory nor link: {each.path[:200]!r}")
 
-    def leads_out(self, each: Entry) -> bool:
+    def leads_out(self, each: LentEntry) -> bool:
         """Whether a link leads out of the directory, by whatever other links."""
         path = os.path.join(self._top, each.path)  # noqa: PTH118 - names may not be UTF-8
         end = os.path.realpath(path)

@@ -17,7 +17,7 @@ from pathlib import Path
 from pipeline.errors import BuildError
 from pipeline.host import command
 from pipeline.isolation import ids, seccomp, views
-from pipeline.isolation.order import Bind, Kind, Order
+from pipeline.isolation.order import Bind, Order, WallKind
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs are looked for, inside and outside: a user's own PATH may lack sbin."""
@@ -41,7 +41,7 @@ def unshare(*, network: bool = True) -> list[str]:
     without ``network`` nothing but a loopback interface that is down.
     """
     return Order(
-        kind=Kind.ALL,
+        kind=WallKind.ALL,
         ids=None if os.geteuid() == 0 else ids.mine(),
         network=network,
         caps=None,
@@ -57,7 +57,7 @@ def among(tree: Path) -> list[str]:
     It begins in the tree, and sees beside it this machine's programs alone.
     """
     return Order(
-        kind=Kind.VIEW,
+        kind=WallKind.VIEW,
         ids=ids.mine(),
         caps=None,
         filter=seccomp.path(),
@@ -127,7 +127,7 @@ def apart(
     if not possible():
         return []
     return Order(
-        kind=Kind.VIEW,
+        kind=WallKind.VIEW,
         ids=ids.mine(),
         network=network,
         kvm=kvm,
@@ -148,7 +148,7 @@ def maker(*writes: Path, copies: Sequence[tuple[Path, str]] = ()) -> list[str]:
     """
     if not possible() and os.geteuid() == 0 and in_container():
         return Order(
-            kind=Kind.PLACE,
+            kind=WallKind.PLACE,
             namespaces=False,
             caps=None,
             filter=seccomp.path(mounts=True),
@@ -162,7 +162,7 @@ def _maker(*writes: Path, copies: Sequence[tuple[Path, str]] = ()) -> list[str]:
     binds = [Bind(host=path, write=True) for path in writes]
     view = views.system(*binds, copies=copies, network=True)
     return Order(
-        kind=Kind.VIEW,
+        kind=WallKind.VIEW,
         ids=ids.mine(),
         network=True,
         mounts=True,

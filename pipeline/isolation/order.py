@@ -20,7 +20,7 @@ SETPCAP, NET_BIND_SERVICE, SYS_CHROOT, SETFCAP. Docker's default, without NET_RA
 user namespace has) and AUDIT_WRITE; over ids and namespaces that are its own."""
 
 
-class Kind(StrEnum):
+class WallKind(StrEnum):
     """What is seen behind it."""
 
     TREE = "tree"
@@ -47,7 +47,7 @@ class Bind:
 class Order:
     """A wall."""
 
-    kind: Kind
+    kind: WallKind
     namespaces: bool = True
     ids: Ids | None = None
     """Those of its user namespace; None: root stays root."""

@@ -28,7 +28,7 @@ class Parts(TypedDict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class View:
+class WallView:
     """What is seen."""
 
     binds: tuple[Bind, ...]
@@ -42,7 +42,9 @@ class View:
         return {"binds": self.binds, "links": self.links, "copies": self.copies, "open": self.open}
 
 
-def system(*binds: Bind, copies: Sequence[tuple[Path, str]] = (), network: bool = False) -> View:
+def system(
+    *binds: Bind, copies: Sequence[tuple[Path, str]] = (), network: bool = False
+) -> WallView:
     """Return the view of a program that needs the host's programs, and what is given."""
     root = Path("/")
     seen = [Bind(host=root / name) for name in ("usr", "etc")]
@@ -57,7 +59,7 @@ def system(*binds: Bind, copies: Sequence[tuple[Path, str]] = (), network: bool 
     where = resolver()
     if network and where and not where.is_relative_to("/etc"):
         found.append((where, str(where)))
-    return View(binds=(*seen, *binds), links=tuple(links), copies=tuple(found))
+    return WallView(binds=(*seen, *binds), links=tuple(links), copies=tuple(found))
 
 
 def resolver() -> Path | None:

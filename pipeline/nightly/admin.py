@@ -204,11 +204,11 @@ def _check(world: World, night: Night, offer: Proven, copy: Path) -> None:
             hint="only what is made from a source of its release is published",
         )
     fixes = load(copy)["patched"]["fixes"]
-    order = world.order(night.targets[target.name], offer.base, offer.number)
-    order = dataclasses.replace(order, fixes=tuple(f for f in world.fixes if f.name in fixes))
+    request = world.request(night.targets[target.name], offer.base, offer.number)
+    request = dataclasses.replace(request, fixes=tuple(f for f in world.fixes if f.name in fixes))
     part = copy.with_name(f"{GIVEN}.patch")
     try:
-        made = world.patch(order, part).patched
+        made = world.patch(request, part).patched
         dsc = next(f.path for f in offer.files if f.path.suffix == ".dsc")
         differs = same_source.difference(made.dsc, dsc) if made else "that it is patched at all"
     except RespinError as e:

@@ -18,12 +18,12 @@ from pipeline.nightly.targets import Target, targets
 from pipeline.releases.distroinfo import Known
 from pipeline.runs import single_stage
 from pipeline.runs.report import Report
-from pipeline.runs.request import Order
+from pipeline.runs.request import Request
 
 PUBLIC = "public"
 RUNS = "runs"
 
-Runner = Callable[[Order, Path], Report]
+Runner = Callable[[Request, Path], Report]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +66,11 @@ class World:
         """The time, in seconds since 1970."""
         return int(self.clock().timestamp())
 
-    def order(
+    def request(
         self, target: Target, version: str | None, number: int, *, logs: Path | None = None
-    ) -> Order:
+    ) -> Request:
         """Return what a run of a version is asked for; ``number`` is the N of +bpfN."""
-        return Order(
+        return Request(
             release=target.release,
             version=version,
             pockets=target.asked(),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.archives.memory import Memory
@@ -24,7 +24,7 @@ from pipeline.nightly import notify, offering, plan, prune, status, toolchain
 from pipeline.nightly import watch as watching
 from pipeline.nightly.context import World
 from pipeline.nightly.observe import PUBLISHING, seen, without_problem
-from pipeline.nightly.plan import Kind, Step
+from pipeline.nightly.plan import Step, StepKind
 from pipeline.nightly.runs import Runs
 from pipeline.nightly.state import FIXED, RunRow, State, TargetState
 from pipeline.nightly.targets import Target
@@ -43,7 +43,7 @@ SOON = 60 * 24 * 3600
 class Summary:
     """What came of a night."""
 
-    rows: tuple[status.Row, ...]
+    rows: tuple[status.TargetStatus, ...]
     runs: tuple[RunRow, ...]
     """Those that were made."""
     published: tuple[str, ...]
@@ -72,7 +72,8 @@ def nightly(world: World) -> Summary:
         for step in night.plan():
             night.run(step)
         night.publish()
-        night.show()
+        with night.recording("page"):
+            night.show()
         night.tell()
         night.prune()
         state.keep()
@@ -94,7 +95,7 @@ class Night:
         self._made: list[int] = []
         """The ids of the runs that were begun."""
         self._codes: list[int] = []
-        """The exit codes of what went wrong, in its order."""
+        """The exit codes of what went wrong, in that order."""
         self._published: list[str] = []
         self._repaired: list[tuple[str, str]] = []
         self._changed: set[str] = set()
@@ -214,7 +215,7 @@ class Night:
                 )
                 for each in self.seen(name)
             ]
-            due = [step for step in decided if step.kind is not Kind.NOTHING]
+            due = [step for step in decided if step.kind is not StepKind.NOTHING]
             steps += due[-plan.A_NIGHT :]
         return tuple(steps)
 
@@ -229,8 +230,8 @@ class Night:
             return {}
         source = load(last.folder)["source"]["files"][0]["path"]
         try:
-            order = self.world.order(self.targets[target.name], seen.version, last.number)
-            return {TOOLCHAIN: toolchain.now(order, last.folder / source)}
+            request = self.world.request(self.targets[target.name], seen.version, last.number)
+            return {TOOLCHAIN: toolchain.now(request, last.folder / source)}
         except RespinError as e:
             self.world.note(target.name, e.brief)
             self._codes.append(e.exit_code)
@@ -250,12 +251,21 @@ class Night:
 
     # -- the rest -----------------------------------------------------------------------
 
-    def rows(self) -> tuple[status.Row, ...]:
+    def rows(self) -> tuple[status.TargetStatus, ...]:
         """Return how it stands with every target."""
         return status.rows(self.state, self.world.settings.publish.keep, self.world.now())
 
+    @contextlib.contextmanager
+    def recording(self, what: str) -> Iterator[None]:
+        """Record what goes wrong in a step that holds up no other."""
+        try:
+            yield
+        except RespinError as e:
+            self._codes.append(e.exit_code)
+            self.world.note(what, e.brief)
+
     def show(self) -> None:
-        """Write the status page."""
+        """Write the status page. Raises PublishError."""
         with self._alone("writing the status page", state_lock.PAGE):
             status.write(self.world.public, self.rows(), self.state.runs(), self.world.clock())
 

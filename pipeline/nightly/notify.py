@@ -27,7 +27,7 @@ from pipeline.files import bounded
 from pipeline.host import command
 from pipeline.nightly import status
 from pipeline.nightly.state import Letter, State
-from pipeline.nightly.status import Failure, Row
+from pipeline.nightly.status import Failure, TargetStatus
 from pipeline.text import visible
 
 SCHEMA = 1
@@ -42,7 +42,7 @@ KEY = "/key"
 BAD = ("failed", "unknown", status.PROBLEM)
 
 
-def note_changes(state: State, rows: Sequence[Row], now: int, url: str) -> None:
+def note_changes(state: State, rows: Sequence[TargetStatus], now: int, url: str) -> None:
     """Put what has changed since the last time into the outbox."""
     told = state.told()
     for row in rows:
@@ -66,7 +66,7 @@ def note_changes(state: State, rows: Sequence[Row], now: int, url: str) -> None:
         state.tell(row.target, value, now, bodies)
 
 
-def note_repair(state: State, row: Row, text: str, now: int, url: str) -> None:
+def note_repair(state: State, row: TargetStatus, text: str, now: int, url: str) -> None:
     """Put into the outbox that somebody else has changed what was published."""
     bad = replace(row, outcome=status.PROBLEM, why=text, code=PublishError.exit_code)
     state.post(now, _body(bad, TAMPERED, now, url))
@@ -91,14 +91,14 @@ def note_key(state: State, expires: int, text: str, now: int, url: str) -> None:
     state.tell(KEY, json.dumps(standing), now, [body])
 
 
-def _bad(row: Row) -> list[Any] | None:
+def _bad(row: TargetStatus) -> list[Any] | None:
     """Return by what a failure is known for the same one."""
     if row.outcome not in BAD:
         return None
     return [row.outcome, row.code, row.version if row.outcome != status.PROBLEM else None]
 
 
-def _events(row: Row, before: dict[str, Any], standing: dict[str, Any]) -> Iterator[str]:
+def _events(row: TargetStatus, before: dict[str, Any], standing: dict[str, Any]) -> Iterator[str]:
     bad = before.get("bad")
     if standing["bad"] and standing["bad"] != bad:
         yield FAILURE
@@ -111,7 +111,7 @@ def _events(row: Row, before: dict[str, Any], standing: dict[str, Any]) -> Itera
         yield END
 
 
-def _older(row: Row, failure: Failure) -> Row:
+def _older(row: TargetStatus, failure: Failure) -> TargetStatus:
     """Return the row that an older version would have."""
     return replace(
         row,
@@ -125,7 +125,7 @@ def _older(row: Row, failure: Failure) -> Row:
     )
 
 
-def _body(row: Row, event: str, now: int, url: str) -> dict[str, Any]:
+def _body(row: TargetStatus, event: str, now: int, url: str) -> dict[str, Any]:
     body = {
         "schema": SCHEMA,
         "tool": "iproute2-respin",

@@ -9,13 +9,13 @@ import dataclasses
 from pipeline.errors import PublishError, RespinError
 from pipeline.nightly import plan
 from pipeline.nightly.state import TargetState
-from pipeline.nightly.watch import View
+from pipeline.nightly.watch import TargetView
 from pipeline.text import visible
 
 PUBLISHING = PublishError.exit_code
 
 
-def seen(view: View, old: TargetState | None, now: int) -> TargetState:
+def seen(view: TargetView, old: TargetState | None, now: int) -> TargetState:
     """Return what is known of a target after a look at its archive."""
     target = view.target
     if view.error is not None:

@@ -46,7 +46,7 @@ A_NIGHT = 5
 """Versions of one release that are run in one night, the newest; others wait for the next one."""
 
 
-class Kind(StrEnum):
+class StepKind(StrEnum):
     """What is to be done for a version."""
 
     RUN = "run"
@@ -64,7 +64,7 @@ class Step:
     """The distro's."""
     dsc: str
     """The SHA-256 of its .dsc."""
-    kind: Kind
+    kind: StepKind
     reason: str = ""
     number: int = 1
 
@@ -103,17 +103,17 @@ def decide(
     ``runs`` are the target's, oldest first; ``highest`` is the highest number that our rebuilds
     of the version ever had; ``now`` in seconds since 1970. What is asked for is the newest.
     """
-    kind, reason = Kind.NOTHING, ""
+    kind, reason = StepKind.NOTHING, ""
     mine = [r for r in runs if (r.version, r.dsc) == seen.key]
     ended = [r for r in mine if r.outcome != INTERRUPTED]
     if target.asked and seen.version == target.version:
-        kind, reason = Kind.RUN, "asked for"
+        kind, reason = StepKind.RUN, "asked for"
     elif target.ended:
         pass
     elif ended:
         kind, reason = _again(ended[-1], inputs, now, rebuild_on)
     else:
-        kind, reason = Kind.RUN, "killed while it ran" if mine else "new version"
+        kind, reason = StepKind.RUN, "killed while it ran" if mine else "new version"
         if any(r.version == seen.version for r in runs if r.dsc != seen.dsc):
             reason = "the same version with other contents"
     return Step(
@@ -128,23 +128,23 @@ def decide(
 
 def _again(
     last: RunRow, inputs: Mapping[str, str], now: int, rebuild_on: Collection[str]
-) -> tuple[Kind, str]:
+) -> tuple[StepKind, str]:
     """Decide for a version that was run before: what is done, and why."""
     changed = [k for k, v in inputs.items() if k != TOOLCHAIN and last.inputs.get(k) != v]
     changed += [k for k in last.inputs if k.startswith("fix ") and k not in inputs]
     if "builds" in changed:
-        return Kind.RUN, "respin builds it otherwise"
+        return StepKind.RUN, "respin builds it otherwise"
     if changed:
-        return Kind.RUN if last.bad else Kind.PROBE, f"changed: {', '.join(changed)}"
+        return StepKind.RUN if last.bad else StepKind.PROBE, f"changed: {', '.join(changed)}"
     if last.bad:
         if last.why == GONE:
-            return Kind.RUN, "in the archive again"
+            return StepKind.RUN, "in the archive again"
         due = last.retry_at is not None and now >= last.retry_at
-        return (Kind.RUN, "retry") if due else (Kind.NOTHING, "")
+        return (StepKind.RUN, "retry") if due else (StepKind.NOTHING, "")
     old, new = last.inputs.get(TOOLCHAIN), inputs.get(TOOLCHAIN)
     if TOOLCHAIN in rebuild_on and old and new and old != new and last.withdrawn is None:
-        return Kind.RUN, "the build dependencies have changed"
-    return Kind.NOTHING, ""
+        return StepKind.RUN, "the build dependencies have changed"
+    return StepKind.NOTHING, ""
 
 
 def retry_at(failed: RunRow, runs: Sequence[RunRow], now: int) -> int | None:

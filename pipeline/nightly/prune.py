@@ -34,7 +34,7 @@ IN_USE = 24 * 3600
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class Removable:
     """Something that could be removed."""
 
     path: Path
@@ -47,7 +47,7 @@ class Entry:
 def runs(state: State, folder: Path, settings: Nightly, keep: int, now: int) -> None:
     """Remove the directories of old runs; what the history says of them stays."""
     kept: set[Path] = set()
-    there: list[Entry] = []
+    there: list[Removable] = []
     for name, target in state.targets().items():
         mine = state.runs(name)
         kept |= {run.folder for run in plan.offered(target, mine, keep)}
@@ -57,14 +57,16 @@ def runs(state: State, folder: Path, settings: Nightly, keep: int, now: int) -> 
         unfinished = run.folder.parent.glob(f".{run.folder.name}.*")
         for path in (run.folder, run.folder.with_name(f"{run.folder.name}.logs"), *unfinished):
             if path.exists() and run.folder not in kept:
-                there.append(Entry(path=path, used=run.ended or run.started, size=size_of(path)))
+                there.append(
+                    Removable(path=path, used=run.ended or run.started, size=size_of(path))
+                )
     for entry in too_much(there, now - settings.keep_runs.total_seconds(), settings.runs_size):
         shutil.rmtree(entry.path, ignore_errors=True)
         number = entry.path.name.lstrip(".").partition(".")[0]
         shutil.rmtree(folder / "public" / "runs" / number, ignore_errors=True)
 
 
-def too_much(entries: list[Entry], oldest: float, most: int) -> Iterator[Entry]:
+def too_much(entries: list[Removable], oldest: float, most: int) -> Iterator[Removable]:
     """Yield what is older than ``oldest``, and the oldest of what is beyond ``most`` bytes."""
     total = 0
     for entry in sorted(entries, key=lambda e: e.used, reverse=True):
@@ -77,7 +79,7 @@ def cache(of: Cache, settings: Nightly, clock: float | None = None) -> None:
     """Remove what is old in the cache, or beyond its size; it can all be had again."""
     now = time.time() if clock is None else clock
     there = [
-        Entry(path=path, used=_used(path), size=size_of(path))
+        Removable(path=path, used=_used(path), size=size_of(path))
         for kind in KINDS
         for path in (of.root / kind).glob("[!.]*")
     ]

@@ -21,7 +21,7 @@ from pipeline.errors import DiagnosisRefused, RespinError
 from pipeline.host.cache import digest, file_sha256
 from pipeline.nightly import plan, toolchain
 from pipeline.nightly.context import RUNS, World
-from pipeline.nightly.plan import Kind, Step
+from pipeline.nightly.plan import Step, StepKind
 from pipeline.nightly.state import (
     FAILED,
     FIXED,
@@ -36,7 +36,7 @@ from pipeline.nightly.targets import Target
 from pipeline.runs.directory import REPORT
 from pipeline.runs.report import Outcome
 from pipeline.runs.report_reader import load
-from pipeline.runs.request import Order
+from pipeline.runs.request import Request
 from pipeline.text import visible
 
 DETAILS = 4000
@@ -91,11 +91,11 @@ class Runs:
                 started=self._world.now(),
             )
         )
-        order = self._world.order(target, step.version, step.number, logs=_logs(run))
+        request = self._world.request(target, step.version, step.number, logs=_logs(run))
         try:
-            if step.kind is Kind.PROBE and self._untouched(order, run):
+            if step.kind is StepKind.PROBE and self._untouched(request, run):
                 return self._end(run, outcome=SAME, brief="the change does not touch this source")
-            self._world.run(order, run.folder)
+            self._world.run(request, run.folder)
             return self._finished(run)
         except RespinError as e:
             return self._failed(run, e)
@@ -110,7 +110,7 @@ class Runs:
             if waits and run.why != plan.GONE and version not in listed:
                 self._state.update_run(run.id, retry_at=None, why=plan.GONE)
 
-    def _untouched(self, order: Order, run: RunRow) -> bool:
+    def _untouched(self, request: Request, run: RunRow) -> bool:
         """Tell whether our patches for a source are what they were when it was last run."""
         good = [r for r in self._state.runs(run.target) if r.outcome in (FIXED, NOT_NEEDED)]
         last = next((r for r in reversed(good) if r.dsc == run.dsc), None)
@@ -118,7 +118,7 @@ class Runs:
             return False
         part = _probe(run)
         try:
-            self._world.patch(order, part)
+            self._world.patch(request, part)
             return _patches(part) == _patches(last.folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)

@@ -11,13 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pipeline.archives.signedindex import SuiteIndex
+from pipeline.files import records
 from pipeline.publish.generations import Issued
-from pipeline.runs.report_reader import from_json
 
 FIXED, NOT_NEEDED, FAILED, UNKNOWN = "fixed", "not-needed", "failed", "unknown"
 SAME, INTERRUPTED = "same", "interrupted"
@@ -92,46 +91,40 @@ class Letter:
 
 def index_of(row: dict[str, Any]) -> SuiteIndex:
     """Return what a row knows of a suite."""
-    value = json.loads(row["value"])
-    for name in ("date", "valid_until"):
-        if value[name]:
-            value[name] = datetime.fromisoformat(value[name]).astimezone(UTC)
-    index: SuiteIndex = from_json(SuiteIndex, value, Path())
-    return index
+    return records.structure(json.loads(row["value"]), SuiteIndex)
 
 
 def target_of(values: dict[str, Any]) -> TargetState:
     """Return what a row knows of a target."""
-    values["versions"] = json.loads(values["versions"])
-    values["asked"] = bool(values["asked"])
-    target: TargetState = from_json(TargetState, values, Path())
-    return target
+    return records.structure(
+        _read(values, "versions") | {"asked": bool(values["asked"])}, TargetState
+    )
 
 
 def run_of(values: dict[str, Any]) -> RunRow:
     """Return the run of a row."""
-    run: RunRow = from_json(RunRow, {**values, "inputs": json.loads(values["inputs"])}, Path())
-    return run
+    return records.structure(_read(values, "inputs"), RunRow)
 
 
 def issued_of(values: dict[str, Any]) -> Issued:
     """Return what a row says was published of a target."""
-    lists = {name: json.loads(values[name]) for name in ("files", "own", "kept", "keys", "offered")}
-    values = {**values, **lists, "placed": bool(values["placed"])}
-    issued: Issued = from_json(Issued, values, Path())
-    return issued
+    lists = _read(values, "files", "own", "kept", "keys", "offered")
+    return records.structure(lists | {"placed": bool(values["placed"])}, Issued)
 
 
 def told_of(values: dict[str, Any]) -> dict[str, Any]:
     """Return what a row says was told of a target."""
-    told: dict[str, Any] = from_json(dict[str, Any], json.loads(values["value"]), Path())
-    return told
+    return records.structure(json.loads(values["value"]), dict[str, Any])
 
 
 def letter_of(values: dict[str, Any]) -> Letter:
     """Return the notification of a row."""
-    letter: Letter = from_json(Letter, {**values, "body": json.loads(values["body"])}, Path())
-    return letter
+    return records.structure(_read(values, "body"), Letter)
+
+
+def _read(values: dict[str, Any], *columns: str) -> dict[str, Any]:
+    """Return a row with the JSON of these columns read."""
+    return values | {name: json.loads(values[name]) for name in columns}
 
 
 def values_of(run: RunRow) -> dict[str, Any]:

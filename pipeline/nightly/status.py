@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import __version__
+from pipeline.errors import PublishError
 from pipeline.files import bounded, own_files
 from pipeline.host.resources import render
 from pipeline.nightly import plan
@@ -42,7 +43,7 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class TargetStatus:
     """How it stands with one target."""
 
     target: str
@@ -70,14 +71,14 @@ class Row:
     """What failed beside the newest version."""
 
 
-def rows(state: State, keep: int, now: int) -> tuple[Row, ...]:
+def rows(state: State, keep: int, now: int) -> tuple[TargetStatus, ...]:
     """Return how it stands with every target; ``keep`` versions are offered at once."""
     return tuple(
         row(target, state.runs(name), keep, now) for name, target in state.targets().items()
     )
 
 
-def row(target: TargetState, runs: Sequence[RunRow], keep: int, now: int) -> Row:
+def row(target: TargetState, runs: Sequence[RunRow], keep: int, now: int) -> TargetStatus:
     """Return how it stands with one target."""
     offers = plan.offered(target, runs, keep)
     mine = [
@@ -102,7 +103,7 @@ def row(target: TargetState, runs: Sequence[RunRow], keep: int, now: int) -> Row
         person = person or now - target.problem_since >= DAY
     if target.ended is not None:
         outcome, since, why, person = ENDED, target.ended, "", False
-    return Row(
+    return TargetStatus(
         target=target.name,
         distro=target.distro,
         release=target.codename,
@@ -132,7 +133,7 @@ def _failure(run: RunRow) -> Failure:
     )
 
 
-def to_json(found: Sequence[Row]) -> dict[str, Any]:
+def to_json(found: Sequence[TargetStatus]) -> dict[str, Any]:
     """Return the JSON of ``respin status --json``; times as in RFC 3339."""
 
     def plain(values: dict[str, Any]) -> dict[str, Any]:
@@ -160,8 +161,25 @@ def iso(when: int | None) -> str | None:
 # -- the page ---------------------------------------------------------------------------
 
 
-def write(public: Path, found: Sequence[Row], runs: Sequence[RunRow], now: datetime) -> None:
-    """Write index.html and status.json, each in one step, and what the page links to."""
+def write(
+    public: Path, found: Sequence[TargetStatus], runs: Sequence[RunRow], now: datetime
+) -> None:
+    """Write index.html and status.json, each in one step, and what the page links to.
+
+    Raises PublishError if they cannot be written; what was there before stays.
+    """
+    try:
+        _write(public, found, runs, now)
+    except OSError as e:
+        raise PublishError(
+            f"the status page cannot be written: {e.filename or public}: {e.strerror}",
+            hint=f"check who owns {public}, and whether its disk is full",
+        ) from e
+
+
+def _write(
+    public: Path, found: Sequence[TargetStatus], runs: Sequence[RunRow], now: datetime
+) -> None:
     public.mkdir(parents=True, exist_ok=True)
     shown = {run.id: _show(public, run) for run in runs}
     reports = {run.id: _report(run) for run in runs}
@@ -237,4 +255,6 @@ def _link(path: Path, target: Path) -> None:
             os.link(path, part, follow_symlinks=False)
         except OSError:  # another file system
             bounded.copy(path, part, LARGEST, follow=False)
-        part.chmod(0o644)
+        # Not part.chmod(): the file may have become a link since somebody looked.
+        with bounded.open_regular(part, follow=False) as file:
+            os.fchmod(file.fileno(), 0o644)

@@ -12,7 +12,7 @@ from pipeline.build import build
 from pipeline.host.cache import digest
 from pipeline.releases import releases
 from pipeline.releases.releases import USUAL
-from pipeline.runs.request import Order
+from pipeline.runs.request import Request
 
 
 def key(packages: Iterable[Mapping[str, str]]) -> str:
@@ -20,12 +20,15 @@ def key(packages: Iterable[Mapping[str, str]]) -> str:
     return digest(*sorted(f"{p['name']} {p['version']} {p['architecture']}" for p in packages))
 
 
-def now(order: Order, dsc: Path) -> str:
+def now(request: Request, dsc: Path) -> str:
     """Return the digest of what a root for a source would hold now. Raises RespinError."""
     sources = releases.sources(
-        order.release, pockets=order.pockets or USUAL, config=order.config, mirror=order.mirror
+        request.release,
+        pockets=request.pockets or USUAL,
+        config=request.config,
+        mirror=request.mirror,
     )
-    archive = AptArchive(order.release, sources, order.cache)
+    archive = AptArchive(request.release, sources, request.cache)
     archive.update()
     found = archive.closure([*archive.essential(()), *build.TOOLS], dsc=dsc)
     return key(

@@ -25,7 +25,7 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class View:
+class TargetView:
     """What there is of the package for one target; after an error, only the error."""
 
     target: Target
@@ -42,19 +42,19 @@ def watch(
     package: str,
     now: datetime,
     memory: Memory | None = None,
-) -> tuple[View, ...]:
+) -> tuple[TargetView, ...]:
     """Read the signed indexes of all targets' archives, conditionally; return a view of each.
 
     ``sources`` gives a target's archives, ``memory`` is the cache's. What one archive does wrong
     is in that target's view and touches no other.
     """
     places: dict[Target, list[tuple[AptSource, str]]] = {}
-    views: dict[Target, View] = {}
+    views: dict[Target, TargetView] = {}
     for target in targets:
         try:
             places[target] = [(s, suite) for s in sources(target) for suite in s.suites]
         except RespinError as e:
-            views[target] = View(target=target, error=e)
+            views[target] = TargetView(target=target, error=e)
     wanted = {place for each in places.values() for place in each}
     with contextlib.ExitStack() as stack:
         # Threads of its own for each archive: one that drips keeps none from being asked.
@@ -80,11 +80,13 @@ def watch(
             read = [(place, reads[place].result()) for place in each]
             views[target] = _view(target, read)
         except RespinError as e:
-            views[target] = View(target=target, error=e)
+            views[target] = TargetView(target=target, error=e)
     return tuple(views[target] for target in targets)
 
 
-def _view(target: Target, read: Sequence[tuple[tuple[AptSource, str], SuiteIndex | None]]) -> View:
+def _view(
+    target: Target, read: Sequence[tuple[tuple[AptSource, str], SuiteIndex | None]]
+) -> TargetView:
     (first, release), _ = read[0]
     had: set[str] = set()
     indexes, dated = [], []
@@ -101,4 +103,4 @@ def _view(target: Target, read: Sequence[tuple[tuple[AptSource, str], SuiteIndex
     found = dict.fromkeys(
         s for index in indexes for s in index.sightings if target.follows(s.suite)
     )
-    return View(target=target, indexes=tuple(indexes), sightings=tuple(found))
+    return TargetView(target=target, indexes=tuple(indexes), sightings=tuple(found))

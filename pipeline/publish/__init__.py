@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A run's packages go into an apt repository, or to an upload queue.
+"""Publish a run's packages in an apt repository, or upload its source to a build farm.
 
 It imports runs and the floors below.
 """

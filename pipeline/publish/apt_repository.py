@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Stage publish: one signed apt repository per release, changed in one step.
+"""Stage publish: one signed apt repository for each release, changed atomically.
 
-aptly makes a repository from the versions that are to be offered, each time anew in a directory of
-its own (publish/generations.py); it is signed, read back, and put in its place by renaming one
-symbolic link. aptly's own way would rename the indexes one by one. So each night whatever happened
-to the published files is undone, and the signature is new.
+aptly makes a repository of the versions to offer, each time in a new directory
+(publish/generations.py). The repository is signed, read back, and published by renaming one
+symbolic link, where aptly itself would rename the indexes one by one. So each night repairs
+whatever happened to the published files, and renews the signature.
 """
 
 from __future__ import annotations
@@ -26,41 +26,41 @@ from pipeline.host import command
 from pipeline.host.cache import digest, file_sha256
 from pipeline.host.resources import render
 from pipeline.publish import generations, keyring_package, release_file
-from pipeline.publish.generations import FOLDER, Issued, Memory
+from pipeline.publish.generations import FOLDER, Issued, PublishedMemory
 from pipeline.publish.keys import Key
 from pipeline.publish.verified_run import Proven
 
 FORMAT = "2"
-"""Of a generation; another one counts as a change."""
+"""Format of a generation; a new number counts as a change."""
 TIMEOUT = 600.0
 DAY = 24 * 3600
 
 
 @dataclass(frozen=True, kw_only=True)
 class Repository:
-    """Where one release's repository is, and how it is signed."""
+    """Where the repository of a release is, and how it is signed."""
 
     public: Path
-    """The directory that a web server serves."""
+    """The directory that the web server serves."""
     target: str
     architecture: str
     key: Key
     settings: Publishing
     packages: tuple[str, ...] = ("iproute2",)
-    """The binary packages that clients take from here, and no others."""
+    """The only binary packages that clients take from here."""
 
     @property
     def link(self) -> Path:
-        """What clients see: a symbolic link to a generation."""
+        """Return what clients see: a symbolic link to a generation."""
         return self.public / self.target
 
     @property
     def store(self) -> Path:
-        """Where its generations are, and those of others."""
+        """Return the directory of its generations, and of those of other releases."""
         return self.public / FOLDER
 
     def content(self, offers: Iterable[Proven]) -> str:
-        """Return a digest of what clients get where these are offered and nothing else."""
+        """Return a digest of what clients get if exactly these versions are offered."""
         files = sorted(f"{f.path.name} {f.sha256}" for o in offers for f in o.files)
         settings = (self.settings.origin, self.settings.url, *self.packages)
         keys = " ".join(self.key.fingerprints)
@@ -68,13 +68,15 @@ class Repository:
 
 
 def check_law(offers: Sequence[Proven], listed: Sequence[str]) -> None:
-    """Hold our versions against all that the archive lists. Raises PublishError."""
+    """Check our versions against all that the archive lists. Raises PublishError."""
     for offer in offers:
         try:
             versions.check_against(offer.version, listed, base=offer.base)
         except PatchError as e:
             raise PublishError(
-                f"{offer.version} must not be published: {e.brief}", details=e.details, hint=e.hint
+                f"respin must not publish {offer.version}: {e.brief}",
+                details=e.details,
+                hint=e.hint,
             ) from e
 
 
@@ -83,15 +85,14 @@ def publish(
     offers: Sequence[Proven],
     listed: Sequence[str],
     *,
-    memory: Memory,
+    memory: PublishedMemory,
     now: int,
     log: Path | None = None,
 ) -> bool:
-    """Let a repository offer these versions and nothing else; return whether that is a change.
+    """Make a repository offer exactly these versions; return whether that is a change.
 
-    It is made and signed anew in any case, at ``now``, in seconds since 1970. ``listed`` are
-    the versions that the distro's archive has. Raises PublishError; what clients see then is
-    what they saw before.
+    It is made and signed again in any case, at ``now``, in seconds since 1970. ``listed`` are the
+    versions in the distro's archive. Raises PublishError; clients then see the same as before.
     """
     check_law(offers, listed)
     target, before = repository.target, generations.current(repository.link)
@@ -101,7 +102,7 @@ def publish(
     serial = max((generations.serial(before), *(i.serial for i in known))) + 1
     date, public = _date(known, now, begun=bool(before)), repository.key.public()
     new = Issued(
-        # Also a state that was before is a new one: clients refuse an index with an older date.
+        # An earlier state comes back as a new one: clients refuse an index with an older date.
         generation=f"{target}-{content}-{serial}",
         serial=serial,
         date=date,
@@ -113,14 +114,14 @@ def publish(
     promised = () if last is None else last.own if changed else last.kept
     try:
         new = _made(repository, offers, new, last, promised, log)
-        # Before anybody can see it: neither its date nor its number is ever used again.
+        # This comes before anybody can see it: its date and its number are never used again.
         memory.issue(target, new)
         generations.point(repository.link, Path(FOLDER) / new.generation)
     except OSError as e:
         raise PublishError(
-            f"the repository could not be written: {e.strerror}",
+            f"respin could not write the repository: {e.strerror}",
             details=str(e),
-            hint="see who owns the directory and whether its disk has room",
+            hint="check who owns the directory, and whether its disk is full",
         ) from e
     memory.issue(target, replace(new, placed=True))
     memory.forget_issued(target, (before, new.generation))
@@ -135,9 +136,9 @@ def _made(
     promised: Sequence[str],
     log: Path | None,
 ) -> Issued:
-    """Make a generation and check it; return what is in it.
+    """Make a generation and check it; return its content.
 
-    What was ``promised`` of the ``last`` one stays for a client that is in between.
+    Files ``promised`` by the ``last`` one stay for clients that are reading it.
     """
     target, store = repository.target, repository.store
     store.mkdir(parents=True, exist_ok=True)
@@ -160,10 +161,10 @@ def _made(
 
 
 def _date(known: Sequence[Issued], now: int, *, begun: bool) -> int:
-    """Return the date of a new index: now, but later than that of the last one.
+    """Return the date of a new index: now, or just after the date of the last one.
 
-    Only where there is no repository any more, and the last date is still to come, it begins
-    anew: no client can have taken such an index (apt: "is not valid yet").
+    If the repository is gone and the last date is in the future, the date starts again at now: no
+    client can have accepted such an index (apt: "is not valid yet").
     """
     last = max((i.date for i in known), default=0)
     if not begun and last > now + DAY:
@@ -174,19 +175,19 @@ def _date(known: Sequence[Issued], now: int, *, begun: bool) -> int:
 def _make(
     repository: Repository, offers: Sequence[Proven], part: Path, new: Issued, log: Path | None
 ) -> set[str]:
-    """Let aptly make the repository in ``part``, sign it, and add what clients need.
+    """Make the repository in ``part`` with aptly, sign it, and add what clients need.
 
-    Return the SHA-256 of each package in it.
+    Returns the SHA-256 of each package in it.
     """
     origin, public = repository.settings.origin, repository.key.public()
     with tempfile.TemporaryDirectory(dir=part, prefix=".aptly-") as work:
         folder = Path(work)
         for offer in offers:
             for file in offer.files:
-                if not (folder / file.path.name).exists():  # an upstream tarball is shared
+                if not (folder / file.path.name).exists():  # versions share an upstream tarball
                     shutil.copy(file.path, folder / file.path.name)
                     if file_sha256(folder / file.path.name) != file.sha256:
-                        raise PublishError(f"{file.path} has changed since it was made")
+                        raise PublishError(f"{file.path} has changed since its run")
         keyring_package.make(folder, origin, public, new.keyring)
         given = sorted(p for p in folder.iterdir() if p.suffix in (".deb", ".dsc"))
         debs = {file_sha256(p) for p in given if p.suffix == ".deb"}
@@ -212,7 +213,7 @@ def _make(
             *(target, "filesystem:here:"),
         )
     for path in list(part.rglob("by-hash/*/*")):
-        # Links are aptly's own memory of its last state.
+        # Symbolic links are only aptly's record of its last state.
         if path.is_symlink() or path.parent.name in release_file.WEAK:
             path.unlink()
     dists = part / "dists" / repository.target
@@ -239,11 +240,11 @@ def _aptly(config: Path, log: Path | None, *argv: command.Arg) -> None:
 
 
 def _client_files(repository: Repository, part: Path) -> None:
-    """Write what a client installs beside the key: a .sources file, preferences."""
+    """Write what a client installs beside the key: a .sources file and preferences."""
     origin = repository.settings.origin
-    for name in repository.packages:  # "*" would be every package there is
+    for name in repository.packages:  # "*" would mean every package
         if not dsc_file.package_name(name):
-            raise PublishError(f"{name!r} is not the name of a package")
+            raise PublishError(f"{name!r} is not a valid package name")
     values = {
         "origin": origin,
         "url": f"{repository.settings.url}/{repository.target}",
@@ -257,7 +258,7 @@ def _client_files(repository: Repository, part: Path) -> None:
 
 
 def _check(repository: Repository, debs: set[str], part: Path) -> None:
-    """Read back what was made as a client does. Raises PublishError."""
+    """Read the new repository back as a client does. Raises PublishError."""
     dists = part / "dists" / repository.target
     signed = openpgp.check(
         (dists / "InRelease").read_bytes(), part / f"{repository.settings.origin}.asc"
@@ -269,8 +270,8 @@ def _check(repository: Repository, debs: set[str], part: Path) -> None:
         path = dists / "main" / name
         listed = release.listed(text, f"main/{name}")
         if not listed or listed[0] != file_sha256(path):
-            raise PublishError(f"the new repository's {name} is not what its index lists")
+            raise PublishError(f"{name} in the new repository does not match its index")
     packages = (dists / f"main/binary-{repository.architecture}/Packages").read_text()
     there = set(re.findall(r"^SHA256: ([0-9a-f]{64})$", packages, re.MULTILINE))
     if there != debs:
-        raise PublishError("the new repository does not list what it is to offer")
+        raise PublishError("the new repository does not list what it must offer")

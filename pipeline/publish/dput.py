@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Hand a patched source to a build farm: a signed source upload, by dput(1).
+"""Upload a patched source to a build farm: a signed source upload, by dput(1).
 
-For architectures and volumes that one machine does not serve: a PPA, mini-buildd, debusine.
+This serves architectures and volumes beyond one machine: a PPA, mini-buildd, debusine.
 """
 
 from __future__ import annotations
@@ -17,20 +17,22 @@ from pipeline.publish import verified_run
 
 TIMEOUT = 600.0
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_/+~-]*")
-"""No option, and one line: a newline would begin another field of the .changes."""
+"""Not an option, and a single line: a newline would begin another field of the .changes."""
 
 
 def dput(folder: Path, host: str, *, key: str = "", distribution: str = "") -> str:
-    """Upload the patched source of a run directory to a host of dput's; return its version.
+    """Upload the patched source in a run directory to a host of dput's; return its version.
 
     ``key`` signs it (default: as debsign(1) finds one); ``distribution`` replaces the one of
-    the changelog in the .changes. Raises PublishError; nothing was uploaded then, or dput's
-    words say what was.
+    the changelog in the .changes. Raises PublishError; then nothing was uploaded, or dput's output
+    says what was.
     """
     if not _HOST.fullmatch(host):
-        raise UsageError(f"{host!r} is not the name of a host of dput's", hint="see ~/.dput.cf")
+        raise UsageError(
+            f"{host!r} is not a valid name of a dput host", hint="use a name from ~/.dput.cf"
+        )
     if distribution and not _HOST.fullmatch(distribution):
-        raise UsageError(f"{distribution!r} is not the name of a distribution")
+        raise UsageError(f"{distribution!r} is not a valid name of a distribution")
     offer = verified_run.proven(folder)
     dsc = next(f.path for f in offer.files if f.path.suffix == ".dsc")
     with lent.lent(None, "respin-dput-") as work:
@@ -42,19 +44,23 @@ def dput(folder: Path, host: str, *, key: str = "", distribution: str = "") -> s
         changes = work / f"{stem}_source.changes"
         buildinfo = f"{stem}_source.buildinfo"
         _read(work, "dpkg-genbuildinfo", "--build=source", f"-O../{buildinfo}", at="tree")
-        # -sa: the farm may never have seen the upstream tarball.
+        # -sa: the build farm may never have seen the upstream tarball.
         options = ["--build=source", "-sa", f"-O../{changes.name}"]
         if distribution:
             options.append(f"-DDistribution={distribution}")
         _read(work, "dpkg-genchanges", *options, at="tree")
         sign = ["debsign", "--re-sign", *([f"-k{key}"] if key else ()), changes.name]
-        _run(*sign, cwd=work, hint="name the key with --key, and let gpg-agent know its passphrase")
-        _run("dput", host, changes.name, cwd=work, hint=f"is {host} in ~/.dput.cf?")
+        _run(
+            *sign,
+            cwd=work,
+            hint="name the key with --key, and make its passphrase known to gpg-agent",
+        )
+        _run("dput", host, changes.name, cwd=work, hint=f"check that {host} is in ~/.dput.cf")
     return offer.version
 
 
 def _read(folder: Path, *argv: str, at: str = ".") -> None:
-    """Run what reads the source, where it can do no harm."""
+    """Run a program that reads the source in the sandbox."""
     sandbox.run(
         argv,
         folder=folder,

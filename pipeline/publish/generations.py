@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The states of a repository on the disk: each whole in a directory of its own, a generation.
+"""The generations of a repository on the disk: each state complete in its own directory.
 
-What clients see is a symbolic link to one of them, so they see the old or the new, whatever
-moment we are killed at. What is in one is remembered by hash outside of the served directory.
+Clients see a symbolic link to one of them, so they see the old state or the new one, whenever
+respin is killed. The hashes of a generation's files are recorded outside the served directory.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from pipeline.files import own_files
 from pipeline.host.cache import file_sha256
 
 FOLDER = ".generations"
-"""Of the served directory."""
+"""Mode of the served directory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Issued:
-    """What was published of a target: one generation."""
+    """One published generation of a target."""
 
     generation: str
     serial: int
-    """No other generation of the target has it."""
+    """A number that no other generation of the target has."""
     date: int
-    """The Date of its index, in seconds since 1970: no later one is older."""
+    """The date of its index, in seconds since 1970; a later generation never has an older one."""
     placed: bool = False
-    """Clients see it, or saw it; before that, only a kill can have kept us from noting it."""
+    """Whether clients see it or saw it, unless respin was killed before it could record that."""
     keys: tuple[str, ...] = ()
     """The fingerprints of the keys that signed it."""
     keyring: str = ""
@@ -43,30 +43,30 @@ class Issued:
     offered: tuple[str, ...] = ()
     """Our versions in it."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """All that is in it: path -> SHA-256 and size."""
+    """All files in it: path -> SHA-256 and size."""
     own: tuple[str, ...] = ()
-    """Of these, what its own index lists by hash or in the pool."""
+    """Those of them that its own index lists by hash or in the pool."""
     kept: tuple[str, ...] = ()
-    """And what the index before it did."""
+    """Those that the index before it listed."""
 
 
-class Memory(Protocol):
-    """Where it is remembered what was published; not in the directory that is served."""
+class PublishedMemory(Protocol):
+    """The record of what was published, which is not in the served directory."""
 
     def issued(self, target: str) -> tuple[Issued, ...]:
-        """Return the last generations of a target, by their serial."""
+        """Return the last generations of a target, by serial."""
 
     def issue(self, target: str, issued: Issued) -> None:
-        """Remember a generation of a target."""
+        """Record a generation of a target."""
 
     def forget_issued(self, target: str, but: Collection[str]) -> None:
-        """Forget the generations of a target, but these."""
+        """Forget the generations of a target, except these."""
 
 
 def standing(known: Sequence[Issued]) -> tuple[Issued, ...]:
-    """Return, of what is known of a target, the generations that clients may see now.
+    """Return the recorded generations of a target that clients may see now.
 
-    That is the last one that was placed, and after a kill one that was about to be.
+    These are the last one that was published, and after a kill one that was about to be.
     """
     placed = max((i.serial for i in known if i.placed), default=0)
     return tuple(i for i in known if i.serial >= placed)
@@ -78,13 +78,13 @@ def visible(known: Sequence[Issued]) -> tuple[str, ...]:
 
 
 def serial(generation: str) -> int:
-    """Return the number of a generation, by its name; 0: it has none."""
+    """Return the number in the name of a generation; 0 if it has none."""
     number = generation.rpartition("-")[2]
     return int(number) if number.isdecimal() and len(number) < 10 else 0
 
 
 def inventory(generation: Path) -> dict[str, str]:
-    """Return all that lies in a directory that we have made: path -> SHA-256 and size in bytes."""
+    """Return all files in a directory of respin's: path -> SHA-256 and size in bytes."""
     return {name: _described(generation / name) for name in _names(generation)}
 
 
@@ -103,7 +103,7 @@ def _described(path: Path) -> str:
 
 
 def _same(path: Path, wanted: str) -> bool:
-    """Tell whether a file is what was published. Nothing larger is read, and no link followed."""
+    """Return whether a file is what was published; read nothing larger, and follow no link."""
     try:
         found = path.lstat()
         size = int(wanted.rpartition(" ")[2])
@@ -113,11 +113,11 @@ def _same(path: Path, wanted: str) -> bool:
 
 
 def differences(link: Path, known: Sequence[Issued]) -> tuple[str, ...]:
-    """Return what clients see, through a link, that is not what was published: names of files."""
+    """Return the names of files that clients see and that are not what was published."""
     try:
         there = link.readlink()
     except FileNotFoundError:
-        return ()  # taken away, which an administrator may do: it is made anew
+        return ()  # an administrator may remove it; it is made again
     except OSError:
         return (link.name,)
     issued = next((i for i in standing(known) if there == Path(FOLDER) / i.generation), None)
@@ -129,10 +129,10 @@ def differences(link: Path, known: Sequence[Issued]) -> tuple[str, ...]:
 
 
 def keep(before: Path, issued: Issued, paths: Sequence[str], part: Path) -> tuple[str, ...]:
-    """Link these paths of the generation before into the new one; return what is there now.
+    """Link these paths of the generation before into the new one; return the new content.
 
-    A client that read the index before the change finds what it lists after it. What is not
-    the file that was published is left out.
+    So a client that read the old index still finds what it lists. A file that is not what was
+    published is omitted.
     """
     done = []
     for name in paths:
@@ -145,13 +145,13 @@ def keep(before: Path, issued: Issued, paths: Sequence[str], part: Path) -> tupl
 
 
 def own(part: Path) -> tuple[str, ...]:
-    """Return what a client is promised by a generation's index: by hash, and in the pool."""
+    """Return what a generation's index promises a client: files by hash, and in the pool."""
     found = [*part.rglob("by-hash/*/*"), *(part / "pool").rglob("*")]
     return tuple(sorted(str(p.relative_to(part)) for p in found if p.is_file()))
 
 
 def clear(store: Path, target: str, leave: Iterable[str]) -> None:
-    """Remove generations that no client can be in any more, and what a kill left behind."""
+    """Remove generations that no client can be reading any more, and what a kill left behind."""
     if not store.is_dir():
         return
     for path in store.iterdir():
@@ -164,26 +164,26 @@ def clear(store: Path, target: str, leave: Iterable[str]) -> None:
 
 
 def current(link: Path) -> str:
-    """Return the name of the generation that clients see; empty if there is none."""
+    """Return the name of the generation that clients see; empty if there is no repository."""
     try:
         return link.readlink().name
     except FileNotFoundError:
         return ""
     except OSError as e:
         raise PublishError(
-            f"{link} is not a repository of ours", hint="move it out of the way"
+            f"{link} is not a repository that respin made", hint="move it away"
         ) from e
 
 
 def point(link: Path, to: Path) -> None:
-    """Put a symbolic link in place of another, in one step."""
+    """Replace a symbolic link atomically."""
     with own_files.replacing(link, alone=True) as part:
         part.symlink_to(to)
     _sync(link.parent)
 
 
 def to_disk(part: Path) -> None:
-    """Wait until all of a generation is on the disk: a power cut must not leave it half there."""
+    """Wait until a generation is on the disk: a power failure must not leave it incomplete."""
     done: set[int] = set()
     for path in (*part.rglob("*"), part):
         inode = path.stat().st_ino

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The package by which clients get the repository's key: ORIGIN-archive-keyring.
+"""The package that brings clients the repository's key: ORIGIN-archive-keyring.
 
-As debian-archive-keyring is for Debian: a key that is renewed, or changed for another, comes to
-every client with its next upgrade, while what it has is still good.
+It works like debian-archive-keyring: a renewed or replaced key reaches every client with its next
+upgrade, while the old one is still valid.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipeline.host.resources import render
 from pipeline.publish.generations import Issued
 
 FOLDER = Path("usr/share/keyrings")
-"""Where packages put keyrings (sources.list(5)); what a user puts there is replaced."""
+"""Where packages install keyrings (sources.list(5)); a user's file of that name is replaced."""
 TIMEOUT = 60.0
 FORMAT = "%Y%m%d%H%M%S"
 
@@ -31,9 +31,9 @@ def name(origin: str) -> str:
 
 
 def version(origin: str, public: bytes, known: Sequence[Issued], date: int) -> str:
-    """Return the version for a public key: that of the last one if it is the same, else a new one.
+    """Return the version for a public key: the last one if the key is the same, else a new one.
 
-    ``known`` is what was published, by serial; ``date`` that of the new index.
+    ``known`` are the published generations, by serial; ``date`` is that of the new index.
     """
     same = f"{hashlib.sha256(public).hexdigest()} {len(public)}"
     for issued in known[-1:]:
@@ -65,6 +65,6 @@ def make(folder: Path, origin: str, public: bytes, version: str) -> Path:
             env={**command.environment(), "SOURCE_DATE_EPOCH": str(int(made.timestamp()))},
             timeout=TIMEOUT,
             error=PublishError,
-            brief="the package with the key could not be made",
+            brief="dpkg-deb could not make the package with the key",
         )
     return deb

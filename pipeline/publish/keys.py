@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The key that signs the repository: made here, or the user's own, or one behind gpg-agent."""
+"""The key that signs the repository: made by respin, or the user's own, maybe in gpg-agent."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ HOME = "gnupg"
 HOME_WHAT = "the GnuPG home"
 TIMEOUT = 120.0
 EXPIRES = "2y"
-"""From when a key is made or renewed; as gpg says it."""
+"""How long a key is valid after it is made or renewed, in gpg's notation."""
 LONGEST_HOME = 80
-"""A path of a socket has at most 107 characters, gpg-agent's name among them."""
+"""The path of a socket has at most 107 characters, including gpg-agent's name for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """A signing key: who it is, and where gpg finds it."""
+    """A signing key: its identity, and where gpg finds it."""
 
     fingerprints: tuple[str, ...]
-    """More than one while it is being changed for another: all of them sign."""
+    """More than one while a key is being replaced; all of them sign."""
     home: Path | None
-    """None: the user's own GnuPG home, with its agent."""
+    """None for the user's own GnuPG home, with its agent."""
     passphrase_file: Path | None = None
     ours: bool = False
-    """It is the one of ``init``: its agent is stopped when it has signed."""
+    """Whether ``init`` made the home; its agent is stopped after signing."""
     expires: int | None = None
-    """When the newest of them expires, in seconds since 1970; None: never, or nobody asked."""
+    """When the newest expires, in seconds since 1970; None if never, or not asked for."""
 
     @property
     def name(self) -> str:
-        """The fingerprints, for people."""
+        """Return the fingerprints, for people."""
         return " and ".join(self.fingerprints)
 
     def clearsign(self, data: bytes) -> bytes:
-        """Return ``data`` in a clear-text signature (InRelease). Raises PublishError."""
+        """Return ``data`` with a cleartext signature (InRelease). Raises PublishError."""
         return self._sign("--clearsign", data)
 
     def detach(self, data: bytes) -> bytes:
@@ -72,10 +72,10 @@ class Key:
 
     def _why_not(self) -> str:
         if self.expires is not None and self.expires <= time.time():
-            return "it has expired: respin key renew"
+            return "the key has expired; renew it with respin key renew"
         return (
-            "has it a passphrase? Then name passphrase-file under [publish], or let gpg-agent "
-            "know it"
+            "if the key has a passphrase, set passphrase-file under [publish], or make the "
+            "passphrase known to gpg-agent"
         )
 
     def public(self) -> bytes:
@@ -90,22 +90,22 @@ class Key:
         if not found:
             raise PublishError(
                 f"there is no key {self.name} in {self.home or 'your GnuPG home'}",
-                hint="see key and gnupg-home under [publish] in respin.toml",
+                hint="check key and gnupg-home under [publish] in respin.toml",
             )
         return found
 
 
 @contextlib.contextmanager
 def _gpg(home: Path | None, *, ours: bool) -> Iterator[list[command.Arg]]:
-    """Yield how gpg is called for a home; an agent that it began in a home of ours is stopped."""
+    """Yield the command line of gpg for a home; stop an agent that it started in respin's."""
     base: list[command.Arg] = ["gpg", "--batch", "--quiet"]
     if home is None:
         yield base
         return
-    if home.exists():  # gpg.conf names programs, which gpg runs
-        ownership.check(home, HOME_WHAT, "name another one with gnupg-home under [publish]")
+    if home.exists():  # gpg.conf may name programs that gpg runs
+        ownership.check(home, HOME_WHAT, "set another one with gnupg-home under [publish]")
     with contextlib.ExitStack() as stack:
-        if ours:  # nobody else is to stop the agent meanwhile
+        if ours:  # nobody else may stop the agent meanwhile
             stack.enter_context(own_files.locked(home.resolve(), directory=True))
         short = home
         if len(str(home)) > LONGEST_HOME:
@@ -126,19 +126,19 @@ def _gpg(home: Path | None, *, ours: bool) -> Iterator[list[command.Arg]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Secret:
-    """A secret key in a home of ours."""
+    """A secret key in respin's GnuPG home."""
 
     fingerprint: str
     created: int
     """Seconds since 1970."""
     expires: int | None
-    """The same; None: never."""
+    """The same for its expiry; None if it never expires."""
 
 
 def init(state: Path, origin: str) -> Key:
-    """Make a signing key without a passphrase in the state directory; it expires (``EXPIRES``).
+    """Make a signing key without a passphrase in the state directory; it is valid for ``EXPIRES``.
 
-    Raises UsageError if there is one already.
+    Raises UsageError if there is already one.
     """
     home = state / HOME
     try:
@@ -147,8 +147,8 @@ def init(state: Path, origin: str) -> Key:
         raise _cannot(home, e) from e
     if there:
         raise UsageError(
-            f"there is a key in {home} already: {there[0].fingerprint}",
-            hint="clients trust that one; respin key rotate changes it for another",
+            f"{home} already contains a key: {there[0].fingerprint}",
+            hint="clients trust that key; to replace it, use respin key rotate",
         )
     try:
         ownership.folder(state, state_lock.WHAT, state_lock.HINT, mode=ownership.PUBLIC)
@@ -160,16 +160,16 @@ def init(state: Path, origin: str) -> Key:
 
 
 def generate(home: Path, origin: str) -> None:
-    """Make another key in a home of ours.
+    """Make another key in respin's GnuPG home.
 
-    Ed25519, for apt has known it since Debian 10 and Ubuntu 20.04. Raises PublishError.
+    It is an Ed25519 key, which apt supports since Debian 10 and Ubuntu 20.04. Raises PublishError.
     """
     user = f"{origin} (apt repository)"
     change(home, "--quick-generate-key", user, "ed25519", "sign", EXPIRES, brief="make a key")
 
 
 def change(home: Path, *argv: str, brief: str) -> None:
-    """Let gpg change the keys in a home of ours; ``brief`` completes what it could not do."""
+    """Change the keys in respin's GnuPG home; ``brief`` completes "gpg could not"."""
     with _gpg(home, ours=True) as gpg:
         command.run(
             [*gpg, "--yes", "--passphrase", "", "--pinentry-mode", "loopback", *argv],
@@ -181,13 +181,13 @@ def change(home: Path, *argv: str, brief: str) -> None:
 
 def _cannot(home: Path, e: OSError) -> UsageError:
     return UsageError(
-        f"the key's directory {home} cannot be made: {e.strerror}",
-        hint="name another directory: state = … under [nightly] in respin.toml",
+        f"respin could not create the key's directory {home}: {e.strerror}",
+        hint="choose another directory: state = … under [nightly] in respin.toml",
     )
 
 
 def find(state: Path, settings: Publishing) -> Key:
-    """Return the key that signs: the configured one, else that of ``init``.
+    """Return the key that signs: the configured one, or else that of ``init``.
 
     Raises UsageError if there is none.
     """
@@ -201,9 +201,9 @@ def find(state: Path, settings: Publishing) -> Key:
 
 
 def of_home(home: Path) -> Key:
-    """Return the key of a home of ours: all that have not expired, or else all.
+    """Return the key in respin's GnuPG home: all that have not expired, or else all.
 
-    Raises UsageError if it has none.
+    Raises UsageError if there is none.
     """
     found = secrets(home)
     if not found:
@@ -218,29 +218,32 @@ def of_home(home: Path) -> Key:
 
 
 def no_key() -> UsageError:
-    """Return the error that says so."""
+    """Return the error for a missing key."""
     return UsageError(
         "there is no key to sign the repository with",
-        hint="respin key init makes one; or name yours with key under [publish]",
+        hint="make one with respin key init, or set key under [publish] to your own",
     )
 
 
 def secrets(home: Path) -> tuple[Secret, ...]:
-    """Return the secret keys in a home of ours, the oldest first; not what was revoked.
+    """Return the secret keys in respin's GnuPG home, oldest first, without revoked ones.
 
-    Raises UsageError if the directory is another's, or others may enter it.
+    Raises UsageError if the directory belongs to another user, or others may enter it.
     """
     try:
         found = home.lstat()
     except OSError as e:
-        raise UsageError(f"{home} cannot be read: {e.strerror}") from e
+        raise UsageError(f"respin could not read {home}: {e.strerror}") from e
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise UsageError(
-            f"{home} is not a directory of this user's",
-            hint="run this as the user that it belongs to",
+            f"{home} does not belong to this user",
+            hint="run respin as the user who owns it",
         )
     if found.st_mode & 0o077:
-        raise UsageError(f"others may enter {home}, where the key is", hint=f"chmod 700 {home}")
+        raise UsageError(
+            f"other users may enter {home}, which contains the key",
+            hint=f"close it: chmod 700 {home}",
+        )
     with _gpg(home, ours=True) as gpg:
         said = command.run(
             [*gpg, "--with-colons", "--list-secret-keys"], check=False, timeout=TIMEOUT

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The text of a Release: what apt is told of a suite, and for how long.
+"""The text of a Release file: what apt learns about a suite, and until when it is valid.
 
-aptly writes it without an end, and with digests that count for nothing any more.
+aptly writes it without an expiry, and with digests that are no longer secure.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ WEAK = ("MD5Sum", "SHA1")
 
 
 def issued(text: bytes, date: int, valid: timedelta) -> bytes:
-    """Return a Release with its ``date``, in seconds since 1970, and an end after ``valid``.
+    """Return a Release with its ``date``, in seconds since 1970, and an expiry after ``valid``.
 
-    Without an end, whoever stands between us and a client can show it this state for ever.
+    Without an expiry, anyone between the server and a client could show it this state forever.
     """
     fields = deb822.Deb822(text)
     for name in WEAK:
@@ -31,5 +31,5 @@ def issued(text: bytes, date: int, valid: timedelta) -> bytes:
 
 
 def _date(when: datetime) -> str:
-    """Return a date as the format of Debian's repositories has it, in any locale."""
+    """Return a date in the format of Debian's repositories, in any locale."""
     return format_datetime(when, usegmt=True).replace("GMT", "UTC")

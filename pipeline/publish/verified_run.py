@@ -1,19 +1,19 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a run directory proves: read back from its report, every file held against its hash."""
+"""What a run directory proves: its report is read back, and every file checked by hash."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.archives import dsc_file
 from pipeline.build import package_checks, uploads
-from pipeline.errors import FetchError, PublishError, RespinError
+from pipeline.errors import FetchError, PublishError, RespinError, UsageError
 from pipeline.fixes import versions
 from pipeline.host.cache import file_sha256
+from pipeline.runs import lockfile, lockfile_reader
 from pipeline.runs.directory import REPORT
 from pipeline.runs.report_reader import load
 
@@ -28,7 +28,7 @@ class File:
 
 @dataclass(frozen=True, kw_only=True)
 class Proven:
-    """A version of ours that was built and proven, with the files to publish."""
+    """A version that respin built and proved, with the files to publish."""
 
     version: str
     base: str
@@ -45,30 +45,28 @@ class Proven:
 def proven(folder: Path, report_sha256: str = "") -> Proven:
     """Return what a run directory has to publish.
 
-    ``report_sha256``, if given, is what the report was when the run ended. Raises UsageError if
-    it is no run directory, PublishError if the run built nothing, proved nothing, or a file is not
-    the one that it made.
+    ``report_sha256``, if given, is the hash of the report at the end of the run. Raises UsageError
+    if it is not a run directory, PublishError if the run built or proved nothing, or if a file has
+    changed.
     """
-    report = load(folder)
+    report = load(folder, broken=PublishError)
     if report_sha256 and file_sha256(folder / REPORT) != report_sha256:
-        raise PublishError(f"{folder / REPORT} has changed since the run", hint="run it again")
+        raise PublishError(f"{folder / REPORT} has changed since its run", hint="run it again")
     try:
         offer = _proven(folder, report)
         if not report_sha256:
             _hold(folder, report, offer)
         return offer
-    except (KeyError, TypeError, OSError) as e:
-        raise PublishError(
-            f"{folder} is not whole", details=f"{type(e).__name__}: {e}", hint="run it again"
-        ) from e
+    except (UsageError, OSError) as e:
+        raise PublishError(f"{folder} is not complete", details=str(e), hint="run it again") from e
 
 
 def _proven(folder: Path, report: dict[str, Any]) -> Proven:
     if report["outcome"] != "fixed":
         raise PublishError(
-            f"{folder} has nothing to publish: its outcome is {report['outcome']}",
+            f"{folder} contains nothing to publish: its outcome is {report['outcome']}",
             details="\n".join(f"Not verified: {text}" for text in report["unverified"]),
-            hint="only what was built and proven is published: respin run",
+            hint="respin publishes only what it built and proved: use respin run",
         )
     cells = [c for row in report["smoke"]["cases"] for c in (row["before"], row["after"]) if c]
     if not cells or not all(c["ok"] for c in cells):
@@ -98,13 +96,13 @@ def _proven(folder: Path, report: dict[str, Any]) -> Proven:
         dsc=source["files"][0]["sha256"],
         codename=source["release"]["codename"],
         distro=source["release"]["distro"],
-        number=json.loads((folder / "respin.lock").read_text())["number"],
+        number=lockfile_reader.read(folder / lockfile.NAME).number,
         files=tuple(files),
     )
 
 
 def _hold(folder: Path, report: dict[str, Any], offer: Proven) -> None:
-    """Hold a report that nobody vouches for against the files. Raises PublishError."""
+    """Check a report that nobody vouches for against the files. Raises PublishError."""
     source, built = report["source"], report["built"]
     release = source["release"]
     number, suffix = offer.number, release["suffix"]
@@ -118,7 +116,7 @@ def _hold(folder: Path, report: dict[str, Any], offer: Proven) -> None:
             _check(folder, path, file["sha256"])
         fields = dsc_file.read(given[0])
         if (fields.name, fields.version) != (source["name"], offer.base):
-            raise PublishError(f"{given[0]} is not the source of {offer.base}")
+            raise PublishError(f"{given[0]} is not the source package of {offer.base}")
         for listed in fields.files:
             dsc_file.check_file(given[0].parent / listed.name, listed, given[0].name)
         for artifact in (built["changes"], built["buildinfo"]):
@@ -127,7 +125,7 @@ def _hold(folder: Path, report: dict[str, Any], offer: Proven) -> None:
         changes = folder / built["changes"]["path"]
         upload = uploads.read(changes)
         if (upload.source, upload.version) != (source["name"], offer.version):
-            raise PublishError(f"{changes} is not of {source['name']} {offer.version}")
+            raise PublishError(f"{changes} does not belong to {source['name']} {offer.version}")
         package_checks.hold(changes.parent, upload, changes.name, dsc)
         there = {f.name: f.sha256 for f in upload.files}
         strange = [f.path for f in offer.files if there.get(f.path.name, f.sha256) != f.sha256]
@@ -135,7 +133,7 @@ def _hold(folder: Path, report: dict[str, Any], offer: Proven) -> None:
             f.path for f in offer.files if f.path.suffix == ".deb" and f.path.name not in there
         ]
         if strange:
-            raise PublishError(f"{strange[0]} is not what {changes.name} lists")
+            raise PublishError(f"{strange[0]} does not match its entry in {changes.name}")
     except PublishError:
         raise
     except RespinError as e:
@@ -146,6 +144,6 @@ def _check(folder: Path, path: Path, sha256: str) -> None:
     inside = path.resolve().is_relative_to(folder.resolve())
     if not inside or not path.is_file() or file_sha256(path) != sha256:
         raise PublishError(
-            f"{path} is not the file that this run made",
-            hint="run it again; nothing of it was published",
+            f"{path} has changed since its run",
+            hint="run it again; nothing was published",
         )

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The releases of Debian and Ubuntu with their dates, as the package distro-info-data has them.
+"""The releases of Debian and Ubuntu with their dates, from the package distro-info-data.
 
-A new release is known on the day when that package knows it.
+A new release is known as soon as that package has it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ DISTRO_INFO = Path("/usr/share/distro-info")
 
 
 class Support(StrEnum):
-    """Who still supports a release."""
+    """The phases of a release's support."""
 
     DEVELOPMENT = "development"
-    """Not released yet, or never to be (sid)."""
+    """Not released yet, or never released (sid)."""
     SUPPORTED = "supported"
     LTS = "lts"
     """Debian's Long Term Support."""
@@ -35,23 +35,23 @@ class Support(StrEnum):
     ESM = "esm"
     """Ubuntu's Expanded Security Maintenance, in an archive of its own."""
     LEGACY = "legacy"
-    """What Ubuntu sells after ESM."""
+    """What Ubuntu offers after ESM."""
     ENDED = "ended"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """A release, and its dates; None for what is not known yet."""
+    """A release and its dates; None for a date that is not known yet."""
 
     release: Release
     released: date | None
     ends: tuple[tuple[Support, date], ...]
     """Each phase of support with its last day, in order."""
     long_term: bool = False
-    """Ubuntu calls it an LTS release."""
+    """Whether Ubuntu calls it an LTS release."""
 
     def support(self, on: date) -> Support:
-        """Return the phase that the release is in on a day."""
+        """Return the phase of a release on a given day."""
         if self.released is None or on < self.released:
             return Support.DEVELOPMENT
         for phase, end in self.ends:
@@ -60,7 +60,7 @@ class Known:
         return Support.ENDED if self.ends else Support.SUPPORTED
 
     def until(self, on: date) -> date | None:
-        """Return the last day of the phase that the release is in, if it is known."""
+        """Return the last day of the release's current phase, if it is known."""
         return dict(self.ends).get(self.support(on))
 
 
@@ -75,12 +75,19 @@ def known(folder: Path = DISTRO_INFO) -> tuple[Known, ...]:
         path = folder / f"{distro.name}.csv"
         try:
             with path.open(newline="") as f:
-                # experimental is a part of sid, no release.
+                # experimental belongs to sid; it is not a release.
                 rows = [r for r in csv.DictReader(f) if r["series"] != "experimental"]
             found += [_known(distro, row) for row in rows]
         except (OSError, KeyError, ValueError) as e:
-            why = e.strerror if isinstance(e, OSError) else f"not as documented: {e}"
-            raise UsageError(f"{path}: {why}", hint="apt-get install distro-info-data") from e
+            why = (
+                e.strerror
+                if isinstance(e, OSError)
+                else f"the file does not have the documented form: {e}"
+            )
+            raise UsageError(
+                f"respin could not read {path}: {why}",
+                hint="run apt-get install distro-info-data",
+            ) from e
     return tuple(found)
 
 
@@ -107,7 +114,7 @@ def _known(distro: Distro, row: dict[str, str]) -> Known:
 
 
 def find(release: Release) -> Known | None:
-    """Return a release with its dates; None for one that is not known."""
+    """Return a release with its dates; None for an unknown one."""
     for each in known():
         if (each.release.distro, each.release.codename) == (release.distro, release.codename):
             return each
@@ -115,6 +122,6 @@ def find(release: Release) -> Known | None:
 
 
 def support(release: Release, on: date) -> Support:
-    """Return the support that a release has on a day; of one that is not known: supported."""
+    """Return a release's support on a given day; an unknown release counts as supported."""
     found = find(release)
     return found.support(on) if found else Support.SUPPORTED

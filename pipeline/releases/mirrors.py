@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where a release's archive may be: this machine's mirror, the distro's default, its old ones."""
+"""Where a release's archive may be: this machine's mirror, or the distro's default."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEMPLATES = Path("/usr/share/python-apt/templates")
 
 
 def siblings(mirror: str, release: Release) -> tuple[Address, Address]:
-    """Return the archives (main, security) of a mirror that the user names.
+    """Return the archives (main, security) of a mirror that the user gives.
 
     Raises UsageError if it is not an address.
     """
@@ -26,13 +26,13 @@ def siblings(mirror: str, release: Release) -> tuple[Address, Address]:
     mirror = mirror.rstrip("/")
     if not re.match(r"(https?|file|copy|mirror\+\w+):/", mirror) or re.search(r"\s", mirror):
         raise UsageError(
-            f"{scrub(mirror)!r} is not the address of a mirror",
-            hint="give one such as http://mirror.example.org/debian",
+            f"{scrub(mirror)!r} is not a valid address of a mirror",
+            hint="give an address such as http://mirror.example.org/debian",
         )
     try:
         address = Address(mirror, credentials)
     except ValueError as e:
-        raise UsageError("the address of the mirror is not clear", hint=str(e)) from None
+        raise UsageError("the address of the mirror is not valid", hint=str(e)) from None
     beside = distros.of(release).security_beside and address.endswith(f"/{release.distro}")
     return address, address.like(f"{address}-security") if beside else address
 
@@ -40,16 +40,16 @@ def siblings(mirror: str, release: Release) -> tuple[Address, Address]:
 def of_this_machine(
     release: Release, keys: Path, etc: Path, lists: Path
 ) -> tuple[Address, Address]:
-    """Return the archives (main, security) of the distro that this machine's apt uses, or ''.
+    """Return the archives (main, security) of the distro in this machine's apt, or ''.
 
-    Other vendors use the same suite names, so an archive counts as the distro's if the index
-    that apt keeps of it is signed by the distro's keys, or, where apt keeps none, if its
-    address ends as the distro's mirrors' do.
+    Other vendors use the same suite names. So an archive counts as the distro's if apt's copy of
+    its index is signed by the distro's keys, or, if apt has no copy, if its address ends like those
+    of the distro's mirrors.
     """
     ours = {k.release.codename for k in known() if k.release.distro == release.distro}
     ours |= distros.of(release).aliases
     found: dict[bool, list[Address]] = {False: [], True: []}
-    # What serves this very release comes first.
+    # An archive that serves this release comes first.
     entries = sorted(host_apt.entries(etc), key=lambda e: _stem(e.suite) != release.codename)
     for entry in entries:
         if _stem(entry.suite) not in ours or "main" not in entry.components:
@@ -68,18 +68,18 @@ def _stem(suite: str) -> str:
 
 
 def default(release: Release, suite: str) -> Address:
-    """Return the distro's default archive of a suite, as python-apt-common knows it.
+    """Return the distro's default archive of a suite, from python-apt-common.
 
-    That package knows what is common to all releases of a distro, so a newer release than
-    the package itself has a mirror too. Raises UsageError if there is none.
+    That package has data for all releases of a distro, so even a release newer than the package has
+    a mirror. Raises UsageError if there is none.
     """
     path = TEMPLATES / f"{release.distro.capitalize()}.info"
     try:
         stanzas = re.split(r"\n(?=Suite:)", path.read_text())
     except OSError as e:
         raise UsageError(
-            f"no mirror of {release.distro} is known: {path}: {e.strerror}",
-            hint="apt-get install python-apt-common, or name a mirror with --mirror",
+            f"respin knows no mirror of {release.distro}: {path}: {e.strerror}",
+            hint="run apt-get install python-apt-common, or give a mirror with --mirror",
         ) from e
     generic = suite.replace(release.codename, "{series}", 1)
     devel = suite.replace(release.codename, "devel", 1)
@@ -91,6 +91,6 @@ def default(release: Release, suite: str) -> Address:
             if fields.get("Suite") == wanted and ours and uri:
                 return Address(uri.rstrip("/"))
     raise UsageError(
-        f"no default mirror of {release.distro} {suite} is known",
-        hint="name a mirror with --mirror",
+        f"respin knows no default mirror of {release.distro} {suite}",
+        hint="give a mirror with --mirror",
     )

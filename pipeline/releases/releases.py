@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What releases there are, and where their pockets and keyrings lie.
+"""The releases, and where their pockets and keyrings are.
 
-Names come from distro-info-data, mirrors from the machine's own apt configuration or else
-from python-apt-common, keys from the distros' keyring packages: all data that the distro
-keeps up to date, none of it our own. respin.toml adds releases of the user's own.
+Names come from distro-info-data, mirrors from this machine's apt configuration or else from
+python-apt-common, and keys from the distros' keyring packages: the distro keeps all of this data up
+to date. respin.toml adds releases of the user's own.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NO_CONFIG = Config()
 
 
 class Pocket(StrEnum):
-    """The parts of a release; the first is always read, for what the others depend upon."""
+    """The parts of a release; the first is always read, since the others depend on it."""
 
     RELEASE = "release"
     UPDATES = "updates"
@@ -44,7 +44,7 @@ USUAL = (Pocket.RELEASE, Pocket.UPDATES, Pocket.SECURITY)
 
 @cache
 def known() -> tuple[Release, ...]:
-    """Return every release of Debian and Ubuntu, oldest first, as distro-info-data names them.
+    """Return every release of Debian and Ubuntu in distro-info-data, oldest first.
 
     Raises UsageError if that package is missing.
     """
@@ -56,9 +56,9 @@ def find(
 ) -> Release:
     """Return the release called ``name``: ``bookworm``, ``12``, ``debian:12``, ``ubuntu 22.04``.
 
-    Or one that ``config`` describes. None is the release of this machine, whose os-release(5)
-    is ``machine``. A number that both distros have used needs the distro's name. Raises
-    UsageError for what is no release, with names that are near.
+    It may also be one that ``config`` describes. None means this machine's release, whose
+    os-release(5) is ``machine``. A number that both distros have used needs the distro's name.
+    Raises UsageError for an unknown release, with similar names.
     """
     if name is None:
         return _this_machine(machine)
@@ -76,15 +76,15 @@ def find(
         return found[0]
     if found:
         names = " or ".join(f"{r.distro}:{r.version} ({r.codename})" for r in found)
-        raise UsageError(f"release {name!r} is ambiguous", hint=f"say {names}")
+        raise UsageError(f"release {name!r} is ambiguous", hint=f"use {names}")
     elsewhere = [r for r in known() if rest in (r.codename, r.version)]
     if elsewhere and distro:
         raise UsageError(
-            f"{distro} has no release {rest!r}: that is one of {elsewhere[0].distro}",
-            hint=f"say {elsewhere[0].distro}:{elsewhere[0].codename}",
+            f"{distro} has no release {rest!r}, but {elsewhere[0].distro} does",
+            hint=f"use {elsewhere[0].distro}:{elsewhere[0].codename}",
         )
     shown = name if len(name) <= 60 else f"{name[:60]}…"
-    raise UsageError(f"no release is called {shown!r}", hint=_near(rest[:60], config))
+    raise UsageError(f"there is no release named {shown!r}", hint=_near(rest[:60], config))
 
 
 def _near(name: str, config: Config) -> str:
@@ -93,54 +93,55 @@ def _near(name: str, config: Config) -> str:
     if near:
         return f"did you mean {' or '.join(near)}?"
     latest = [r.codename for d in distros.ALL for r in known() if r.distro == d and r.version]
-    return f"name one by codename or number, such as {latest[-1]}, bookworm or ubuntu:22.04"
+    return f"give a codename or a number, such as {latest[-1]}, bookworm or ubuntu:22.04"
 
 
 def _this_machine(path: Path) -> Release:
     try:
         fields = os_release.read(path)
     except OSError as e:
-        raise UsageError(f"{path}: {e.strerror}", hint="name a release with --release") from e
+        raise UsageError(f"{path}: {e.strerror}", hint="choose a release with --release") from e
     distro, codename = fields.get("ID", ""), fields.get("VERSION_CODENAME", "")
     for release in known():
         if (release.distro, release.codename) == (distro, codename):
             return release
     what = fields.get("PRETTY_NAME") or distro or "an unnamed system"
     raise UsageError(
-        f"this machine runs {what}, which is no release of Debian or Ubuntu",
-        hint="name a release with --release",
+        f"this machine runs {what}, which is not a release of Debian or Ubuntu",
+        hint="choose a release with --release",
     )
 
 
 def _described(it: Derivative) -> Release:
-    """Return a release that respin.toml describes: that of its base, under its own name."""
+    """Return a release that respin.toml describes: its base with a name of its own."""
     own = [r for r in known() if r.codename == it.name]
     if it.base == "" and not own:
         raise UsageError(
-            f"[release.{it.name}] says no base",
-            hint='name the release that it is made from, such as base = "bookworm"',
+            f"[release.{it.name}] has no base",
+            hint='set the release that it is made from, such as base = "bookworm"',
         )
     if not it.uris and not own:
         raise UsageError(
-            f"[release.{it.name}] says no uris", hint="name the archive that has this release"
+            f"[release.{it.name}] has no uris", hint="set the archive that has this release"
         )
     base = find(it.base) if it.base else own[0]
     return dataclasses.replace(base, codename=it.name, kernel=it.kernel, suffix=it.suffix)
 
 
 def keyring_for(release: Release) -> Path:
-    """Return the distro's archive keyring. Raises UsageError naming the package to install."""
+    """Return the distro's archive keyring. Raises UsageError with the package to install."""
     distro = distros.of(release)
     if not distro.keyring.exists():
         raise UsageError(
-            f"the keys of {release.distro}'s archive are not on this machine: {distro.keyring}",
-            hint=f"apt-get install {distro.keyring_package}, or name a keyring with --keyring FILE",
+            f"this machine does not have the keys of {release.distro}'s archive: {distro.keyring}",
+            hint=f"run apt-get install {distro.keyring_package}, or give a keyring with --keyring "
+            "FILE",
         )
     return distro.keyring
 
 
 def retired_keys(release: Release) -> tuple[Path, ...]:
-    """Return the keyrings of the distro's retired keys that are on this machine."""
+    """Return the keyrings with the distro's retired keys, if this machine has them."""
     path = distros.of(release).retired_keys
     return (path,) if path.exists() else ()
 
@@ -165,16 +166,15 @@ def sources(
     etc: Path = host_apt.ETC,
     lists: Path = host_apt.LISTS,
 ) -> tuple[AptSource, ...]:
-    """Return the archives of a release's ``pockets``; the release itself is always there.
+    """Return the archives of a release's ``pockets``, always including the release itself.
 
-    The archive is ``mirror``; else what respin.toml says; else what this machine's apt uses
-    for that distro; else the distro's default. With ``mirror`` every pocket is looked for
-    there, and Debian's security pocket also beside it (``…/debian`` → ``…/debian-security``);
-    apt's update finds out which exist. Where the distro does not support the release any
-    more ``on`` a day (default: today), its archive of old releases follows, for suites that
-    the others lack. ``keyring`` replaces the distro's own; ``etc`` and ``lists`` are the
-    directories of the machine's apt. Raises UsageError if there is no keyring, or no mirror is
-    known.
+    The archive is ``mirror``, or what respin.toml says, or what this machine's apt uses for that
+    distro, or the distro's default. With ``mirror`` every pocket is looked for there, and Debian's
+    security pocket also beside it (``…/debian`` → ``…/debian-security``); apt's update finds out
+    which exist. If the distro no longer supports the release ``on`` a day (default: today), its
+    archive of old releases follows, for suites that the others lack. ``keyring`` replaces the
+    distro's; ``etc`` and ``lists`` are the directories of the machine's apt. Raises UsageError if
+    there is no keyring or no known mirror.
     """
     described = config.releases.get(release.codename, Derivative(name=release.codename))
     keys = keyring or described.keyring or keyring_for(release)
@@ -212,10 +212,10 @@ def sources(
 
 
 def _dates(release: Release, on: date) -> tuple[date | None, bool]:
-    """Return the day of a release, if it is past, and whether its pockets are all signed again.
+    """Return the day of a release, if it is past, and whether all its pockets are signed again.
 
-    While a distro supports a release, it signs the updates and security pockets more often than
-    the release itself; later, the release may be signed once more when it moves.
+    While a distro supports a release, it signs the updates and security pockets more often than the
+    release itself; later it may sign the release once more, when it moves.
     """
     found = distroinfo.find(release)
     if found is None or found.released is None or found.released > on:
@@ -224,8 +224,8 @@ def _dates(release: Release, on: date) -> tuple[date | None, bool]:
 
 
 def suites_of(release: Release, pockets: Sequence[Pocket]) -> tuple[str, ...]:
-    """Return the suites of a release's pockets, that of the release itself among them."""
-    if release.codename == "sid":  # which has no pockets: uploads go straight to it
+    """Return the suites of a release's pockets, including that of the release itself."""
+    if release.codename == "sid":  # sid has no pockets: uploads go straight to it
         return ("sid",)
     wanted = [p for p in Pocket if p in pockets or p is Pocket.RELEASE]
     return tuple(suite(release, p) for p in wanted)
@@ -257,7 +257,7 @@ def _places(
 def _old(
     release: Release, keys: Path, pockets: Sequence[Pocket], config: Config, on: date
 ) -> list[AptSource]:
-    """Return the distro's archives of old releases, frozen, for one that it has given up."""
+    """Return the distro's frozen archives of old releases, for an unsupported release."""
     living = (Support.DEVELOPMENT, Support.SUPPORTED, Support.LTS)
     if distroinfo.support(release, on) in living:
         return []

@@ -42,20 +42,23 @@ class Building:
     @cached_property
     def engine(self) -> Engine:
         """What makes the build's container."""
-        order = self._context.order
-        return engines.choose(order.container, image=order.image, force=order.force_host)
+        request = self._context.request
+        return engines.choose(request.container, image=request.image, force=request.force_host)
 
     def check_engine(self) -> None:
         """Raise UsageError now, not after minutes, if the container asked for cannot be had.
 
         Where nothing is asked for, it is not looked for before it is needed.
         """
-        if self._context.order.container is not Kind.AUTO or self._context.order.image is not None:
+        if (
+            self._context.request.container is not Kind.AUTO
+            or self._context.request.image is not None
+        ):
             _ = self.engine
 
     def prepare_root(self, source: Source) -> BuildRoot:
         """The container's root, with the build dependencies."""
-        locked = self._context.order.locked
+        locked = self._context.request.locked
         exact: Sequence[Package] = locked.root if locked else ()
         if locked and locked.guest and not exact:
             raise BuildError(
@@ -67,7 +70,7 @@ class Building:
             root = build.prepare(
                 self._inputs.having(exact) if exact else self._inputs.archive,
                 source.dsc,
-                self._context.order.cache,
+                self._context.request.cache,
                 log_dir=self._context.folder.logs,
                 stage=stage,
                 exact=exact,
@@ -81,7 +84,9 @@ class Building:
     def prepare(self, source: Source) -> BuildEnvironment:
         """The build's root and container, which can be ready before there is a new source."""
         root = self.prepare_root(source)
-        container = self._containers.enter_context(build.container(root, self._context.order.cache))
+        container = self._containers.enter_context(
+            build.container(root, self._context.request.cache)
+        )
         return BuildEnvironment(root=root, container=container)
 
     def build(self, environment: BuildEnvironment, patched: Patched) -> Built:
@@ -126,7 +131,7 @@ class Building:
                 stage.note(added)
                 return
             try:
-                new = ccache.keep(self._context.order.cache, environment.root.ccache, added)
+                new = ccache.keep(self._context.request.cache, environment.root.ccache, added)
                 stage.note(f"{new} new files are kept")
             except BuildError as e:
                 stage.note(f"nothing is kept: {e.brief}")
@@ -145,7 +150,7 @@ class Building:
                 source.version,
                 epoch,
                 dest,
-                cache=self._context.order.cache,
+                cache=self._context.request.cache,
                 log_dir=logs,
                 stage=stage,
             )

@@ -15,14 +15,14 @@ from pipeline.host import temporary
 from pipeline.host.progress import Journal, Progress, Stage
 from pipeline.isolation import scratch
 from pipeline.runs.directory import RunFolder
-from pipeline.runs.request import Order
+from pipeline.runs.request import Request
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
     """What the stages of one run share."""
 
-    order: Order
+    request: Request
     folder: RunFolder
     progress: Progress
     scratch: Path
@@ -32,23 +32,23 @@ class RunContext:
 
     def note_changed(self, stage: Stage) -> None:
         """Say what in the cache somebody, or something, has changed since it was made."""
-        changed = self.order.cache.changed
+        changed = self.request.cache.changed
         while changed:
             stage.note(f"{changed.pop()} is not what it was when it was made: it is made anew")
 
 
 @contextmanager
-def begin(order: Order, folder: RunFolder, journal: Journal | None) -> Iterator[RunContext]:
+def begin(request: Request, folder: RunFolder, journal: Journal | None) -> Iterator[RunContext]:
     """Yield the context of a run; its scratch directory is there until the block has ended.
 
     What killed processes left in the cache and among the temporary files is removed first.
     """
-    scratch.sweep(order.cache)
+    scratch.sweep(request.cache)
     temporary.sweep()
     place = folder.path / ".work"
     place.mkdir()
     yield RunContext(
-        order=order,
+        request=request,
         folder=folder,
         progress=Progress(journal),
         scratch=place,

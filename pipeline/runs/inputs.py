@@ -40,80 +40,86 @@ class Used:
 
 
 class Inputs:
-    """The inputs of one run: as the order says, or exactly those of its lock."""
+    """The inputs of one run: as the request says, or exactly those of its lock."""
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
-        self._order = context.order
+        self._request = context.request
         self._log = context.folder.log("fetch")
 
     @cached_property
     def archive(self) -> AptArchive:
         """The release's pockets."""
-        order = self._order
+        request = self._request
         sources = releases.sources(
-            order.release,
-            mirror=order.mirror,
-            keyring=order.keyring,
-            pockets=order.pockets or USUAL,
-            config=order.config,
+            request.release,
+            mirror=request.mirror,
+            keyring=request.keyring,
+            pockets=request.pockets or USUAL,
+            config=request.config,
         )
         there = {suite for source in sources for suite in source.suites}
-        named = there & {releases.suite(order.release, p) for p in order.pockets}
-        return AptArchive(order.release, sources, order.cache, required=named, log=self._log)
+        named = there & {releases.suite(request.release, p) for p in request.pockets}
+        return AptArchive(request.release, sources, request.cache, required=named, log=self._log)
 
     @cached_property
     def _past(self) -> AptArchive | None:
         """The pockets, and with them what they held when the locked run read them."""
-        order = self._order
-        assert order.locked
+        request = self._request
+        assert request.locked
         return superseded.then(
-            order.release,
-            order.locked.time,
+            request.release,
+            request.locked.time,
             self.archive.sources,
-            order.cache,
-            order.config,
-            pockets=order.pockets or USUAL,
-            keyring=order.keyring,
+            request.cache,
+            request.config,
+            pockets=request.pockets or USUAL,
+            keyring=request.keyring,
             log=self._log,
         )
 
     def having(self, packages: Sequence[Package]) -> AptArchive:
         """The archive that has these packages of the lock. Raises FetchError naming the gone."""
-        assert self._order.locked
-        return lockfile.holding(self._order.locked, packages, self.archive, lambda: self._past)
+        assert self._request.locked
+        return lockfile.holding(self._request.locked, packages, self.archive, lambda: self._past)
 
     @cached_property
     def dsc(self) -> Path | None:
         """The local .dsc that takes the archive's place, if any."""
-        order = self._order
-        if order.tree_dir:
+        request = self._request
+        if request.tree_dir:
             return local_tree.make_source(
-                order.tree_dir,
+                request.tree_dir,
                 self._context.scratch / "made",
-                trust_container=order.trust_container,
+                trust_container=request.trust_container,
                 log=self._log,
             )
-        if order.locked and order.locked.kind != "archive":
-            return lockfile.local_dsc(order.locked)
-        return order.dsc
+        if request.locked and request.locked.kind != "archive":
+            return lockfile.local_dsc(request.locked)
+        return request.dsc
 
     def fetch(self) -> Source:
         """The exact source, verified."""
         dest = self._context.folder.path / "source"
-        order = self._order
+        request = self._request
         with self._context.progress.stage("fetch") as stage:
             if self.dsc:
-                source = fetch.local(self.dsc, dest, order.release)
+                source = fetch.local(self.dsc, dest, request.release)
             else:
                 past = superseded.history(
-                    order.release, order.cache, order.config, order.accepted, order.keyring
+                    request.release,
+                    request.cache,
+                    request.config,
+                    request.accepted,
+                    request.keyring,
                 )
-                source = fetch.fetch(self.archive, order.version, dest, elsewhere=past, stage=stage)
-            if order.tree_dir:
-                source = replace(source, origin=str(order.tree_dir.absolute()))
-            if order.locked:
-                lockfile.check_source(order.locked, source)
+                source = fetch.fetch(
+                    self.archive, request.version, dest, elsewhere=past, stage=stage
+                )
+            if request.tree_dir:
+                source = replace(source, origin=str(request.tree_dir.absolute()))
+            if request.locked:
+                lockfile.check_source(request.locked, source)
             return source
 
     def write_lock(self, done: Report, used: Used, *, kind: str | None = None) -> None:
@@ -121,7 +127,7 @@ class Inputs:
 
         ``kind`` is where its source came from, if this run did not fetch it.
         """
-        order, source, locked = self._order, done.source, self._order.locked
+        request, source, locked = self._request, done.source, self._request.locked
         control = [
             Package(
                 name=PACKAGE,
@@ -136,14 +142,14 @@ class Inputs:
             codename=source.release.codename,
             name=source.name,
             version=source.version,
-            kind=kind or ("tree" if order.tree_dir else "dsc" if self.dsc else "archive"),
+            kind=kind or ("tree" if request.tree_dir else "dsc" if self.dsc else "archive"),
             origin=source.origin,
             files=lockfile.files(source),
-            fixes=tuple(fix.name for fix in order.fixes),
-            number=order.number,
+            fixes=tuple(fix.name for fix in request.fixes),
+            number=request.number,
             # What was locked is what there was then.
             time=locked.time if locked else self._context.begun,
-            pockets=order.pockets,
+            pockets=request.pockets,
             root=_known(used.root or (done.built.root if done.built else ())),
             guest=used.guest,
             control=control[0] if control else None,
@@ -159,7 +165,7 @@ class Inputs:
         return fetch.unpack(
             source,
             self._context.scratch / name,
-            trust_container=self._order.trust_container,
+            trust_container=self._request.trust_container,
             log=self._context.folder.log(stage),
         )
 
@@ -168,23 +174,23 @@ class Inputs:
 
         UsageError if no sandbox can be had, FetchError if what is asked for wants a better one.
         """
-        order = self._order
-        given = order.tree_dir or order.dsc
-        if given is None and order.locked and order.locked.kind != "archive":
-            given = order.locked.path
+        request = self._request
+        given = request.tree_dir or request.dsc
+        if given is None and request.locked and request.locked.kind != "archive":
+            given = request.locked.path
         return sandbox.admit(
-            str(given), indexed=given is None, trust_container=order.trust_container
+            str(given), indexed=given is None, trust_container=request.trust_container
         )
 
     def libraries(self) -> dict[str, str]:
         """The versions that the archive has of the libraries which a fix may require."""
-        names = {fix.requires.build_depends for fix in self._order.fixes if fix.requires}
+        names = {fix.requires.build_depends for fix in self._request.fixes if fix.requires}
         found = {name: self.archive.candidate(name) for name in names}
         return {name: package.version for name, package in found.items() if package}
 
     def distro_package(self, source: Source) -> tuple[VerifiedFile, ...]:
         """The distro's own build of this very source, or nothing if there is none to be had."""
-        locked, dest = self._order.locked, self._context.folder.path / "control"
+        locked, dest = self._request.locked, self._context.folder.path / "control"
         if self.dsc:
             return ()
         if locked and locked.guest:  # as it was then: the distro's, or built here

@@ -20,7 +20,6 @@ from pipeline.releases.releases import Pocket
 
 NAME = "respin.lock"
 SCHEMA = 2
-KINDS = ("archive", "dsc", "tree")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ class Patching:
 
     def diagnose(self, tree: Path) -> tuple[Finding, ...]:
         """The verdict of every fix."""
-        fixes = self._context.order.fixes
+        fixes = self._context.request.fixes
         with self._context.progress.stage("diagnose") as stage:
             return diagnose.diagnose(tree, fixes, libraries=self._inputs.libraries(), stage=stage)
 
@@ -39,7 +39,7 @@ class Patching:
                 tree,
                 needed,
                 self._context.folder.path / "patched",
-                number=self._context.order.number,
+                number=self._context.request.number,
                 log=self._context.folder.log("patch"),
                 stage=stage,
             )
@@ -62,7 +62,7 @@ class Patching:
             made = replace(made, indexed=patched.source.indexed)
             tree = self._inputs.unpack(made, "patched-tree", "patch")
             findings = diagnose.diagnose(
-                tree, self._context.order.fixes, libraries=self._inputs.libraries()
+                tree, self._context.request.fixes, libraries=self._inputs.libraries()
             )
         except (FetchError, DiagnosisRefused) as e:
             raise PatchError(

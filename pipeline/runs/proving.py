@@ -27,13 +27,13 @@ class Proving:
 
     def prepare_guest(self) -> GuestImage:
         """The guest's kernel and root."""
-        locked = self._context.order.locked
+        locked = self._context.request.locked
         exact = locked.guest if locked else None
         archive = self._inputs.archive
         with self._context.progress.stage("guest image") as stage:
             image = smoke.prepare(
                 self._inputs.having((*exact.root, *exact.kernel)) if exact else archive,
-                self._context.order.cache,
+                self._context.request.cache,
                 log_dir=self._context.folder.logs,
                 stage=stage,
                 exact=exact,
@@ -52,7 +52,7 @@ class Proving:
 
         The distro's package is tried while the other is still being built.
         """
-        order, folder = self._context.order, self._context.folder
+        request, folder = self._context.request, self._context.folder
         turned: dict[str, list[str]] = {}
         for fix in needed:
             for case in fix.turns:
@@ -64,9 +64,9 @@ class Proving:
                 after=packages_of(built) if built else (),
                 turned=turned,
                 lacks=frozenset(fix.name for fix in needed),
-                cases=select(order.cases),
-                objects=order.objects,
-                cache=order.cache,
+                cases=select(request.cases),
+                objects=request.objects,
+                cache=request.cache,
                 log_dir=folder.logs,
                 stage=stage,
             )

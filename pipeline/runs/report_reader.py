@@ -1,20 +1,20 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An earlier run, read back from its directory, so that a stage can go on from there."""
+"""An earlier run, read back from its directory, so that a stage can go on from there.
+
+report.schema.json says what a report holds.
+"""
 
 from __future__ import annotations
 
-import collections.abc
 import dataclasses
-import types
-import typing
-from collections.abc import Iterator, Mapping
-from enum import Enum
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import UsageError
-from pipeline.files import bounded
+from pipeline.errors import RespinError, UsageError
+from pipeline.files import bounded, records, schema
+from pipeline.runs import report
 from pipeline.runs.directory import REPORT
 from pipeline.runs.report import SCHEMA, Report
 
@@ -26,16 +26,13 @@ def read(folder: Path) -> Report:
     have another form.
     """
     values = load(folder)
-    try:
-        if values["patched"]:
-            values["patched"]["source"] = values["source"]
-        read: Report = _record(Report, values, folder.absolute())
-        for path in _paths(read):
-            if ".." in path.relative_to(folder.absolute()).parts:
-                raise ValueError(f"{str(path)!r} is not in the directory")
-    except (ValueError, KeyError, TypeError, AttributeError) as e:
-        raise _not_read(folder, e) from e
-    return read
+    if values["patched"]:
+        values["patched"]["source"] = values["source"]
+    found = records.structure(values, Report)
+    for path in _paths(found):
+        if path.is_absolute() or ".." in path.parts or "\0" in str(path):
+            raise _not_read(folder, f"{str(path)[:200]!r} is not in the directory")
+    return report.moved(found, Path(), folder.absolute())
 
 
 def _paths(value: Any) -> Iterator[Path]:
@@ -50,64 +47,35 @@ def _paths(value: Any) -> Iterator[Path]:
             yield from _paths(each)
 
 
-def load(folder: Path) -> dict[str, Any]:
-    """Return the report of a run's directory as JSON values; raise UsageError, as ``read`` does."""
+def load(folder: Path, *, broken: type[RespinError] = UsageError) -> dict[str, Any]:
+    """Return the report of a run's directory as JSON.
+
+    Raises UsageError as ``read`` does, and ``broken`` for a report of ours that is not as its
+    schema says.
+    """
     path = folder / REPORT
     try:
-        values: dict[str, Any] = bounded.from_json(path, bounded.LARGE)
-        if values["tool"] != "iproute2-respin" or values["schema"] != SCHEMA:
-            raise ValueError(f"schema {values['schema']} of {values['tool']}")
+        values = bounded.from_json(path, bounded.LARGE)
     except OSError as e:
         raise UsageError(
             f"{folder} is no directory of a run: {path}: {e.strerror}",
             hint="respin run or respin patch writes one",
         ) from e
-    except (ValueError, KeyError, TypeError) as e:
-        raise _not_read(folder, e) from e
-    return values
+    except ValueError as e:
+        raise _not_read(folder, str(e)) from e
+    form = (values.get("tool"), values.get("schema")) if isinstance(values, dict) else None
+    if form != ("iproute2-respin", SCHEMA):
+        raise _not_read(folder, f"expected tool iproute2-respin and schema {SCHEMA}")
+    try:
+        schema.hold(values, "pipeline.runs", "report.schema.json")
+    except schema.Wrong as e:
+        raise _not_read(folder, str(e), broken) from e
+    return dict(values)
 
 
-def _not_read(folder: Path, e: Exception) -> UsageError:
-    return UsageError(f"{folder / REPORT} is not a report that this respin reads", details=str(e))
-
-
-def _record(kind: type[Any], values: Any, folder: Path) -> Any:
-    """Return a record of model.py from its JSON form."""
-    hints = typing.get_type_hints(kind)
-    return kind(
-        **{
-            field.name: from_json(hints[field.name], values[field.name], folder)
-            for field in dataclasses.fields(kind)
-            if field.name in values
-        }
+def _not_read(folder: Path, why: str, error: type[RespinError] = UsageError) -> RespinError:
+    return error(
+        f"{folder / REPORT} is not a report that this respin reads",
+        details=why,
+        hint="repeat the run with this respin, or use the version of respin that made it",
     )
-
-
-def from_json(hint: Any, value: Any, folder: Path) -> Any:
-    """Return a record, or the value of a field of one, from its JSON form.
-
-    ``hint`` is its type; relative paths are under ``folder``. Raises ValueError, KeyError,
-    TypeError or AttributeError if it is none of that type.
-    """
-    if hint is Any:
-        return value
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        if value is None:
-            return None
-        return from_json(next(i for i in inner if i is not type(None)), value, folder)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise ValueError(f"{value!r} is no list")
-        return tuple(from_json(inner[0], each, folder) for each in value)
-    if origin in (dict, Mapping, collections.abc.Mapping):
-        return {str(k): from_json(inner[1], v, folder) for k, v in value.items()}
-    if dataclasses.is_dataclass(hint):
-        return _record(typing.cast(type[Any], hint), value, folder)
-    if hint is Path:
-        return folder / value
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return hint(value)
-    if not isinstance(value, (int, float) if hint is float else hint):
-        raise ValueError(f"{value!r} is no {hint}")
-    return value

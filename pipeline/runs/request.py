@@ -22,7 +22,7 @@ PACKAGE = "iproute2"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class Request:
     """What the user asks for."""
 
     release: Release

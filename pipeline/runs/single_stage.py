@@ -31,7 +31,7 @@ from pipeline.runs.directory import RunFolder, open_run
 from pipeline.runs.inputs import Used
 from pipeline.runs.report import Outcome, Report
 from pipeline.runs.report_reader import read
-from pipeline.runs.request import Order
+from pipeline.runs.request import Request
 from pipeline.runs.stages import Stages, begin
 from pipeline.source import fetch, source_tree
 
@@ -40,10 +40,10 @@ LARGEST = 1 << 30
 """Bytes of what is taken over from an earlier run; iproute2's source has 1 MB."""
 
 
-def fetch_only(order: Order, out: Path, journal: Journal | None = None) -> Report:
+def fetch_only(request: Request, out: Path, journal: Journal | None = None) -> Report:
     """Leave the verified source at ``out``."""
-    with _part(order, out, journal) as (stages, folder):
-        if order.tree_dir:
+    with _part(request, out, journal) as (stages, folder):
+        if request.tree_dir:
             stages.inputs.check_sandbox()
         source = stages.inputs.fetch()
         done = Report(
@@ -58,20 +58,20 @@ def fetch_only(order: Order, out: Path, journal: Journal | None = None) -> Repor
 
 
 def patch_only(
-    order: Order, out: Path, journal: Journal | None = None, *, earlier: Path | None = None
+    request: Request, out: Path, journal: Journal | None = None, *, earlier: Path | None = None
 ) -> Report:
     """Leave the patched source package at ``out``.
 
     ``earlier`` is a directory with the source; None: it is fetched.
     """
-    with _part(order, out, journal) as (stages, folder):
+    with _part(request, out, journal) as (stages, folder):
         wall = stages.inputs.check_sandbox()
         before = _again(earlier, folder) if earlier else None
         source = before.source if before else stages.inputs.fetch()
         # What a directory says of itself is no signed index.
         tree = stages.inputs.tree(replace(source, indexed=False) if before else source)
         findings = stages.patching.diagnose(tree)
-        needed = diagnose.needed_fixes(order.fixes, findings)
+        needed = diagnose.needed_fixes(request.fixes, findings)
         patched = stages.patching.patch(source, tree, needed) if needed else None
         if patched:
             stages.patching.check(patched)
@@ -88,12 +88,14 @@ def patch_only(
     return report.moved(done, folder.path, out.absolute())
 
 
-def build_only(order: Order, earlier: Path, out: Path, journal: Journal | None = None) -> Report:
+def build_only(
+    request: Request, earlier: Path, out: Path, journal: Journal | None = None
+) -> Report:
     """Build the patched source of ``earlier``, a directory of ``patch_only`` or of a whole run.
 
-    ``order`` is of its release. Raises UsageError if nothing was patched there.
+    ``request`` is of its release. Raises UsageError if nothing was patched there.
     """
-    with _part(order, out, journal) as (stages, folder):
+    with _part(request, out, journal) as (stages, folder):
         before = _again(earlier, folder)
         if before.patched is None:
             raise UsageError(
@@ -117,15 +119,15 @@ def build_only(order: Order, earlier: Path, out: Path, journal: Journal | None =
 
 
 def prove_only(
-    order: Order, earlier: Path, debs: Path | None, out: Path, journal: Journal | None = None
+    request: Request, earlier: Path, debs: Path | None, out: Path, journal: Journal | None = None
 ) -> Report:
     """Do the last part of ``run``, also for packages that were built elsewhere.
 
     ``earlier`` is the directory of ``patch_only``, ``build_only`` or a whole run; ``debs`` what
     dpkg-buildpackage made of its source, None for those in ``earlier``. Where it found nothing to
-    patch, it is the distro's own package that is proven. ``order`` is of its release and fixes.
+    patch, it is the distro's own package that is proven. ``request`` is of its release and fixes.
     """
-    with _part(order, out, journal) as (stages, folder):
+    with _part(request, out, journal) as (stages, folder):
         before = _again(earlier, folder)
         if not before.findings:
             raise UsageError(
@@ -139,7 +141,7 @@ def prove_only(
         elif before.patched:
             raise UsageError(f"{earlier} has a patched source: --debs says where it was built")
         control = stages.inputs.control(before.source)
-        fixes = order.fixes if built else ()
+        fixes = request.fixes if built else ()
         image = stages.proving.prepare_guest()
         smoked = stages.proving.smoke(image, control, _there(built) if built else None, fixes)
         done = replace(
@@ -187,11 +189,13 @@ def diagnose_only(
 
 
 @contextmanager
-def _part(order: Order, out: Path, journal: Journal | None) -> Iterator[tuple[Stages, RunFolder]]:
+def _part(
+    request: Request, out: Path, journal: Journal | None
+) -> Iterator[tuple[Stages, RunFolder]]:
     """Yield the stages, and the directory that takes what they leave."""
     with (
-        open_run(out, order.cache, keep=order.keep, logs=order.logs) as folder,
-        begin(order, folder, journal) as stages,
+        open_run(out, request.cache, keep=request.keep, logs=request.logs) as folder,
+        begin(request, folder, journal) as stages,
     ):
         yield stages, folder
 

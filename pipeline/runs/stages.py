@@ -15,7 +15,7 @@ from pipeline.runs.directory import RunFolder
 from pipeline.runs.inputs import Inputs
 from pipeline.runs.patching import Patching
 from pipeline.runs.proving import Proving
-from pipeline.runs.request import Order
+from pipeline.runs.request import Request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +31,9 @@ class Stages:
 
 
 @contextmanager
-def begin(order: Order, folder: RunFolder, journal: Journal | None) -> Iterator[Stages]:
+def begin(request: Request, folder: RunFolder, journal: Journal | None) -> Iterator[Stages]:
     """Yield the stages of a run; what they hold besides its outcome is cleared away at the end."""
-    with context.begin(order, folder, journal) as shared, ExitStack() as containers:
+    with context.begin(request, folder, journal) as shared, ExitStack() as containers:
         inputs = Inputs(shared)
         yield Stages(
             inputs=inputs,

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is in a BPF object: its sections, maps and symbols, and what no loader would take.
+"""What a BPF object contains: sections, maps and symbols, and what no loader would accept.
 
-Read from the file alone, before anything is loaded. Pure but for reading the file.
+Everything comes from the file itself, before anything is loaded.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ MAPS_MAX = 64
 """ELF_MAX_MAPS of iproute2's loader (include/bpf_elf.h)."""
 
 _SECTION = re.compile(r"[A-Za-z0-9_.?][A-Za-z0-9_.?/:@+,*=%^~-]{0,200}")
-"""No option of tc's, and nothing to the lines of `tc -batch`, where a # begins a comment even in
-quotes (lib/utils.c: getcmdline)."""
+"""Names that cannot be an option of tc, and are safe in a line of `tc -batch`, in which # begins a
+comment even inside quotes (lib/utils.c: getcmdline)."""
 
 _NOT_A_WAY = (".text", ".fini", ".init")
 _LOCAL, _CALL, _PSEUDO_CALL = "STB_LOCAL", 0x85, 1
@@ -37,17 +37,17 @@ _LOCAL, _CALL, _PSEUDO_CALL = "STB_LOCAL", 0x85, 1
 
 @dataclass(frozen=True, kw_only=True)
 class UserObject:
-    """An object of the user's, to be tried like a case."""
+    """An object of the user's, which is tested like a case."""
 
     path: Path
     section: str | None = None
-    """None: the first that holds a program."""
+    """None: the first section with a program."""
     way: str = "tc"
 
 
 @dataclass(frozen=True, kw_only=True)
 class MapSymbol:
-    """A symbol in a section of maps."""
+    """A symbol in a section with maps."""
 
     name: str
     section: str
@@ -60,35 +60,35 @@ class MapSymbol:
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What is in an object."""
+    """The content of an object."""
 
     sections: tuple[tuple[str, int], ...]
-    """Name and bytes of each that holds something."""
+    """Name and size in bytes of each section that is not empty."""
     programs: tuple[str, ...]
-    """The sections that hold programs, in their order."""
+    """The sections with programs, in their order."""
     maps: tuple[MapSymbol, ...]
     symbols: tuple[tuple[str, str, int], ...]
     """Name, section and offset of each global symbol."""
     data: tuple[str, ...]
     """The sections with constants and variables."""
     calls: bool
-    """One function calls another."""
+    """Whether one function calls another."""
     btf: int
     """Bytes of BTF; 0 if there is none."""
     struct: int | None
-    """Bytes of one legacy map definition, as the loader reckons it."""
+    """Bytes of one legacy map definition, as the loader computes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limit:
-    """A limit of the loaders that an object runs into, and what its author can do."""
+class LoaderLimit:
+    """A limit of the loaders that an object exceeds, and what its author can do."""
 
     what: str
     mend: str
 
 
 def read(path: Path) -> Description:
-    """Return what is in an object. Raises UsageError if it is no BPF object."""
+    """Return the content of an object. Raises UsageError if it is not a BPF object."""
     return parse(load(path), str(path))
 
 
@@ -97,11 +97,11 @@ def load(path: Path) -> bytes:
     try:
         return bounded.read(path, LARGEST)
     except OSError as e:
-        raise UsageError(f"{path} cannot be read: {e.strerror}") from e
+        raise UsageError(f"respin could not read {path}: {e.strerror}") from e
 
 
 def parse(data: bytes, where: str) -> Description:
-    """Return what is in an object; ``where`` names it. Raises UsageError if it is none."""
+    """Return the content of an object; ``where`` names it. Raises UsageError if it is not one."""
     try:
         elf = Elf(data)
         if elf.machine == "EM_BPF":
@@ -109,8 +109,8 @@ def parse(data: bytes, where: str) -> Description:
     except Broken as e:
         raise UsageError(f"{where} is not an ELF object", details=str(e)) from e
     raise UsageError(
-        f"{where} is not a BPF object but one for {elf.architecture}",
-        hint="Compile it with clang -target bpf.",
+        f"{where} is not a BPF object; it is for {elf.architecture}",
+        hint="compile it with clang -target bpf",
     )
 
 
@@ -165,64 +165,65 @@ def _is_data(section: Section) -> bool:
 
 
 def _calls(code: bytes) -> bool:
-    """Whether an instruction calls another function: BPF_CALL with BPF_PSEUDO_CALL."""
+    """Return whether an instruction calls another function: BPF_CALL with BPF_PSEUDO_CALL."""
     return any(
         opcode == _CALL and registers >> 4 == _PSEUDO_CALL
         for opcode, registers in struct.iter_unpack("<BB6x", code[: len(code) // 8 * 8])
     )
 
 
-def limits(found: Description, *, size: int = 36) -> tuple[Limit, ...]:
-    """Return the limits that an object runs into, with the loader that takes legacy maps.
+def limits(found: Description, *, size: int = 36) -> tuple[LoaderLimit, ...]:
+    """Return the limits that an object exceeds in the loader for legacy maps.
 
-    ``size`` is that of the iproute2's struct bpf_elf_map, in bytes.
+    ``size`` is that of iproute2's struct bpf_elf_map, in bytes.
     """
     legacy = [m for m in found.maps if m.section == "maps"]
     btf_maps = [m for m in found.maps if m.section == ".maps"]
-    # A section of maps without a symbol is legacy, too.
+    # A section of maps without a symbol counts as legacy, too.
     if not legacy and not any(name == "maps" for name, _ in found.sections):
         return ()
     checks: Sequence[tuple[object, str, str]] = (
         (
             btf_maps,
-            "it has maps in both sections, maps and .maps: no loader knows both",
-            "define all of its maps in one way; in .maps, libbpf loads it without the fix",
+            "it has maps in both sections, maps and .maps, and no loader supports both",
+            "define all maps in the same section; from .maps, libbpf loads them without the fix",
         ),
         (
             any(m.local for m in legacy) or not legacy,
             "the symbol of a legacy map is local: "
-            + (", ".join(m.name for m in legacy if m.local) or "there is none at all"),
-            "leave out `static` before the map's definition",
+            + (", ".join(m.name for m in legacy if m.local) or "there is no symbol at all"),
+            "remove `static` from the map's definition",
         ),
         (
             found.data,
-            f"it has constants or variables of its own ({', '.join(found.data)}) beside legacy "
-            "maps, and iproute2's own loader makes no maps of them",
-            "keep such values in a map, or on the stack; or define its maps in .maps",
+            f"it has global constants or variables ({', '.join(found.data)}) beside legacy maps, "
+            "and iproute2's own loader does not support them",
+            "keep such values in a map or on the stack, or define the maps in .maps",
         ),
         (
             found.calls,
             "one function calls another, and iproute2's own loader does not link them",
-            "declare the function called `static __always_inline`; or define maps in .maps",
+            "declare the called function `static __always_inline`, or define the maps in .maps",
         ),
         (
             len(legacy) > MAPS_MAX,
-            f"it has {len(legacy)} legacy maps, and iproute2's own loader has room for {MAPS_MAX}",
+            f"it has {len(legacy)} legacy maps, and iproute2's own loader supports at most "
+            f"{MAPS_MAX}",
             "use fewer maps, or define them in .maps",
         ),
         (
             found.struct is not None and not 16 <= found.struct <= size,
-            f"a map definition has {found.struct} bytes; this iproute2 takes 16 to {size}",
-            "use the struct bpf_elf_map of iproute2's include/bpf_elf.h, and name each map",
+            f"a map definition has {found.struct} bytes, and this iproute2 accepts 16 to {size}",
+            "use struct bpf_elf_map from iproute2's include/bpf_elf.h, and name each map",
         ),
         (
             found.btf,
-            "it has BTF (clang -g), which iproute2's own loader may not digest: noise from "
-            "v5.14 on, before that it may be fatal",
-            "compile it without -g, or run llvm-strip -g on it",
+            "it has BTF (clang -g), which iproute2's own loader may not understand: from v5.14 on "
+            "it prints messages, and before that it may fail",
+            "compile the object without -g, or run llvm-strip -g on it",
         ),
     )
-    return tuple(Limit(what=what, mend=mend) for applies, what, mend in checks if applies)
+    return tuple(LoaderLimit(what=what, mend=mend) for applies, what, mend in checks if applies)
 
 
 def text(found: Description) -> str:
@@ -240,24 +241,24 @@ def text(found: Description) -> str:
 
 
 def user_section(item: UserObject) -> str:
-    """Return the section of a user's object to load: the given one, or the first program.
+    """Return the section of a user's object to load: the given one, or the first with a program.
 
-    Raises UsageError if the file is no BPF object, or has no such section.
+    Raises UsageError if the file is not a BPF object, or has no such section.
     """
     if item.way not in ways():
         raise UsageError(
-            f"{item.way} is no way to load an object", hint="There are: " + ", ".join(ways())
+            f"{item.way} is not an attach type", hint="the attach types are: " + ", ".join(ways())
         )
     programs = read(item.path).programs
     wanted = item.section or next(iter(programs), None)
     if wanted in programs and not _SECTION.fullmatch(wanted):
         raise UsageError(
-            f"{item.path} has a program in a section {wanted!r}, which tc cannot be told of",
-            hint="name the section with letters, digits and _.?/:@+,*=%^~-",
+            f"{item.path} has a program in section {wanted!r}, which tc's command line cannot name",
+            hint="use only letters, digits and _.?/:@+,*=%^~- in the name of the section",
         )
     if wanted is None or wanted not in programs:
         raise UsageError(
-            f"{item.path} has no program in a section {wanted or 'of its own'}",
-            hint="It has: " + (", ".join(programs) or "none"),
+            f"{item.path} has no program in section {wanted or 'of its own'}",
+            hint="the sections with programs are: " + (", ".join(programs) or "none"),
         )
     return wanted

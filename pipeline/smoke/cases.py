@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The smoke cases as data: what is loaded, by which way, and what each loader shall do.
+"""The smoke cases as data: what is loaded, with which attach type, and what each loader does.
 
 pipeline/smoke/cases.toml and ways.toml say what the fields mean. Pure.
 """
@@ -26,30 +26,30 @@ FIRST_KEY = "00000000"
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """What a case expects of a loader, and why."""
+    """What a case expects from a loader, and why."""
 
     what: Expect
     reason: str
     says: str = ""
-    """A pattern that a refusal must match."""
+    """A regular expression that a refusal must match."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loader:
-    """What a tc loads objects with."""
+    """The loader in a tc."""
 
     name: str
     title: str
     engine: str
     defect: str = ""
-    """The fix that it lacks."""
+    """The fix that this loader lacks."""
     upstream: tuple[str, str] | None = None
-    """The versions that have the defect: from, up to but not including."""
+    """The versions with the defect: from the first, up to but not including the second."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Then:
-    """A command after the one that loads."""
+    """A command that runs after the one that loads."""
 
     run: str
     says: str = ""
@@ -58,7 +58,7 @@ class Then:
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """A way by which an object comes into the kernel."""
+    """An attach type: how an object gets into the kernel."""
 
     name: str
     title: str
@@ -78,7 +78,7 @@ class Way:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One case by one way."""
+    """One case with one attach type."""
 
     name: str
     title: str
@@ -86,13 +86,13 @@ class Case:
     template: str
     expect: Mapping[str, Expected]
     default: bool
-    """One of the short set."""
+    """Whether it belongs to the short set."""
     extra: bool = False
-    """Only where it is asked for by name."""
+    """Whether it runs only if the user names it."""
     pins: Mapping[str, int] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, object] = field(default_factory=dict)
-    """What the template is given, beside what the way says."""
+    """Values for the template, besides those of the attach type."""
     verdict: str = "pass"
     received: int | None = None
     debug: bool = False
@@ -109,7 +109,7 @@ class Case:
 
     @property
     def id(self) -> str:
-        """Its name in files and on the command line: case and way."""
+        """Return its name in files and on the command line: case and attach type."""
         return f"{self.name}-{self.way.name}"
 
 
@@ -122,7 +122,7 @@ def _read(name: str) -> dict[str, Any]:
 
 @memoize
 def ways() -> Mapping[str, Way]:
-    """Return every way by its name, in the order of ways.toml."""
+    """Return every attach type by its name, in the order of ways.toml."""
     found = {}
     for name, fields in _read("ways.toml").items():
         then = tuple(Then(**each) for each in fields.pop("then", ()))
@@ -133,7 +133,7 @@ def ways() -> Mapping[str, Way]:
 
 @memoize
 def loaders() -> tuple[Loader, ...]:
-    """Return every loader, in the order in which they are tried for a fit."""
+    """Return every loader, in the order in which they are compared with a tc."""
     found = []
     for entry in _read("cases.toml")["loader"]:
         upstream = entry.pop("upstream", None)
@@ -146,9 +146,9 @@ def loader_of(
 ) -> Loader:
     """Return the loader of a package.
 
-    ``engine`` is what ``tc -V`` says of libbpf, ``version`` the package's, ``lacks`` the
-    fixes that it is known to lack; None if that is not known, and then ``ours`` says whether
-    respin made it.
+    ``engine`` is what ``tc -V`` says about libbpf, ``version`` is the package's, ``lacks`` are the
+    fixes that it is known to lack, or None if that is unknown, and then ``ours`` says whether
+    respin built it.
     """
     upstream = Version(Version(version).upstream_version)
     for loader in loaders():
@@ -164,7 +164,7 @@ def loader_of(
 def _expected(entry: Any, groups: Mapping[str, Any], name: str) -> Mapping[str, Expected]:
     table = groups[entry] if isinstance(entry, str) else entry
     if set(table) != {loader.name for loader in loaders()}:
-        raise ValueError(f"cases.toml: {name} does not say what it expects of every loader")
+        raise ValueError(f"cases.toml: {name} does not say what it expects from every loader")
     return {
         loader: Expected(what=Expect(what), reason=reason, says=says[0] if says else "")
         for loader, (what, reason, *says) in table.items()
@@ -194,7 +194,7 @@ def _entry(entry: dict[str, Any], groups: Mapping[str, Any]) -> Iterator[Case]:
 
 @memoize
 def all_cases() -> tuple[Case, ...]:
-    """Return every case, one per way, in the order of cases.toml."""
+    """Return every case with every attach type, in the order of cases.toml."""
     data = _read("cases.toml")
     return tuple(c for entry in data["case"] for c in _entry(entry, data["expect"]))
 
@@ -202,14 +202,13 @@ def all_cases() -> tuple[Case, ...]:
 def select(
     names: Sequence[str] | None, by: Sequence[str] | None = None, *, whole: bool = False
 ) -> tuple[Case, ...]:
-    """Return the cases of these names and these ways.
+    """Return the cases with these names and these attach types.
 
-    No names: the short set; with ``whole``, or where ways are named, every case but those
-    that are only for who asks by name. Raises UsageError for a name that is none, and where
-    nothing is left.
+    Without names: the short set, or, with ``whole`` or with attach types, every case except those
+    that run only by name. Raises UsageError for an unknown name, and if no case is left.
     """
     _known(names or (), {c.name for c in all_cases()}, "smoke case")
-    _known(by or (), set(ways()), "way to load")
+    _known(by or (), set(ways()), "attach type")
     short = names is None and not by and not whole
     found = tuple(
         c
@@ -219,8 +218,8 @@ def select(
     )
     if not found:
         raise UsageError(
-            "no smoke case of these names is loaded by these ways",
-            hint="respin smoke --list shows which there are",
+            "no smoke case with these names has these attach types",
+            hint="run respin smoke --list to see which exist",
         )
     return found
 
@@ -229,12 +228,13 @@ def _known(names: Sequence[str], known: set[str], what: str) -> None:
     for name in names:
         if name not in known:
             raise UsageError(
-                f"there is no {what} {name}", hint="There are: " + ", ".join(sorted(known))
+                f"there is no {what} {name}",
+                hint="the known names are: " + ", ".join(sorted(known)),
             )
 
 
 def map_struct_size(version: str) -> int:
-    """Return the bytes of struct bpf_elf_map in the iproute2 package of this version."""
+    """Return the size in bytes of struct bpf_elf_map in this version of the iproute2 package."""
     upstream = Version(Version(version).upstream_version)
     if upstream < Version("4.6~"):
         return 24

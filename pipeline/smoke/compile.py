@@ -1,9 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The BPF objects that the smoke cases load: compiled when they are needed, and cached.
+"""Compile the BPF objects that the smoke cases load, and cache them.
 
-Each stands in the cache under what it was compiled from. Those that are missing are
-compiled side by side.
+Each is cached under a digest of what it was compiled from. Missing ones are compiled in parallel.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ from pipeline.smoke.cases import Case, all_cases
 from pipeline.vm.machine import Machine
 
 WORKERS = 2
-"""Compilers at once: beside a build that takes the rest."""
+"""Compilers at a time; a build beside them takes the other CPUs."""
 
 
 def compile_cases(
     cases: Sequence[Case], *, size: int, machine: Machine, cache: Cache, log: Path
 ) -> Mapping[str, Path]:
-    """Return the object of each case by the case's id.
+    """Return the object of each case, by the id of the case.
 
     ``size`` is that of struct bpf_elf_map, in bytes. A case with a corpus has a directory of
-    objects, ``0.o`` and so on. Raises SmokeImpossible, with clang's words, if one cannot be
+    objects, ``0.o`` and so on. Raises SmokeImpossible with clang's output if one cannot be
     compiled.
     """
     with command.threads(WORKERS) as pool:
@@ -71,7 +70,7 @@ def compile_case(case: Case, *, size: int, machine: Machine, cache: Cache, log: 
     )
     argv = ["clang", "-O2", "-target", machine.bpf_target, "-Wall", "-Werror"]
     argv += ["-I", f"/usr/include/{machine.multiarch}"]
-    # BTF of a legacy object is noise, and before v5.14 can be fatal; BTF maps live by it.
+    # A legacy object's BTF makes tc print messages, and fail before v5.14; BTF maps need it.
     argv += ["-g"] if case.debug else []
 
     def make(part: Path) -> None:
@@ -81,8 +80,8 @@ def compile_case(case: Case, *, size: int, machine: Machine, cache: Cache, log: 
                 stdin=stdin,
                 log=None if "-S" in more else log,
                 error=SmokeImpossible,
-                brief=f"the object of the smoke case {case.name} could not be compiled",
-                hint="apt install clang libbpf-dev linux-libc-dev",
+                brief=f"clang could not compile the object of the smoke case {case.name}",
+                hint="install what it needs: apt install clang libbpf-dev linux-libc-dev",
             ).stdout
 
         if case.notype:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a smoke guest is given: its first process, the plan of each phase, its files."""
+"""What a smoke guest receives: its first process, the plan of each phase, its files."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from pipeline.vm.image import GuestImage
 from pipeline.vm.initramfs import Initramfs
 
 HOME = "/respin"
-"""Where our files are in the guest."""
+"""The directory of respin's files in the guest."""
 
 INSTALL_SECONDS = 120
 """How long dpkg may take in the guest."""
 
 
 def ids(rows: Sequence[Row], phases: Sequence[str]) -> set[str]:
-    """Return every id that the guest may use."""
+    """Return every id that the guest may report."""
     more = {f"{phase}:{word}" for phase in phases for word in ("install", "version")}
     return player_script.ids(rows, phases) | more
 
@@ -41,7 +41,7 @@ def init(image: GuestImage, phases: Sequence[str]) -> str:
 
 
 def packages(debs: Sequence[Path]) -> dict[str, Path]:
-    """Return what packages are called in the guest."""
+    """Return the file names of packages in the guest."""
     return {f"{i}.deb": path for i, path in enumerate(debs)}
 
 
@@ -54,12 +54,12 @@ def archive(
     *,
     leave: frozenset[str] = frozenset(),
 ) -> None:
-    """Write what a run brings to the guest, as a RAM file system to come after the base.
+    """Write a run's files for the guest, as a RAM file system that follows the base.
 
-    ``debs`` are the packages of the first phase; those of the next are given later.
-    ``leave`` are the ids of rows that are not to be tried.
+    ``debs`` are the packages of the first phase; those of the second come later. ``leave`` are the
+    ids of rows to skip.
     """
-    # The base ends anywhere; each archive must begin on a multiple of four bytes.
+    # The base may end anywhere; each archive must begin at a multiple of four bytes.
     out.write(b"\0" * (-out.tell() % 4))
     with Initramfs(out) as guest:
         guest.file("init", script.encode(), 0o755)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The guests of a release: its own root, and one of its kernels, or one that the user gives."""
+"""The guests of a release: its root, with one of its kernels or one that the user gives."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pipeline.vm.image import GuestImage
 from pipeline.vm.machine import Machine, machine_for
 
 SETS = ("all", "newest")
-"""In place of a kernel's name: every one of the release, or the newest of each series and
+"""Words for a set of kernels: every one of the release, or the newest of each series and
 flavour."""
 
 Fetch = Callable[[Path], Sequence[Path]]
@@ -46,19 +46,20 @@ def prepare(
     kernel: str | Path | None = None,
     exact: GuestPackages | None = None,
 ) -> GuestImage:
-    """Return the base image of a release's guest: its kernel, its packages.
+    """Return the base image of a release's guest: its kernel and packages.
 
-    ``exact`` are the very packages that it is to hold, in place of what apt resolves. ``kernel``
-    is the name of a kernel package of the release, or a .deb; without it the
-    smallest of the release's own is taken. It needs nothing of the build, so it may run
-    beside it. Raises SmokeImpossible if it cannot be made here, FetchError if a package
-    cannot be had.
+    ``exact`` are the packages that it must contain, instead of those that apt resolves. ``kernel``
+    is the name of a kernel package of the release, or a .deb; by default it is the smallest of the
+    release. It depends on nothing from the build, so both may run at the same time. Raises
+    SmokeImpossible if it cannot be made here, FetchError if a package cannot be fetched.
     """
     machine = machine_for(archive.architecture)
     qemu.program(machine)
     for program in ("gcc", "clang", "mmdebstrap"):
         if command.which(program) is None:
-            raise SmokeImpossible(f"{program} is missing", hint=f"apt install {program}")
+            raise SmokeImpossible(
+                f"the program {program} is missing", hint=f"install it: apt install {program}"
+            )
     try:
         names = _names(archive, _settings()["root"])
         key = exact.root if exact else archive.closure(names)
@@ -67,7 +68,9 @@ def prepare(
             archive.sources, archive.release, names, cache, key=key, log=log, strip=True
         )
     except BuildError as e:
-        raise SmokeImpossible(f"the guest's root: {e.brief}", details=e.details, hint=e.hint) from e
+        raise SmokeImpossible(
+            f"respin could not make the guest's root: {e.brief}", details=e.details, hint=e.hint
+        ) from e
     refused: SmokeImpossible | None = None
     choices = [_fetched(archive, exact.kernel)] if exact else _choices(archive, machine, kernel)
     for packages, fetch in choices:
@@ -89,27 +92,27 @@ def prepare(
     raise refused or SmokeImpossible(
         f"{archive.release.distro} {archive.release.codename} has no kernel package"
         f" {kernel or 'to test on'}",
-        hint="Its archive must have one of those in pipeline/smoke/guest.toml."
+        hint="check that its archive has one of the kernel packages in pipeline/smoke/guest.toml"
         if kernel is None
-        else "Give the name of a package of the release, or a kernel's .deb, newest or all.",
+        else "give the name of a package of the release, the .deb of a kernel, newest or all",
     )
 
 
 def kernel_pattern(distro: str, kernels: str, machine: Machine) -> str:
-    """Return the pattern of the package names that a word of SETS stands for; empty: unknown."""
+    """Return the pattern of package names for a word of SETS; empty if it is unknown."""
     pattern: str = _settings()[kernels].get(distro, "")
     return pattern.format(kernel=machine.kernel)
 
 
 def kernel_names(archive: AptArchive, kernels: str) -> tuple[str, ...]:
-    """Return the kernel packages of the release that a word of SETS stands for.
+    """Return the kernel packages of the release for a word of SETS.
 
     Raises SmokeImpossible if there is none.
     """
     pattern = kernel_pattern(archive.release.distro, kernels, machine_for(archive.architecture))
     names = archive.matching(pattern) if pattern else ()
     if not names:
-        raise SmokeImpossible(f"no kernel of {archive.release.codename} is known")
+        raise SmokeImpossible(f"respin knows no kernel package of {archive.release.codename}")
     return names
 
 
@@ -133,13 +136,14 @@ def _fetched(archive: AptArchive, packages: Sequence[Package]) -> tuple[tuple[Pa
 
 
 def _given(path: Path, architecture: str) -> tuple[tuple[Package, ...], Fetch]:
-    """Return a kernel's .deb that the user gives, known by its content."""
+    """Return a kernel's .deb that the user gives, identified by its content."""
     deb = tested_packages.read(path)
     if deb.architecture != architecture:
         raise SmokeImpossible(f"the kernel {path.name} is for {deb.architecture}")
     if not deb.name.startswith("linux-image-"):
         raise SmokeImpossible(
-            f"{path.name} is no kernel package", hint="Its name must begin with linux-image-."
+            f"{path.name} is not a kernel package",
+            hint="give a package whose name begins with linux-image-",
         )
     package = Package(
         name=deb.name,
@@ -151,7 +155,7 @@ def _given(path: Path, architecture: str) -> tuple[tuple[Package, ...], Fetch]:
 
 
 def _names(archive: AptArchive, settings: Mapping[str, Any]) -> list[str]:
-    """Return what the guest's root is asked to hold: the release's own iproute2 among it."""
+    """Return the packages to install in the guest's root, with the release's own iproute2."""
     if archive.release.codename in settings["few"]:
         return [*settings["packages"], "iproute2"]
     return [*archive.essential(()), "iproute2"]

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The boots of a smoke guest: it tries the distro's packages, is given the new ones, tries them.
+"""Boot a smoke guest: it tests the distro's packages, receives the new ones, and tests them.
 
-The new packages may still be in the making when the guest starts; it waits for them, and
-the time that it waits is not held against it. A crash costs the row that was played: the
-guest is booted again and goes on with the next.
+The new packages may not be ready when the guest starts; it then waits for them, and that time does
+not count. A crash costs only the row that was running: the guest boots again and continues with the
+next one.
 """
 
 from __future__ import annotations
@@ -30,45 +30,45 @@ from pipeline.vm.image import GuestImage
 from pipeline.vm.results import Transcript
 
 CRASHES_MAX = 5
-"""After so many boots that ended in a crash nothing more is learnt by another."""
+"""Boots that may end in a crash; another one would show nothing new."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Guest:
-    """What is booted, and what it has to do."""
+class GuestPlan:
+    """What to boot, and what it has to do."""
 
     image: GuestImage
     rows: Sequence[Row]
     accel: str
     seconds: float
-    """How long it may take for each phase."""
+    """Seconds that each phase may take."""
     cache: Cache
     log_dir: Path
 
 
 @dataclass(frozen=True, kw_only=True)
 class Played:
-    """What came of all boots."""
+    """The result of all boots."""
 
     said: Transcript
     lost: Mapping[str, str]
-    """The rows in which the guest crashed, with the end of its console."""
+    """The rows in which the guest crashed, with the end of the console's output."""
     crashes: int
     seconds: float
-    """From its start to its end, without the time in which it waited for packages."""
+    """Seconds from start to end, without the time spent waiting for packages."""
 
 
 def play(
-    guest: Guest,
+    guest: GuestPlan,
     phases: Sequence[str],
     first: Sequence[Path],
     coming: Future[Sequence[Path]] | None,
 ) -> Played:
-    """Run the guest until every row was played, or lost.
+    """Run the guest until every row has run or was lost.
 
-    ``first`` are the packages of the first phase, ``coming`` those of the second, if there
-    is one. Raises TestbedLost if it is lost at another time or too often, SmokeFailed if
-    dpkg does not install a package, and what ``coming`` raises.
+    ``first`` are the packages of the first phase, ``coming`` those of the second, if there is one.
+    Raises TestbedLost if the guest is lost outside a row or too often, SmokeFailed if dpkg does not
+    install a package, and what ``coming`` raises.
     """
     begun, waited = time.monotonic(), 0.0
     lost: dict[str, str] = {}
@@ -93,12 +93,12 @@ def play(
 class _Boot:
     said: Transcript
     error: TestbedLost
-    """What to raise if it did not come to its end."""
+    """Return the error to raise if the guest did not finish."""
     waited: float
 
 
 def _boot(
-    guest: Guest,
+    guest: GuestPlan,
     phases: Sequence[str],
     first: Sequence[Path],
     coming: Future[Sequence[Path]] | None,
@@ -135,7 +135,7 @@ def _boot(
     data = bounded.read(said, qemu.RESULTS_MAX, follow=False) if said.exists() else b""
     transcript = results.parse(data, guest_files.ids(guest.rows, phases))
     _check_installed(transcript, phases)
-    where = "came to its end" if transcript.kernel else "started"
+    where = "finished" if transcript.kernel else "started"
     error = error or qemu.lost(f"the guest crashed before it {where}", console)
     return _Boot(said=transcript, error=error, waited=waited)
 
@@ -148,7 +148,7 @@ def _check_installed(said: Transcript, phases: Sequence[str]) -> None:
             raise SmokeFailed(
                 f"dpkg in the guest did not install the package{when} ({phase})",
                 details=installed.output,
-                hint="The guest has the dependencies of the distro's own iproute2.",
+                hint="the guest has only the dependencies of the distro's own iproute2",
             )
 
 
@@ -160,7 +160,7 @@ def _run(
     seconds: float,
     log: Path,
 ) -> float:
-    """Run the guest, give it what comes; return the seconds in which it had to wait for that."""
+    """Run the guest and feed it the new packages; return the seconds it waited for them."""
     assert guest.pipe is not None
     waited = 0.0
     given = coming is None
@@ -188,5 +188,5 @@ def _run(
 
 
 def _ready(said: Path) -> bool:
-    """Whether the guest has tried the first packages and waits for the next."""
+    """Return whether the guest has tested the first packages and waits for the next."""
     return said.exists() and bounded.end(said, 64).rstrip().endswith(b'{"kind":"ready"}')

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The rows of the smoke matrix: what is loaded, how, and what must come of it.
+"""The rows of the smoke matrix: what is loaded, how, and what must result.
 
-Pure but for the compiling of the cases' objects.
+The only side effect is to compile the objects of the cases.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from pipeline.smoke.compile import compile_cases, section_of
 from pipeline.vm.machine import Machine
 
 FRAMES = 7
-"""Frames that are sent after each load."""
+"""Frames to send after each load."""
 
 MARK = 0x5157
 """As in templates/objects/common.h.j2."""
 
 PINS = "/sys/fs/bpf/tc"
-"""Where both loaders pin; for XDP too, by a link that they make."""
+"""Where both loaders pin maps, for XDP by way of a link."""
 
 LOAD_SECONDS, BATCH_SECONDS = 30, 180
-"""How long a command may take."""
+"""Seconds that a command may take."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A command of a row, and what its output must be if it succeeds."""
+    """A command of a row, and what its output must show if it succeeds."""
 
     argv: tuple[str, ...]
     says: str = ""
@@ -47,58 +47,58 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row of the matrix: what is loaded, how, and what is expected of each loader."""
+    """One row of the matrix: what is loaded, how, and what is expected from each loader."""
 
     case: str
     title: str
     way: Way
     name: str
-    """Of its files, without suffix."""
+    """The name of its files, without suffix."""
     object: Path
-    """The object, or the directory with a corpus."""
+    """The object, or the directory of a corpus."""
     commands: tuple[Command, ...]
-    """The one that loads it, and others after it."""
+    """The command that loads the object, and those that follow."""
     expect: Mapping[str, Expected] | None
     """None for the user's own object."""
     pins: Mapping[str, int] = field(default_factory=dict)
-    """The pinned maps, and by how much each counts a frame."""
+    """The pinned maps, and how much each frame adds to each of them."""
     paths: Mapping[str, str] = field(default_factory=dict)
-    """Where each is pinned, a pattern (glob(7))."""
+    """Where each map is pinned, as a pattern (glob(7))."""
     keys: Mapping[str, str] = field(default_factory=dict)
     send: str = ""
-    """Where frames are sent from; empty: none are."""
+    """Where frames are sent from; empty if none are sent."""
     mark: int = 0
-    """The receiver is to see only frames with this mark."""
+    """The mark of the frames that the receiver counts."""
     received: int = 0
-    """How many of them."""
+    """How many frames it must receive."""
     batch: str = ""
     """The content of the file that the command reads."""
     script: Path | None = None
-    """A script that the command runs."""
+    """The script that the command runs."""
     files: int = 0
-    """Its limit of open files; 0: none of its own."""
+    """The command's limit of open files; 0 for the default."""
     corpus: int = 0
     section: str = ""
     seconds: int = LOAD_SECONDS
     missing: str = ""
-    """What this place lacks, so that the row is not tried at all."""
+    """What this place lacks, so that the row cannot run."""
     since: str = ""
-    """The upstream version that brought it."""
+    """The upstream version that introduced the feature."""
     size: int = 36
-    """Of the iproute2's struct bpf_elf_map, in bytes."""
+    """Size of iproute2's struct bpf_elf_map, in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kernel:
-    """What is known of the kernel of a place."""
+class KernelFacts:
+    """What is known about the kernel of a place."""
 
     version: str
     """``uname -r``."""
     config: frozenset[str] | None = None
-    """The options that are set to y or m; None if that is not known."""
+    """The options set to y or m; None if they are unknown."""
 
     def lacks(self, needs: Sequence[str], since: str) -> str:
-        """Return what of it is missing, in words; empty if nothing is."""
+        """Return in words what is missing; empty if nothing is."""
         number = re.match(r"\d+\.\d+", self.version)
         if since and number and Version(number[0]) < Version(since):
             return f"Linux {since}"
@@ -109,23 +109,24 @@ class Kernel:
 def case_rows(
     cases: Sequence[Case],
     *,
-    kernel: Kernel,
+    kernel: KernelFacts,
     machine: Machine,
     version: str,
     home: str,
     cache: Cache,
     log: Path,
 ) -> list[Row]:
-    """Return the rows of cases, with objects for the iproute2 of this version.
+    """Return the rows of cases, with objects for this version of iproute2.
 
-    ``home`` is where the objects will be. Raises SmokeImpossible if one cannot be compiled.
+    ``home`` is the directory where the objects will be. Raises SmokeImpossible if one cannot be
+    compiled.
     """
     size = map_struct_size(version)
     compiled = compile_cases(cases, size=size, machine=machine, cache=cache, log=log)
     return [_case_row(case, compiled[case.id], kernel, home) for case in cases]
 
 
-def _case_row(case: Case, path: Path, kernel: Kernel, home: str) -> Row:
+def _case_row(case: Case, path: Path, kernel: KernelFacts, home: str) -> Row:
     which = ["program", case.program] if case.program else ["section", section_of(case)]
     row = _row(case.name, case.title, case.way, case.id, path, which, home, case.repeat)
     folder = "*" if case.parameters["pin"] == "object" else "globals"
@@ -183,9 +184,9 @@ def _row(
 
 
 def object_rows(
-    items: Sequence[UserObject], *, kernel: Kernel, version: str, home: str
+    items: Sequence[UserObject], *, kernel: KernelFacts, version: str, home: str
 ) -> list[Row]:
-    """Return the rows of the user's own objects. Raises UsageError for one that is none."""
+    """Return the rows of the user's own objects. Raises UsageError for one that is not valid."""
     rows = []
     for i, item in enumerate(items):
         section = user_section(item)

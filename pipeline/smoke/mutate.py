@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Broken objects, made from sound ones by chance, the same ones for the same seed.
+"""Broken objects, made at random from valid ones; the same seed gives the same objects.
 
-tc reads files that it was given; none may crash it. Cut off anywhere, bytes changed where
-they matter most (ELF header, section headers, symbols, relocations, map definitions), and
-files that are no BPF objects at all. Pure.
+No file that tc reads may crash it. These objects are truncated anywhere, changed where bytes matter
+most (ELF header, section headers, symbols, relocations, map definitions), or are no BPF objects at
+all.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from collections.abc import Iterator, Sequence
 from elftools.elf.elffile import ELFFile
 
 FORMAT = "1"
-"""To be raised when other objects come out for the same seed."""
+"""Increase it when the same seed gives other objects."""
 
 _NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
-"""What is written over numbers: where arithmetic ends, or wraps."""
+"""Values to write over numbers, at which arithmetic overflows or wraps."""
 
 _TABLES = (".symtab", ".strtab", "maps", ".relclassifier", ".shstrtab", ".BTF", ".BTF.ext")
 
 
 def broken(sound: Sequence[bytes], count: int, *, seed: str) -> Iterator[bytes]:
-    """Yield ``count`` broken objects made from ``sound`` ones."""
+    """Yield ``count`` broken objects, made from ``sound`` ones."""
     chance = random.Random(seed)
     foreign = list(_foreign(sound[0]))[:count]
     yield from foreign
@@ -36,15 +36,15 @@ def broken(sound: Sequence[bytes], count: int, *, seed: str) -> Iterator[bytes]:
 
 
 def _foreign(data: bytes) -> Iterator[bytes]:
-    """Files that are no objects for BPF, or no objects."""
+    """Yield files that are not BPF objects, or no objects at all."""
     yield b""
     yield b"\x7fELF"
     yield b"int main(void) { return 0; }\n"
     yield b"!<arch>\n"
     yield data[:64]
     yield bytes(len(data))
-    yield data[:4] + b"\x01" + data[5:]  # of 32 bits
-    yield data[:5] + b"\x02" + data[6:]  # of the other byte order
+    yield data[:4] + b"\x01" + data[5:]  # 32-bit
+    yield data[:5] + b"\x02" + data[6:]  # the other byte order
     for machine in (0, 3, 62, 183, 0xFFFF):  # i386, x86-64, arm64, none
         yield data[:18] + struct.pack("<H", machine) + data[20:]
     for kind in (0, 2, 3, 4, 0xFFFF):  # a program, a library, a core
@@ -58,7 +58,7 @@ def _cut(data: bytes, chance: random.Random) -> bytes:
 
 
 def _places(data: bytes) -> list[range]:
-    """Where bytes matter most: the header, the section headers, the tables."""
+    """Return where bytes matter most: the header, the section headers, the tables."""
     elf = ELFFile(io.BytesIO(data))
     places = [range(64), range(elf["e_shoff"], elf["e_shoff"] + elf["e_shnum"] * 64)]
     for section in elf.iter_sections():
@@ -77,7 +77,7 @@ def _change(data: bytes, chance: random.Random) -> bytes:
 
 
 def _numbers(data: bytes, chance: random.Random) -> bytes:
-    """Write one or two numbers over aligned ones."""
+    """Overwrite one or two aligned numbers."""
     changed = bytearray(data)
     for _ in range(chance.randint(1, 2)):
         at = chance.choice(chance.choice(_places(data))) & ~3

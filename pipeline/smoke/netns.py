@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The smoke test on this machine's own kernel, in namespaces: for those who have the rights.
+"""The smoke test on this machine's own kernel, in namespaces, which needs privileges.
 
-The packages are unpacked, not installed; their programs use this machine's libraries. What is
-loaded, attached and pinned ends with the namespaces.
+The packages are unpacked but not installed; their programs use this machine's libraries. Whatever
+is loaded, attached and pinned disappears with the namespaces.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipeline.host.cache import Cache
 from pipeline.host.resources import package_data
 from pipeline.isolation import namespaces, sandbox
 from pipeline.smoke.bpf_object import load
-from pipeline.smoke.matrix import Kernel, Row
+from pipeline.smoke.matrix import KernelFacts, Row
 from pipeline.smoke.player_script import files, ids, plan
 from pipeline.vm import qemu, results
 from pipeline.vm.guest_programs import player
@@ -30,10 +30,10 @@ from pipeline.vm.results import Transcript
 _UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child")
 
 
-def kernel() -> Kernel:
-    """Return what is known of this machine's kernel."""
+def kernel() -> KernelFacts:
+    """Return what is known about this machine's kernel."""
     version = os.uname().release
-    return Kernel(version=version, config=_config(version))
+    return KernelFacts(version=version, config=_config(version))
 
 
 def _config(version: str) -> frozenset[str] | None:
@@ -46,14 +46,14 @@ def _script() -> Path:
 
 
 def check() -> None:
-    """Raise SmokeImpossible unless namespaces for the test can be had here."""
+    """Raise SmokeImpossible unless the namespaces for the test can be made here."""
     try:
         command.run([*_UNSHARE, "sh", _script(), "true"], error=SmokeImpossible)
     except SmokeImpossible as e:
         raise SmokeImpossible(
-            "this user may not make a network namespace and load BPF programs here",
+            "this user may not create a network namespace and load BPF programs here",
             details=e.details,
-            hint="Run it as root, or leave out --place netns: a guest needs no rights.",
+            hint="run respin as root, or omit --place netns: a guest needs no privileges",
         ) from e
 
 
@@ -66,7 +66,7 @@ def run(
     seconds: float,
     log_dir: Path,
 ) -> Transcript:
-    """Play the rows with each phase's packages and return what the player said.
+    """Run the rows with each phase's packages and return what the player reported.
 
     ``home`` is where the rows expect their files. Raises SmokeImpossible if a package's
     programs do not run here, TestbedLost if the player is lost.
@@ -88,8 +88,8 @@ def run(
         timeout=seconds,
         log=log_dir / "netns.log",
         error=TestbedLost,
-        brief="the namespaces of the smoke test were lost",
-        hint="Nothing is proven. Run it in a guest: leave out --place netns.",
+        brief="the namespaces of the smoke test were lost, so nothing is proven",
+        hint="test in a guest instead: omit --place netns",
     )
     expected = {*ids(rows, list(debs)), *(f"{phase}:version" for phase in debs)}
     return results.parse(bounded.read(said, qemu.RESULTS_MAX), expected)
@@ -98,7 +98,7 @@ def run(
 def _unpacked(debs: Sequence[Path], root: Path, log: Path) -> str:
     """Unpack packages and return the PATH of their programs."""
     deb_file.extract(debs, root, error=SmokeImpossible, log=log)
-    # bin before sbin: /sbin/ip is a link to /bin/ip, that is, to this machine's own.
+    # bin before sbin: /sbin/ip is a link to /bin/ip, which would be this machine's own.
     folders = ("usr/bin", "bin", "usr/sbin", "sbin")
     sandbox.run(
         ["env", f"PATH={':'.join([*folders, namespaces.PATH])}", "tc", "-V"],
@@ -107,7 +107,7 @@ def _unpacked(debs: Sequence[Path], root: Path, log: Path) -> str:
         log=log,
         error=SmokeImpossible,
         brief=f"the tc of {debs[0].name} does not run on this machine",
-        hint="It may need libraries of another release: leave out --place netns.",
+        hint="it may need the libraries of another release; test in a guest: omit --place netns",
     )
     here = [str(root / name) for name in folders]
     return ":".join([*here, os.environ.get("PATH", os.defpath), "/usr/sbin:/sbin"])

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the player plays (pipeline/vm/guest/play.c): the plan of a phase, and its files. Pure."""
+"""The script of the player (pipeline/vm/guest/play.c): the plan of a phase, and its files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.smoke.cases import FIRST_KEY
 from pipeline.smoke.matrix import FRAMES, Row
 
 CHUNK = 25
-"""Broken objects for one tc -batch: few enough to try each alone if one ends it."""
+"""Broken objects for one tc -batch: few enough to try each alone if one of them ends it."""
 
 _SAFE = re.compile(r"[^\t\n\r%]*")
 
@@ -31,7 +31,7 @@ def ids(rows: Sequence[Row], phases: Sequence[str]) -> set[str]:
 
 
 def plan(rows: Sequence[Row], phase: str, *, home: str, leave: frozenset[str] = frozenset()) -> str:
-    """Return the plan of a phase: what the player does. ``leave`` are ids of rows not to try."""
+    """Return the plan of a phase: what the player does. ``leave`` are ids of rows to skip."""
     lines: list[Sequence[str]] = []
     for i, row in enumerate(rows):
         step = step_id(phase, i)
@@ -65,7 +65,7 @@ def _steps(row: Row, step: str, home: str) -> Iterator[Sequence[str]]:
 
 
 def files(rows: Sequence[Row]) -> Mapping[str, bytes | Path]:
-    """Return what the commands read, by its name under the home: bytes or a file."""
+    """Return the files that the commands read, by name: bytes or a path."""
     found: dict[str, bytes | Path] = {}
     for row in rows:
         if row.missing:

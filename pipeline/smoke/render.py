@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The smoke matrix for others to read: one HTML page, JSON, JUnit XML. Pure.
+"""Render the smoke matrix as an HTML page, JSON, JUnit XML or Markdown.
 
 docs/smoke.md explains the JSON, pipeline/smoke/smoke.schema.json defines it.
 """
@@ -23,7 +23,7 @@ SCHEMA = 1
 
 
 def html(reports: Sequence[SmokeReport]) -> str:
-    """Return one self-contained page, without scripts, with a matrix for each report."""
+    """Return a self-contained page without scripts, with a matrix for each report."""
     return render(
         "smoke.html.j2",
         reports=reports,
@@ -36,7 +36,7 @@ def html(reports: Sequence[SmokeReport]) -> str:
 
 
 def change(row: CaseResult) -> str:
-    """Return how a row changed from before to after: ``same``, ``better``, ``worse``, ``other``."""
+    """Return how a row changed: ``same``, ``better``, ``worse`` or ``other``."""
     if row.after is None or row.before.seen is row.after.seen:
         return "same"
     good = (Seen.LOADS, Seen.SURVIVES)
@@ -46,7 +46,7 @@ def change(row: CaseResult) -> str:
 
 
 def count(report: SmokeReport) -> dict[str, int]:
-    """Return how many rows changed in which way, and how many cells are not as expected."""
+    """Return how many rows changed how, and how many cells are not as expected."""
     found = dict.fromkeys(("same", "better", "worse", "other", "bad", "impossible"), 0)
     for row in report.cases:
         found[change(row)] += 1
@@ -56,9 +56,9 @@ def count(report: SmokeReport) -> dict[str, int]:
 
 
 def markdown(report: SmokeReport) -> str:
-    """Return a matrix as a table of Markdown, without what differs from one run to the next."""
+    """Return a matrix as a Markdown table, without values that differ between runs."""
     both = bool(report.after)
-    lines = ["| case | way | " + ("before | after |" if both else "seen |")]
+    lines = ["| case | attach type | " + ("before | after |" if both else "seen |")]
     lines.append("|---" * (4 if both else 3) + "|")
     for row in report.cases:
         cells = " | ".join(_mark(cell) for _, cell in row.cells)
@@ -100,7 +100,7 @@ def junit(reports: Sequence[SmokeReport]) -> str:
 
 
 def _clean(element: ET.Element) -> None:
-    """Show by its number what XML cannot hold, or nobody can see; markup is escaped later."""
+    """Show characters by number that XML cannot contain or nobody can see."""
     element.attrib = {name: visible.lines(value) for name, value in element.attrib.items()}
     if element.text:
         element.text = visible.lines(element.text)

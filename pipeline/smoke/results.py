@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From all that the player said to the smoke matrix. Pure but for reading the objects."""
+"""Turn the player's reports into the smoke matrix. The only side effect is to read the objects."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.smoke.verdict import Said, Tc, engine, judge, said_of
 from pipeline.vm.results import Transcript
 
 TITLES = 400
-"""Lines of an object's description that a report keeps: 65 maps make 150."""
+"""Lines of an object's description that a report keeps; 65 maps give 150."""
 
 
 def tc_of(
@@ -28,13 +28,16 @@ def tc_of(
     ours: bool,
     lacks: frozenset[str] | None = None,
 ) -> Tc:
-    """Return a package's tc, as ``cases.loader_of`` finds its loader.
+    """Return a package's tc, with the loader that ``cases.loader_of`` finds.
 
-    Raises TestbedLost if the player did not come as far as to ask it.
+    Raises TestbedLost if the player did not get far enough to ask for its version.
     """
     said = transcript.ran.get(f"{phase}:version")
     if said is None:
-        raise TestbedLost(f"nothing is known of the tc {phase}", hint="Nothing is proven.")
+        raise TestbedLost(
+            f"the guest did not report on the tc {phase}, so nothing is proven",
+            hint="read the log of the guest's console",
+        )
     loader = loader_of(engine(said.output), version, ours=ours, lacks=lacks)
     return Tc(text=said.output.strip(), version=version, loader=loader)
 
@@ -47,12 +50,12 @@ def case_results(
     turned: Mapping[str, Sequence[str]],
     lost: Mapping[str, str],
 ) -> tuple[CaseResult, ...]:
-    """Return the rows of the matrix, judged.
+    """Return the rows of the matrix with their results.
 
-    ``tcs`` has one package or two, the one before first. ``turned`` are the cases that the
-    needed fixes turn, with patterns of what a refusal before them says; ``lost`` the rows in
-    which the guest crashed, with the end of its console. Raises TestbedLost if a row was
-    neither played nor lost.
+    ``tcs`` has one package, or the one before and the one after. ``turned`` are the cases that the
+    needed fixes turn, with patterns for a refusal without the fix; ``lost`` are the rows in which
+    the guest crashed, with the end of the console's output. Raises TestbedLost if a row neither ran
+    nor was lost.
     """
     phases = list(tcs)
 
@@ -63,14 +66,14 @@ def case_results(
             said = Said(lost=lost[step])
         elif said is None and not row.missing:
             raise TestbedLost(
-                f"the player ended without a word of {row.case} ({row.way.name})",
-                hint="Nothing is proven.",
+                f"nothing is proven: the player did not report on {row.case} ({row.way.name})",
+                hint="read the log of the guest's console",
             )
         return judge(
             row,
             tcs[phase],
             said or Said(),
-            # A package that is tested alone is held to what its own loader can do.
+            # A package that is tested alone must do what its own loader can do.
             after=phase == phases[-1],
             symptoms=turned.get(row.case) if row.expect is not None else None,
         )
@@ -104,7 +107,7 @@ def _described(row: Row) -> str:
 
 
 def _limits(row: Row) -> tuple[str, ...]:
-    """For the user's own object: which limits it runs into, and what can be done."""
+    """Return which limits the user's own object exceeds, and what can be done about them."""
     if row.expect is not None:
         return ()
     found = bpf_object.limits(bpf_object.read(Path(row.object)), size=row.size)

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The smoke stage: the packages in a guest of the release, loading real objects.
+"""Stage smoke: the packages load real objects in a guest of the release.
 
-One boot: the distro's package is installed and tried, then the new one over it, which may
-still be in the making while the first is tried. What is proven is what the guest's kernel
-counted and the receiver got; a package's word for it is not enough.
+In one boot the distro's package is installed and tested, and then the new one, which may still be
+building meanwhile. The proof is what the guest's kernel counted and the receiver got; what a
+package reports itself is not enough.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from pipeline.smoke import guest_files, matrix, results, tested_packages
 from pipeline.smoke.bpf_object import UserObject
 from pipeline.smoke.cases import Case
 from pipeline.smoke.guest_image import prepare
-from pipeline.smoke.guest_session import Guest, play
-from pipeline.smoke.matrix import Kernel
+from pipeline.smoke.guest_session import GuestPlan, play
+from pipeline.smoke.matrix import KernelFacts
 from pipeline.vm import qemu
 from pipeline.vm.image import GuestImage
 
 __all__ = ["GuestImage", "UserObject", "prepare", "smoke"]
 
 SECONDS = 120.0
-"""How long a guest may take: it takes 10 s in emulation on two idle cores."""
+"""Seconds that a guest may take; it takes 10 s in emulation on two idle cores."""
 
 
 def smoke(
@@ -46,24 +46,23 @@ def smoke(
     stage: Stage = QUIET,
     seconds: float | None = None,
 ) -> SmokeReport:
-    """Try packages in a guest and return what was seen; a bad cell does not raise.
+    """Test packages in a guest and return the results; a bad cell raises nothing.
 
-    ``before`` are the distro's .debs, ``after`` the new ones, or none; if those are still to
-    come, the guest tries the distro's meanwhile. ``turned`` are the cases that the needed
-    fixes turn, each with patterns of what the package before says as it refuses; ``lacks``
-    names those fixes, which the package after then has; None if nothing is known of either
-    package. ``objects`` are the user's own. ``seconds`` is how long the guest may take, twice
-    if it has to wait.
+    ``before`` are the distro's .debs, ``after`` the new ones or none; while the new ones are not
+    ready, the guest tests the distro's. ``turned`` are the cases that the needed fixes turn, each
+    with patterns for the refusal by the package before; ``lacks`` names those fixes, which the
+    package after has; None if nothing is known about either package. ``objects`` are the user's
+    own. ``seconds`` is how long the guest may take, twice if it has to wait.
 
     Raises SmokeFailed if dpkg does not install a package, TestbedLost if the guest is lost,
-    SmokeImpossible if the test cannot be made, UsageError for an object that is none, and
-    what kept the packages from coming.
+    SmokeImpossible if the test is not possible, UsageError for an invalid object, and the error of
+    a build that failed.
     """
     log_dir.mkdir(parents=True, exist_ok=True)
     architecture = image.machine.architecture
     distro = tested_packages.with_programs(before, architecture)
     version = distro[0].version
-    kernel = Kernel(version=image.kernel, config=image.config)
+    kernel = KernelFacts(version=image.kernel, config=image.config)
     home = guest_files.HOME
     rows = [
         *matrix.case_rows(
@@ -82,14 +81,16 @@ def smoke(
     stage.note(f"{len(rows)} rows on {image.kernel}, {accel}")
     phases = ("before", "after") if coming else ("before",)
     limit = seconds or SECONDS + sum(r.seconds for r in rows if r.batch) * len(phases)
-    guest = Guest(image=image, rows=rows, accel=accel, seconds=limit, cache=cache, log_dir=log_dir)
+    guest = GuestPlan(
+        image=image, rows=rows, accel=accel, seconds=limit, cache=cache, log_dir=log_dir
+    )
     try:
         played = play(guest, phases, [deb.path for deb in distro], coming)
     except OSError as e:
         raise SmokeImpossible(
-            f"the guest cannot be given its files: {e.strerror}",
+            f"respin could not write the files for the guest: {e.strerror}",
             details=str(e),
-            hint=f"The cache {cache.root} and {log_dir} need some 100 MB of room.",
+            hint=f"free about 100 MB in the cache {cache.root} and in {log_dir}",
         ) from e
     packages = {"before": distro[0]}
     if coming:

@@ -1,10 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The smoke test on its own: what does this tc load, on this kernel?
+"""The smoke test alone: what does this tc load, on this kernel?
 
-``measure`` tries one package, or two against each other, by the cases and ways that are asked
-for, in a guest of the release or in namespaces of this machine, and returns a matrix for each
-kernel.
+``measure`` tests one package, or compares two, with the requested cases and attach types, in a
+guest of the release or in namespaces of this machine, and returns a matrix for each kernel.
 """
 
 from __future__ import annotations
@@ -31,15 +30,15 @@ from pipeline.smoke.tested_packages import Deb
 from pipeline.vm.machine import machine_for
 
 SECONDS = 120.0
-"""How long namespaces may take, beside what the rows themselves may."""
+"""Seconds that the namespaces may take in addition to the rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
-    """What is to be measured."""
+class SmokeRequest:
+    """What to measure."""
 
     packages: tuple[Path, ...]
-    """The package before and the one after; or one alone."""
+    """The package before and the one after, or one alone."""
     cases: tuple[Case, ...]
     objects: tuple[UserObject, ...]
     cache: Cache
@@ -47,56 +46,56 @@ class Order:
     place: str = "guest"
     """``guest`` or ``netns``."""
     release: str | None = None
-    """Whose guest; None: this machine's."""
+    """The release of the guest; None for this machine's."""
     kernels: tuple[str, ...] = ()
-    """Names of kernel packages, .debs, or words of guests.SETS; empty: the release's usual one."""
+    """Kernel packages, .debs, or words of guest_image.SETS; empty for the release's default."""
     config: Config = NO_CONFIG
     mirror: str | None = None
     keyring: Path | None = None
 
 
 Refused = SmokeImpossible | FetchError | TestbedLost
-"""What concerns one kernel, and says nothing of others."""
+"""Errors that concern one kernel and say nothing about others."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What came of it."""
+    """The result of a measurement."""
 
     reports: tuple[SmokeReport, ...]
     refused: tuple[tuple[str, Refused], ...] = ()
-    """Of several kernels, those that cannot be had or tested on, or lose the guest, and why."""
+    """The kernels, among several, that could not be tested, with the error of each."""
 
 
-def measure(order: Order, progress: Progress) -> Measured:
+def measure(request: SmokeRequest, progress: Progress) -> Measured:
     """Return the matrix of each kernel.
 
-    Raises SmokeFailed for a package that is not iproute2 or cannot be installed,
-    SmokeImpossible if the test cannot be made here, FetchError if what it needs cannot be had,
-    TestbedLost if the guest is lost.
+    Raises SmokeFailed for a package that is not iproute2 or cannot be installed, SmokeImpossible if
+    the test is not possible here, FetchError if something it needs cannot be fetched, TestbedLost
+    if the guest is lost.
     """
-    order.log_dir.mkdir(parents=True, exist_ok=True)
-    sweep(order.cache)
+    request.log_dir.mkdir(parents=True, exist_ok=True)
+    sweep(request.cache)
     temporary.sweep()
-    packages = _packages(order)
-    if order.place == "netns":
+    packages = _packages(request)
+    if request.place == "netns":
         with progress.stage("smoke") as stage:
-            return Measured(reports=(_in_namespaces(order, packages, stage),))
-    release = releases.find(order.release, config=order.config)
+            return Measured(reports=(_in_namespaces(request, packages, stage),))
+    release = releases.find(request.release, config=request.config)
     sources = releases.sources(
-        release, mirror=order.mirror, keyring=order.keyring, config=order.config
+        release, mirror=request.mirror, keyring=request.keyring, config=request.config
     )
-    archive = AptArchive(release, sources, order.cache)
-    kernels = _kernels(archive, order.kernels)
-    return on_each(kernels, lambda kernel: _in_guest(order, packages, archive, kernel, progress))
+    archive = AptArchive(release, sources, request.cache)
+    kernels = _kernels(archive, request.kernels)
+    return on_each(kernels, lambda kernel: _in_guest(request, packages, archive, kernel, progress))
 
 
 def on_each(
     kernels: Sequence[str | Path | None], measure_on: Callable[[str | Path | None], SmokeReport]
 ) -> Measured:
-    """Return the matrix of each kernel; of several, one that cannot be tested on costs itself.
+    """Return the matrix of each kernel; among several, skip one that cannot be tested.
 
-    If that leaves none, raises its error: of several, that of a guest that was lost.
+    If none is left, raises the error of a lost guest, or else the first error.
     """
     reports: list[SmokeReport] = []
     refused: list[tuple[str, Refused]] = []
@@ -110,9 +109,9 @@ def on_each(
     return Measured(reports=tuple(reports), refused=tuple(refused))
 
 
-def _packages(order: Order) -> dict[str, Deb]:
+def _packages(request: SmokeRequest) -> dict[str, Deb]:
     architecture = command.run(["dpkg", "--print-architecture"]).text.strip()
-    found = [tested_packages.with_programs([path], architecture)[0] for path in order.packages]
+    found = [tested_packages.with_programs([path], architecture)[0] for path in request.packages]
     return dict(zip(("before", "after"), found, strict=False))
 
 
@@ -127,17 +126,17 @@ def _kernels(archive: AptArchive, names: Sequence[str]) -> list[str | Path | Non
 
 
 def _in_guest(
-    order: Order,
+    request: SmokeRequest,
     packages: dict[str, Deb],
     archive: AptArchive,
     kernel: str | Path | None,
     progress: Progress,
 ) -> SmokeReport:
-    log_dir = order.log_dir / Path(kernel).name if kernel else order.log_dir
+    log_dir = request.log_dir / Path(kernel).name if kernel else request.log_dir
     log_dir.mkdir(parents=True, exist_ok=True)
     with progress.stage("guest image") as stage:
         image = guest_image.prepare(
-            archive, order.cache, log_dir=log_dir, stage=stage, kernel=kernel
+            archive, request.cache, log_dir=log_dir, stage=stage, kernel=kernel
         )
     with progress.stage("smoke") as stage:
         return smoke.smoke(
@@ -146,32 +145,32 @@ def _in_guest(
             after=[packages["after"].path] if "after" in packages else [],
             turned={},
             lacks=None,
-            cases=order.cases,
-            objects=order.objects,
-            cache=order.cache,
+            cases=request.cases,
+            objects=request.objects,
+            cache=request.cache,
             log_dir=log_dir,
             stage=stage,
         )
 
 
-def _in_namespaces(order: Order, packages: dict[str, Deb], stage: Stage) -> SmokeReport:
+def _in_namespaces(request: SmokeRequest, packages: dict[str, Deb], stage: Stage) -> SmokeReport:
     begun = time.monotonic()
     netns.check()
     kernel = netns.kernel()
-    with scratch(order.cache, "netns") as work:
+    with scratch(request.cache, "netns") as work:
         first = packages["before"]
         rows = [
             *matrix.case_rows(
-                order.cases,
+                request.cases,
                 kernel=kernel,
                 machine=machine_for(first.architecture),
                 version=first.version,
                 home=str(work),
-                cache=order.cache,
-                log=order.log_dir / "objects.log",
+                cache=request.cache,
+                log=request.log_dir / "objects.log",
             ),
             *matrix.object_rows(
-                order.objects, kernel=kernel, version=first.version, home=str(work)
+                request.objects, kernel=kernel, version=first.version, home=str(work)
             ),
         ]
         stage.note(f"{len(rows)} rows on Linux {kernel.version}, in namespaces")
@@ -179,9 +178,9 @@ def _in_namespaces(order: Order, packages: dict[str, Deb], stage: Stage) -> Smok
             rows,
             {phase: [deb.path] for phase, deb in packages.items()},
             work,
-            cache=order.cache,
+            cache=request.cache,
             seconds=SECONDS + sum(row.seconds for row in rows if row.batch) * len(packages),
-            log_dir=order.log_dir,
+            log_dir=request.log_dir,
         )
     tcs = {
         phase: results.tc_of(said, phase, deb.version, ours=deb.ours)

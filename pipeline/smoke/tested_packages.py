@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The packages that a smoke test is given: what they are, before anything is installed."""
+"""Identify the packages of a smoke test before anything is installed."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pipeline.errors import SmokeFailed, SmokeImpossible
 from pipeline.files import bounded
 
 LARGEST = 256 << 20
-"""Bytes; iproute2's packages have 1 to 3 MB, a kernel's 80 MB."""
+"""Bytes of a package; iproute2's have 1 to 3 MB, a kernel's 80 MB."""
 
-# As tar lists a file: rights, owner, size, date, time, name.
+# The form in which tar lists a file: mode, owner, size, date, time, name.
 _IN_LISTING = re.compile(r"^[-lh]\S+ +\S+ +\d+ \S+ \S+ (\./)?(usr/)?s?bin/tc( |$)", re.MULTILINE)
 
 
@@ -34,27 +34,27 @@ class Deb:
 
     @property
     def title(self) -> str:
-        """Name and version, for people."""
+        """Return name and version, for people."""
         return f"{self.name} {self.version}"
 
     @property
     def ours(self) -> bool:
-        """Its version ends as respin's does: ``+bpfN`` in Debian, ``bpfN`` in Ubuntu."""
+        """Return whether the version ends like respin's: ``+bpfN`` or (Ubuntu) ``bpfN``."""
         revision = Version(self.version).debian_revision or ""
         return revision.rstrip("0123456789").endswith("bpf")
 
 
 def read(path: Path) -> Deb:
-    """Return what a package is. Raises SmokeFailed if it is none."""
+    """Identify a package. Raises SmokeFailed if the file is not one."""
     try:
         with bounded.open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
     except OSError as e:
-        raise SmokeFailed(f"{path} cannot be read: {e.strerror}") from e
+        raise SmokeFailed(f"respin could not read {path}: {e.strerror}") from e
     if size > LARGEST:
         raise SmokeFailed(
-            f"{path.name} has more than {LARGEST >> 20} MiB",
-            hint="Give the binary package iproute2_VERSION_ARCHITECTURE.deb.",
+            f"{path.name} is larger than {LARGEST >> 20} MiB",
+            hint="give the binary package iproute2_VERSION_ARCHITECTURE.deb",
         )
     form = "${Package}\n${Version}\n${Architecture}\n"
     fields = deb_file.show(path, form, error=SmokeFailed).splitlines()
@@ -62,15 +62,15 @@ def read(path: Path) -> Deb:
     sound = dsc_file.package_name(name) and dsc_file.version_text(version)
     if not sound or not dsc_file.package_name(architecture):
         raise SmokeFailed(
-            f"{path.name} is not a package: it has no sound name, version and architecture",
+            f"{path.name} is not a Debian package with a valid name, version and architecture",
             details="\n".join(line[:200] for line in fields[:3]),
-            hint="Give the binary package iproute2_VERSION_ARCHITECTURE.deb.",
+            hint="give the binary package iproute2_VERSION_ARCHITECTURE.deb",
         )
     return Deb(path=path, name=name, version=version, architecture=architecture)
 
 
 def with_programs(paths: Sequence[Path], architecture: str) -> tuple[Deb, ...]:
-    """Return the packages to install: those with programs, neither documents nor symbols.
+    """Return the packages to install: those with programs, without documentation or symbols.
 
     The first is the one with ``tc``. Raises SmokeFailed if none has it, SmokeImpossible if
     one is for another architecture.
@@ -85,14 +85,14 @@ def with_programs(paths: Sequence[Path], architecture: str) -> tuple[Deb, ...]:
         raise SmokeImpossible(
             f"{foreign[0].path.name} is for {foreign[0].architecture}, and this machine is "
             f"{architecture}",
-            hint="Test it on a machine of its own architecture.",
+            hint="test it on a machine of its own architecture",
         )
     found.sort(key=lambda deb: not _has_tc(deb.path))
     if paths and (not found or not _has_tc(found[0].path)):
         names = ", ".join(path.name for path in paths)
         raise SmokeFailed(
-            f"{names} is not iproute2: there is no tc in it",
-            hint="Give the binary package iproute2_VERSION_ARCHITECTURE.deb.",
+            f"{names} is not iproute2: it contains no tc",
+            hint="give the binary package iproute2_VERSION_ARCHITECTURE.deb",
         )
     return tuple(found)
 

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From what the player said to a cell of the smoke matrix: what was seen, and is it expected?
+"""Turn a report of the player into a cell of the matrix: what was seen, and was it expected?
 
-Pure: a row, what its commands did and what was counted in; a cell out.
+It takes a row, the results of its commands and the counters, and returns a cell.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ class Tc:
     text: str
     """What ``tc -V`` says."""
     version: str
-    """The package's."""
+    """The version of the package."""
     loader: Loader
 
 
 @dataclass(frozen=True, kw_only=True)
 class Said:
-    """What the player said of one row."""
+    """What the player reported on one row."""
 
     ran: tuple[Ran, ...] = ()
-    """Its commands, as far as they came."""
+    """Its commands, as far as they ran."""
     counted: Counted | None = None
     tried: Tried | None = None
     log: str = ""
-    """What the kernel said meanwhile."""
+    """What the kernel logged meanwhile."""
     lost: str = ""
-    """The place was lost while this row was played: the end of the guest's console."""
+    """If the guest was lost during this row: the end of the console's output."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What was seen, also in words."""
+    """What was seen, with a description."""
 
     seen: Seen
     what: str
@@ -57,16 +57,16 @@ class View:
 
 
 def engine(output: str) -> str:
-    """Return what the output of ``tc -V`` says of libbpf; one that says nothing has none."""
+    """Return what the output of ``tc -V`` says about libbpf; without a word, it has none."""
     found = _TC.search(output.strip())
     libbpf = found[1] if found else None
     return "own" if libbpf is None else "libbpf-0" if libbpf == "0" else "libbpf-1"
 
 
 def expectation(row: Row, tc: Tc, *, after: bool, symptoms: Sequence[str] | None) -> Expected:
-    """Return what a row expects of a package, and why.
+    """Return what a row expects from a package, and why.
 
-    ``symptoms`` are those of the needed fixes that turn the case; None if none does.
+    ``symptoms`` are those of the needed fixes that turn the case; None if no fix does.
     """
     if row.expect is None:
         if after:
@@ -75,7 +75,7 @@ def expectation(row: Row, tc: Tc, *, after: bool, symptoms: Sequence[str] | None
     if symptoms is not None:
         if after:
             return Expected(what=Expect.LOADS, reason="the fix must make it load")
-        reason = "the negative control: what the fix mends must be seen to fail"
+        reason = "this is the negative control: what the fix repairs must be seen to fail"
         return Expected(what=Expect.REFUSED, reason=reason, says="|".join(symptoms))
     return row.expect[tc.loader.name]
 
@@ -83,13 +83,13 @@ def expectation(row: Row, tc: Tc, *, after: bool, symptoms: Sequence[str] | None
 def judge(
     row: Row, tc: Tc, said: Said, *, after: bool, symptoms: Sequence[str] | None = None
 ) -> Cell:
-    """Return the cell of a row under one package."""
+    """Return the cell of a row for one package."""
     expected = expectation(row, tc, after=after, symptoms=symptoms)
     missing = row.missing
     if not missing and row.since and _upstream(tc.version) < Version(f"{row.since}~"):
         missing = f"iproute2 {row.since}"
     if missing:
-        view = View(seen=Seen.NOT_POSSIBLE, what=f"not possible here: it needs {missing}")
+        view = View(seen=Seen.NOT_POSSIBLE, what=f"not possible here: this needs {missing}")
         expected = Expected(what=Expect.ANY, reason=view.what)
     else:
         view = _see(row, said)
@@ -118,12 +118,12 @@ def _upstream(version: str) -> Version:
 
 
 def _difference(expected: Expected, view: View) -> str:
-    """Return, in a sentence, what is not as expected."""
+    """Return a sentence about what is not as expected."""
     if expected.what is not Expect.ANY and view.seen.value != expected.what.value:
         return f"expected: {expected.what} ({expected.reason}); seen: {view.what}"
     pattern = expected.says or r"\S"
     if expected.what is Expect.REFUSED and not re.search(pattern, view.output):
-        return f"refused, as expected, but not in the words that were expected: {pattern}"
+        return f"refused, as expected, but its message does not match {pattern}"
     return ""
 
 
@@ -135,10 +135,10 @@ def _see(row: Row, said: Said) -> View:
     output = "".join(ran.output for ran in said.ran)
     for ran, command in zip(said.ran, row.commands, strict=False):
         if ran.late:
-            what = f"it did not end within {row.seconds} s"
+            what = f"the command did not end within {row.seconds} s"
             return View(seen=Seen.CRASHED, what=what, output=output)
         if ran.status < 0:
-            what = f"it was killed by signal {-ran.status}"
+            what = f"the command was killed by signal {-ran.status}"
             return View(seen=Seen.CRASHED, what=what, output=output)
         if ran.status > 0:
             what = f"refused, exit status {ran.status}"
@@ -154,7 +154,7 @@ def _see(row: Row, said: Said) -> View:
 def _words(command: Command, ran: Ran) -> str:
     line = shlex.join(command.argv)
     if command.silent and ran.output.strip():
-        return f"{line} shows what ought to be gone"
+        return f"{line} still shows what was removed"
     if command.says and not re.search(command.says, ran.output):
         return f"{line} does not show what is loaded"
     return ""
@@ -162,11 +162,13 @@ def _words(command: Command, ran: Ran) -> str:
 
 def _survival(row: Row, tried: Tried | None) -> View:
     if tried is None:
-        return View(seen=Seen.LOADED_WRONG, what="nothing was tried")
+        return View(seen=Seen.LOADED_WRONG, what="nothing was tested")
     total = tried.loaded + tried.refused + len(tried.crashed)
     output = f"{total} objects: {tried.refused} refused, {tried.loaded} loaded"
     if total != row.corpus:
-        return View(seen=Seen.LOADED_WRONG, what=f"{row.corpus} objects, {total} of them tried")
+        return View(
+            seen=Seen.LOADED_WRONG, what=f"only {total} of {row.corpus} objects were tested"
+        )
     if tried.crashed:
         each = [f"{n}.o ({f'signal {s}' if s else 'hung'})" for n, s in tried.crashed]
         what = "tc crashed on " + ", ".join(each)
@@ -191,7 +193,7 @@ def _counts(row: Row, counted: Counted | None) -> list[str]:
 
 
 def said_of(row: Row, step: str, transcript: Transcript) -> Said | None:
-    """Return what the player said of one row; None if it did not come to its end."""
+    """Return what the player reported on one row; None if the row did not finish."""
     if step not in transcript.logs:
         return None
     names = [step, *(f"{step}:{n}" for n in range(1, len(row.commands)))]

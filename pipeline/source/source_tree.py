@@ -140,7 +140,7 @@ def copy(tree: Path, dest: Path, largest: int) -> None:
         raise FetchError(f"respin could not copy {tree}: {e.strerror}", details=str(e)) from e
 
 
-def _copy_file(each: lent.Entry, target: Path) -> None:
+def _copy_file(each: lent.LentEntry, target: Path) -> None:
     number = os.open(each.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=each.at)
     with os.fdopen(number, "rb") as source, target.open("xb") as out:
         if not stat.S_ISREG(os.fstat(number).st_mode):

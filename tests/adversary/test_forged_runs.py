@@ -27,13 +27,13 @@ from support.onerelease import Here
 from pipeline.build.prebuilt import adopt
 from pipeline.errors import BuildError
 from pipeline.host.cache import Cache, file_sha256
-from pipeline.model import Patched, Release, SmokeReport, Source
+from pipeline.model import Patched, Release, Source
 from pipeline.nightly import copied_run
 from pipeline.runs import report, report_reader, single_stage
 from pipeline.runs.inputs import Inputs
 from pipeline.runs.proving import Proving
 from pipeline.runs.report import Outcome
-from pipeline.runs.request import Order
+from pipeline.runs.request import Request
 
 RELEASE = Release(distro="debian", codename="bookworm", version="12")
 OURS = "6.1.0-1+bpf1"
@@ -166,9 +166,9 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do what the archive and the guest do without any."""
     image = SimpleNamespace(packages=None)
     monkeypatch.setattr(Inputs, "archive", SimpleNamespace(trust=lambda: ()))
-    monkeypatch.setattr(Inputs, "control", lambda inputs, source: ())
+    monkeypatch.setattr(Inputs, "control", lambda inputs, source: source.files[:1])
     monkeypatch.setattr(Proving, "prepare_guest", lambda proving: image)
-    monkeypatch.setattr(Proving, "smoke", lambda proving, *_: filled(SmokeReport, kernel="made up"))
+    monkeypatch.setattr(Proving, "smoke", lambda proving, *_: standin.smoked())
 
 
 @pytest.mark.attack
@@ -184,14 +184,14 @@ def test_packages_that_nobody_says_were_built_of_the_patched_source(
     assert patched
     debs = shutil.copytree(run / "debs", tmp_path / "debs")
     packages.make_upload(debs, patched.dsc, info_dsc=named)
-    order = Order(release=RELEASE, fixes=(), cache=Cache(tmp_path / "cache"))
-    done = single_stage.prove_only(order, run, debs, tmp_path / "proven")
+    request = Request(release=RELEASE, fixes=(), cache=Cache(tmp_path / "cache"))
+    done = single_stage.prove_only(request, run, debs, tmp_path / "proven")
     assert done.outcome is (Outcome.FIXED if named else Outcome.PROVEN)
     values = json.loads((tmp_path / "proven/report.json").read_text())
     assert len(values["unverified"]) == (0 if named else 1)
     assert named or patched.dsc.name in values["unverified"][0]
     # Proving it again proves no more.
-    again = single_stage.prove_only(order, tmp_path / "proven", None, tmp_path / "again")
+    again = single_stage.prove_only(request, tmp_path / "proven", None, tmp_path / "again")
     assert again.outcome is done.outcome and again.unverified == done.unverified
 
 
@@ -419,11 +419,11 @@ REPORTS: dict[str, tuple[str, Callable[[Path], object]]] = {
         lambda f: edit(f, lambda r: r.update(outcome="proven", unverified=["made up"])),
     ),
     "a package that the build does not list": (
-        "is not what",
+        "does not match its entry in",
         lambda f: _added(f, packages.make_deb(f / "debs", "iproute2-doc", OURS)),
     ),
     "a path to another directory": (
-        "is not the file that this run made",
+        "has changed since its run",
         lambda f: edit(
             f,
             lambda r: r["patched"].update(

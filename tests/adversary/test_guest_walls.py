@@ -21,7 +21,7 @@ from support import real, smallpackage
 from pipeline.errors import TestbedLost
 from pipeline.host import command
 from pipeline.isolation import ids, namespaces, views
-from pipeline.isolation.order import Kind, Order
+from pipeline.isolation.order import Order, WallKind
 from pipeline.vm import devices, qemu
 from pipeline.vm.feed import Feed
 
@@ -162,7 +162,7 @@ def test_kvm_is_still_there_for_who_may_use_it() -> None:
         pytest.skip("this user may not use /dev/kvm, or there is none")
     owner = Path("/dev/kvm").stat()
     view = views.system()
-    order = Order(kind=Kind.VIEW, ids=ids.mine(), kvm=True, **view.parts)
+    order = Order(kind=WallKind.VIEW, ids=ids.mine(), kvm=True, **view.parts)
     command.run([*order.argv(), "PATH=/usr/bin:/bin", "sh", "-c", ": <>/dev/kvm"], env={})
     assert Path("/dev/kvm").stat() == owner
 

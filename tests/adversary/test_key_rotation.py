@@ -176,7 +176,7 @@ def test_others_can_read_the_key(here: Here) -> None:
     home.rename(home.with_name("elsewhere"))
     home.symlink_to("elsewhere")
     said = here.respin("nightly")
-    assert said.status == 2 and "is not a directory of this user's" in said.err
+    assert said.status == 2 and "does not belong to this user" in said.err
 
 
 @pytest.mark.bad_input

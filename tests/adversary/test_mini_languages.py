@@ -295,7 +295,7 @@ def _smoke_page() -> object:
 @place("templates/status.html.j2")
 def _status_page() -> object:
     def make(text: str) -> str:
-        row = hostile.record(status.Row, text, run=1, ours_run=1)
+        row = hostile.record(status.TargetStatus, text, run=1, ours_run=1)
         run = hostile.record(RunRow, text, id=1)
         links = {kind: [f"runs/000001/{text}"] for kind in ("report", "patch", "logs")}
         finding = {"fix": text, "verdict": text}
@@ -408,9 +408,15 @@ def _image() -> object:
 @place("handover.dput: dput's and dpkg-genchanges' command lines, fields of a .changes")
 def _dput() -> object:
     for host in ("-o", "a b", LINE, ""):
-        refused(dput.dput, Path("x"), host, said="is not the name of a host")
+        refused(dput.dput, Path("x"), host, said="is not a valid name of a dput host")
     for name in ("sid\nBinary: evil", "-x", "a b"):
-        refused(dput.dput, Path("x"), "h", distribution=name, said="of a distribution")
+        refused(
+            dput.dput,
+            Path("x"),
+            "h",
+            distribution=name,
+            said="is not a valid name of a distribution",
+        )
     return REFUSED, REFUSED
 
 
@@ -475,7 +481,7 @@ def _markdown() -> object:
 
 @place("notify._body: mails and chats")
 def _notification() -> object:
-    row = hostile.record(status.Row)
+    row = hostile.record(status.TargetStatus)
     body = notify._body(row, notify.FAILURE, 1, "http://x")
     text = "".join(str(value) for value in body.values())
     assert "pwned" in text
@@ -642,7 +648,6 @@ SINKS = {
     "regex smoke/verdict.py:_words": "ways.toml's, ours",
     "regex releases/mirrors.py:of_this_machine": "debian or ubuntu",
     "regex publish/generations.py:clear": "escaped",
-    "regex publish/apt_repository.py:_check": "a name of ours, with the machine's architecture",
     "regex fixes/versions.py:check_against": "escaped",
     "regex text/visible.py:lines": "ours",
     "regex text/visible.py:line": "ours",

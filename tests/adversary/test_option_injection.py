@@ -227,7 +227,7 @@ def test_a_package_in_a_file_of_this_name(
         *("smoke", "--deb", f"./{name}", "--place", "netns"),
         env={"RESPIN_CACHE": str(tmp_path / "cache")},
     )
-    assert said.status == 14 and "is not iproute2: there is no tc in it" in said.err
+    assert said.status == 14 and "is not iproute2: it contains no tc" in said.err
 
 
 @pytest.mark.attack

@@ -35,7 +35,7 @@ from pipeline.runs.building import Building
 from pipeline.runs.inputs import Inputs
 from pipeline.runs.proving import Proving
 from pipeline.runs.report import Outcome, Report
-from pipeline.runs.request import Order
+from pipeline.runs.request import Request
 
 VERSION = "4.10.0-1"
 HOSTILE = r"""#!/usr/bin/make -f
@@ -101,14 +101,14 @@ def genuine(archive: Archive, tmp_path: Path, proof: list[Exception]) -> Run:
     """Return a run of the archive's source; in its place that of a .dsc, if one is given."""
 
     def build(cache: Cache, dsc: Path | None = None) -> Report:
-        order = Order(
+        request = Request(
             release=releases.find("bookworm"),
             fixes=fixes.all_fixes(),
             cache=cache,
             mirror=archive.url,
             keyring=archive.keyring,
         )
-        return run.run(replace(order, dsc=dsc), tmp_path / "out")
+        return run.run(replace(request, dsc=dsc), tmp_path / "out")
 
     return build
 

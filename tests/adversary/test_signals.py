@@ -196,7 +196,9 @@ def test_what_cannot_be_removed_is_named(tmp_path: Path) -> None:
     )
     (left,) = tmp_path.iterdir()
     assert done.returncode == 130
-    assert done.stderr == (f"respin: interrupted\n  respin could not remove {left}\n")
+    assert done.stderr == (
+        f"respin: interrupted\n  respin could not remove {left}; you can delete it\n"
+    )
 
 
 # -- the real process ----------------------------------------------------------------------

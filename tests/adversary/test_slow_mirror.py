@@ -94,7 +94,7 @@ def source_of(archive: Archive, suite: str = "bookworm") -> AptSource:
     )
 
 
-def look(archives: dict[str, Archive]) -> dict[str, watch.View]:
+def look(archives: dict[str, Archive]) -> dict[str, watch.TargetView]:
     """Watch both."""
     targets = [
         Target(

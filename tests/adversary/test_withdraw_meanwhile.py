@@ -54,11 +54,11 @@ def test_while_a_night_builds(here: Here) -> None:
     good = here.nights.world.run
     seen: list[Any] = []
 
-    def run(order: Any, out: Path) -> Any:
+    def run(request: Any, out: Path) -> Any:
         seen.append(withdraw(here))
         seen.append(offered(here))
         assert here.respin("retry", "bookworm").status == 18  # the control: it is a night
-        return good(order, out)
+        return good(request, out)
 
     done = here.nights.night(0, run=run)
     assert seen[0].status == 0, seen[0].err

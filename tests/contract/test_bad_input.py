@@ -177,7 +177,7 @@ def test_a_case_that_is_none_is_told_before_anything_is_fetched(tmp_path: Path) 
 
 def test_a_way_that_is_none_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
     words = refused(tmp_path, "run", "--way", "tcp", code=2)
-    assert "tcp is no way to load an object" in words
+    assert "tcp is not an attach type" in words
 
 
 def test_an_object_that_is_none_is_told_before_anything_is_built(tmp_path: Path) -> None:

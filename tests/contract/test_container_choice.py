@@ -19,7 +19,7 @@ from pipeline.host.cache import Cache
 from pipeline.isolation import namespaces
 from pipeline.model import Release
 from pipeline.run import run
-from pipeline.runs.request import Order
+from pipeline.runs.request import Request
 
 BOOKWORM = Release(distro="debian", codename="bookworm", version="12")
 NEEDS_DOCKER = pytest.mark.needs("docker")
@@ -87,7 +87,7 @@ def test_an_image_is_for_engines_that_have_images() -> None:
 
 @pytest.mark.parametrize("kind", [Kind.AUTO, Kind.UNSHARE])
 def test_a_run_says_so_before_it_asks_any_archive(kind: Kind, tmp_path: Path) -> None:
-    order = Order(
+    request = Request(
         release=BOOKWORM,
         fixes=(),
         cache=Cache(tmp_path / "cache"),
@@ -96,7 +96,7 @@ def test_a_run_says_so_before_it_asks_any_archive(kind: Kind, tmp_path: Path) ->
         image="debian:bookworm",
     )
     with pytest.raises(UsageError, match="--image is valid only with"):
-        run(order, tmp_path / "out")
+        run(request, tmp_path / "out")
 
 
 @NEEDS_DOCKER

@@ -20,7 +20,7 @@ from support import cli, onerelease, packages
 from support.onerelease import Here, respin
 
 from pipeline.config.config import load
-from pipeline.errors import FetchError
+from pipeline.errors import FetchError, PublishError
 from pipeline.nightly import prune
 from pipeline.nightly.state import State
 
@@ -250,7 +250,7 @@ def test_a_webhook_is_told_of_changes_and_its_secrets_stay_so(here: Here) -> Non
 def test_one_release_that_fails_holds_up_no_other(here: Here) -> None:
     """Also if it is a bug of ours, which is recorded as such."""
 
-    def broken(order: object, out: Path) -> Any:
+    def broken(request: object, out: Path) -> Any:
         raise ZeroDivisionError("a bug")
 
     here.has("6.1.0-1")
@@ -259,11 +259,24 @@ def test_one_release_that_fails_holds_up_no_other(here: Here) -> None:
     assert done.code == 1 and "ZeroDivisionError" in done.runs[0].details
     assert (here.nights.world.public / "bookworm/dists").exists()
 
-    def unreachable(order: object, out: Path) -> Any:
+    def unreachable(request: object, out: Path) -> Any:
         raise FetchError("not there")
 
     assert here.nights.night(1, run=unreachable).code == 10
     assert here.nights.night(1, run=good).code == 0
+
+
+def test_a_status_page_that_cannot_be_written_holds_up_nothing(here: Here) -> None:
+    here.has("6.1.0-1")
+    page = here.nights.world.public / "index.html"
+    (page / "somebody's").mkdir(parents=True)
+    done = here.nights.night(0)
+    assert (done.code, done.published) == (PublishError.exit_code, ("bookworm",))
+    assert "new-package" in here.nights.letters.read_text()
+    said = here.respin("nightly")
+    assert said.status == 17 and "page: the status page cannot be written: " in said.err
+    shutil.rmtree(page)
+    assert here.nights.night(0).code == 0 and page.is_file()
 
 
 def test_a_run_folder_that_is_gone_is_a_problem_of_its_release(here: Here) -> None:

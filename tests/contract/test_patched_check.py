@@ -22,7 +22,7 @@ from pipeline.runs.directory import open_run
 from pipeline.runs.inputs import Inputs
 from pipeline.runs.patching import Patching
 from pipeline.runs.proving import Proving
-from pipeline.runs.request import Order
+from pipeline.runs.request import Request
 from pipeline.runs.stages import begin
 
 RELEASE = Release(distro="debian", codename="bookworm", version="12")
@@ -31,52 +31,52 @@ OURS = "4.10.0-1+bpf1"
 
 
 @pytest.fixture
-def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Order:
-    """Return an order whose archive has no version of the package but the source's."""
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Request:
+    """Return an asked whose archive has no version of the package but the source's."""
     archive = SimpleNamespace(
         versions=lambda name: [SimpleNamespace(version=SOURCE.version)],
         binary_versions=lambda name: [],
         candidate=lambda name: None,
     )
     monkeypatch.setattr(Inputs, "archive", archive)
-    return Order(release=RELEASE, fixes=fixes.all_fixes(), cache=Cache(tmp_path / "cache"))
+    return Request(release=RELEASE, fixes=fixes.all_fixes(), cache=Cache(tmp_path / "cache"))
 
 
-def check(order: Order, tmp_path: Path, golden: str, when: Future[Built] | None = None) -> None:
+def check(asked: Request, tmp_path: Path, golden: str, when: Future[Built] | None = None) -> None:
     dsc = smallpackage.make(tmp_path / "made", OURS, golden)
     patched = filled(Patched, source=SOURCE, version=OURS, dsc=dsc)
-    with open_run(tmp_path / "out", order.cache) as folder, begin(order, folder, None) as stages:
+    with open_run(tmp_path / "out", asked.cache) as folder, begin(asked, folder, None) as stages:
         stages.patching.check(patched, when)
 
 
 @pytest.mark.needs("spatch")
-def test_a_source_that_needs_nothing_passes(order: Order, tmp_path: Path) -> None:
-    check(order, tmp_path, smallpackage.FIXED)
+def test_a_source_that_needs_nothing_passes(asked: Request, tmp_path: Path) -> None:
+    check(asked, tmp_path, smallpackage.FIXED)
 
 
 @pytest.mark.needs("spatch")
 @pytest.mark.parametrize("golden", [smallpackage.VULNERABLE, smallpackage.STRANGE])
-def test_a_source_that_does_not_is_refused(order: Order, tmp_path: Path, golden: str) -> None:
+def test_a_source_that_does_not_is_refused(asked: Request, tmp_path: Path, golden: str) -> None:
     with pytest.raises(PatchError, match="still needs stt-object"):
-        check(order, tmp_path, golden)
+        check(asked, tmp_path, golden)
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.needs("spatch")
-def test_it_is_held_too_where_the_build_failed(order: Order, tmp_path: Path) -> None:
+def test_it_is_held_too_where_the_build_failed(asked: Request, tmp_path: Path) -> None:
     failed: Future[Built] = Future()
     failed.set_exception(RuntimeError("the build's own error"))
     with pytest.raises(PatchError, match="still needs stt-object"):
-        check(order, tmp_path, smallpackage.VULNERABLE, failed)
+        check(asked, tmp_path, smallpackage.VULNERABLE, failed)
 
 
 def test_a_run_is_not_fixed_without_it(
-    order: Order, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(patching: Patching, patched: Patched, when: Future[Built]) -> None:
         raise PatchError("the patched source still needs a-fix")
 
-    needed = filled(Finding, fix=order.fixes[0].name, verdict=Verdict.NEEDED)
+    needed = filled(Finding, fix=asked.fixes[0].name, verdict=Verdict.NEEDED)
     for stage, name, made in (
         (Inputs, "check_sandbox", None),
         (Inputs, "fetch", SOURCE),
@@ -94,5 +94,5 @@ def test_a_run_is_not_fixed_without_it(
         monkeypatch.setattr(stage, name, lambda *args, made=made: made)
     monkeypatch.setattr(Patching, "check", refuse)
     with pytest.raises(PatchError, match="still needs a-fix"):
-        run.run(order, tmp_path / "out")
+        run.run(asked, tmp_path / "out")
     assert not (tmp_path / "out").exists()

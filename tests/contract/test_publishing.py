@@ -197,7 +197,7 @@ def test_what_is_no_run_folder_is_said_to_be_none(fault: str, tmp_path: Path) ->
 def test_a_report_that_was_written_anew_is_not_the_one_of_the_run(
     folders: dict[str, Path],
 ) -> None:
-    with pytest.raises(PublishError, match="has changed since the run"):
+    with pytest.raises(PublishError, match="has changed since its run"):
         proven(folders["6.1.0-3+bpf1"], "0" * 64)
 
 
@@ -213,7 +213,7 @@ def test_a_failure_leaves_what_was_there(
     spoilt = tmp_path / two.files[0].path.name
     spoilt.write_bytes(b"!")
     bad: Proven = replace(two, files=(replace(two.files[0], path=spoilt), *two.files[1:]))
-    with pytest.raises(PublishError, match="has changed since it was made"):
+    with pytest.raises(PublishError, match="has changed since its run"):
         put(repository, [one, bad], ["6.1.0-3"])
     assert current(repository) == before and listed(repository) == ["6.1.0-3+bpf1"]
     assert [p.name for p in repository.store.iterdir()] == [before]
@@ -327,7 +327,7 @@ def test_one_key_is_made_and_kept(tmp_path: Path) -> None:
     made = keys.init(state, "ours")
     assert keys.find(state, SETTINGS) == made
     assert made.clearsign(b"text\n").startswith(b"-----BEGIN PGP SIGNED MESSAGE-----")
-    with pytest.raises(UsageError, match=r"a key .* already"):
+    with pytest.raises(UsageError, match="already contains a key"):
         keys.init(state, "ours")
     with pytest.raises(UsageError, match="there is no key"):
         keys.find(tmp_path / "elsewhere", SETTINGS)

@@ -16,7 +16,7 @@ from pipeline.nightly import plan
 from pipeline.nightly.state import State
 from pipeline.runs.directory import open_run
 from pipeline.runs.report import Report
-from pipeline.runs.request import Order
+from pipeline.runs.request import Request
 
 pytestmark = pytest.mark.needs("aptly")
 
@@ -28,9 +28,9 @@ class Ending:
         """Without ``clears``, its directory stays, as it does when the process is killed."""
         self.how, self.clears = how, clears
 
-    def __call__(self, order: Order, out: Path) -> Report:
+    def __call__(self, request: Request, out: Path) -> Report:
         try:
-            with open_run(out, order.cache, logs=order.logs) as folder:
+            with open_run(out, request.cache, logs=request.logs) as folder:
                 assert [path.name for path in folder.path.iterdir()] == [".unfinished"]
                 (folder.path / "source").mkdir()
                 folder.log("fetch").write_text("fetched\n")

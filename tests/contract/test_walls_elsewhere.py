@@ -14,7 +14,7 @@ import pytest
 from support import cli
 
 from pipeline.isolation import ids, namespaces
-from pipeline.isolation.order import Kind, Order
+from pipeline.isolation.order import Order, WallKind
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root is in a chroot, or has all ids")
 ASK = (
@@ -42,7 +42,9 @@ def test_root_in_a_chroot(tmp_path: Path) -> None:
 @ROOT
 def test_root_with_few_ids() -> None:
     """As in rootless podman: the wall has the same ids as what it is in."""
-    outer = Order(kind=Kind.ALL, ids=ids.mine(), network=True, caps=None, folder="", inherit=True)
+    outer = Order(
+        kind=WallKind.ALL, ids=ids.mine(), network=True, caps=None, folder="", inherit=True
+    )
     # Neither the tests' Python nor the checkout need be readable for who is nobody.
     argv = [*outer.argv(), *cli.python(None), "-c", ASK]
     said = subprocess.run(argv, cwd="/", env=namespaces.ENVIRONMENT, capture_output=True)

@@ -21,7 +21,7 @@ from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Release
 from pipeline.nightly import watch
 from pipeline.nightly.targets import Target
-from pipeline.nightly.watch import View
+from pipeline.nightly.watch import TargetView
 from pipeline.releases import releases
 from pipeline.text.address import Address
 
@@ -71,7 +71,7 @@ class Watcher:
         self.has(version)
         self.archive.corrupt("Sources.gz", *how)
 
-    def look(self, target: Target = TARGET) -> View:
+    def look(self, target: Target = TARGET) -> TargetView:
         (view,) = watch.watch([target], self.sources, self.known, package="iproute2", now=self.now)
         self.known |= {(i.site, i.suite): i for i in view.indexes}
         return view

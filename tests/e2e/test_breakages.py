@@ -17,7 +17,7 @@ from support import breakages, real
 
 from pipeline.smoke import guest_files, matrix, player_script, smoke, verdict
 from pipeline.smoke.cases import loaders, select
-from pipeline.smoke.matrix import Kernel, Row
+from pipeline.smoke.matrix import KernelFacts, Row
 from pipeline.smoke.verdict import Said, Tc
 from pipeline.vm import qemu, results
 from pipeline.vm.image import GuestImage
@@ -40,7 +40,7 @@ def red(tmp_path_factory: pytest.TempPathFactory) -> Red:
     image = smoke.prepare(real.archive(), real.cache(), log_dir=folder)
     rows = matrix.case_rows(
         select(CASES, ["tc"]),
-        kernel=Kernel(version=image.kernel, config=image.config),
+        kernel=KernelFacts(version=image.kernel, config=image.config),
         machine=image.machine,
         version=real.VERSION,
         home=guest_files.HOME,

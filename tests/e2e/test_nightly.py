@@ -22,7 +22,7 @@ from pipeline.nightly import admin, plan, toolchain
 from pipeline.nightly.night import Summary
 from pipeline.releases import releases
 from pipeline.runs.report import Report
-from pipeline.runs.request import Order
+from pipeline.runs.request import Request
 
 pytestmark = pytest.mark.needs("aptly")
 
@@ -31,9 +31,9 @@ OURS = f"{REAL}+bpf1"
 SECURITY = "6.1.0-3+deb12u1"
 
 
-def run(order: Order, out: Path) -> Report:
+def run(request: Request, out: Path) -> Report:
     """Run the real package by the real pipeline; others small."""
-    return (nights.run_real if order.version == REAL else smallpackage.run)(order, out)
+    return (nights.run_real if request.version == REAL else smallpackage.run)(request, out)
 
 
 class Play:
@@ -254,7 +254,7 @@ def test_fourteen_nights(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_toolchain_is_known_again() -> None:
     """What a root holds, and what it would hold now, have one digest: nothing is rebuilt."""
     release = releases.find("bookworm")
-    order = Order(release=release, fixes=(), cache=real.cache())
+    request = Request(release=release, fixes=(), cache=real.cache())
     root = [dataclasses.asdict(package) for package in real.root().packages]
-    assert toolchain.now(order, real.dsc()) == toolchain.key(root)
+    assert toolchain.now(request, real.dsc()) == toolchain.key(root)
     assert toolchain.key(root) != toolchain.key(root[1:])

@@ -124,7 +124,7 @@ def test_a_browser_reads_the_page(made: Made, tmp_path: Path) -> None:
     assert "Kernel log" in cell
     assert "map map65: section maps" in cell
     better = sum(row["before"]["seen"] != row["after"]["seen"] for row in made.report["cases"])
-    assert f"<b>{better}</b> load now" in document
+    assert f"<b>{better}</b> load now but did not before" in document
     assert "<script" not in document
 
 
@@ -170,8 +170,8 @@ def test_namespaces_are_refused_to_who_has_no_rights(
     finally:
         shutil.rmtree(folder)
     assert said.status == 15, said.err
-    assert "may not make a network namespace" in said.err
-    assert "a guest needs no rights" in said.err
+    assert "may not create a network namespace" in said.err
+    assert "a guest needs no privileges" in said.err
 
 
 def test_one_case_alone_against_a_breakage(fixed: Path, tmp_path: Path) -> None:

@@ -18,11 +18,11 @@ from support import packages, standin
 from pipeline.model import Release
 from pipeline.nightly import status
 from pipeline.nightly.state import RunRow
-from pipeline.nightly.status import Failure, Row
+from pipeline.nightly.status import Failure, TargetStatus
 
 NOW = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
 SECONDS = int(NOW.timestamp())
-ROW = Row(
+ROW = TargetStatus(
     target="bookworm",
     distro="debian",
     release="bookworm",
@@ -162,12 +162,12 @@ def test_words_and_links(page: Path) -> None:
     assert {link[1:] for link in parser.links if link.startswith("#")} <= set(parser.ids)
     people = text.partition('id="people"')[2].partition("</ul>")[0]
     assert "release-failed" in people and "release-problem" not in people
-    assert text.index("Needs a person") < text.index("Releases") < text.index("History")
+    assert text.index("Needs attention") < text.index("Releases") < text.index("History")
     # What a source or a tool said is text, never markup.
     assert "<script" not in text and "<b>it" not in text and "&lt;script&gt;" in text
     assert "http:" not in text and "https:" not in text
-    older = text.partition("an older one")[2].partition("</dd>")[0]
-    assert "rc1+dfsg" in older and "next try" in older and "a shape that is &lt;not&gt;" in older
+    older = text.partition("older version")[2].partition("</dd>")[0]
+    assert "rc1+dfsg" in older and "next retry" in older and "a shape that is &lt;not&gt;" in older
     # Without colour: every state has a word and a mark of its own.
     states = re.findall(r'<span class="mark" aria-hidden="true">(.)</span>([^<]+)</span>', text)
     words = {word for _, word in states}
@@ -179,7 +179,7 @@ def test_nothing_watched_yet(tmp_path: Path) -> None:
     status.write(tmp_path, [], [], NOW)
     text = (tmp_path / "index.html").read_text("utf-8")
     Parser().feed(text)
-    assert "Nothing." in text and "None is watched yet." in text
+    assert "No release needs attention." in text and "No release is watched yet." in text
 
 
 @pytest.mark.needs("chromium")

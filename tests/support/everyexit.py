@@ -18,7 +18,7 @@ from typing import Any
 from pipeline import errors
 from pipeline.cli import main, run, stages
 from pipeline.model import Release
-from pipeline.runs.request import Order
+from pipeline.runs.request import Request
 from support.filled import filled
 
 rows = json.load(sys.stdin)
@@ -44,9 +44,9 @@ def child(argv: list[str], place: str, how: str) -> None:
     module, _, name = place.rpartition(".")
     setattr(importlib.import_module(module), name, raising(how))
     release = Release(distro="debian", codename="bookworm", version="12")
-    order = filled(Order, release=release)
+    request = filled(Request, release=release)
     for each in (run, stages):
-        vars(each).update(dict.fromkeys(("order_of", "order_again"), lambda *_: order))
+        vars(each).update(dict.fromkeys(("request_of", "request_again"), lambda *_: request))
     main.main(argv)
 
 

@@ -25,7 +25,7 @@ from pipeline.nightly.state import RunRow, State
 from pipeline.publish import keys
 from pipeline.releases.distroinfo import Known, Support
 from pipeline.runs.report import Report
-from pipeline.runs.request import Order
+from pipeline.runs.request import Request
 from support.archive import Archive, Signer
 
 POCKETS = ("", "-updates", "-security")
@@ -93,9 +93,11 @@ def known(name: str, begin: datetime, end: datetime | None) -> Known:
     return Known(release=release, released=begin.date(), ends=ends)
 
 
-def run_real(order: Order, out: Path) -> Report:
+def run_real(request: Request, out: Path) -> Report:
     """Run the real package by the real pipeline, on the machine's mirror."""
-    plain = replace(order, config=Config(archives=order.config.archives), cases=("pinned-hash",))
+    plain = replace(
+        request, config=Config(archives=request.config.archives), cases=("pinned-hash",)
+    )
     return pipeline_run.run(plain, out)
 
 
@@ -120,7 +122,7 @@ class Nights:
         new, self.heard = lines[self.heard :], len(lines)
         return [(each["event"], each["target"]) for each in map(json.loads, new)]
 
-    def rows(self) -> dict[str, status.Row]:
+    def rows(self) -> dict[str, status.TargetStatus]:
         """Return how it stands with each target."""
         with State(self.world.folder) as state:
             found = status.rows(state, self.world.settings.publish.keep, self.world.now())

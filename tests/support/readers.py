@@ -7,6 +7,7 @@ A reader is a function of bytes; whatever they are, it returns, or raises a Resp
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import struct
@@ -32,14 +33,26 @@ from pipeline.containers import apt_inside, base, roots
 from pipeline.errors import BuildError, FetchError
 from pipeline.files import os_release
 from pipeline.fixes import build_depends, c_source, coccinelle, patch
-from pipeline.model import Release
+from pipeline.model import (
+    Artifact,
+    Built,
+    Finding,
+    Patched,
+    Release,
+    Site,
+    Source,
+    Verdict,
+    VerifiedFile,
+)
 from pipeline.publish import verified_run
 from pipeline.releases import releases
 from pipeline.runs import lockfile_reader, report_reader
+from pipeline.runs.report import Outcome, Report, to_json
 from pipeline.smoke import bpf_object
 from pipeline.source import local_tree
 from pipeline.vm import kernel, results
-from support import things
+from support import standin, things
+from support.filled import filled
 
 SUM = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 RELEASE = Release(distro="debian", codename="bookworm", version="12")
@@ -124,7 +137,7 @@ SAID = b"\n".join(
 )
 LOCK = json.dumps(
     {
-        "schema": 1,
+        "schema": 2,
         "tool": "iproute2-respin",
         "time": "20261122T105600Z",
         "release": {"distro": "debian", "codename": "bookworm"},
@@ -249,30 +262,31 @@ STATUS_FD = (
 )
 
 
-def _report() -> bytes:
-    """Return a report of the shape that ``earlier.read`` takes."""
-    source = {
-        "name": "iproute2",
-        "version": "6.1.0-3",
-        "release": {"distro": "debian", "codename": "bookworm", "version": "12"},
-        "files": [{"path": "source/x.dsc", "size": 1, "sha256": SUM, "verified": "y"}],
-        "origin": "made up",
-    }
-    site = {"function": "f", "file": "lib/bpf.c", "line": 1, "verdict": "fixed", "reason": "r"}
-    report = {
-        "schema": 1,
-        "tool": "iproute2-respin",
-        "outcome": "fetched",
-        "source": source,
-        "findings": [{"fix": "stt-object", "verdict": "fixed", "sites": [site], "half": False}],
-        "patched": None,
-        "built": None,
-        "control": [],
-        "smoke": None,
-        "archives": ["x"],
-        "timings": {"fetch": 1.0},
-    }
-    return json.dumps(report).encode()
+def _reports() -> tuple[bytes, ...]:
+    """Return reports that ``report_reader.read`` takes: with and without packages."""
+    file = VerifiedFile(path=Path("source/x.dsc"), size=1, sha256=SUM, verified="y")
+    source = filled(Source, name="iproute2", version="6.1.0-3", release=RELEASE, files=(file,))
+    site = filled(Site, function="f", verdict=Verdict.FIXED)
+    finding = filled(Finding, fix="stt-object", verdict=Verdict.FIXED, sites=(site,))
+    fetched = Report(
+        outcome=Outcome.FETCHED, source=source, findings=(finding,), timings={"fetch": 1.0}
+    )
+    artifact = Artifact(path=Path("debs/x.deb"), size=1, sha256=SUM)
+    fixed = dataclasses.replace(
+        fetched,
+        outcome=Outcome.FIXED,
+        patched=filled(Patched, source=source, dsc=Path("x.dsc"), sha256=SUM),
+        built=filled(
+            Built,
+            debs=(artifact,),
+            changes=artifact,
+            buildinfo=artifact,
+            root=standin.ROOT,
+        ),
+        control=(file,),
+        smoke=standin.smoked(),
+    )
+    return tuple(json.dumps(to_json(each, Path("/"))).encode() for each in (fetched, fixed))
 
 
 def _tar() -> bytes:
@@ -371,8 +385,8 @@ TARGETS = {
     "changes": Target(lambda data: uploads.parse(data, "x"), (CHANGES,)),
     "guest": Target(lambda data: results.parse(data, {"a", "b"}), (SAID + b"\n",)),
     "lock": Target(on_file(lockfile_reader.read), (LOCK,)),
-    "report": Target(on_file(lambda p: report_reader.read(p.parent), "report.json"), (_report(),)),
-    "proof": Target(on_file(_proven, "report.json"), (_report(),)),
+    "report": Target(on_file(lambda p: report_reader.read(p.parent), "report.json"), _reports()),
+    "proof": Target(on_file(_proven, "report.json"), _reports()),
     "elf": Target(lambda data: bpf_object.text(bpf_object.parse(data, "x")), _objects()),
     "module": Target(_module, _objects()),
     "tar": Target(_take, (_tar(),)),

@@ -26,11 +26,11 @@ from pipeline.runs.directory import open_run
 from pipeline.runs.inputs import Used
 from pipeline.runs.proving import packages_of
 from pipeline.runs.report import Outcome, Report
-from pipeline.runs.request import Order
+from pipeline.runs.request import Request
 from pipeline.runs.stages import begin
 from pipeline.smoke import guest_image
 from pipeline.smoke.guest_files import HOME
-from pipeline.smoke.guest_session import Guest, play
+from pipeline.smoke.guest_session import GuestPlan, play
 from pipeline.smoke.matrix import Command, Row
 from pipeline.vm import qemu
 from pipeline.vm.image import GuestImage
@@ -82,14 +82,14 @@ def make(
     )
 
 
-def run(order: Order, out: Path) -> Report:
+def run(request: Request, out: Path) -> Report:
     """Fetch, diagnose, patch, build and prove, as pipeline/run.py does."""
-    with open_run(out, order.cache, keep=order.keep, logs=order.logs) as folder:
-        with begin(order, folder, None) as stages, command.threads(1) as pool:
+    with open_run(out, request.cache, keep=request.keep, logs=request.logs) as folder:
+        with begin(request, folder, None) as stages, command.threads(1) as pool:
             source = stages.inputs.fetch()
             tree = stages.inputs.tree(source)
             findings = stages.patching.diagnose(tree)
-            needed = diagnose.needed_fixes(order.fixes, findings)
+            needed = diagnose.needed_fixes(request.fixes, findings)
             patched = built = smoke = None
             if needed:
                 before = _built_here(tree, source.version)
@@ -102,11 +102,11 @@ def run(order: Order, out: Path) -> Report:
                     patched.version,
                     patched.epoch,
                     folder.path / "debs",
-                    cache=order.cache,
+                    cache=request.cache,
                     log_dir=folder.logs,
                     stage=QUIET,
                 )
-                smoke = _smoke(order.cache, folder.logs, before, coming)
+                smoke = _smoke(request.cache, folder.logs, before, coming)
                 built = coming.result()
             done = Report(
                 outcome=Outcome.FIXED if needed else Outcome.NOT_NEEDED,
@@ -154,7 +154,7 @@ def _smoke(cache: Cache, logs: Path, before: Path, built: Future[Built]) -> Smok
     )
     image = _image()
     accel = qemu.accelerator(image.machine, image.vmlinuz, cache)
-    guest = Guest(image=image, rows=[load], accel=accel, seconds=120, cache=cache, log_dir=logs)
+    guest = GuestPlan(image=image, rows=[load], accel=accel, seconds=120, cache=cache, log_dir=logs)
     played = play(guest, ("before", "after"), [before], packages_of(built))
 
     def cell(phase: str, wanted: str, expected: Expect) -> Cell:

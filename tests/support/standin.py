@@ -37,19 +37,19 @@ from pipeline.runs.directory import open_run
 from pipeline.runs.lockfile import Lock
 from pipeline.runs.report import Outcome, Report
 from pipeline.runs.report_reader import read
-from pipeline.runs.request import Order
+from pipeline.runs.request import Request
 from support import packages
 from support.filled import filled
 
 ROOT = (Package(name="dpkg", version="1.21.22", architecture="amd64"),)
 
 
-def patcher(prepared: Path) -> Callable[[Order, Path], Report]:
+def patcher(prepared: Path) -> Callable[[Request, Path], Report]:
     """Return what makes the patched source that ``make`` left at ``prepared``."""
 
-    def patch(order: Order, out: Path) -> Report:
-        more = f"-{order.number}" if order.number > 1 else ""
-        shutil.copytree(prepared / f"{order.release.codename}_{order.version}{more}", out)
+    def patch(request: Request, out: Path) -> Report:
+        more = f"-{request.number}" if request.number > 1 else ""
+        shutil.copytree(prepared / f"{request.release.codename}_{request.version}{more}", out)
         return read(out)
 
     return patch
@@ -134,17 +134,6 @@ def built_of(folder: Path, source: Source, finding: Finding, patched: Patched) -
     def artifact(path: Path) -> Artifact:
         return Artifact(path=path, size=path.stat().st_size, sha256=file_sha256(path))
 
-    def cell(seen: Seen) -> Cell:
-        return filled(Cell, expected=Expect(seen.value), seen=seen, ok=True, command="tc")
-
-    row = filled(
-        CaseResult,
-        case="pinned-hash",
-        title="made up",
-        way="tc",
-        before=cell(Seen.REFUSED),
-        after=cell(Seen.LOADS),
-    )
     return Report(
         outcome=Outcome.FIXED,
         source=source,
@@ -159,25 +148,46 @@ def built_of(folder: Path, source: Source, finding: Finding, patched: Patched) -
             container="none",
             root=ROOT,
         ),
-        smoke=filled(
-            SmokeReport,
-            kernel="6.1.0-0-made-up",
-            kernel_package=ROOT[0],
-            accelerator="none",
-            cases=(row,),
-        ),
+        control=source.files[:1],
+        smoke=smoked(source.version, ours),
     )
 
 
-def runner(prepared: Path) -> Callable[[Order, Path], Report | None]:
+def smoked(before: str = "1-1", after: str = "1-1+bpf1") -> SmokeReport:
+    """Return a proof that version ``after`` loads what ``before`` refuses."""
+
+    def cell(seen: Seen) -> Cell:
+        return filled(Cell, expected=Expect(seen.value), seen=seen, ok=True, command="tc")
+
+    row = filled(
+        CaseResult,
+        case="pinned-hash",
+        title="made up",
+        way="tc",
+        before=cell(Seen.REFUSED),
+        after=cell(Seen.LOADS),
+    )
+    return filled(
+        SmokeReport,
+        place="guest",
+        kernel="6.1.0-0-made-up",
+        kernel_package=ROOT[0],
+        accelerator="tcg",
+        packages=(f"iproute2 {before}", f"iproute2 {after}"),
+        loaders=("legacy", "legacy"),
+        cases=(row,),
+    )
+
+
+def runner(prepared: Path) -> Callable[[Request, Path], Report | None]:
     """Return a run that copies what ``make`` left at ``prepared/CODENAME_VERSION``.
 
     Where there is nothing the source counts as one that was not understood.
     """
 
-    def run(order: Order, out: Path) -> Report | None:
-        folder = prepared / f"{order.release.codename}_{order.version}"
-        with open_run(out, order.cache, keep=order.keep, logs=order.logs) as part:
+    def run(request: Request, out: Path) -> Report | None:
+        folder = prepared / f"{request.release.codename}_{request.version}"
+        with open_run(out, request.cache, keep=request.keep, logs=request.logs) as part:
             if not folder.exists():
                 raise DiagnosisRefused("made up: not understood")
             shutil.rmtree(part.path)

@@ -109,9 +109,9 @@ def test_what_is_not_known(text: str, said: str, hint: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('[release.x]\nuris = ["http://x"]', "says no base"),
-        ('[release.x]\nbase = "bookworm"', "says no uris"),
-        ('[release.x]\nbase = "bookwurm"\nuris = ["http://x"]', "no release is called"),
+        ('[release.x]\nuris = ["http://x"]', "has no base"),
+        ('[release.x]\nbase = "bookworm"', "has no uris"),
+        ('[release.x]\nbase = "bookwurm"\nuris = ["http://x"]', "no release named"),
     ],
 )
 def test_a_derivative_of_nothing(text: str, said: str) -> None:

@@ -75,9 +75,9 @@ def test_broken_data(tmp_path: Path, text: str) -> None:
         with pytest.raises(UsageError) as caught:
             distroinfo.known(tmp_path / "none")
     else:
-        with pytest.raises(UsageError, match="not as documented") as caught:
+        with pytest.raises(UsageError, match="does not have the documented form") as caught:
             distroinfo.known(written(tmp_path, debian=text))
-    assert caught.value.hint == "apt-get install distro-info-data"
+    assert caught.value.hint == "run apt-get install distro-info-data"
 
 
 @given(st.sampled_from(distroinfo.known()), st.dates(date(1995, 1, 1), date(2050, 1, 1)))

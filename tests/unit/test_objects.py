@@ -71,7 +71,7 @@ def test_an_object_with_no_program(tmp_path: Path) -> None:
 
 def test_an_object_for_another_machine(tmp_path: Path) -> None:
     path = elf(tmp_path / "o", {"mine": EXECUTABLE}, EM_X86_64)
-    with pytest.raises(UsageError, match="not a BPF object but one for x64"):
+    with pytest.raises(UsageError, match="not a BPF object; it is for x64"):
         user_section(UserObject(path=path))
 
 
@@ -91,9 +91,9 @@ def test_truncated_objects(tmp_path: Path) -> None:
 
 
 def test_no_such_file_and_no_such_way(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="could not read"):
         user_section(UserObject(path=tmp_path / "none"))
-    with pytest.raises(UsageError, match="no way to load"):
+    with pytest.raises(UsageError, match="is not an attach type"):
         user_section(UserObject(path=tmp_path / "none", way="tape"))
 
 
@@ -128,7 +128,7 @@ def test_a_plain_legacy_object_runs_into_no_limit() -> None:
             {"maps": (legacy(local=True),), "struct": None},
             "symbol of a legacy map is local: counts",
         ),
-        ({"maps": ()}, "there is none at all"),
+        ({"maps": ()}, "there is no symbol at all"),
         ({"data": (".rodata", ".bss")}, r"\.rodata, \.bss"),
         ({"calls": True}, "one function calls another"),
         ({"maps": tuple(legacy(f"m{n}") for n in range(65))}, "65 legacy maps"),

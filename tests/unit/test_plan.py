@@ -18,7 +18,7 @@ from pipeline.config.config import Config
 from pipeline.errors import UsageError
 from pipeline.model import Release
 from pipeline.nightly import plan, targets
-from pipeline.nightly.plan import BACKOFF, Kind, Step
+from pipeline.nightly.plan import BACKOFF, Step, StepKind
 from pipeline.nightly.state import RunRow, TargetState
 from pipeline.releases.distroinfo import Known, Support
 from pipeline.releases.releases import USUAL, Pocket
@@ -48,7 +48,7 @@ RUN = RunRow(
     outcome="fixed",
     ours="6.1.0-3+bpf1",
 )
-STEP = Step(target="bookworm", version="6.1.0-3", dsc="d", kind=Kind.RUN, number=1)
+STEP = Step(target="bookworm", version="6.1.0-3", dsc="d", kind=StepKind.RUN, number=1)
 
 
 def decide(
@@ -71,10 +71,10 @@ def a_run(**changes: object) -> RunRow:
 
 def test_a_version_not_seen_before_is_run_once() -> None:
     assert decide() == dataclasses.replace(STEP, reason="new version")
-    assert decide(RUN).kind is Kind.NOTHING
-    assert decide(a_run(outcome="not-needed", ours=None)).kind is Kind.NOTHING
+    assert decide(RUN).kind is StepKind.NOTHING
+    assert decide(a_run(outcome="not-needed", ours=None)).kind is StepKind.NOTHING
     other = decide(RUN, target=dataclasses.replace(TARGET, version="6.1.0-4"))
-    assert (other.kind, other.reason) == (Kind.RUN, "new version")
+    assert (other.kind, other.reason) == (StepKind.RUN, "new version")
 
 
 def test_the_same_version_with_other_contents_is_another() -> None:
@@ -83,41 +83,41 @@ def test_the_same_version_with_other_contents_is_another() -> None:
 
 
 def test_what_is_no_longer_watched_is_nothing() -> None:
-    assert decide(target=dataclasses.replace(TARGET, ended=5)).kind is Kind.NOTHING
+    assert decide(target=dataclasses.replace(TARGET, ended=5)).kind is StepKind.NOTHING
 
 
 def test_what_is_asked_for_is_done_with_the_next_number() -> None:
     step = decide(RUN, target=dataclasses.replace(TARGET, asked=True))
-    assert (step.kind, step.reason, step.number) == (Kind.RUN, "asked for", 2)
+    assert (step.kind, step.reason, step.number) == (StepKind.RUN, "asked for", 2)
 
 
 def test_a_change_of_ours_rebuilds_with_the_next_number() -> None:
     step = decide(RUN, inputs={**INPUTS, "builds": "2"})
-    assert (step.kind, step.number) == (Kind.RUN, 2)
+    assert (step.kind, step.number) == (StepKind.RUN, 2)
     for inputs in (
         {**INPUTS, "fix b": "z"},
         {**INPUTS, "fix c": "n"},
         {"builds": "1", "fix a": "x"},
     ):
         step = decide(RUN, inputs=inputs)
-        assert (step.kind, step.number) == (Kind.PROBE, 2)
-        assert decide(a_run(outcome="failed"), inputs=inputs).kind is Kind.RUN
+        assert (step.kind, step.number) == (StepKind.PROBE, 2)
+        assert decide(a_run(outcome="failed"), inputs=inputs).kind is StepKind.RUN
     same = a_run(id=2, outcome="same", inputs={**INPUTS, "fix b": "z"}, ours=None)
-    assert decide(RUN, same, inputs={**INPUTS, "fix b": "z"}).kind is Kind.NOTHING
+    assert decide(RUN, same, inputs={**INPUTS, "fix b": "z"}).kind is StepKind.NOTHING
 
 
 def test_the_toolchain_counts_only_where_asked() -> None:
     built = a_run(inputs={**INPUTS, "toolchain": "old"})
     new = {**INPUTS, "toolchain": "new"}
-    assert decide(built, inputs=new).kind is Kind.NOTHING
-    assert decide(built, inputs=new, rebuild_on=("toolchain",)).kind is Kind.RUN
+    assert decide(built, inputs=new).kind is StepKind.NOTHING
+    assert decide(built, inputs=new, rebuild_on=("toolchain",)).kind is StepKind.RUN
     same = {**INPUTS, "toolchain": "old"}
-    assert decide(built, inputs=same, rebuild_on=("toolchain",)).kind is Kind.NOTHING
-    assert decide(built, rebuild_on=("toolchain",)).kind is Kind.NOTHING
+    assert decide(built, inputs=same, rebuild_on=("toolchain",)).kind is StepKind.NOTHING
+    assert decide(built, rebuild_on=("toolchain",)).kind is StepKind.NOTHING
 
 
 def test_what_was_withdrawn_is_not_made_again() -> None:
-    assert decide(a_run(withdrawn=5)).kind is Kind.NOTHING
+    assert decide(a_run(withdrawn=5)).kind is StepKind.NOTHING
 
 
 def test_a_failure_waits_and_is_left_in_the_end() -> None:
@@ -129,12 +129,12 @@ def test_a_failure_waits_and_is_left_in_the_end() -> None:
         at = plan.retry_at(RUN, [*runs, other], now)
         assert at == now + wait
         runs.append(a_run(id=len(runs) + 1, outcome="failed", retry_at=at))
-        assert decide(*runs, now=at - 1).kind is Kind.NOTHING
+        assert decide(*runs, now=at - 1).kind is StepKind.NOTHING
         assert decide(*runs, now=at) == dataclasses.replace(STEP, reason="retry")
         now = at
     assert plan.retry_at(RUN, runs, now) is None
     left = a_run(id=9, outcome="unknown", retry_at=None)
-    assert decide(*runs, left, now=10**10).kind is Kind.NOTHING
+    assert decide(*runs, left, now=10**10).kind is StepKind.NOTHING
     # Another version begins anew.
     other = a_run(version="6.1.0-4")
     assert plan.retry_at(other, runs, now) == now + BACKOFF[0]
@@ -157,22 +157,22 @@ def test_each_version_that_was_seen_is_decided_apart() -> None:
     ]
     # The newest is done; an older one is new, or waits for its own next try.
     older = decide(RUN, version="6.1.0-2")
-    assert (older.version, older.reason, older.kind) == ("6.1.0-2", "new version", Kind.RUN)
+    assert (older.version, older.reason, older.kind) == ("6.1.0-2", "new version", StepKind.RUN)
     failed = a_run(id=2, version="6.1.0-2", outcome="failed", ours=None, retry_at=20)
-    assert decide(RUN, failed, version="6.1.0-2", now=19).kind is Kind.NOTHING
+    assert decide(RUN, failed, version="6.1.0-2", now=19).kind is StepKind.NOTHING
     assert decide(RUN, failed, version="6.1.0-2", now=20).reason == "retry"
-    assert decide(RUN, failed, now=20).kind is Kind.NOTHING
+    assert decide(RUN, failed, now=20).kind is StepKind.NOTHING
     # What is asked for is the newest.
     asked = dataclasses.replace(TARGET, asked=True)
     assert decide(RUN, target=asked).reason == "asked for"
-    assert decide(RUN, failed, target=asked, version="6.1.0-2").kind is Kind.NOTHING
+    assert decide(RUN, failed, target=asked, version="6.1.0-2").kind is StepKind.NOTHING
 
 
 def test_what_the_archive_has_again_is_tried_again() -> None:
     gone = a_run(outcome="failed", ours=None, why=plan.GONE)
     assert decide(gone).reason == "in the archive again"
     left = a_run(outcome="failed", ours=None)
-    assert decide(left).kind is Kind.NOTHING
+    assert decide(left).kind is StepKind.NOTHING
 
 
 def test_what_failed_beside_the_newest() -> None:
@@ -189,7 +189,7 @@ def test_what_failed_beside_the_newest() -> None:
 def test_a_killed_run_is_made_again_at_once() -> None:
     killed = a_run(outcome="interrupted", ours=None)
     step = decide(killed)
-    assert (step.kind, step.reason, step.number) == (Kind.RUN, "killed while it ran", 1)
+    assert (step.kind, step.reason, step.number) == (StepKind.RUN, "killed while it ran", 1)
 
 
 def test_what_is_offered() -> None:
@@ -285,5 +285,5 @@ def test_backports_are_a_target_of_their_own() -> None:
 def test_no_release_is_an_error() -> None:
     with pytest.raises(UsageError, match="no release is watched"):
         targets.targets(["debian:supported"], ("release",), Config(), date(2040, 1, 1), KNOWN)
-    with pytest.raises(UsageError, match="no release is called"):
+    with pytest.raises(UsageError, match="no release named"):
         targets.targets(["debian:stabel"], ("release",), Config(), date(2040, 1, 1), KNOWN)

@@ -165,7 +165,7 @@ def test_sources_of_a_given_mirror(
 
 @pytest.mark.parametrize("mirror", ["", "mirror.example", "ftp//x", "http://a b/", "-o Dir=/"])
 def test_what_is_no_mirror(mirror: str, keyring: Path) -> None:
-    with pytest.raises(UsageError, match="not the address of a mirror"):
+    with pytest.raises(UsageError, match="not a valid address of a mirror"):
         releases.sources(releases.find("bookworm"), mirror=mirror, keyring=keyring)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.errors import TestbedLost
 from pipeline.smoke import guest_session
-from pipeline.smoke.guest_session import Guest, Played, play
+from pipeline.smoke.guest_session import GuestPlan, Played, play
 from pipeline.vm.results import Transcript
 
 ROWS = ("a", "b", "c")
@@ -29,7 +29,7 @@ class FakeGuest:
 
     def boot(
         self,
-        _guest: Guest,
+        _guest: GuestPlan,
         phases: Sequence[str],
         first: Sequence[Path],
         coming: Future[Sequence[Path]] | None,
@@ -70,7 +70,7 @@ def played(monkeypatch: pytest.MonkeyPatch, *crashes: str) -> tuple[Played, Fake
     monkeypatch.setattr(guest_session, "_boot", fake.boot)
     coming: Future[Sequence[Path]] = Future()
     coming.set_result(SECOND)
-    guest = Guest.__new__(Guest)  # nothing of it is looked at here
+    guest = GuestPlan.__new__(GuestPlan)  # nothing of it is looked at here
     return play(guest, ("before", "after"), FIRST, coming), fake
 
 

@@ -15,7 +15,7 @@ from pipeline.host.resources import package_data, project_data, render
 from pipeline.model import Expect
 from pipeline.smoke import matrix, mutate, player_script
 from pipeline.smoke.cases import all_cases, loader_of, loaders, map_struct_size, select, ways
-from pipeline.smoke.matrix import Kernel, Row
+from pipeline.smoke.matrix import KernelFacts, Row
 
 
 def test_the_short_set() -> None:
@@ -94,9 +94,9 @@ def test_names_that_are_none() -> None:
     with pytest.raises(UsageError, match="no smoke case nonsense") as e:
         select(["pinned-hash", "nonsense"])
     assert "several-maps" in e.value.hint
-    with pytest.raises(UsageError, match="no way to load tape"):
+    with pytest.raises(UsageError, match="no attach type tape"):
         select(None, ["tape"])
-    with pytest.raises(UsageError, match="no smoke case of these names"):
+    with pytest.raises(UsageError, match="no smoke case with these names"):
         select(["several-maps"], ["xdp"])
 
 
@@ -137,7 +137,7 @@ def struct_of(size: int) -> int:
     return body.count("__u32") * 4 + (int(more[1]) - 1 if more else 0) * 4
 
 
-KERNEL = Kernel(version="6.1.0-9-amd64", config=frozenset({"CONFIG_NET_ACT_BPF"}))
+KERNEL = KernelFacts(version="6.1.0-9-amd64", config=frozenset({"CONFIG_NET_ACT_BPF"}))
 
 
 def test_what_a_kernel_lacks() -> None:
@@ -145,11 +145,11 @@ def test_what_a_kernel_lacks() -> None:
     assert KERNEL.lacks(["CONFIG_LWTUNNEL_BPF", "CONFIG_X"], "") == "CONFIG_LWTUNNEL_BPF, CONFIG_X"
     assert KERNEL.lacks([], "4.10") == ""
     assert KERNEL.lacks([], "6.2") == "Linux 6.2"
-    assert Kernel(version="4.9").lacks(["CONFIG_X"], "4.10") == "Linux 4.10"
-    assert Kernel(version="odd").lacks(["CONFIG_X"], "4.10") == ""  # nothing is known
+    assert KernelFacts(version="4.9").lacks(["CONFIG_X"], "4.10") == "Linux 4.10"
+    assert KernelFacts(version="odd").lacks(["CONFIG_X"], "4.10") == ""  # nothing is known
 
 
-def row(name: str, way: str, kernel: Kernel = KERNEL) -> Row:
+def row(name: str, way: str, kernel: KernelFacts = KERNEL) -> Row:
     (case,) = select([name], [way])
     return matrix._case_row(case, Path("x.o"), kernel, "/home dir")
 

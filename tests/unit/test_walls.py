@@ -18,7 +18,7 @@ from pipeline.host.resources import package_data
 from pipeline.isolation import ids, processes, seccomp
 from pipeline.isolation.allowance import GIB, MIB, Allowance, words
 from pipeline.isolation.ids import BASE, COUNT
-from pipeline.isolation.order import Bind, Kind, Order
+from pipeline.isolation.order import Bind, Order, WallKind
 
 WHOLE = "         0          0 4294967295\n"
 
@@ -148,7 +148,7 @@ def test_allowances_in_words() -> None:
 
 def test_an_order_says_all_and_nothing_of_it_is_lost() -> None:
     binds = (Bind(host=Path("/a b")), Bind(host=Path("/c"), inside="/d", write=True))
-    order = Order(kind=Kind.VIEW, binds=binds, copies=((Path("/e"), "/f"),), caps=None)
+    order = Order(kind=WallKind.VIEW, binds=binds, copies=((Path("/e"), "/f"),), caps=None)
     *_, text = order.argv()
     said = json.loads(text)
     assert said["binds"] == [["/a b", "/a b", "ro"], ["/c", "/d", "rw"]]

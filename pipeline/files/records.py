@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Records of JSON values, by cattrs: no value is taken for one of another type."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cattrs
+
+Record = TypeVar("Record")
+
+# Without detailed validation it raises what a hook raises, not an ExceptionGroup of it.
+_converter = cattrs.Converter(detailed_validation=False)
+
+
+def _exactly(value: Any, kind: type[Any]) -> Any:
+    if issubclass(kind, Enum):  # a StrEnum is a str, too
+        return kind(value)
+    if type(value) is kind or (kind is float and type(value) is int):
+        return value
+    raise TypeError(f"{str(value)[:80]!r} is no {kind.__name__}")
+
+
+def _is_tuple(kind: Any) -> bool:
+    return typing.get_origin(kind) is tuple
+
+
+def _tuple(value: Any, kind: Any) -> Any:
+    inner = typing.get_args(kind)[0]
+    return tuple(_converter.structure(each, inner) for each in _exactly(value, list))
+
+
+def _record(kind: type[Any]) -> Callable[[Any, Any], Any]:
+    """Return a hook by keywords: cattrs 22.2 calls every dataclass by position."""
+    hints = typing.get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]
+
+    def make(value: Any, _: object) -> Any:
+        given = {name: value[name] for name in names if name in value}
+        return kind(**{name: _converter.structure(v, hints[name]) for name, v in given.items()})
+
+    return make
+
+
+for _kind in (bool, float, int, str):
+    _converter.register_structure_hook(_kind, _exactly)
+_converter.register_structure_hook(Path, lambda value, _: Path(_exactly(value, str)))
+_converter.register_structure_hook(
+    datetime, lambda value, _: datetime.fromisoformat(_exactly(value, str)).astimezone(UTC)
+)
+_converter.register_structure_hook_func(_is_tuple, _tuple)
+_converter.register_structure_hook_factory(dataclasses.is_dataclass, _record)
+
+
+def structure(value: object, kind: type[Record]) -> Record:
+    """Return a record, or another value of type ``kind``, from its JSON form.
+
+    Keys that the record lacks are passed over. Raises ValueError, KeyError, TypeError or
+    AttributeError if it is none of that type.
+    """
+    return _converter.structure(value, kind)

@@ -1,0 +1,120 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a terminal of 80 columns shows of a run: whole hashes, whole paths, and named objects."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from pipeline.cli import summaries, terminal
+from pipeline.errors import UsageError
+from pipeline.model import (
+    CaseResult,
+    Cell,
+    Expect,
+    Release,
+    Seen,
+    SmokeReport,
+    Source,
+    VerifiedFile,
+)
+from pipeline.runs.report import Outcome, Report
+
+HASH = "0123456789abcdef" * 4
+PATH = Path("/srv/builds/of/somebody/with/a-long-name/iproute2_6.1.0-3.dsc")
+ORIGIN = "http://deb.debian.org/debian/dists/bookworm of an archive that is signed by its keys"
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Return what a terminal of 80 columns gets."""
+    out = io.StringIO()
+    console = Console(file=out, width=80, force_terminal=True, color_system=None, highlight=False)
+    monkeypatch.setattr(terminal, "console", lambda: console)
+    return out
+
+
+def _cell(seen: Seen) -> Cell:
+    return Cell(
+        expected=Expect.LOADS,
+        reason="the user's object must load",
+        seen=seen,
+        ok=seen is Seen.LOADS,
+        command="tc filter add",
+        status=0,
+        output="",
+        seconds=0.1,
+        counted=-1,
+        sent=0,
+        received=0,
+        maps={},
+    )
+
+
+def _row(name: str) -> CaseResult:
+    return CaseResult(
+        case=name,
+        title=f"{PATH.parent / name}, section classifier",
+        way="tc",
+        before=_cell(Seen.REFUSED),
+        after=_cell(Seen.LOADS),
+        object=f"programs: classifier\nmap of {name}",
+        yours=True,
+        limits=(f"it has BTF, {HASH}. Compile it without -g.",),
+    )
+
+
+def test_no_hash_and_no_path_is_cut(shown: io.StringIO) -> None:
+    file = VerifiedFile(path=PATH, size=1, sha256=HASH, verified=f"SHA-256 {HASH} in {ORIGIN}")
+    source = Source(
+        name="iproute2",
+        version="6.1.0-3",
+        release=Release(distro="debian", codename="bookworm", version="12"),
+        files=(file,),
+        origin=ORIGIN,
+    )
+    summaries.show_report(
+        Report(outcome=Outcome.FETCHED, source=source, findings=(), unverified=(str(PATH),))
+    )
+    lines = shown.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum(HASH in line for line in lines) == 2  # of the file, and in what verified it
+    assert sum(str(PATH) in line for line in lines) == 1
+    assert " ".join(ORIGIN.split()) in " ".join(" ".join(lines).split())
+
+
+def test_every_object_and_every_limit_has_a_name(shown: io.StringIO) -> None:
+    smoke = SmokeReport(
+        place="guest",
+        kernel="6.1.0",
+        kernel_package=None,
+        before="iproute2 6.1.0-3",
+        after="iproute2 6.1.0-3+bpf1",
+        accelerator="kvm",
+        packages=("iproute2 6.1.0-3", "iproute2 6.1.0-3+bpf1"),
+        loaders=("libbpf", "iproute2"),
+        cases=(_row("one.o"), _row("two.o")),
+        seconds=1.0,
+        crashes=0,
+    )
+    summaries.show_smoke(smoke)
+    words = " ".join(shown.getvalue().split())
+    for name in ("one.o", "two.o"):
+        assert f"The object {PATH.parent / name}, section classifier programs:" in words
+        assert f"A limit of {name}: it has BTF, {HASH}." in words
+    assert max(map(len, shown.getvalue().splitlines())) <= 80
+
+
+def test_an_error_is_cut_between_words(shown: io.StringIO) -> None:
+    command = "unshare " + "--option " * 20
+    terminal.show_error(
+        UsageError(f"{ORIGIN} has no {PATH}", details=command, hint=f"look at it: {PATH}")
+    )
+    lines = shown.getvalue().splitlines()
+    assert sum(str(PATH) in line for line in lines) == 2
+    assert max(len(line) for line in lines if "unshare" not in line) <= 80
+    assert f"  {command}".rstrip() in [line.rstrip() for line in lines]  # to be run as printed
