@@ -165,7 +165,7 @@ def test_packages_that_contradict_what_is_said_of_them(
 def stages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do what the archive and the guest do without any."""
     image = SimpleNamespace(packages=None)
-    monkeypatch.setattr(Inputs, "archive", SimpleNamespace(trust=lambda: ()))
+    monkeypatch.setattr(Inputs, "archive", SimpleNamespace(trust=lambda: (), architecture="amd64"))
     monkeypatch.setattr(Inputs, "control", lambda inputs, source: source.files[:1])
     monkeypatch.setattr(Proving, "prepare_guest", lambda proving: image)
     monkeypatch.setattr(Proving, "smoke", lambda proving, *_: standin.smoked())

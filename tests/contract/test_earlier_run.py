@@ -49,7 +49,7 @@ def asked(tmp_path: Path) -> Request:
 @pytest.fixture(autouse=True)
 def stages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do the stages of the archive, the container and the guest without any."""
-    archive = SimpleNamespace(trust=lambda: ("root's", "guest's"))
+    archive = SimpleNamespace(trust=lambda: ("root's", "guest's"), architecture="amd64")
     image = SimpleNamespace(packages=None)
     monkeypatch.setattr(Inputs, "archive", archive)
     monkeypatch.setattr(Building, "prepare", lambda stage, source: None)
