@@ -14,7 +14,6 @@ Every key is known by name; one that is not is an error, not passed over.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 import platformdirs
 
 from pipeline.config import config_file, toml_tables
-from pipeline.config.nightly import SECTIONS, Nightly, nightly
+from pipeline.config.nightly import Nightly, nightly
 from pipeline.errors import UsageError
 from pipeline.text.address import Address
 
@@ -31,8 +30,6 @@ NAME = "respin.toml"
 HERE = ("releases", "pockets", "rebuild-on")
 """What a file in the current directory may say under [nightly]: which releases are watched. Nothing
 of it changes whom we trust, what is run, or where anything is written or removed."""
-
-_SUFFIX = re.compile(r"\+?[a-z]+\{n\}|[+.~a-z0-9]*[a-z]\{n\}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,54 +116,17 @@ def _with_here(config: Config, values: Mapping[str, Any], path: Path) -> Config:
 
 def parse(values: Mapping[str, Any], path: Path) -> Config:
     """Make a Config of what ``path`` says. Raises UsageError."""
-    toml_tables.known(values, ("archives", "release", *SECTIONS), f"{path}")
-    archives = toml_tables.table(values.get("archives", {}), f"{path}: [archives]")
-    allowed = [f.name.replace("_", "-") for f in fields(Archives)]
-    toml_tables.known(archives, allowed, f"{path}: [archives]")
+    toml_tables.check(values, path)
     given = {
-        key.replace("-", "_"): toml_tables.uri(value, f"{path}: [archives] {key}", empty=True)
-        for key, value in archives.items()
+        key.replace("-", "_"): address.rstrip("/")
+        for key, address in values.get("archives", {}).items()
     }
-    releases = toml_tables.table(values.get("release", {}), f"{path}: [release]")
     return Config(
         path=path,
         archives=Archives(**given),
-        releases={name: _derivative(name, table, path) for name, table in releases.items()},
+        releases={
+            name: toml_tables.record(Derivative, {**table, "name": name}, path)
+            for name, table in values.get("release", {}).items()
+        },
         nightly=nightly(values, path),
-    )
-
-
-def _derivative(name: str, value: object, path: Path) -> Derivative:
-    where = f"{path}: [release.{name}]"
-    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,60}", name):
-        raise toml_tables.wrong(
-            where, "a release's name is lower-case letters, digits, dots and hyphens"
-        )
-    table = toml_tables.table(value, where)
-    toml_tables.known(table, [f.name for f in fields(Derivative) if f.name != "name"], where)
-    keyring = toml_tables.text(table.get("keyring", ""), f"{where} keyring")
-    suffix = toml_tables.text(table.get("suffix", ""), f"{where} suffix")
-    if suffix and not _SUFFIX.fullmatch(suffix):
-        raise toml_tables.wrong(
-            f"{where} suffix", 'say it as "+bpfacme{n}": {n} is the number of the rebuild'
-        )
-    kernel = toml_tables.text(table.get("kernel", ""), f"{where} kernel")
-    if kernel and not toml_tables.WORD.fullmatch(kernel):
-        raise toml_tables.wrong(f"{where} kernel", "give the name of a package")
-    frozen = table.get("frozen", False)
-    if not isinstance(frozen, bool):
-        raise toml_tables.wrong(f"{where} frozen", "true or false")
-    return Derivative(
-        name=name,
-        base=toml_tables.text(table.get("base", ""), f"{where} base"),
-        uris=tuple(
-            toml_tables.uri(u, f"{where} uris") for u in toml_tables.words(table, "uris", where)
-        ),
-        suites=toml_tables.words(table, "suites", where),
-        components=toml_tables.words(table, "components", where),
-        # As written it may be relative to the file.
-        keyring=(path.parent / Path(keyring).expanduser()).absolute() if keyring else None,
-        kernel=kernel,
-        suffix=suffix,
-        frozen=frozen,
     )

@@ -5,9 +5,8 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -77,89 +76,11 @@ class Nightly:
 
 
 def nightly(values: Mapping[str, Any], path: Path) -> Nightly:
-    """Read the tables of the file ``path``. Raises UsageError."""
-    where = f"{path}: [nightly]"
-    table = toml_tables.table(values.get("nightly", {}), where)
-    allowed = [f.name.replace("_", "-") for f in fields(Nightly) if f.name not in SECTIONS]
-    toml_tables.known(table, allowed, where)
-    default = Nightly()
-    releases = table.get("releases", [])
-    if not isinstance(releases, list) or len(releases) > 200:
-        raise toml_tables.wrong(f"{where} releases", "it is a list of releases")
-    return Nightly(
-        releases=tuple(toml_tables.text(r, f"{where} releases") for r in releases),
-        pockets=_choice(table, "pockets", where, POCKETS) or default.pockets,
-        state=toml_tables.path(table.get("state", ""), f"{where} state", path),
-        rebuild_on=_choice(table, "rebuild-on", where, (TOOLCHAIN,)),
-        keep_runs=_days(table, "keep-runs", where, default.keep_runs),
-        runs_size=_size(table, "runs-size", where, default.runs_size),
-        keep_cache=_days(table, "keep-cache", where, default.keep_cache),
-        cache_size=_size(table, "cache-size", where, default.cache_size),
-        publish=_publishing(values, path),
-        notify=_notifying(values, path),
+    """Read the tables of the file ``path``, which are as its schema says."""
+    publish = toml_tables.record(Publishing, values.get("publish", {}), path)
+    key = tuple(each.replace(" ", "").upper() for each in publish.key)
+    return replace(
+        toml_tables.record(Nightly, values.get("nightly", {}), path),
+        publish=replace(publish, key=key),
+        notify=toml_tables.record(Notifying, values.get("notify", {}), path),
     )
-
-
-def _publishing(values: Mapping[str, Any], path: Path) -> Publishing:
-    where = f"{path}: [publish]"
-    table = toml_tables.table(values.get("publish", {}), where)
-    toml_tables.known(table, [f.name.replace("_", "-") for f in fields(Publishing)], where)
-    named = table.get("key", [])
-    named = named if isinstance(named, list) else [named]
-    key = tuple(toml_tables.text(n, f"{where} key").replace(" ", "").upper() for n in named)
-    if len(key) > 2 or not all(len(k) == 40 and set(k) <= set("0123456789ABCDEF") for k in key):
-        raise toml_tables.wrong(
-            f"{where} key",
-            "it is a fingerprint, 40 hexadecimal digits, or two in a list while one takes the "
-            "other's place",
-        )
-    origin = toml_tables.text(table.get("origin", Publishing.origin), f"{where} origin")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9+.-]{1,60}", origin):
-        # It is the name of files and of a package, too.
-        raise toml_tables.wrong(f"{where} origin", "it is letters, digits, dots, hyphens and +")
-    return Publishing(
-        key=key,
-        gnupg_home=toml_tables.path(table.get("gnupg-home", ""), f"{where} gnupg-home", path),
-        passphrase_file=toml_tables.path(
-            table.get("passphrase-file", ""), f"{where} passphrase-file", path
-        ),
-        url=toml_tables.uri(table.get("url", Publishing.url), f"{where} url"),
-        origin=origin,
-        keep=toml_tables.number(table.get("keep", Publishing.keep), f"{where} keep", 1, 100),
-        valid_for=_days(table, "valid-for", where, Publishing.valid_for),
-    )
-
-
-def _notifying(values: Mapping[str, Any], path: Path) -> Notifying:
-    where = f"{path}: [notify]"
-    table = toml_tables.table(values.get("notify", {}), where)
-    toml_tables.known(table, [f.name.replace("_", "-") for f in fields(Notifying)], where)
-    command = table.get("command", [])
-    if not isinstance(command, list) or len(command) > 100:
-        raise toml_tables.wrong(f"{where} command", 'it is a list: ["mail", "-s", "respin", "me"]')
-    return Notifying(
-        webhook_file=toml_tables.path(table.get("webhook-file", ""), f"{where} webhook-file", path),
-        token_file=toml_tables.path(table.get("token-file", ""), f"{where} token-file", path),
-        command=tuple(toml_tables.text(word, f"{where} command") for word in command),
-    )
-
-
-def _choice(
-    table: Mapping[str, Any], key: str, where: str, allowed: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Return a word, or a list of words, that are all among the allowed ones."""
-    value = table.get(key, [])
-    found = value if isinstance(value, list) else [value]
-    words = tuple(toml_tables.text(each, f"{where} {key}") for each in found)
-    if not set(words) <= set(allowed):
-        raise toml_tables.wrong(f"{where} {key}", f"it is of {', '.join(allowed)}")
-    return words
-
-
-def _days(table: Mapping[str, Any], key: str, where: str, default: timedelta) -> timedelta:
-    days = toml_tables.number(table.get(key, default.days), f"{where} {key} (days)", 1, 36500)
-    return timedelta(days=days)
-
-
-def _size(table: Mapping[str, Any], key: str, where: str, default: int) -> int:
-    return toml_tables.size(table[key], f"{where} {key}") if key in table else default

@@ -1,93 +1,69 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The values of a configuration file: what is wrong is named with its place."""
+"""The values of a configuration file: held to respin.schema.json, and made into records."""
 
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.errors import UsageError
+from pipeline.files import records, schema
 from pipeline.text.address import Address
 
-URI = re.compile(r"(https?|file|copy|mirror\+\w+):/[^\s'\"]+")
-WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.~_/-]{0,99}")
-_SIZE = re.compile(r"(\d{1,9})([MGT])")
+Record = TypeVar("Record")
+
+UNITS = {"M": 20, "G": 30, "T": 40}
 
 
-def known(table: Mapping[str, Any], allowed: Iterable[str], where: str) -> None:
-    """Raise UsageError for a key that is not among the ``allowed``, naming the nearest."""
-    names = list(allowed)
-    for key in table:
-        if key not in names:
-            near = difflib.get_close_matches(key, names, n=1, cutoff=0.0)[0]
-            raise UsageError(
-                f"{where}: there is no key {key[:80]!r}",
-                details=f"The keys are {', '.join(names)}.",
-                hint=f"did you mean {near!r}?",
-            )
-
-
-def wrong(where: str, hint: str) -> UsageError:
-    """Return the error of what is not as it must be."""
-    return UsageError(f"{where} is not as it must be", hint=hint)
-
-
-def table(value: object, where: str) -> Mapping[str, Any]:
-    """Return a table. Raises UsageError."""
-    if not isinstance(value, dict):
-        raise wrong(where, "it is a table")
-    return value
-
-
-def text(value: object, where: str) -> str:
-    """Return a text in one line. Raises UsageError."""
-    if not isinstance(value, str) or len(value) > 1000 or not value.isprintable():
-        raise wrong(where, "it is a text in one line")
-    return value
-
-
-def uri(value: object, where: str, *, empty: bool = False) -> Address:
-    """Return an address without a slash at its end. Raises UsageError."""
-    address = text(value, where).rstrip("/")
-    if not (empty and not address) and not URI.fullmatch(address):
-        raise wrong(where, "it is an address such as http://mirror.example.org/debian")
+def check(values: Mapping[str, Any], path: Path) -> None:
+    """Raise UsageError, naming file, table and key, if this is not as the schema says."""
     try:
-        return Address(address)
-    except ValueError as e:
-        raise wrong(where, str(e)) from None
+        schema.hold(values, "pipeline.config", "respin.schema.json")
+    except schema.Wrong as e:
+        place = ": ".join(each for each in (str(path), _place(e.path), e.what) if each)
+        if not e.unknown:
+            raise UsageError(place, hint="respin.toml(5) says what each key takes") from e
+        near = difflib.get_close_matches(e.unknown[:80], e.keys, n=1, cutoff=0.0)[0]
+        raise UsageError(
+            place, details=f"The keys are {', '.join(e.keys)}.", hint=f"did you mean {near!r}?"
+        ) from e
 
 
-def words(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
-    """Return a list of words, or for the key ``uris`` of texts. Raises UsageError."""
-    value = table.get(key, [])
-    if not isinstance(value, list) or len(value) > 100:
-        raise wrong(f"{where} {key}", "it is a list of texts")
-    found = tuple(text(v, f"{where} {key}") for v in value)
-    if key != "uris" and not all(WORD.fullmatch(w) and ".." not in w for w in found):
-        raise wrong(f"{where} {key}", "each is a word, as in sources.list(5)")
-    return found
+def _place(path: tuple[str | int, ...]) -> str:
+    """Return the place of a value as it stands in the file: ``[release.acme] uris[0]``."""
+    tables = path[:2] if path[:1] == ("release",) else path[:1]
+    table = f"[{'.'.join(map(str, tables))}]" if tables else ""
+    keys = "".join(f"[{p}]" if isinstance(p, int) else f" {p}" for p in path[len(tables) :])
+    return table + keys
 
 
-def number(value: object, where: str, least: int, most: int) -> int:
-    """Return a whole number within bounds. Raises UsageError."""
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise wrong(where, f"it is a number from {least} to {most}")
-    return value
+def record(kind: type[Record], table: Mapping[str, Any], beside: Path) -> Record:
+    """Return the record of a table that is as the schema says.
+
+    An empty text or list counts as not given. Paths are relative to the file ``beside``.
+    """
+    converter = records.converter()
+
+    def path(value: str, _: object) -> Path:
+        return (beside.parent / Path(value).expanduser()).absolute()
+
+    def one_or_more(value: Any, kind: Any) -> Any:
+        given = value if isinstance(value, list) else [value]
+        return tuple(converter.structure(each, kind.__args__[0]) for each in given)
+
+    converter.register_structure_hook(Path, path)
+    converter.register_structure_hook(timedelta, lambda value, _: timedelta(days=value))
+    converter.register_structure_hook(Address, lambda value, _: Address(value.rstrip("/")))
+    converter.register_structure_hook(int, lambda value, _: _number(value))
+    converter.register_structure_hook_func(records.is_tuple, one_or_more)
+    given = {k.replace("-", "_"): value for k, value in table.items() if value not in ("", [])}
+    return converter.structure(given, kind)
 
 
-def size(value: object, where: str) -> int:
-    """Return the bytes of a size such as ``10G``. Raises UsageError."""
-    match = _SIZE.fullmatch(text(value, where))
-    if not match:
-        raise wrong(where, 'it is a size such as "500M" or "10G"')
-    return int(match[1]) << {"M": 20, "G": 30, "T": 40}[match[2]]
-
-
-def path(value: object, where: str, beside: Path) -> Path | None:
-    """Return a path, which may be relative to the file ``beside``; None for an empty text."""
-    given = text(value, where)
-    return (beside.parent / Path(given).expanduser()).absolute() if given else None
+def _number(value: int | str) -> int:
+    """Return a number, or the bytes of a size such as ``10G``."""
+    return int(value[:-1]) << UNITS[value[-1]] if isinstance(value, str) else value

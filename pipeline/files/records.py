@@ -16,9 +16,6 @@ import cattrs
 
 Record = TypeVar("Record")
 
-# Without detailed validation it raises what a hook raises, not an ExceptionGroup of it.
-_converter = cattrs.Converter(detailed_validation=False)
-
 
 def _exactly(value: Any, kind: type[Any]) -> Any:
     if issubclass(kind, Enum):  # a StrEnum is a str, too
@@ -28,35 +25,43 @@ def _exactly(value: Any, kind: type[Any]) -> Any:
     raise TypeError(f"{str(value)[:80]!r} is no {kind.__name__}")
 
 
-def _is_tuple(kind: Any) -> bool:
+def is_tuple(kind: Any) -> bool:
+    """Tell whether a type is a tuple of others."""
     return typing.get_origin(kind) is tuple
 
 
-def _tuple(value: Any, kind: Any) -> Any:
-    inner = typing.get_args(kind)[0]
-    return tuple(_converter.structure(each, inner) for each in _exactly(value, list))
+def converter() -> cattrs.Converter:
+    """Return a converter that takes no value for one of another type."""
+    # Without detailed validation it raises what a hook raises, not an ExceptionGroup of it.
+    made = cattrs.Converter(detailed_validation=False)
+
+    def a_tuple(value: Any, kind: Any) -> Any:
+        inner = typing.get_args(kind)[0]
+        return tuple(made.structure(each, inner) for each in _exactly(value, list))
+
+    def a_record(kind: type[Any]) -> Callable[[Any, Any], Any]:
+        """Return a hook that calls by keywords: cattrs 22.2 calls a dataclass by position."""
+        hints = typing.get_type_hints(kind)
+        names = [field.name for field in dataclasses.fields(kind)]
+
+        def make(value: Any, _: object) -> Any:
+            given = {name: value[name] for name in names if name in value}
+            return kind(**{name: made.structure(v, hints[name]) for name, v in given.items()})
+
+        return make
+
+    for kind in (bool, float, int, str):
+        made.register_structure_hook(kind, _exactly)
+    made.register_structure_hook(Path, lambda value, _: Path(_exactly(value, str)))
+    made.register_structure_hook(
+        datetime, lambda value, _: datetime.fromisoformat(_exactly(value, str)).astimezone(UTC)
+    )
+    made.register_structure_hook_func(is_tuple, a_tuple)
+    made.register_structure_hook_factory(dataclasses.is_dataclass, a_record)
+    return made
 
 
-def _record(kind: type[Any]) -> Callable[[Any, Any], Any]:
-    """Return a hook by keywords: cattrs 22.2 calls every dataclass by position."""
-    hints = typing.get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]
-
-    def make(value: Any, _: object) -> Any:
-        given = {name: value[name] for name in names if name in value}
-        return kind(**{name: _converter.structure(v, hints[name]) for name, v in given.items()})
-
-    return make
-
-
-for _kind in (bool, float, int, str):
-    _converter.register_structure_hook(_kind, _exactly)
-_converter.register_structure_hook(Path, lambda value, _: Path(_exactly(value, str)))
-_converter.register_structure_hook(
-    datetime, lambda value, _: datetime.fromisoformat(_exactly(value, str)).astimezone(UTC)
-)
-_converter.register_structure_hook_func(_is_tuple, _tuple)
-_converter.register_structure_hook_factory(dataclasses.is_dataclass, _record)
+_converter = converter()
 
 
 def structure(value: object, kind: type[Record]) -> Record:

@@ -139,13 +139,16 @@ def _wrong(error: Any) -> Wrong:
         expected = f"one of {', '.join(map(str, rule))}"
     else:
         expected = f"{error.validator} {json.dumps(rule)}"
-    found = "" if error.schema.get("format") == "address" else f", found {_found(value)}"
-    return Wrong(path, f"expected {expected}{found}")
+    if error.schema.get("format") == "address" and isinstance(value, str):
+        return Wrong(path, f"expected {expected}")  # it may have a password somewhere
+    return Wrong(path, f"expected {expected}, found {_found(value)}")
 
 
 def _found(value: object) -> str:
     if isinstance(value, dict | list):
         return TYPES["object" if isinstance(value, dict) else "array"]
+    if isinstance(value, str) and ("://" in value or "@" in value):
+        return "an address"  # which may have a password somewhere
     if isinstance(value, str):
         short = value if len(value) <= LONGEST else f"{value[:LONGEST]}…"
         return json.dumps(short, ensure_ascii=not short.isprintable())

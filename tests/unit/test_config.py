@@ -83,26 +83,32 @@ def test_a_known_release_from_elsewhere(tmp_path: Path) -> None:
         ('[release.x]\nuri = ["http://x"]', "'uri'", "'uris'"),
         ('[release.x]\nkeyrings = "x"', "'keyrings'", "'keyring'"),
         ('[release.x]\nname = "y"', "'name'", "did you mean"),
-        ('[release."../x"]', "release.../x", "letters"),
-        ("release = 7", "[release]", "table"),
+        ('[release."../x"]', "[release]: expected the name of a release", 'found "../x"'),
+        ("release = 7", "[release]: expected a table", "found 7"),
         ('[release.x]\nuris = "http://x"', "uris", "list"),
         ('[release.x]\nuris = ["not an address"]', "uris", "address"),
         ('[release.x]\nuris = ["http://x y"]', "uris", "address"),
         ('[release.x]\nsuites = ["a b"]', "suites", "word"),
         ('[release.x]\nsuites = ["../x"]', "suites", "word"),
-        ('[release.x]\nsuites = ["x\\nTrusted: yes"]', "suites", "one line"),
-        ("[release.x]\ncomponents = [7]", "components", "text"),
+        ('[release.x]\nsuites = ["x\\nTrusted: yes"]', "suites", "word"),
+        ("[release.x]\ncomponents = [7]", "[release.x] components[0]: expected a word", "found 7"),
         ('[release.x]\nsuffix = "+acme"', "suffix", "{n}"),
         ('[release.x]\nsuffix = "-{n} x"', "suffix", "{n}"),
         ('[release.x]\nkernel = "-o Dir=/"', "kernel", "package"),
         ("[release.x]\nfrozen = 1", "frozen", "true or false"),
-        ("[archives]\nlaunchpad = 7", "launchpad", "text"),
+        ("[archives]\nlaunchpad = 7", "launchpad: expected an address", "found 7"),
+        ("[archives]\nlaunchpad = 2026-01-01", "launchpad", "found 2026-01-01"),
+        ('[release.x]\nuris = "http://u:word@x"', "uris: expected a list", "found an address"),
+        ('[release.x]\nuris = ["http://u:word@x y"]', "uris[0]", "such as http://"),
+        ('[release.x]\nuris = ["http://"]', "uris[0]", "address"),
+        ('[release.x]\nbase = "a\\u001b"', "base: expected a text in one line", "\\u001b"),
     ],
 )
 def test_what_is_not_known(text: str, said: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         parsed(text)
-    assert said in caught.value.brief and hint in caught.value.hint
+    assert said in caught.value.brief and caught.value.hint
+    assert hint in f"{caught.value.brief} {caught.value.hint}"
     assert caught.value.exit_code == 2
 
 

@@ -4,16 +4,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 import tomllib
 from datetime import timedelta
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from pipeline.config import config
-from pipeline.config.nightly import Nightly, Notifying, Publishing
+from pipeline.config.config import Archives, Derivative
+from pipeline.config.nightly import SECTIONS, Nightly, Notifying, Publishing
 from pipeline.errors import UsageError
+from pipeline.host.resources import package_data
 
 DOCS = Path(__file__).parents[2] / "docs/nightly.md"
 HERE = Path("/etc/respin/respin.toml")
@@ -53,24 +58,48 @@ def test_without_a_word_of_it_there_are_defaults() -> None:
     ("text", "said"),
     [
         ('[nightly]\nrelease = ["x"]', "no key 'release'"),
-        ("[nightly]\nreleases = 5", "releases is not"),
-        ('[nightly]\npockets = ["proposed"]', "pockets is not"),
-        ('[nightly]\nrebuild-on = "moon"', "rebuild-on is not"),
+        ("[nightly]\nreleases = 5", "releases: expected"),
+        ('[nightly]\npockets = ["proposed"]', "pockets: expected"),
+        ('[nightly]\nrebuild-on = "moon"', "rebuild-on: expected"),
         ("[nightly]\nkeep-runs = 0", "keep-runs"),
         ("[nightly]\nkeep-runs = true", "keep-runs"),
-        ('[nightly]\ncache-size = "much"', "cache-size is not"),
-        ('[publish]\nkey = "mine"', "key is not"),
-        ('[publish]\norigin = "two words"', "origin is not"),
-        ('[publish]\nurl = "here"', "url is not"),
-        ("[publish]\nkeep = 0", "keep is not"),
-        ('[notify]\ncommand = "mail me"', "command is not"),
+        ('[nightly]\ncache-size = "much"', "cache-size: expected"),
+        ('[publish]\nkey = "mine"', "key: expected"),
+        ('[publish]\norigin = "two words"', "origin: expected"),
+        ('[publish]\nurl = "here"', "url: expected"),
+        ("[publish]\nkeep = 0", "[publish] keep: expected a whole number from 1 to 100, found 0"),
+        ('[notify]\ncommand = "mail me"', "command: expected"),
         ('[notify]\nwebhook = "http://x"', "no key 'webhook'"),
-        ("nightly = 1", "it must be"),
+        ("[publish]\nkeep = 3.0", "keep: expected a whole number from 1 to 100, found 3.0"),
+        ('[publish]\nkeep = "x"', "respin.toml: [publish] keep: expected a whole number"),
+        ("[publish]\nkeep = nan", "found NaN"),
+        (
+            '[publish]\nkey = ["1", "2", "3"]',
+            "key: expected a fingerprint of 40",
+        ),
+        ('[publish]\norigin = "two\\n"', "origin: expected"),
+        ('[nightly]\nruns-size = "10G\\n"', 'runs-size: expected a size such as "500M"'),
+        ("nightly = 1", "[nightly]: expected a table of keys and values, found 1"),
     ],
 )
 def test_what_is_wrong_is_named(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=re.escape(said)):
         parse(text)
+
+
+def test_the_schema_has_every_key_and_says_what_it_is_for() -> None:
+    """An editor shows it; ``respin.toml(5)`` is held to the records, too."""
+    schema = json.loads(package_data("pipeline.config", "respin.schema.json").read_text())
+    jsonschema.Draft7Validator.check_schema(schema)
+    tables = schema["properties"]
+    release = tables["release"]["additionalProperties"]
+    kinds = {"archives": Archives, "nightly": Nightly, "publish": Publishing, "notify": Notifying}
+    for table, kind in kinds.items():
+        fields = {f.name.replace("_", "-") for f in dataclasses.fields(kind)} - set(SECTIONS)
+        assert set(tables[table]["properties"]) == fields
+    assert {*release["properties"], "name"} == {f.name for f in dataclasses.fields(Derivative)}
+    for table in (*(tables[name] for name in kinds), release):
+        assert all(key["description"] for key in table["properties"].values())
 
 
 def test_the_state_folder(monkeypatch: pytest.MonkeyPatch) -> None:
