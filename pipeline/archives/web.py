@@ -5,6 +5,10 @@
 What is transient (throttling, a server's error, a time-out, a connection that ends early) is
 tried again after a while; what is not (any other answer) is an error at once. A download
 goes on where the last try stopped. Nothing here is trusted: who asks checks the bytes.
+
+urllib3's Retry has other rules: it repeats the first failure at once, waits within the request
+(so with the turn of all other clients, and on its deadline), does not go on with a body that was
+cut off, and waits however long Retry-After asks (newer versions: six hours at most).
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ import platformdirs
 
 from pipeline.config import toml_tables
 
-SECTIONS = ("nightly", "publish", "notify")
 POCKETS = ("release", "updates", "security", "backports")
 TOOLCHAIN = "toolchain"
 

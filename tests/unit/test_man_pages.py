@@ -16,7 +16,7 @@ import pytest
 from pipeline import errors
 from pipeline.cli.main import cli
 from pipeline.config.config import Archives, Derivative
-from pipeline.config.nightly import SECTIONS, Nightly, Notifying, Publishing
+from pipeline.config.nightly import Nightly, Notifying, Publishing
 
 TOOL = Path(__file__).parents[2] / "tools" / "make_man.py"
 
@@ -72,6 +72,6 @@ def test_the_keys_of_the_configuration(tool: ModuleType) -> None:
         "[publish": Publishing,
         "[notify": Notifying,
     }.items():
-        names = {f.name.replace("_", "-") for f in fields(record)} - {"name", *SECTIONS}
+        names = {f.name.replace("_", "-") for f in fields(record)} - {"name", "publish", "notify"}
         terms = re.findall(r"^([a-z][a-z, -]+)\n:   ", parts[table], re.MULTILINE)
         assert {t for term in terms for t in term.split(", ")} == names
