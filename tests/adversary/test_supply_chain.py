@@ -70,10 +70,14 @@ def test_a_module_in_the_current_directory_or_in_pythonpath(tmp_path: Path) -> N
 
 
 @pytest.mark.bad_input
-def test_a_library_is_missing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", ["import no_such_library", "from no_such_library import part"])
+def test_a_library_is_missing(line: str, tmp_path: Path) -> None:
+    """The second has the name of a directory of the checkout, as python-debian's has."""
     shutil.copy(CHECKOUT / "respin", tmp_path)
     (tmp_path / "pipeline/cli").mkdir(parents=True)
-    (tmp_path / "pipeline/cli/main.py").write_text("import no_such_library\n")
+    (tmp_path / "pipeline/cli/main.py").write_text(f"{line}\n")
+    if line.startswith("from"):
+        (tmp_path / "no_such_library").mkdir()
     done = subprocess.run([tmp_path / "respin"], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and not done.stdout
     assert done.stderr.startswith("respin: Python's library no_such_library is missing")

@@ -111,7 +111,8 @@ def test_a_build_leaves_nothing_for_git(package: Package) -> None:
 
 @ROOT
 def test_doctor_and_diagnose_work_at_once(installed: BareRoot) -> None:
-    said = installed.call("respin", "--version")
+    (installed.path / "root/click.py").write_text("raise SystemExit('not the library')\n")
+    said = installed.call("respin", "--version", PYTHONPATH="/root")
     assert (said.returncode, said.stdout) == (0, f"respin, version {__version__}\n")
     for user in ("", "respin"):
         said = installed.call("respin", "doctor", "--json", user=user)
