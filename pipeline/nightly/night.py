@@ -26,13 +26,11 @@ from pipeline.nightly.context import World
 from pipeline.nightly.observe import PUBLISHING, seen, without_problem
 from pipeline.nightly.plan import Step, StepKind
 from pipeline.nightly.runs import Runs
-from pipeline.nightly.state import FIXED, RunRow, State, TargetState
+from pipeline.nightly.state import RunRow, State, TargetState
 from pipeline.nightly.targets import Target
 from pipeline.publish.keys import Key
 from pipeline.publish.keys import find as find_key
 from pipeline.releases import releases
-from pipeline.runs.directory import REPORT
-from pipeline.runs.report_reader import load
 from pipeline.runs.request import PACKAGE
 
 SOON = 60 * 24 * 3600
@@ -223,19 +221,12 @@ class Night:
         self, target: TargetState, seen: Sighting, runs: Sequence[RunRow]
     ) -> dict[str, str]:
         """Return what the build dependencies are now, where that is asked for and may differ."""
-        asked = TOOLCHAIN in self.world.settings.rebuild_on and target.name in self._changed
-        fixed = [r for r in runs if r.outcome == FIXED and (r.version, r.dsc) == seen.key]
-        last = fixed[-1] if fixed else None
-        if not asked or last is None or not (last.folder / REPORT).exists():
+        if TOOLCHAIN not in self.world.settings.rebuild_on or target.name not in self._changed:
             return {}
-        source = load(last.folder)["source"]["files"][0]["path"]
-        try:
-            request = self.world.request(self.targets[target.name], seen.version, last.number)
-            return {TOOLCHAIN: toolchain.now(request, last.folder / source)}
-        except RespinError as e:
-            self.world.note(target.name, e.brief)
-            self._codes.append(e.exit_code)
-            return {}
+        mine = [run for run in runs if (run.version, run.dsc) == seen.key]
+        with self.recording(target.name):
+            return toolchain.of_last(self.world, self.targets[target.name], mine)
+        return {}
 
     # -- publish ------------------------------------------------------------------------
 

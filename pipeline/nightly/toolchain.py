@@ -4,14 +4,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.archives.apt import AptArchive
 from pipeline.build import build
+from pipeline.config.nightly import TOOLCHAIN
 from pipeline.host.cache import digest
+from pipeline.nightly.context import World
+from pipeline.nightly.state import FIXED, RunRow
+from pipeline.nightly.targets import Target
 from pipeline.releases import releases
 from pipeline.releases.releases import USUAL
+from pipeline.runs.directory import REPORT
+from pipeline.runs.report_reader import load
 from pipeline.runs.request import Request
 
 
@@ -34,3 +40,17 @@ def now(request: Request, dsc: Path) -> str:
     return key(
         {"name": p.name, "version": p.version, "architecture": p.architecture} for p in found
     )
+
+
+def of_last(world: World, target: Target, runs: Sequence[RunRow]) -> dict[str, str]:
+    """Return what a root for the last package of these runs, of one source, would hold now.
+
+    It is empty where no package was built, or its run's directory is gone. Raises RespinError.
+    """
+    built = [run for run in runs if run.outcome == FIXED]
+    if not built or not (built[-1].folder / REPORT).exists():
+        return {}
+    last = built[-1]
+    source = load(last.folder)["source"]["files"][0]["path"]
+    request = world.request(target, last.version, last.number)
+    return {TOOLCHAIN: now(request, last.folder / source)}
