@@ -148,7 +148,7 @@ def build(
 @contextmanager
 def container(root: BuildRoot, cache: Cache) -> Iterator[Container]:
     """Yield a container for one build in ``root``, with the ccache that is kept for it."""
-    with root.root.start(cache, ()) as inside:
+    with root.root.start(cache) as inside:
         ccache.bring(inside, cache, root.ccache)
         yield inside
 

@@ -5,6 +5,6 @@
 It imports archives, isolation and the floors below.
 """
 
-from pipeline.containers.base import Container, Share, User
+from pipeline.containers.base import Container, User
 
-__all__ = ["Container", "Share", "User"]
+__all__ = ["Container", "User"]

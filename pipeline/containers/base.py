@@ -41,14 +41,6 @@ class User(IntEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Share:
-    """A directory of the host's that commands in a container see and can write to."""
-
-    host: Path
-    inside: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Call:
     """A command to run in a container, as requested from ``Container.call``."""
 
@@ -112,20 +104,12 @@ class Container(ABC):
     name: str
     """The engine: ``unshare`` …"""
 
-    def __init__(
-        self,
-        *,
-        shares: Sequence[Share] = (),
-        network: bool = False,
-        allowed: Allowance | None = None,
-    ) -> None:
+    def __init__(self, *, network: bool = False, allowed: Allowance | None = None) -> None:
         """Prepare one with the host's network, or with none but loopback.
 
         ``allowed`` is what its commands may use (default: what a build may use).
         """
-        self.shares = tuple(shares)
         self.allowed = allowed or Allowance()
-        """The directories of the host that commands see."""
         self._network = network
         self._look: Callable[[int], str] | None = None
         """Checks whether a command uses too much; the engine's start sets it."""

@@ -8,7 +8,7 @@ An engine makes a root with exactly the requested packages, and starts container
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Protocol
 
 from pipeline.archives import keyrings
 from pipeline.containers import images, oci_engine, roots
-from pipeline.containers.base import Container, Share
+from pipeline.containers.base import Container
 from pipeline.containers.host import Host, install_here
 from pipeline.containers.oci import Oci
 from pipeline.containers.oci_engine import OciEngine
@@ -59,9 +59,9 @@ class Root:
 
     packages: tuple[Package, ...]
     """What it contains."""
-    start: Callable[[Cache, Sequence[Share]], Container]
-    """Return a container over it, not yet entered, that sees these directories of the host; if it
-    writes to the disk, it uses the cache's work directory."""
+    start: Callable[[Cache], Container]
+    """Return a container over it, not yet entered; if it writes to the disk, it uses the cache's
+    work directory."""
     tree: Path | None = None
     """Where it is, if it is a tree in the cache."""
     image: str = ""
@@ -148,7 +148,7 @@ class UnshareEngine:
             tree=tree,
             packages=roots.packages_of(tree),
             trust=keyrings.trust(wanted.sources),
-            start=lambda cache, shares: Unshare(tree, cache, shares=shares),
+            start=lambda cache: Unshare(tree, cache),
         )
 
 
@@ -165,7 +165,7 @@ class HostEngine:
         if host.limits:
             stage.note(host.limits)
         packages = install_here(wanted.sources, wanted.release, wanted.key, wanted.log)
-        return Root(packages=packages, start=lambda _, shares: Host(shares=shares))
+        return Root(packages=packages, start=lambda _: Host())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +205,7 @@ class OciRoots:
             packages=packages,
             image=base.name if base else "",
             trust=digest(base.id if base else "", keyrings.trust(wanted.sources)),
-            start=lambda _, shares: Oci(engine, image, shares=shares),
+            start=lambda _: Oci(engine, image),
         )
 
 

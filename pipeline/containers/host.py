@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.containers import apt_inside, roots
-from pipeline.containers.base import Call, Container, Share, User, not_started
+from pipeline.containers.base import Call, Container, User, not_started
 from pipeline.containers.meter import Disk, Meter, counted
 from pipeline.errors import BuildError, RespinError, UsageError
 from pipeline.files import os_release
@@ -31,19 +31,13 @@ BUILD = Path("/build")
 
 
 class Host(Container):
-    """This machine as a container. It makes a directory of its own in place of a shared one."""
+    """This machine as a container."""
 
     name = "host"
 
-    def __init__(
-        self,
-        *,
-        shares: Sequence[Share] = (),
-        network: bool = False,
-        allowed: Allowance | None = None,
-    ) -> None:
+    def __init__(self, *, network: bool = False, allowed: Allowance | None = None) -> None:
         """Prepare it."""
-        super().__init__(shares=shares, network=network, allowed=allowed)
+        super().__init__(network=network, allowed=allowed)
         self._folders: list[Path] = []
         self._started = False
 
@@ -72,11 +66,7 @@ class Host(Container):
         try:
             BUILD.mkdir(exist_ok=True)
             self._folders.append(BUILD)
-            for share in self.shares:
-                Path(share.inside).mkdir()
-                self._folders.append(Path(share.inside))
-            for folder in self._folders:
-                os.chown(folder, User.BUILD, User.BUILD)
+            os.chown(BUILD, User.BUILD, User.BUILD)
             mine = processes.below if namespaces.possible() else _of_the_build
             disk = Disk(BUILD, self.allowed, lambda: counted(BUILD))
             self._look = Meter(self.allowed, disk, mine=mine)

@@ -11,10 +11,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import secrets
-from collections.abc import Sequence
 
-from pipeline.containers.base import Call, Container, Share, make_build_user, not_started
-from pipeline.containers.oci_engine import LABEL, SECONDS, OciEngine, words
+from pipeline.containers.base import Call, Container, make_build_user, not_started
+from pipeline.containers.oci_engine import LABEL, SECONDS, OciEngine
 from pipeline.containers.oci_meter import OciMeter
 from pipeline.errors import BuildError, RespinError
 from pipeline.host import command
@@ -36,12 +35,11 @@ class Oci(Container):
         engine: OciEngine,
         image: str,
         *,
-        shares: Sequence[Share] = (),
         network: bool = False,
         allowed: Allowance | None = None,
     ) -> None:
         """Prepare one over ``image``, an id."""
-        super().__init__(shares=shares, network=network, allowed=allowed)
+        super().__init__(network=network, allowed=allowed)
         self.name = engine.name
         self.engine = engine
         self._image = image
@@ -56,10 +54,6 @@ class Oci(Container):
 
     def _start(self) -> None:
         init = package_data(__package__, "oci-init.sh").read_text()
-        mounts = [
-            words(["type=bind", f"source={s.host.resolve()}", f"target={s.inside}"])
-            for s in self.shares
-        ]
         # The name finds it even if its id was never printed: ending the engine's client does not
         # stop the engine.
         self._called = f"{LABEL}-{secrets.token_hex(8)}"
@@ -73,7 +67,6 @@ class Oci(Container):
         ]
         argv += [f"--network={'host' if self._network else 'none'}"]
         argv += ["--security-opt=no-new-privileges", f"--tmpfs={_OURS}:size=1m,mode=1777"]
-        argv += [f"--mount={mount}" for mount in mounts]
         argv += [*self.engine.bounds(self.allowed), f"--shm-size={self.allowed.shm}"]
         done = self.engine.call(
             *("container", "run", *argv, self._image, "/bin/sh", "-c", init),

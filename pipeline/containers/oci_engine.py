@@ -8,7 +8,6 @@ Everything made here carries our label, and only what carries it is ever removed
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -155,9 +154,3 @@ def explain(name: str, said: str) -> UsageError:
 def _install(name: str) -> str:
     package = {"docker": "docker.io"}.get(name, name)
     return f"apt-get install {package}, or build with --container unshare"
-
-
-def words(names: Sequence[str]) -> str:
-    """Return a value for --mount, whose fields form a line of CSV (RFC 4180)."""
-    quoted = ('"' + n.replace('"', '""') + '"' if re.search(r'[",\n]', n) else n for n in names)
-    return ",".join(quoted)

@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.containers.base import (
     Call,
     Container,
-    Share,
     User,
     make_build_user,
     not_started,
@@ -43,7 +41,6 @@ class Unshare(Container):
         tree: Path,
         cache: Cache,
         *,
-        shares: Sequence[Share] = (),
         network: bool = False,
         overlay: bool = True,
         allowed: Allowance | None = None,
@@ -53,7 +50,7 @@ class Unshare(Container):
         Without ``overlay``, or if none can be mounted (over another overlay, or on a file system
         without extended attributes), it works on a copy of the tree.
         """
-        super().__init__(shares=shares, network=network, allowed=allowed)
+        super().__init__(network=network, allowed=allowed)
         self._tree = tree.resolve()
         self._cache = cache
         self._scratch: Path | None = None
@@ -115,10 +112,8 @@ class Unshare(Container):
         entered = self._running / "entered"
         entered.unlink(missing_ok=True)
         root = call.user is User.ROOT
-        binds = [Bind(host=s.host.resolve(), inside=s.inside, write=True) for s in self.shares]
         resolver = views.resolver() if self._network else None
-        if resolver:
-            binds.append(Bind(host=resolver, inside="/etc/resolv.conf"))
+        binds = [Bind(host=resolver, inside="/etc/resolv.conf")] if resolver else []
         order = Order(
             kind=WallKind.TREE,
             ids=ids.mine(),

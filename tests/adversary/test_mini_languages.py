@@ -12,7 +12,6 @@ patterns, formats or SQL that is not in these lists fails a test.
 from __future__ import annotations
 
 import ast
-import csv
 import dataclasses
 import fnmatch
 import html.parser
@@ -362,13 +361,6 @@ def _netrc() -> object:
     return credentials.text(
         [Address("https://u:p%40@x/y")]
     ), "machine https://x/y login u password p@\n"
-
-
-@place("containers.ociengine.words: --mount, a line of CSV")
-def _mount() -> object:
-    fields = ["type=bind", 'source=/a,readonly,"b"', "target=/x\ny"]
-    (found,) = csv.reader([oci_engine.words(fields)])
-    return next(csv.reader([oci_engine.words(fields[:2])])), fields[:2] if found else None
 
 
 @place("vm.devices.option: options of QEMU's, with commas between")

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from support import engine, fill, real
 
-from pipeline.containers import Container, Share, User, images
+from pipeline.containers import Container, User, images
 from pipeline.containers.base import copy_in, copy_out
 from pipeline.containers.host import BUILD, Host
 from pipeline.containers.oci import Oci
@@ -31,38 +31,29 @@ SUPPORT = Path(real.__file__).parent
 KINDS = ["unshare-overlay", "unshare-copy", "docker", "podman", "host"]
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a directory of the host's that containers see as /shared."""
-    shared = tmp_path_factory.mktemp("shared directory,with:odd name")
-    shared.chmod(0o777)
-    return shared
-
-
 @pytest.fixture(scope="module", params=KINDS)
-def make(request: pytest.FixtureRequest, shared: Path) -> Iterator[Make]:
-    """Return what makes a container of a kind, with a directory shared as /shared."""
-    share = Share(host=shared, inside="/shared")
+def make(request: pytest.FixtureRequest) -> Iterator[Make]:
+    """Return what makes a container of a kind."""
     match request.param:
         case "docker":
             with engine.docker() as docker:
                 image = images.imported(docker, real.small(), real.archive().release, real.cache())
-                yield partial(Oci, docker, image, shares=[share])
+                yield partial(Oci, docker, image)
                 assert docker.ids("container", "--all") == []
         case "podman":
             with engine.podman() as podman:
                 image = images.imported(podman, real.small(), real.archive().release, real.cache())
-                yield partial(Oci, podman, image, shares=[share])
+                yield partial(Oci, podman, image)
                 assert podman.ids("container", "--all") == []
         case "host":
             if os.geteuid() != 0:
                 pytest.skip("--container host needs root")
             with real.host_alone():
-                yield partial(Host, shares=[share])
-                assert not BUILD.exists() and not Path("/shared").exists()
+                yield partial(Host)
+                assert not BUILD.exists()
         case kind:
             overlay = kind == "unshare-overlay"
-            yield partial(Unshare, real.root().tree, real.cache(), shares=[share], overlay=overlay)
+            yield partial(Unshare, real.root().tree, real.cache(), overlay=overlay)
 
 
 @pytest.fixture(scope="module")
@@ -292,15 +283,6 @@ def test_copies_out_nothing_but_regular_files(box: Container, tmp_path: Path, sc
 def test_copies_out_of_no_other_folder(box: Container, tmp_path: Path, name: str) -> None:
     with pytest.raises(BuildError):
         copy_out(box, "/build", [name], tmp_path)
-
-
-def test_shared_folder_can_be_written_and_removed(box: Container, shared: Path) -> None:
-    if box.name == "host":
-        pytest.skip("nothing can be shared in place, and Host.limits says so")
-    box.call(["sh", "-c", "umask 0; mkdir -p /shared/d && echo x > /shared/d/f"])
-    assert (shared / "d/f").read_text() == "x\n"
-    (shared / "d/f").unlink()
-    (shared / "d").rmdir()
 
 
 def test_a_stopped_container_runs_nothing_and_leaves_nothing(make: Make) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline.containers.base import Share, User, copy_in, copy_out
+from pipeline.containers.base import User, copy_in, copy_out
 from pipeline.fixes import fixes, patch
 from pipeline.host import command
 from pipeline.host.cache import digest
@@ -86,10 +86,7 @@ def binaries() -> Path:
 
 
 def _build(files: list[Path], names: list[str], dest: Path) -> None:
-    ccache = real.cache().folder("breakage-ccache")
-    ccache.chmod(0o777)
-    root = real.root()
-    with root.root.start(real.cache(), [Share(host=ccache, inside="/ccache")]) as container:
+    with real.root().root.start(real.cache()) as container:
         copy_in(container, files, "/build")
         container.call(["tar", "-xf", "tree.tar"], folder="/build")
         container.call(["update-ccache-symlinks"], user=User.ROOT)
@@ -98,8 +95,7 @@ def _build(files: list[Path], names: list[str], dest: Path) -> None:
             folder="/build/tree",
             env={
                 "PATH": "/usr/lib/ccache:/usr/sbin:/usr/bin:/sbin:/bin",
-                "CCACHE_DIR": "/ccache",
-                "CCACHE_UMASK": "000",
+                "CCACHE_DIR": "/build/ccache",
             },
             timeout=900,
         )

@@ -8,13 +8,15 @@ Its root has apt and the distro's own iproute2 6.1.0-3, with all that it depends
 from __future__ import annotations
 
 import functools
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from pipeline.containers import Share, User, roots
+from pipeline.containers import User, roots
 from pipeline.containers.unshare import Unshare
 from pipeline.host.command import Completed
 from support import real
+from support.aptclient import served
 
 KEYRING = "/usr/share/keyrings/iproute2-respin.asc"
 # The nights that it lives through are played in an hour: their indexes are of days to come.
@@ -37,25 +39,28 @@ class Client:
     def __init__(self, distro: Path, keyring: Path, public: Path, target: str) -> None:
         """Let it use the archive in directory ``distro``, and ``target`` of ``public``."""
         self._target, self._keyring = target, keyring.read_bytes()
-        self._public = public
-        shares = [Share(host=distro, inside="/distro"), Share(host=public, inside="/repository")]
-        self._container = Unshare(root(), real.cache(), shares=shares)
+        self._distro, self._public = distro, public
+        self._uri = ""
+        self._stack = ExitStack()
+        self._container = Unshare(root(), real.cache(), network=True)
 
     def __enter__(self) -> Self:
-        self._container.__enter__()
+        distro = self._stack.enter_context(served(self._distro))
+        self._uri = self._stack.enter_context(served(self._public))
+        self._stack.enter_context(self._container)
         self.call("rm", "-rf", "/etc/apt/sources.list.d", "/etc/apt/sources.list")
         suites = " ".join(f"{self._target}{s}" for s in ("", "-updates", "-security"))
         self.write("/etc/apt/keyrings/distro.gpg", self._keyring)
         self.write(
             "/etc/apt/sources.list.d/distro.sources",
-            f"Types: deb\nURIs: file:/distro\nSuites: {suites}\nComponents: main\n"
+            f"Types: deb\nURIs: {distro}\nSuites: {suites}\nComponents: main\n"
             "Signed-By: /etc/apt/keyrings/distro.gpg\n".encode(),
         )
         self.write("/etc/apt/apt.conf.d/99user", CONF)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._container.__exit__(None, None, None)
+        self._stack.close()
 
     def call(self, *argv: str, check: bool = True, stdin: bytes = b"") -> Completed:
         """Run a command as root in it."""
@@ -72,11 +77,11 @@ class Client:
         self.call("sh", "-c", script, "write", path, stdin=data)
 
     def subscribe(self, *, key: bool = True) -> None:
-        """Do what docs/publishing.md tells a user to do, over a shared directory."""
+        """Do what docs/publishing.md tells a user to do, from a server on loopback."""
         ours = self._public / self._target
         sources = (ours / "iproute2-respin.sources").read_text()
         served = next(line for line in sources.splitlines() if line.startswith("URIs: "))
-        local = sources.replace(served, f"URIs: file:/repository/{self._target}")
+        local = sources.replace(served, f"URIs: {self._uri}/{self._target}")
         self.write("/etc/apt/sources.list.d/iproute2-respin.sources", local.encode())
         pref = (ours / "iproute2-respin.pref").read_bytes()
         self.write("/etc/apt/preferences.d/iproute2-respin.pref", pref)
