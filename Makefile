@@ -34,7 +34,12 @@ deb: packages
 # Four at once, a file of tests each, on two processors: most of them wait for something. Not
 # those with the most tests first: there are files of one long test.
 test: test-packages $(VENV)/test lint
-	$(VENV)/bin/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --durations 20
+	rm -rf build/coverage
+	mkdir -p build/coverage
+	$(VENV)/bin/coverage run -m pytest \
+		--numprocesses 4 --dist loadfile --no-loadscope-reorder --durations 20
+	$(VENV)/bin/coverage combine --quiet
+	@echo "lines of pipeline/ that ran: $$($(VENV)/bin/coverage report --format=total) %"
 
 lint: $(VENV)/test
 	$(VENV)/bin/ruff check .

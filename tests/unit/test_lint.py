@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a commit is asked is what `make lint` asks."""
+"""What a commit is asked is what `make lint` asks, and links in the docs lead somewhere."""
 
 from __future__ import annotations
 
@@ -21,3 +21,11 @@ def test_the_hooks_of_a_commit_are_those_of_make_lint() -> None:
     asked = {word for found in program.findall(rules[1]) for word in found if word}
     assert {w for e in entries for found in program.findall(e) for w in found if w} == asked
     assert len(asked) == 8
+
+
+def test_links_lead_somewhere() -> None:
+    link = re.compile(r"\]\((?!https?:)([^)#\s]+)[^)]*\)")
+    pages = [*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md")]
+    found = [(page, match) for page in pages for match in link.findall(page.read_text())]
+    assert len(found) > 50
+    assert [f"{p.name}: {to}" for p, to in found if not (p.parent / to).exists()] == []
