@@ -113,11 +113,16 @@ identifier ctx, sym;
  return ctx->str_tab->d_buf + sym->st_name;
  }
 
-// Which loader an object is for, from its sections alone: error codes do not tell.
+// Which loader an object is for, from its sections alone: error codes do not tell. It stands
+// behind a function: one that is put in front of another comes before or after that one's
+// comment, depending on Coccinelle's version.
 @choose@
 typedef bool;
 identifier cfg;
 @@
+ static int load_bpf_object(struct bpf_cfg_in *cfg)
+ { ... }
++
 +/* libbpf v1.0+ refuses legacy maps, that is, struct bpf_elf_map in a section
 + * "maps". Only the loader of iproute2 itself takes such an object, and that
 + * one knows neither BTF-defined maps nor programs by name.
@@ -165,11 +170,6 @@ identifier cfg;
 +
 +	return legacy;
 +}
-+
- int iproute2_load_libbpf(struct bpf_cfg_in *cfg)
- {
- <+... load_bpf_object(cfg) ...+>
- }
 
 @unnamed depends on named@
 identifier cfg;

@@ -17,7 +17,7 @@ def report(shape, p, **names):
 
 // v4.5 to v4.19: passes over every map that LLVM 8 or later made.
 @skips@
-identifier f =~ "^bpf_map_(num_sym|verify_all_offs|fetch_name)$";
+identifier f = {bpf_map_num_sym, bpf_map_verify_all_offs, bpf_map_fetch_name};
 identifier sym;
 expression E, E1, E2, E3, E4, E5;
 statement S;
@@ -62,7 +62,7 @@ report("skips-object", p, sym=sym)
 
 // The same with a variable in place of the call.
 @skips_variable@
-identifier f =~ "^bpf_map_(num_sym|verify_all_offs|fetch_name)$";
+identifier f = {bpf_map_num_sym, bpf_map_verify_all_offs, bpf_map_fetch_name};
 identifier sym, t;
 type T;
 expression E, E1, E2, E3, E4, E5;
@@ -112,7 +112,7 @@ report("skips-object-by-variable", p, sym=sym, type=t)
 
 // 7a04dd84 alone: the type is that of the symbol before this one.
 @early@
-identifier f =~ "^bpf_map_(num_sym|verify_all_offs|fetch_name)$";
+identifier f = {bpf_map_num_sym, bpf_map_verify_all_offs, bpf_map_fetch_name};
 identifier sym, t;
 type T;
 expression E, E1, E2, E3, E4, E5;
@@ -164,7 +164,7 @@ report("judges-previous", p, sym=sym, type=t)
 
 // 1a7d3ad8, v4.20 on: the type is taken after the symbol was read.
 @accepts@
-identifier f =~ "^bpf_map_(num_sym|verify_all_offs|fetch_name)$";
+identifier f = {bpf_map_num_sym, bpf_map_verify_all_offs, bpf_map_fetch_name};
 identifier sym, t;
 type T;
 expression E, E1, E2, E3, E4, E5;
@@ -214,7 +214,7 @@ report("accepts-object", p, sym=sym, type=t)
 
 // The same without a variable.
 @accepts_calls@
-identifier f =~ "^bpf_map_(num_sym|verify_all_offs|fetch_name)$";
+identifier f = {bpf_map_num_sym, bpf_map_verify_all_offs, bpf_map_fetch_name};
 identifier sym;
 expression E, E1, E2, E3, E4, E5;
 statement S;
@@ -259,7 +259,7 @@ report("accepts-object-by-calls", p, sym=sym)
 
 // Every definition that Coccinelle could read: what is missing here was not understood.
 @defined@
-identifier f =~ "^bpf_map_(num_sym|verify_all_offs|fetch_name)$";
+identifier f = {bpf_map_num_sym, bpf_map_verify_all_offs, bpf_map_fetch_name};
 position p;
 @@
  f@p(...) { ... }

@@ -15,7 +15,7 @@ position p;
 )
 
 @accept_variable@
-identifier f =~ "^bpf_map_(num_sym|verify_all_offs|fetch_name)$";
+identifier f = {bpf_map_num_sym, bpf_map_verify_all_offs, bpf_map_fetch_name};
 identifier sym, t;
 type T;
 position p != right.p;
@@ -43,7 +43,7 @@ position p;
  (GELF_ST_TYPE@p(sym.st_info) != STT_NOTYPE && GELF_ST_TYPE(sym.st_info) != STT_OBJECT)
 
 @declare@
-identifier f =~ "^bpf_map_(num_sym|verify_all_offs|fetch_name)$";
+identifier f = {bpf_map_num_sym, bpf_map_verify_all_offs, bpf_map_fetch_name};
 identifier sym;
 position p != right_calls.p;
 @@
@@ -65,7 +65,7 @@ position p;
  (GELF_ST_TYPE@p(sym.st_info) != STT_NOTYPE && GELF_ST_TYPE(sym.st_info) != STT_OBJECT)
 
 @accept@
-identifier f =~ "^bpf_map_(num_sym|verify_all_offs|fetch_name)$";
+identifier f = {bpf_map_num_sym, bpf_map_verify_all_offs, bpf_map_fetch_name};
 identifier sym;
 position p != still_right_calls.p;
 @@
@@ -82,9 +82,10 @@ position p != still_right_calls.p;
 
 // 7a04dd84 alone: take the type after gelf_getsym(), not before.
 @early@
-identifier f =~ "^bpf_map_(num_sym|verify_all_offs|fetch_name)$";
+identifier f = {bpf_map_num_sym, bpf_map_verify_all_offs, bpf_map_fetch_name};
 identifier sym, t;
 type T;
+expression list es;
 @@
  f(...)
  {
@@ -92,10 +93,13 @@ type T;
 (
 -T t = GELF_ST_TYPE(sym.st_info);
 +T t;
+ if (gelf_getsym(...) != &sym) { continue; }
 |
 -t = GELF_ST_TYPE(sym.st_info);
+-if (gelf_getsym(es) != &sym) { continue; }
++if (gelf_getsym(es) != &sym)
++	continue;
 )
- if (gelf_getsym(...) != &sym) { continue; }
  ...
 +t = GELF_ST_TYPE(sym.st_info);
  if (<+... \(t != STT_OBJECT\|t == STT_OBJECT\) ...+>) { continue; }
