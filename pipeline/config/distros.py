@@ -32,6 +32,8 @@ class Distro(ABC):
     """Suites that are names for one release or another."""
     later_support: ClassVar[Mapping[str, str]]
     """Column of distro-info-data -> the support that ends on that day, in order."""
+    debootstrap: ClassVar[str]
+    """debootstrap's script for every release that it has none for yet."""
     suffix: ClassVar[str]
     """What marks our rebuild of a version; a number follows."""
     binary_rebuilds: ClassVar[int] = 0
@@ -67,6 +69,7 @@ class Debian(Distro):
     retired_keys = KEYRINGS / "debian-archive-removed-keys.gpg"
     components = ("main",)
     aliases = frozenset({"stable", "testing", "unstable", "oldstable"})
+    debootstrap = "sid"
     later_support: ClassVar = {"eol-lts": "lts", "eol-elts": "elts"}
     # Later uploads append +deb12u1 and the like; without a plus ours would sort above +b1.
     suffix = "+bpf"
@@ -102,6 +105,7 @@ class Ubuntu(Distro):
     retired_keys = KEYRINGS / "ubuntu-archive-removed-keys.gpg"
     # It builds its main component with universe since 2023.
     components = ("main", "universe")
+    debootstrap = "gutsy"
     later_support: ClassVar = {"eol-esm": "esm", "eol-legacy": "legacy"}
     # Later uploads append digits or ``build``: a plus would sort above them.
     suffix = "bpf"

@@ -10,11 +10,14 @@ from pathlib import Path
 from pipeline.archives import host_apt
 from pipeline.config import distros
 from pipeline.errors import UsageError
+from pipeline.host import command
+from pipeline.host.resources import package_data
 from pipeline.model import Release
 from pipeline.releases.distroinfo import known
 from pipeline.text.address import Address, scrub
 
-TEMPLATES = Path("/usr/share/python-apt/templates")
+PROGRAM = Path("/usr/sbin/debootstrap")
+SCRIPTS = Path("/usr/share/debootstrap/scripts")
 
 
 def siblings(mirror: str, release: Release) -> tuple[Address, Address]:
@@ -67,30 +70,24 @@ def _stem(suite: str) -> str:
     return re.split(r"[-/]", suite)[0]
 
 
-def default(release: Release, suite: str) -> Address:
-    """Return the distro's default archive of a suite, from python-apt-common.
+def default(release: Release, scripts: Path = SCRIPTS) -> tuple[Address, Address]:
+    """Return the distro's default archives (main, security) for this machine's architecture.
 
-    That package has data for all releases of a distro, so even a release newer than the package has
-    a mirror. Raises UsageError if there is none.
+    debootstrap knows them: a package that is in Debian and in Ubuntu; what it says of a
+    distro's newest release holds for those that it does not know yet. ``scripts`` is its
+    directory. Raises UsageError if it is not there, or says none.
     """
-    path = TEMPLATES / f"{release.distro.capitalize()}.info"
-    try:
-        stanzas = re.split(r"\n(?=Suite:)", path.read_text())
-    except OSError as e:
+    names = (release.codename, distros.of(release).debootstrap)
+    script = next((scripts / name for name in names if (scripts / name).exists()), None)
+    found = ""
+    if script is not None:
+        asker = package_data(__package__, "default-mirror.sh")
+        about = (host_apt.architecture(), release.codename)
+        done = command.run(["sh", asker, PROGRAM, script, *about], check=False)
+        found = done.text.strip()
+    if not found:
         raise UsageError(
-            f"respin knows no mirror of {release.distro}: {path}: {e.strerror}",
-            hint="run apt-get install python-apt-common, or give a mirror with --mirror",
-        ) from e
-    generic = suite.replace(release.codename, "{series}", 1)
-    devel = suite.replace(release.codename, "devel", 1)
-    for wanted in (suite, generic, devel):
-        for stanza in stanzas:
-            fields: dict[str, str] = dict(re.findall(r"^([\w-]+): *(.*)$", stanza, re.MULTILINE))
-            uri = fields.get(f"BaseURI-{host_apt.architecture()}") or fields.get("BaseURI")
-            ours = fields.get("RepositoryType") == "deb" and fields.get("Official") != "false"
-            if fields.get("Suite") == wanted and ours and uri:
-                return Address(uri.rstrip("/"))
-    raise UsageError(
-        f"respin knows no default mirror of {release.distro} {suite}",
-        hint="give a mirror with --mirror",
-    )
+            f"respin knows no mirror of {release.distro}",
+            hint="run apt-get install debootstrap, or give a mirror with --mirror",
+        )
+    return siblings(found, release)

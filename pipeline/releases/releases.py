@@ -3,8 +3,8 @@
 """The releases, and where their pockets and keyrings are.
 
 Names come from distro-info-data, mirrors from this machine's apt configuration or else from
-python-apt-common, and keys from the distros' keyring packages: the distro keeps all of this data up
-to date. respin.toml adds releases of the user's own.
+debootstrap, and keys from the distros' keyring packages: the distro keeps all of this data up to
+date. respin.toml adds releases of the user's own.
 """
 
 from __future__ import annotations
@@ -245,9 +245,9 @@ def _places(
         base, security = mirrors.siblings(mirror, release)
     else:
         base, security = mirrors.of_this_machine(release, keys, etc, lists)
-        base = base or mirrors.default(release, release.codename)
-        if apart in suites:
-            security = security or mirrors.default(release, apart)
+        if not base or (apart in suites and not security):
+            usual = mirrors.default(release)
+            base, security = base or usual[0], security or usual[1]
     if security == base or apart not in suites:
         return [(base, suites)]
     here = suites if mirror is not None else tuple(s for s in suites if s != apart)

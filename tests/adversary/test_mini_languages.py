@@ -551,6 +551,7 @@ def test_control_a_fetch_between_such_names(tmp_path: Path) -> None:
 
 SCRIPTS = {
     "pipeline/containers/*.sh": "each value is an argument",
+    "pipeline/releases/default-mirror.sh": "debootstrap's own scripts, and arguments",
     "pipeline/isolation/*.sh": "each value is an argument",
     "pipeline/archives/gpgv-frozen.sh": "arguments of apt's, handed on",
     "pipeline/smoke/handover.sh": "object and section are arguments",

@@ -46,7 +46,7 @@ def workshop(docker: OciEngine) -> str:
     """Return an image of Debian 12 with apt, Python and nearly all that the build needs."""
     archive = real.archive()
     names = [*archive.essential(()), "build-essential", "apt", "debian-archive-keyring"]
-    names += ["distro-info-data", "python-apt-common"]
+    names += ["distro-info-data", "debootstrap"]
     names += [need.package for need in doctor.needs() if need.stages == ("setup",)]
     key = archive.closure(names, dsc=real.dsc())
     assert not MISSING & {package.name for package in key}
