@@ -641,6 +641,7 @@ SINKS = {
     "regex smoke/verdict.py:_words": "ways.toml's, ours",
     "regex releases/mirrors.py:of_this_machine": "debian or ubuntu",
     "regex publish/generations.py:clear": "escaped",
+    "regex files/schema.py:_pattern": "of a schema, ours",
     "regex fixes/versions.py:check_against": "escaped",
     "regex text/visible.py:lines": "ours",
     "regex text/visible.py:line": "ours",
