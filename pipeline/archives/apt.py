@@ -101,8 +101,8 @@ class AptArchive:
         there = [f"{each.version} ({each.suite})" for each in found]
         raise FetchError(
             f"{name} {version} is not in {where}",
-            details="There are: " + ", ".join(dict.fromkeys(there)),
-            hint="leave --version out for the newest of these",
+            details="The archive has: " + ", ".join(dict.fromkeys(there)),
+            hint="omit --version to get the newest of these",
         )
 
     def fetch_source(self, name: str, version: str | None, dest: Path) -> Source:
@@ -129,12 +129,12 @@ class AptArchive:
             fields = dsc_file.parse(dsc_file.load(staging.path / chosen.files[0].name), doing)
             if set(fields.files) != set(chosen.files[1:]):
                 raise FetchError(
-                    f"{doing}: the .dsc and the signed index do not list the same files",
+                    f"{doing} failed: the .dsc and the signed index list different files",
                     hint="use another mirror (--mirror)",
                 )
             if (fields.name, fields.version) != (name, chosen.version):
                 raise FetchError(
-                    f"{doing}: the .dsc is that of {fields.name} {fields.version}",
+                    f"{doing} failed: the .dsc belongs to {fields.name} {fields.version}",
                     hint="use another mirror (--mirror)",
                 )
             staging.keep(each.name for each in chosen.files)

@@ -35,11 +35,11 @@ def check_name(release: SignedRelease) -> None:
     if not _is(release.stated, release.suite):
         said = release.stated
         raise FetchError(
-            f"{release} is that of another release",
-            details=f"its Suite is {said.suite or 'not said'}, its Codename"
-            f" {said.codename or 'not said'}; asked for was {release.suite}",
-            hint="somebody replays another index, or this is no mirror of that suite: use"
-            " another one (--mirror)",
+            f"{release} belongs to another release",
+            details=f"its Suite is {said.suite or 'not given'} and its Codename "
+            f"{said.codename or 'not given'}; respin asked for {release.suite}",
+            hint="use another mirror (--mirror): this one has no such suite, or somebody replays "
+            "another index",
         )
 
 
@@ -79,13 +79,13 @@ def hold(
     if made > now + AHEAD:
         raise FetchError(
             f"{release} is dated in the future",
-            details=f"it is of {made:%F %T} UTC",
+            details=f"its date is {made:%F %T} UTC",
             hint="check this machine's clock",
         )
     if source.since and not source.frozen and made < _day(source.since) - GRACE:
         raise FetchError(
             f"{release} is older than the release itself",
-            details=f"it is of {made:%F %T} UTC, and the release of {source.since}",
+            details=f"its date is {made:%F %T} UTC; the release appeared on {source.since}",
             hint=MIRROR,
         )
     seen = max((s for s in before if s), key=lambda s: s.date, default=None)
@@ -93,16 +93,17 @@ def hold(
         return None
     if seen.codename != release.stated.codename:
         raise FetchError(
-            f"{release} is that of another release",
-            details=f"its Codename is {release.stated.codename!r}, and was {seen.codename!r}"
-            " before",
-            hint=f"somebody replays another index; or, if the archive was made anew, {forget}",
+            f"{release} belongs to another release",
+            details=f"its Codename is {release.stated.codename!r}, but was {seen.codename!r} "
+            "before",
+            hint="somebody may be replaying another index; if the archive was rebuilt from "
+            f"scratch, {forget}",
         )
     if made < seen.date - BEHIND:
         raise FetchError(
             f"{release} went back in time",
-            details=f"it is of {made:%F %T} UTC, and was of {seen.date:%F %T} UTC before",
-            hint=f"{MIRROR}; or, if the archive was made anew, {forget}",
+            details=f"its date is {made:%F %T} UTC, but was {seen.date:%F %T} UTC before",
+            hint=f"{MIRROR}; or, if the archive was rebuilt from scratch, {forget}",
         )
     return seen if made < seen.date else None
 
@@ -119,9 +120,9 @@ def hold_version(
     if newer and seen and lower(version, seen):
         site, suite = place
         raise FetchError(
-            f"the index of {suite} at {site} is behind: it has {package}"
-            f" {version or '(not at all)'}, and {seen} was there before",
-            details=f"an index of {newer.date:%F %T} UTC was seen, and this one is older",
+            f"the index of {suite} at {site} is out of date: it has {package} "
+            f"{version or '(not at all)'}, but it had {seen} before",
+            details=f"respin has seen an index of {newer.date:%F %T} UTC, and this one is older",
             hint="try again later, or use another mirror (--mirror)",
         )
 
@@ -147,8 +148,8 @@ def check_order(indexes: Sequence[Dated], release: str) -> None:
         if each.suite != release and each.date < first - GRACE:
             raise FetchError(
                 f"the index of {each.suite} at {each.source.uri} is older than that of {release}",
-                details=f"it is of {each.date:%F %T} UTC, and that of the release of"
-                f" {first:%F %T} UTC",
+                details=f"its date is {each.date:%F %T} UTC, and that of the release is "
+                f"{first:%F %T} UTC",
                 hint=MIRROR,
             )
 
@@ -163,10 +164,10 @@ def note(memory: Memory, source: AptSource, release: SignedRelease, **versions: 
 def gone(source: AptSource, suite: str, seen: SeenIndex) -> FetchError:
     """Return the error of a suite that was there, and is not."""
     return FetchError(
-        f"{suite} is gone from {source.uri}",
-        details=f"its index of {seen.date:%F %T} UTC was seen there",
-        hint="use another mirror (--mirror); or, if the distro has ended it, choose the pockets"
-        " that are left (--pocket, or pockets in respin.toml)",
+        f"{suite} no longer exists at {source.uri}",
+        details=f"respin has seen its index of {seen.date:%F %T} UTC there",
+        hint="use another mirror (--mirror); or, if the distro has removed it, choose the "
+        "remaining pockets (--pocket, or pockets in respin.toml)",
     )
 
 

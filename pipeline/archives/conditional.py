@@ -115,7 +115,7 @@ class Mirror:
     ) -> Iterator[tuple[requests.Response, Iterator[bytes]]]:
         left = self._end - time.monotonic()
         if left <= 0:
-            raise _slow(url, f"what it was asked for is not done after {self._seconds:.0f} s")
+            raise _slow(url, f"it has not answered completely after {self._seconds:.0f} s")
         own = credentials.of(url)
         try:
             with self._wire.ask(
@@ -130,7 +130,7 @@ class Mirror:
             raise _slow(url, str(e)) from e
         except requests.RequestException as e:
             raise FetchError(
-                f"{urlsplit(url).netloc} cannot be asked",
+                f"respin could not reach {urlsplit(url).netloc}",
                 details=scrub(f"{url}: {type(e).__name__}: {e}"),
                 hint="check the network, the proxy and the mirror",
             ) from None
@@ -140,7 +140,7 @@ def _slow(url: str, why: str) -> FetchError:
     return FetchError(
         f"{urlsplit(url).netloc} is too slow: {why}",
         details=url,
-        hint="it is asked again with the next night; or use another mirror",
+        hint="the next night tries it again; or use another mirror",
     )
 
 
@@ -153,7 +153,7 @@ def _body(
         raise FetchError(
             f"{host} answered with status {answer.status_code}",
             details=url,
-            hint="it is tried again with the next night",
+            hint="the next night tries it again",
         )
     size = 0
     for piece in pieces:
@@ -164,9 +164,9 @@ def _body(
     length = answer.headers.get("Content-Length", "")
     if length.isdigit() and size != int(length):
         raise FetchError(
-            f"{host} ended after {size} of {length} bytes",
+            f"{host} closed the connection after {size} of {length} bytes",
             details=url,
-            hint="it is tried again with the next night",
+            hint="the next night tries it again",
         )
 
 
@@ -174,7 +174,7 @@ def _too_long(who: str, limit: int, where: str) -> FetchError:
     return FetchError(
         f"{who} sends more than {limit} bytes",
         details=where,
-        hint="this is no archive, or one that is broken; use another mirror",
+        hint="use another mirror: this one is broken, or is not an archive",
     )
 
 
@@ -204,7 +204,9 @@ def _local(path: Path, limit: int, have: Validators | None) -> Answer:
 def _check_file(path: Path, found: os.stat_result) -> None:
     """Raise FetchError for what is no file: reading a pipe might have no end."""
     if not stat.S_ISREG(found.st_mode):
-        raise FetchError(f"{path} is not a file", hint="this is no archive; use another mirror")
+        raise FetchError(
+            f"{path} is not a file", hint="use another mirror: this one is not an archive"
+        )
 
 
 def _copied(path: Path, to: Path, limit: int) -> bool:

@@ -62,8 +62,8 @@ def _line(address: Address) -> str:
     words = (re.sub(r"^mirror\+", "", address), own.user, own.password)
     if any(not word or re.search(r"\s", word) for word in words):
         raise UsageError(
-            f"{address} has a user or a password that apt cannot be given",
-            hint="neither may be empty or have white space: apt_auth.conf(5)",
+            f"{address} has a user name or a password that apt cannot use",
+            hint="choose ones that are not empty and contain no white space; see apt_auth.conf(5)",
         )
     return "machine {} login {} password {}\n".format(*words)
 

@@ -52,7 +52,7 @@ def extract(
         try:
             lent.take_back(folder / "root", drop_links=True)  # also to what lies beside it here
         except (OSError, lent.Strange) as e:
-            raise error(f"the package {deb.name} could not be unpacked: it holds {e}") from e
+            raise error(f"the package {deb.name} could not be unpacked: it contains {e}") from e
         (folder / "root").rename(into)
 
 
@@ -64,7 +64,7 @@ def _read(deb: Path, options: Sequence[str], error: type[RespinError]) -> str:
             folder=folder,
             limit=bounded.LARGE,
             error=error,
-            brief=f"{deb.name} is not a package",
+            brief=f"{deb.name} is not a Debian package",
         ).text
 
 

@@ -80,34 +80,35 @@ def listed(entries: object, where: str) -> tuple[Listed, ...]:
     given = entries if isinstance(entries, list) else []
     if len(given) > MOST_FILES:
         raise FetchError(
-            f"{where} names {len(given)} files; no source package has more than {MOST_FILES}",
+            f"{where} lists {len(given)} files; respin accepts at most {MOST_FILES}",
             hint="do not use this source",
         )
     for entry in given:
         name, size, sha = (str(entry.get(k, "")) for k in ("name", "size", "sha256"))
         if len(name) > 255:
             raise FetchError(
-                f"{where} names a file whose name has {len(name)} characters: {name[:40]!r}…",
+                f"{where} lists a file with a name of {len(name)} characters: {name[:40]!r}…",
                 hint="do not use this source: no distro makes such a name",
             )
         if not _NAME.fullmatch(name):
             raise FetchError(
-                f"{where} names a file outside its directory: {name!r}",
+                f"{where} lists a file outside its directory: {name!r}",
                 hint="do not use this source: no distro makes such a name",
             )
         if not _SIZE.fullmatch(size) or not _SHA256.fullmatch(sha):
-            raise FetchError(f"{where}: the entry of {name} in Checksums-Sha256 is malformed")
+            raise FetchError(
+                f"the entry of {name} in the Checksums-Sha256 field of {where} is malformed"
+            )
         if int(size) > LARGEST:
             raise FetchError(
-                f"{where}: {name} would have {size} bytes; no file of a source package has"
-                f" more than {LARGEST}",
+                f"{where} lists {name} with {size} bytes; respin accepts at most {LARGEST}",
                 hint="do not use this source",
             )
         found.append(Listed(name=name, size=int(size), sha256=sha))
     if not found or len({f.name for f in found}) != len(found):
         raise FetchError(
-            f"{where} has no sound Checksums-Sha256 field",
-            hint="a source package without SHA-256 sums cannot be verified",
+            f"{where} has no valid Checksums-Sha256 field",
+            hint="use another source package: one without SHA-256 sums cannot be verified",
         )
     return tuple(found)
 
@@ -115,7 +116,7 @@ def listed(entries: object, where: str) -> tuple[Listed, ...]:
 def parse(data: bytes, where: str) -> Dsc:
     """Read a .dsc, signed or not; ``where`` names it in errors. Raises FetchError."""
     if len(data) > LIMIT:
-        raise FetchError(f"{where} is no .dsc: it is longer than {LIMIT} bytes")
+        raise FetchError(f"{where} is not a .dsc: it is longer than {LIMIT} bytes")
     try:
         fields = deb822.Dsc(data.decode("utf-8"))
         sums = fields.get("Checksums-Sha256")
@@ -123,11 +124,11 @@ def parse(data: bytes, where: str) -> Dsc:
         raise FetchError(f"{where} is not a .dsc", details=str(e)) from e
     name, version = str(fields.get("Source", "")), str(fields.get("Version", ""))
     if not package_name(name) or not version_text(version):
-        raise FetchError(f"{where} is not a .dsc: it has no sound Source and Version")
+        raise FetchError(f"{where} is not a .dsc: it has no valid Source and Version")
     sound = listed(sums, where)
     weak = fields.get("Files")
     if isinstance(weak, list) and {str(e.get("name")) for e in weak} != {f.name for f in sound}:
-        raise FetchError(f"{where}: Files and Checksums-Sha256 do not list the same files")
+        raise FetchError(f"the fields Files and Checksums-Sha256 of {where} list different files")
     return Dsc(
         name=name,
         version=version,
@@ -177,18 +178,21 @@ def take(path: Path, dest: Path, want: Listed, where: str) -> None:
 
 def check_file(path: Path, want: Listed, where: str) -> None:
     """Check a file's size and SHA-256 against what ``where`` lists; raise FetchError."""
-    hint = "fetch it again; if it stays so, the mirror or the file was changed on the way"
+    hint = (
+        "fetch it again; if that does not help, the mirror is broken or something changes the "
+        "file in transit"
+    )
     try:
         size = path.stat().st_size
         if not path.is_file():
             raise FetchError(f"{path} is not a file")
         found = file_sha256(path) if size == want.size else ""
     except FileNotFoundError:
-        raise FetchError(f"{want.name} is missing, which {where} lists", hint=hint) from None
+        raise FetchError(f"{want.name} is missing, although {where} lists it", hint=hint) from None
     except OSError as e:
         raise FetchError(f"{path} cannot be read: {e.strerror}") from e
     if size != want.size:
-        raise FetchError(f"{want.name} has {size} bytes where {where} lists {want.size}", hint=hint)
+        raise FetchError(f"{want.name} has {size} bytes, but {where} lists {want.size}", hint=hint)
     if found != want.sha256:
         raise FetchError(
             f"{want.name} is not the file that {where} lists: its SHA-256 differs",

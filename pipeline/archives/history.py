@@ -76,7 +76,7 @@ def expect(value: object, kind: type, where: str) -> Any:
     if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
     raise FetchError(
-        f"{where} does not answer in its documented form",
+        f"the answer of {where} does not have its documented form",
         details=f"expected {kind.__name__}, found {type(value).__name__}: {str(value)[:200]}",
         hint="the service may have changed; please report this",
     )
@@ -87,8 +87,8 @@ def check_identity(data: bytes, name: str, version: str, where: str) -> dsc_file
     fields = dsc_file.parse(data, where)
     if (fields.name, fields.version) != (name, version):
         raise FetchError(
-            f"{where} is that of {fields.name} {fields.version}, not of {name} {version}",
-            hint="the service mixes up its files; please report this to it",
+            f"{where} belongs to {fields.name} {fields.version}, not to {name} {version}",
+            hint="please report to the service that it mixes up its files",
         )
     return fields
 
@@ -99,9 +99,9 @@ def only(candidates: Sequence[Candidate], name: str, version: str) -> Candidate:
     if len(distinct) == 1:
         return next(iter(distinct.values()))
     raise FetchError(
-        f"there are {len(distinct)} different sources that are {name} {version}",
+        f"there are {len(distinct)} different sources of {name} {version}",
         details="\n".join(f"{c.sha256}  {c.origin}" for c in distinct.values()),
-        hint="name one of them with --accept-unsigned-source SHA256",
+        hint="choose one of them with --accept-unsigned-source SHA256",
     )
 
 
@@ -112,8 +112,8 @@ def deliver(
     missing = [f.name for f in fields.files if f.name not in chosen.urls]
     if missing:
         raise FetchError(
-            f"{service.url} lacks what {chosen.name} names: {', '.join(missing)}",
-            hint="this version cannot be had from there any more",
+            f"{service.url} does not have all files in {chosen.name}: {', '.join(missing)}",
+            hint="choose another version: this one is no longer complete there",
         )
     here = f"{chosen.name} from {service.url}"
     paths = {f.name: service.store.get(chosen.urls[f.name], f, here) for f in fields.files}

@@ -82,17 +82,17 @@ class Index:
         waived = [f"that the key {key} has expired since" for key in self.release.expired]
         until = self.release.stated.valid_until
         if self._frozen and until and until < datetime.now(UTC):
-            waived.append(f"that it was valid until {_minute(until)}")
+            waived.append(f"that it was only valid until {_minute(until)}")
         if not waived:
             return ""
-        return f"; the archive is frozen, so it was not held against it {' and '.join(waived)}"
+        return f"; the archive is frozen, so respin ignored {' and '.join(waived)}"
 
     def _check_hash(self) -> None:
         """Compare this list with the signed Release, where that lists it uncompressed."""
         listed = self.release.listed(self.meta)
         if listed and listed[0] != self._text.sha256():
             raise FetchError(
-                f"the cached {self!r} is not the file that its signed InRelease lists",
+                f"the cached {self!r} does not match its signed InRelease",
                 hint="delete the directory apt of the cache, or run again if another run updates "
                 "it",
             )
@@ -103,7 +103,7 @@ class Index:
             fields = deb822.Sources(text)
             version, folder = str(fields.get("Version", "")), str(fields.get("Directory", ""))
             if not dsc_file.version_text(version) or ".." in folder.split("/"):
-                raise FetchError(f"{self!r}: the entry of {name} is malformed")
+                raise FetchError(f"the entry of {name} in {self!r} is malformed")
             files = dsc_file.listed(fields.get("Checksums-Sha256"), f"{self!r}")
             ordered = sorted(files, key=lambda f: not f.name.endswith(".dsc"))
             yield ListedPackage(
@@ -123,7 +123,7 @@ class Index:
             if not dsc_file.version_text(str(fields.get("Version", ""))) or ".." in folder.split(
                 "/"
             ):
-                raise FetchError(f"{self!r}: the entry of {fields.get('Package')} is malformed")
+                raise FetchError(f"the entry of {fields.get('Package')} in {self!r} is malformed")
             entry = {"name": name, "size": fields.get("Size"), "sha256": fields.get("SHA256")}
             yield ListedPackage(
                 name=str(fields["Package"]),
@@ -146,7 +146,10 @@ class Index:
         names = {str(deb822.Deb822(self._text.at(at)).get("Package")) for at in places}
         for name in names:
             if not dsc_file.package_name(name):
-                raise FetchError(f"{self!r} names a package {name!r}", hint="use another mirror")
+                raise FetchError(
+                    f"{self!r} contains the invalid package name {name!r}",
+                    hint="use another mirror",
+                )
         return names
 
 

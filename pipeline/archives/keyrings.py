@@ -19,7 +19,7 @@ def contents(source: AptSource) -> list[bytes]:
     except OSError as e:
         raise UsageError(
             f"the keyring {e.filename} cannot be read: {e.strerror}",
-            hint="name another one with --keyring FILE, or in respin.toml",
+            hint="choose another one with --keyring FILE, or in respin.toml",
         ) from e
 
 

@@ -59,7 +59,7 @@ class Launchpad:
             raise FetchError(
                 f"{name} {version} was never in Ubuntu {self.release.codename}",
                 details=f"It was in: {there}",
-                hint="name one of these with --release",
+                hint="choose one of these with --release",
             )
         # Several publications (pockets, copies) share their files.
         links = dict.fromkeys(str(e.get("self_link")) for e in ours)
@@ -97,7 +97,7 @@ class Launchpad:
                 return
             url, params = self._own(page["next_collection_link"]), None
         raise FetchError(
-            f"{self._service.url} does not come to the end of its pages",
+            f"{self._service.url} sent too many pages of answers",
             details=url,
             hint="try again later",
         )
@@ -107,9 +107,9 @@ class Launchpad:
         url = str(expect(link, str, self._service.url))
         if not same_service(url, self._service.url):
             raise FetchError(
-                f"{self._service.url} refers to another service",
+                f"{self._service.url} refers respin to another service",
                 details=url[:200],
-                hint="this is not how Launchpad answers; check the way to it",
+                hint="Launchpad does not do that; check the proxy and the network",
             )
         return url
 
@@ -131,7 +131,7 @@ class Launchpad:
             raise FetchError(
                 f"{self._service.url} has no .dsc of {name} {version}",
                 details=", ".join(listed) or "no files at all",
-                hint="this version cannot be had from there any more",
+                hint="choose another version: this one is no longer complete there",
             )
         dsc = names[0]
         data = dsc_file.load(self._service.store.get(urls[dsc], listed[dsc], url))

@@ -60,9 +60,9 @@ class Memory:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
             raise FetchError(
-                f"what was seen of {suite} at {source.uri} cannot be read",
+                f"respin could not read its record of {suite} at {source.uri}",
                 details=f"{path}: {e}",
-                hint=f"rm {path} makes the next look a first one",
+                hint=f"remove the record, so that respin begins a new one: rm {path}",
             ) from e
 
     def note(self, source: AptSource, suite: str, new: SeenIndex) -> None:
@@ -90,9 +90,9 @@ def _read(value: dict[str, Any]) -> SeenIndex:
     date = datetime.fromisoformat(value["date"])
     versions = dict(value["versions"])
     if not isinstance(value["codename"], str) or date.tzinfo is None:
-        raise ValueError("it is not what respin writes")
+        raise ValueError("respin did not write it")
     if not all(dsc_file.version_text(str(v)) for v in versions.values()):
-        raise ValueError("it is not what respin writes")
+        raise ValueError("respin did not write it")
     return SeenIndex(codename=value["codename"], date=date.astimezone(UTC), versions=versions)
 
 

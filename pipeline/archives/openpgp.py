@@ -150,11 +150,13 @@ def keyring(path: Path) -> bytes:
     except OSError as e:
         raise UsageError(
             f"the keyring {path} cannot be read: {e.strerror}",
-            hint="name another one with --keyring FILE",
+            hint="choose another one with --keyring FILE",
         ) from e
     except ValueError as e:
         raise UsageError(
-            f"the keyring {path} is none", details=str(e), hint="name another one with --keyring"
+            f"{path} is not a keyring",
+            details=str(e),
+            hint="choose another one with --keyring FILE",
         ) from e
 
 

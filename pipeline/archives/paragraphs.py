@@ -97,6 +97,6 @@ class Paragraphs:
 
     def _wrong(self, what: str) -> FetchError:
         return FetchError(
-            f"{self._where} is not to be used: {what}",
-            hint="no distro's index is like that; use another mirror (--mirror)",
+            f"{self._where} is not usable: {what}",
+            hint="use another mirror (--mirror): no distro has such an index",
         )

@@ -54,7 +54,7 @@ class SignedRelease:
         self.suite, self.site = suite, site
         signed = openpgp.check(data, *keyrings, detached=detached, frozen=frozen)
         if not signed.signers:
-            weak = f"its signature is over {', '.join(signed.weak)}" if signed.weak else ""
+            weak = f"its signature uses {', '.join(signed.weak)}" if signed.weak else ""
             ring = keyrings[0] if keyrings else "any keyring that is at hand"
             raise FetchError(
                 f"{self} is not signed by a key of {ring}",
@@ -72,8 +72,8 @@ class SignedRelease:
         date = self._date("Date")
         if date is None:
             raise FetchError(
-                f"{self} does not say when it was made",
-                hint="without a date nobody can tell it from an older one; use another mirror",
+                f"{self} has no Date",
+                hint="use another mirror: without a date an index cannot be told from an older one",
             )
         names = ("Origin", "Label", "Suite", "Codename")
         origin, label, suite, codename = map(self._field, names)
@@ -96,7 +96,7 @@ class SignedRelease:
             return utc(said) if said else None
         except (ValueError, OverflowError) as e:
             raise FetchError(
-                f"{self} has no sound {name}: {said!r}", hint="use another mirror (--mirror)"
+                f"{self} has an invalid {name}: {said!r}", hint="use another mirror (--mirror)"
             ) from e
 
     def listed(self, name: str) -> tuple[str, int] | None:

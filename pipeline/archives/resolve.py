@@ -56,5 +56,5 @@ def unsatisfied(error: BuildError, what: str, codename: str) -> BuildError:
     return BuildError(
         f"{what} cannot be satisfied in {codename}: {named}",
         details=error.details,
-        hint="check debian/control, and that the release's pockets are all on the mirror",
+        hint="check debian/control, and that the mirror has all pockets of the release",
     )

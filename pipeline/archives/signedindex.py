@@ -153,7 +153,7 @@ class Reader:
             raise FetchError(
                 f"the index of {index.suite} at {index.site} has expired",
                 details=f"it was valid until {index.valid_until:%F %T} UTC",
-                hint="the mirror is behind; use another one, or wait for it",
+                hint="use another mirror, or wait until this one is up to date",
             )
 
     def _signed(self, body: bytes, suite: str) -> SignedRelease:
@@ -213,15 +213,15 @@ class Reader:
             found = dsc_file.described(path)
             if (found.size, found.sha256) != (want.size, want.sha256):
                 raise FetchError(
-                    f"{want.name} of {suite} is not the file that its InRelease lists",
+                    f"{want.name} of {suite} does not match its InRelease",
                     details=f"{url}\nlisted: {want.sha256}\nfound:  {found.sha256}",
-                    hint="the mirror is in the middle of an update; it is asked again next time",
+                    hint="the mirror is probably being updated; the next night tries it again",
                 )
             return
         raise FetchError(
-            f"{want.name} of {suite} is not there, though its InRelease lists it",
+            f"{want.name} of {suite} is missing, although its InRelease lists it",
             details="\n".join(urls),
-            hint="the mirror is in the middle of an update; it is asked again next time",
+            hint="the mirror is probably being updated; the next night tries it again",
         )
 
     def _sighting(self, fields: deb822.Sources, suite: str) -> Sighting:
@@ -230,7 +230,7 @@ class Reader:
         files = dsc_file.listed(fields.get("Checksums-Sha256"), where)
         dsc = [f.sha256 for f in files if f.name.endswith(".dsc")]
         if not dsc_file.version_text(version) or len(dsc) != 1:
-            raise FetchError(f"{where}: the entry of {self._package} is malformed")
+            raise FetchError(f"the entry of {self._package} in {where} is malformed")
         return Sighting(version=version, dsc=dsc[0], suite=suite)
 
 

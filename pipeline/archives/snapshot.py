@@ -102,7 +102,7 @@ class Snapshot:
         if not any(s.name.endswith(".dsc") for s in known):
             raise FetchError(
                 f"{self._service.url} has no .dsc of {name} {version}",
-                hint="this version cannot be had from there any more",
+                hint="choose another version: this one is no longer complete there",
             )
         return tuple(known)
 
@@ -122,7 +122,7 @@ class Snapshot:
         versions = sorted((str(v) for v in told if dsc_file.version_text(str(v))), key=Version)
         return FetchError(
             f"Debian never published {name} {version}",
-            details=f"{self._service.url} knows {len(versions)} versions, the last of them: "
+            details=f"{self._service.url} has {len(versions)} versions; the last ones are "
             + ", ".join(versions[-SHOWN:]),
             hint="check --version; Debian's revision is part of it",
         )
@@ -136,8 +136,10 @@ class Snapshot:
         data = self._service.client.read(url, limit=dsc_file.LIMIT)
         if hashlib.sha1(data, usedforsecurity=False).hexdigest() != sha1:
             raise FetchError(
-                f"{places[0].name} is not the file that {self._service.url} lists under {sha1}",
-                hint="try again; if it stays so, the service or the way to it changes its bytes",
+                f"{places[0].name} does not have the digest {sha1} under which {self._service.url} "
+                "lists it",
+                hint="try again; if that does not help, the service is broken or something "
+                "changes the file in transit",
             )
         check_identity(data, name, version, f"{places[0].name} at {url}")
         found = Candidate(data=data, name=places[0].name, urls=urls, trust="", origin=url)
@@ -217,7 +219,7 @@ def _appearances(sha1: str, values: object, url: str) -> Iterator[_Seen]:
         )
         if not sound:
             raise FetchError(
-                f"{url} names a file in a way that is not to be followed: {name[:80]!r}",
+                f"{url} lists a file with an unsafe name: {name[:80]!r}",
                 details=f"{sha1} {archive} {time}"[:200],
             )
         size = int(expect(info.get("size"), int, url))

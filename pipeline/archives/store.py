@@ -60,7 +60,8 @@ def check_content(path: Path, want: dsc_file.Listed, where: str) -> None:
     found = file_sha256(path)
     if (size, found) != (want.size, want.sha256):
         raise FetchError(
-            f"{want.name} is not the file that {where} lists",
+            f"{want.name} does not match its entry in {where}",
             details=f"listed: {want.size} bytes, {want.sha256}\nfound:  {size} bytes, {found}",
-            hint="try again; if it stays so, the service or the way to it changes what it sends",
+            hint="try again; if that does not help, the service is broken or something changes "
+            "the file in transit",
         )

@@ -15,8 +15,8 @@ from pipeline.errors import FetchError
 def changed(where: str) -> FetchError:
     """Return the error of a .dsc whose signature does not fit."""
     return FetchError(
-        f"{where} was changed after it was signed: its signature does not fit",
-        hint="get it again, or remove the signature if the change is yours",
+        f"{where} was changed after it was signed: its signature does not match",
+        hint="fetch it again, or remove the signature if you made the change",
     )
 
 
@@ -36,8 +36,8 @@ def signed(data: bytes, where: str, keyrings: Sequence[Path]) -> openpgp.Signed:
         raise changed(where)
     if found.signers and dsc_file.parse(found.content, where) != dsc_file.parse(data, where):
         raise FetchError(
-            f"{where} says other than what its signature covers",
-            hint="get it again from where it came",
+            f"{where} contains text that its signature does not cover",
+            hint="fetch it again from its origin",
         )
     return found
 
@@ -47,8 +47,8 @@ def nobody(data: bytes, found: openpgp.Signed, of: str) -> str:
     if not openpgp.is_signed(data):
         return "it is not signed"
     if found.weak:
-        return f"its signature is over a digest that proves nothing: {', '.join(found.weak)}"
-    return f"its signature is by no key {of}"
+        return f"its signature uses a digest that proves nothing: {', '.join(found.weak)}"
+    return f"its signature is not by a key {of}"
 
 
 def vouched(data: bytes, where: str, keyrings: Sequence[Path], accepted: Mapping[str, str]) -> str:
@@ -69,5 +69,6 @@ def vouched(data: bytes, where: str, keyrings: Sequence[Path], accepted: Mapping
         f"nothing vouches for {where}: no signed index lists it, and"
         f" {nobody(data, found, 'at hand')}",
         details=f"its SHA-256 is {sha256}",
-        hint=f"{hint}if you know this file by other means: --accept-unsigned-source {sha256}",
+        hint=f"{hint}if you trust this file for another reason, add --accept-unsigned-source "
+        f"{sha256}",
     )

@@ -123,9 +123,9 @@ class Client:
             value: object = bounded.parse_json(body)
         except ValueError as e:
             raise FetchError(
-                f"{url} does not answer in JSON",
+                f"the answer of {url} is not JSON",
                 details=body[:200].decode("utf-8", "replace"),
-                hint="a proxy may have answered in its place; try again later",
+                hint="try again later; a proxy may have answered instead",
             ) from e
         return value
 
@@ -168,15 +168,15 @@ class Client:
                 wait = self._pause * 2**number if e.wait is None else e.wait
                 if wait > LONGEST_WAIT:
                     raise FetchError(
-                        f"{_host(url)} asks for a pause of {wait:.0f} seconds",
+                        f"{_host(url)} asks respin to wait {wait:.0f} seconds",
                         details=f"{url}: {e}",
-                        hint="try again after that",
+                        hint="try again after that time",
                     ) from None
                 if number + 1 < self._tries:
                     with self._timed(url, problems):
                         self._clock.sleep(wait)
         raise FetchError(
-            f"{_host(url)} does not answer as it should, after {self._tries} tries",
+            f"{_host(url)} still does not answer correctly after {self._tries} tries",
             details="\n".join([url, *problems]),
             hint="check the network and the proxy (https_proxy), or try again later",
         )
@@ -186,9 +186,9 @@ class Client:
         """Count the seconds of the block; raise FetchError if the service had enough of them."""
         if self._spent >= limits.LIMITS.service:
             raise FetchError(
-                f"{_host(url)} is too slow: {self._spent:.0f} s were spent on it",
+                f"{_host(url)} is too slow: respin has spent {self._spent:.0f} s on it",
                 details="\n".join([url, *problems]),
-                hint="try again later: what has come is kept, and goes on from there",
+                hint="try again later: downloads continue where they stopped",
             )
         began = self._clock.monotonic()
         try:
@@ -231,7 +231,7 @@ class Client:
             raise _Again(scrub(f"{type(e).__name__}: {e}")) from None
         except requests.RequestException as e:
             raise FetchError(
-                f"{_host(url)} cannot be asked",
+                f"respin could not reach {_host(url)}",
                 details=scrub(f"{url}: {e}"),
                 hint="check the address",
             ) from None
@@ -273,7 +273,7 @@ def _whole(answer: requests.Response, pieces: Iterator[bytes]) -> Iterator[bytes
         yield piece
     # urllib3 before 2.0 does not say when a connection ended too early.
     if length.isdigit() and size < int(length):
-        raise _Again(f"it ended after {size} of {length} bytes")
+        raise _Again(f"the connection closed after {size} of {length} bytes")
 
 
 def _host(url: str) -> str:

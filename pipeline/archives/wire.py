@@ -93,9 +93,9 @@ class _Watch:
         if self._stopped.is_set():
             return "it was stopped"
         if passed >= self._seconds:
-            return f"it is not done after {self._seconds:.0f} s"
+            return f"it has not finished after {self._seconds:.0f} s"
         if passed >= limits.LIMITS.patience and self.size < least * passed:
-            return f"after {passed:.0f} s, fewer than {least:.0f} bytes a second have come"
+            return f"after {passed:.0f} s it has sent fewer than {least:.0f} bytes per second"
         return ""
 
 

@@ -399,7 +399,7 @@ def test_credentials_that_would_be_other_words_of_apts_file(place: Place, part: 
     """White space ends a word there: "a machine evil login …"."""
     both = {"user": "a", "password": "b"} | {part: "a%20machine%20evil.example%20login%20b"}
     address = Address("http://{user}:{password}@apt.example.org/debian".format(**both))
-    with pytest.raises(UsageError, match="that apt cannot be given") as caught:
+    with pytest.raises(UsageError, match="that apt cannot use") as caught:
         credentials.write(place.folder, [address])
     assert "evil" not in f"{caught.value} {caught.value.details} {caught.value.hint}"
 

@@ -145,7 +145,7 @@ class TestNight:
         """Long before its time is up."""
         patience(watch=600.0, patience=1.0)
         archives["bad"].drips["InRelease"] = "body"
-        held_up(archives, "fewer than 1024 bytes a second have come")
+        held_up(archives, "it has sent fewer than 1024 bytes per second")
 
     def test_a_redirect_to_where_it_drips(
         self,

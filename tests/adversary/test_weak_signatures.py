@@ -106,7 +106,7 @@ def test_the_index_that_apt_has_taken(
     kept.write_bytes((archive.root / "dists/bookworm/InRelease").read_bytes())
     with pytest.raises(FetchError, match="is not signed by a key of") as caught:
         root._indexes()
-    assert "is over" in caught.value.details
+    assert "its signature uses" in caught.value.details
 
 
 def test_the_index_of_the_day_that_is_to_vouch_for_a_superseded_source(
@@ -138,8 +138,8 @@ def test_a_developers_signature_under_another_source(
     monkeypatch.setattr(fetch, "UPLOADERS", (signer.keyring,))
     source = fetch.local(dsc, tmp_path / "out", BOOKWORM)
     assert "signed by" not in source.files[0].verified
-    assert "over a digest that proves nothing" in source.files[0].verified
-    with pytest.raises(FetchError, match="over a digest that proves nothing"):
+    assert "uses a digest that proves nothing" in source.files[0].verified
+    with pytest.raises(FetchError, match="uses a digest that proves nothing"):
         vouch.vouched(dsc.read_bytes(), "it", fetch.UPLOADERS, {})
     signer.digest = ""
     assert signer.fingerprint in vouch.vouched(signer.clearsign(text), "it", fetch.UPLOADERS, {})

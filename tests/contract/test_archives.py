@@ -237,7 +237,7 @@ class TestRefusals:
         for path in (tmp_path / "cache").rglob("pkgcache.bin"):
             path.unlink()
         apt._lists = apt._root._indexes()
-        with pytest.raises(FetchError, match="is not the file that its signed InRelease lists"):
+        with pytest.raises(FetchError, match="does not match its signed InRelease"):
             apt.fetch_source("iproute2", NEW, tmp_path / "out")
 
 

@@ -164,15 +164,15 @@ FAULTS: dict[str, tuple[Callable[[Watcher], object], str]] = {
         lambda w: shutil.copytree(
             w.has("6.1.0-4", "trixie"), w.archive.root / "dists/bookworm", dirs_exist_ok=True
         ),
-        "is that of another release",
+        "belongs to another release",
     ),
     "half of an update": (
         lambda w: w.half("6.1.0-4"),
-        "is not the file that its InRelease lists",
+        "does not match its InRelease",
     ),
     "lists missing": (
         lambda w: w.half("6.1.0-4", "remove"),
-        "is not there, though its InRelease lists it",
+        "is missing, although its InRelease lists it",
     ),
     "lists cut off": (
         lambda w: w.half("6.1.0-4", "cut"),

@@ -86,7 +86,7 @@ def test_changed_file(tmp_path: Path, data: bytes) -> None:
 )
 def test_name_outside_the_folder(tmp_path: Path, name: str) -> None:
     dsc = write(tmp_path / "in", rename={"iproute2_6.1.0.orig.tar.xz": name})
-    refused(dsc, tmp_path, "names a file outside its directory")
+    refused(dsc, tmp_path, "lists a file outside its directory")
 
 
 def test_another_package(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_pages_that_lead_astray(
         where = f"{server.url}{top}?ws.op=getPublishedSources"
     page = {"entries": [], "next_collection_link": where}
     server.queries[top, "getPublishedSources"] = json.dumps(page).encode()
-    refused(ubuntu, tmp_path, "end of its pages|another service|documented form", UBUNTU)
+    refused(ubuntu, tmp_path, "too many pages|another service|documented form", UBUNTU)
 
 
 def test_never_published(ubuntu: Launchpad, server: Service, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_answers_of_another_form(
 
 def test_wrong_bytes(ubuntu: Launchpad, server: Service, tmp_path: Path) -> None:
     server.fail("/files/iproute2_5.15.0.orig", Fault(spoil=True, times=FOREVER))
-    refused(ubuntu, tmp_path, "orig.tar.gz is not the file that", UBUNTU)
+    refused(ubuntu, tmp_path, "orig.tar.gz does not match its entry in", UBUNTU)
 
 
 def test_throttled(ubuntu: Launchpad, server: Service, time: Time, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_throttled_for_too_long(
     debian: Snapshot, server: Service, time: Time, tmp_path: Path
 ) -> None:
     server.fail("/srcfiles", Fault(status=429, headers={"Retry-After": "86400"}))
-    refused(debian, tmp_path, "asks for a pause of 86400 seconds", VERSION)
+    refused(debian, tmp_path, "asks respin to wait 86400 seconds", VERSION)
     assert time.slept == []
 
 
@@ -156,7 +156,7 @@ def test_wrong_bytes(
     orig = made[VERSION].parent / ORIG
     path = f"/file/{hashlib.sha1(orig.read_bytes()).hexdigest()}"
     server.fail(path, Fault(spoil=True, times=FOREVER))
-    error = refused(debian, tmp_path, f"{ORIG} is not the file that", VERSION)
+    error = refused(debian, tmp_path, f"{ORIG} does not match its entry in", VERSION)
     assert "listed:" in error.details and "found:" in error.details
     assert len(server.asked(path)) == 1 and time.slept == []
     assert not any((tmp_path / "cache/partial").iterdir())
@@ -181,7 +181,7 @@ def test_redirects_once(
 
 def test_no_json(debian: Snapshot, server: Service, tmp_path: Path) -> None:
     server.put(f"/mr/package/iproute2/{VERSION}/srcfiles", b"<html>captive portal</html>")
-    refused(debian, tmp_path, "does not answer in JSON", VERSION)
+    refused(debian, tmp_path, "is not JSON", VERSION)
 
 
 def test_endless_answer(
