@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Every way in which a run can end other than well.
+"""All errors that respin reports to its user.
 
-One tree: each error says what happened (``brief``), what there is to know about it
-(``details``, possibly many lines) and what the user can do (``hint``). The exit code
-belongs to the class; a test holds that no two classes share one.
+They form one tree. Each error says what happened (``brief``), what else is known about it
+(``details``, possibly many lines) and what the user can do (``hint``). The exit code belongs to the
+class; a test checks that no two classes share one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 
 class RespinError(Exception):
-    """Base of all errors that are meant for the user's eyes."""
+    """Base of all errors that are shown to the user."""
 
     exit_code = 1
 
@@ -31,13 +31,13 @@ class UsageError(RespinError):
 
 
 class FetchError(RespinError):
-    """The source, an index or a package could not be had, or could not be verified."""
+    """The source, an index or a package could not be fetched or verified."""
 
     exit_code = 10
 
 
 class DiagnosisRefused(RespinError):
-    """Something in the source was not understood; nothing is built on a guess."""
+    """Something in the source was not understood; respin does not build on a guess."""
 
     exit_code = 11
 
@@ -55,7 +55,7 @@ class BuildError(RespinError):
 
 
 class SmokeFailed(RespinError):
-    """A package did not behave in the guest as it must."""
+    """A package gave a wrong result in the guest."""
 
     exit_code = 14
 

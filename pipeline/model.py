@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The frozen records that stages hand on to each other; nothing else is passed."""
+"""The frozen records that stages pass to each other; nothing else is passed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.text.quoting import deb822_path, deb822_words
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """A release of a distro, as distro-info-data names it."""
+    """A release of a distro, as in distro-info-data."""
 
     distro: str
     """``debian`` or ``ubuntu``, as in os-release's ID."""
@@ -27,9 +27,9 @@ class Release:
     version: str
     """``12``; empty for a release that has no number yet."""
     kernel: str = ""
-    """The kernel package to test on, where respin.toml names one."""
+    """The kernel package to test on, if respin.toml names one."""
     suffix: str = ""
-    """What is appended to a version, with ``{n}``, where respin.toml gives a rule."""
+    """The suffix for versions, with ``{n}`` for the number, if respin.toml sets one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,23 +44,23 @@ class AptSource:
     also: tuple[Path, ...] = ()
     """More keyrings of the same kind."""
     frozen: bool = False
-    """Nothing is added to it any more: its Valid-Until is not held against it, nor are keys
-    that have expired since."""
+    """It never changes any more: neither its Valid-Until nor keys that have since expired count."""
     fallback: bool = False
-    """Asked only for suites that no other source has."""
+    """Used only for suites that no other source has."""
     since: date | None = None
-    """The day of the release: no index of it is older."""
+    """The day of the release; no index of it can be older."""
     ordered: bool = False
-    """No pocket's index is older than that of the release: the distro signs them that often."""
+    """No pocket's index may be older than that of the release: the distro signs them often
+    enough."""
     gpgv: Path | None = None
-    """What apt is to call in place of gpgv(1), where keys of a frozen archive have expired."""
+    """The program that apt calls instead of gpgv(1), if keys of a frozen archive have expired."""
 
     def __post_init__(self) -> None:
         """Take a plain text for an address, too."""
         object.__setattr__(self, "uri", Address(self.uri))
 
     def stanza(self, *, types: str = "deb deb-src") -> str:
-        """Return it in deb822 form (sources.list(5)). Raises UsageError for what has none."""
+        """Return it in deb822 form (sources.list(5)). Raises UsageError for unsafe values."""
         return (
             f"Types: {types}\nURIs: {deb822_words(self.uri)}\n"
             f"Suites: {deb822_words(*self.suites)}\n"
@@ -78,7 +78,7 @@ class Package:
     version: str
     architecture: str
     sha256: str = field(default="", compare=False)
-    """Of its .deb, as the signed index lists it; empty where no index was asked."""
+    """SHA-256 of its .deb, as the signed index lists it; empty if it came from no index."""
 
 
 # -- fetch ------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ class VerifiedFile:
     sha256: str
     """Lower-case hexadecimal."""
     verified: str
-    """In words for the report: which signed index, signed by which key, listed this hash."""
+    """For the report: which signed index, and which key, vouches for this hash."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,11 +108,12 @@ class Source:
     origin: str
     """Where it came from: an archive's suite and URI, or a local .dsc."""
     indexed: bool = False
-    """A signed index of its archive lists the .dsc. If not, it is as trusted as whoever gave it."""
+    """Whether a signed index of its archive lists the .dsc. If not, it is as trusted as its
+    origin."""
 
     @property
     def dsc(self) -> Path:
-        """The path of the .dsc."""
+        """Return the path of the .dsc."""
         return self.files[0].path
 
 
@@ -120,7 +121,7 @@ class Source:
 
 
 class Verdict(StrEnum):
-    """What a source tree is to a fix."""
+    """How a source tree relates to a fix."""
 
     NEEDED = "needed"
     FIXED = "fixed"
@@ -151,7 +152,7 @@ class Finding:
     verdict: Verdict
     sites: tuple[Site, ...]
     half: bool = False
-    """Some of its functions are fixed and others are not."""
+    """Whether some of its functions are fixed and others are not."""
 
 
 # -- patch ------------------------------------------------------------------------------
@@ -165,7 +166,7 @@ class Patched:
     version: str
     dsc: Path
     sha256: str
-    """Of the .dsc, which has those of its files."""
+    """SHA-256 of the .dsc, which lists those of its files."""
     patches: tuple[Path, ...]
     """The quilt patches alone, in series order, one per fix."""
     fixes: tuple[str, ...]
@@ -196,7 +197,7 @@ class Built:
     container: str
     """``unshare``, ``docker``, ``podman``, ``host``, or ``elsewhere``."""
     image: str = ""
-    """The image that the container's root was made from, by digest, if it was."""
+    """The image that the container's root was made from, by digest, if there is one."""
     root: tuple[Package, ...]
     """What the container's root contained, build dependencies included."""
     seconds: float
@@ -209,20 +210,20 @@ class Built:
 
 @dataclass(frozen=True, kw_only=True)
 class GuestPackages:
-    """What a guest was made of."""
+    """The parts of a guest."""
 
     root: tuple[Package, ...]
     kernel: tuple[Package, ...]
-    """Those that hold the kernel's image and modules."""
+    """The packages with the kernel's image and modules."""
 
 
 class Expect(StrEnum):
-    """What a case expects of a loader."""
+    """What a case expects from a loader."""
 
     LOADS = "loads"
     REFUSED = "refused"
     SURVIVES = "survives"
-    """Whatever it is given, tc does not crash."""
+    """tc does not crash, whatever file it reads."""
     ANY = "any"
     """Shown, not judged (the user's own object under the distro's package)."""
 
@@ -234,19 +235,19 @@ class Seen(StrEnum):
     """Loaded, and the program ran and counted the packets that were sent."""
     REFUSED = "refused"
     LOADED_WRONG = "loaded-wrong"
-    """tc said yes, and the program did not run or did not count."""
+    """tc reported success, but the program did not run or did not count."""
     SURVIVES = "survives"
     """Given broken objects, tc refused or loaded each, and did not crash."""
     CRASHED = "crashed"
     LOST = "lost"
     """The guest crashed."""
     NOT_POSSIBLE = "not-possible"
-    """The kernel or the iproute2 lacks what the case needs."""
+    """The kernel or this iproute2 lacks what the case needs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One case under one package."""
+    """The result of one case with one package."""
 
     expected: Expect
     reason: str
@@ -254,9 +255,9 @@ class Cell:
     seen: Seen
     ok: bool
     command: str
-    """What was run, one command a line."""
+    """The commands that ran, one per line."""
     status: int
-    """Exit status of the last one; negative: killed by that signal."""
+    """Exit status of the last command; negative if that signal killed it."""
     output: str
     counted: int
     """Packets that the first pinned map counted; -1 if it was not read."""
@@ -264,12 +265,12 @@ class Cell:
     received: int
     """How many of them the receiver got."""
     maps: Mapping[str, int]
-    """What each pinned map held; -1 for one that could not be read."""
+    """The value in each pinned map; -1 if it could not be read."""
     seconds: float
     kernel_log: str = ""
-    """What the kernel said meanwhile."""
+    """What the kernel logged meanwhile."""
     why: str = ""
-    """If not ok: in a sentence, what differs."""
+    """If not ok: a sentence about what differs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,54 +283,54 @@ class CaseResult:
     """``tc``, ``xdp`` …: those of pipeline/smoke/ways.toml."""
     before: Cell
     after: Cell | None
-    """None where only one package was tested."""
+    """None if only one package was tested."""
     object: str = ""
     """The object's sections, maps and symbols, as text."""
     yours: bool = False
-    """The object is the user's own."""
+    """Whether the object is the user's own."""
     limits: tuple[str, ...] = ()
-    """For the user's own object: the loaders' limits that it runs into, and what to do."""
+    """For the user's own object: the limits of the loaders that it exceeds, and what to do."""
 
     @property
     def cells(self) -> tuple[tuple[str, Cell], ...]:
-        """Its cells, each with ``before`` or ``after``."""
+        """Return its cells, each with ``before`` or ``after``."""
         after = (("after", self.after),) if self.after else ()
         return (("before", self.before), *after)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SmokeReport:
-    """The smoke matrix: what was seen of one package or two on one kernel."""
+    """The smoke matrix: the results of one or two packages on one kernel."""
 
     place: str
     """``guest`` or ``netns``."""
     kernel: str
-    """``uname -r`` as the place said it."""
+    """The output of ``uname -r`` there."""
     kernel_package: Package | None
-    """None where it was this machine's own kernel."""
+    """None if it was this machine's own kernel."""
     accelerator: str
     """``kvm`` or ``tcg``; empty without a guest."""
     before: str
     """``tc -V`` before."""
     after: str
-    """``tc -V`` after; empty where only one package was tested."""
+    """``tc -V`` after; empty if only one package was tested."""
     packages: tuple[str, ...]
     """Name and version of the package before, and of the one after."""
     loaders: tuple[str, ...]
-    """What each loads objects with, as in pipeline/smoke/cases.toml."""
+    """The loader of each, as in pipeline/smoke/cases.toml."""
     cases: tuple[CaseResult, ...]
     crashes: int
     """How often the guest crashed and was booted again."""
     seconds: float
-    """Without those in which the guest waited for the build."""
+    """Seconds, without the time in which the guest waited for the build."""
 
     @property
     def cells(self) -> tuple[tuple[CaseResult, str, Cell], ...]:
-        """Every cell, with its row and ``before`` or ``after``."""
+        """Return every cell, with its row and ``before`` or ``after``."""
         both = [(row, when, cell) for row in self.cases for when, cell in row.cells]
         return tuple(both)
 
     @property
     def ok(self) -> bool:
-        """Every cell is as expected."""
+        """Return whether every cell is as expected."""
         return all(cell.ok for _, _, cell in self.cells)

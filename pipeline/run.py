@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """One source, from fetch to proof. READ THIS FIRST.
 
-``run`` is the whole of it: fetch, diagnose, patch, build, smoke, report, one verb a line.
-The stages do not know each other; what one hands to the next is a record of model.py.
-The roots of container and guest are prepared while other stages go on, and the guest tries
-the distro's package while ours is being built. Stages alone are in runs/single_stage.py.
+``run`` does everything, one step per line: fetch, diagnose, patch, build, smoke, report. The stages
+do not know each other; each passes a record of model.py to the next. The roots of container and
+guest are prepared while other stages run, and the guest tests the distro's package while ours is
+being built. runs/single_stage.py runs stages separately.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from pipeline.runs.stages import Stages, begin
 def run(request: Request, out: Path, journal: Journal | None = None) -> Report:
     """Fetch, diagnose, patch, build and prove one source; leave the run's directory at ``out``.
 
-    Returns the report that is in the directory. Raises the errors of the stages, and UsageError
-    if ``out`` is something else than an older run; ``out`` then is as it was.
+    Returns the report that is in the directory. Raises the errors of the stages, and UsageError if
+    ``out`` exists and is not an older run; ``out`` then stays as it was.
     """
     with open_run(out, request.cache, keep=request.keep, logs=request.logs) as folder:
         with begin(request, folder, journal) as stages, command.threads(6) as pool:
@@ -84,7 +84,7 @@ def not_needed(
     *,
     prove: bool,
 ) -> tuple[Report, Used]:
-    """Return the other good end, nothing to fix, and what it used; ``prove`` it if asked to."""
+    """Return the report if nothing is to fix, and what it used; ``prove`` it on request."""
     before: tuple[VerifiedFile, ...] = ()
     smoked, used = None, Used()
     if prove:

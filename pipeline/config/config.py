@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""respin.toml: what the user's own archives and releases are.
+"""respin.toml: the user's own archives and releases.
 
     [archives]                     # where superseded versions and old releases are had
     snapshot = "https://snapshot.debian.org"
@@ -8,7 +8,7 @@
     [release.NAME]                 # a derivative, or a private archive
     base = "bookworm"
 
-Every key is known by name; one that is not is an error, not passed over.
+An unknown key is an error; it is not ignored.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from pipeline.text.address import Address
 
 NAME = "respin.toml"
 HERE = ("releases", "pockets", "rebuild-on")
-"""What a file in the current directory may say under [nightly]: which releases are watched. Nothing
-of it changes whom we trust, what is run, or where anything is written or removed."""
+"""What a file in the current directory may say under [nightly]: which releases are watched. None of
+these changes whom respin trusts, what it runs, or where it writes or removes anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Archives:
-    """Addresses without a slash at the end; an empty one is not asked."""
+    """Addresses without a slash at the end; an empty one disables that archive."""
 
     snapshot: Address = Address("https://snapshot.debian.org")
     launchpad: Address = Address("https://api.launchpad.net/1.0")
@@ -43,18 +43,18 @@ class Archives:
     ubuntu_old: Address = Address("http://old-releases.ubuntu.com/ubuntu")
 
     def __post_init__(self) -> None:
-        """Take plain texts for addresses, too."""
+        """Accept plain text for addresses, too."""
         for each in fields(self):
             object.__setattr__(self, each.name, Address(getattr(self, each.name)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Derivative:
-    """A release that is not in distro-info-data, or that is had from elsewhere."""
+    """A release that is not in distro-info-data, or that comes from another archive."""
 
     name: str
     base: str = ""
-    """The release of Debian or Ubuntu that it is made from; empty where the name is one."""
+    """The release of Debian or Ubuntu that it is made from; empty if the name is one of these."""
     uris: tuple[Address, ...] = ()
     suites: tuple[str, ...] = ()
     components: tuple[str, ...] = ()
@@ -74,16 +74,16 @@ class Config:
     nightly: Nightly = field(default_factory=Nightly)
     """What [nightly], [publish] and [notify] say."""
     here: tuple[str, ...] = ()
-    """What of it a respin.toml in the current directory said."""
+    """The keys that came from a respin.toml in the current directory."""
 
 
 def load(path: Path | None = None) -> Config:
     """Read a configuration: ``path``, else $RESPIN_CONFIG, else the user's own.
 
-    Without any of these it is the default. Where neither of the first two is given, a respin.toml
-    in the current directory, which may be anybody's, adds what HERE names and may say nothing else.
-    Raises UsageError for a file that cannot be read, that somebody else can have written, or that
-    says what is not known, naming the nearest key that is.
+    If there is none, the default applies. If neither of the first two is given, a respin.toml in
+    the current directory, which may come from anybody, adds the keys in HERE and may contain
+    nothing else. Raises UsageError for a file that cannot be read, that somebody else can write to,
+    or that has an unknown key, with the most similar known key.
     """
     named = path or (Path(os.environ["RESPIN_CONFIG"]) if os.environ.get("RESPIN_CONFIG") else None)
     user = platformdirs.user_config_path("respin") / NAME
@@ -96,17 +96,18 @@ def load(path: Path | None = None) -> Config:
 
 
 def _with_here(config: Config, values: Mapping[str, Any], path: Path) -> Config:
-    """Add what the file in the current directory says. Raises UsageError if it says too much."""
+    """Add the file in the current directory. Raises UsageError if it contains anything else."""
     tables_of = {name: value for name, value in values.items() if isinstance(value, dict)}
     said = {f"{key} under [{name}]" for name, table in tables_of.items() for key in table}
     said |= {f"[{name}]" for name in values if not tables_of.get(name)}
     more = sorted(said - {f"{key} under [nightly]" for key in HERE} - {"[nightly]"})
     if more:
         raise UsageError(
-            f"./{path} in the current directory may not say {more[0]}",
-            details=f"Not given by name, it may say under [nightly] only: {', '.join(HERE)}. "
-            f"It says also: {', '.join(more)}",
-            hint=f"read it, and if it is yours: --config ./{path}, or the variable RESPIN_CONFIG",
+            f"./{path} in the current directory must not set {more[0]}",
+            details="Unless you name it explicitly, it may only set these keys under [nightly]: "
+            f"{', '.join(HERE)}. It also sets: {', '.join(more)}",
+            hint=f"read the file, and if it is yours, name it with --config ./{path} or the "
+            "variable RESPIN_CONFIG",
         )
     own = parse(values, path).nightly
     given = {key.replace("-", "_") for key in values.get("nightly", {})}
@@ -115,7 +116,7 @@ def _with_here(config: Config, values: Mapping[str, Any], path: Path) -> Config:
 
 
 def parse(values: Mapping[str, Any], path: Path) -> Config:
-    """Make a Config of what ``path`` says. Raises UsageError."""
+    """Make a Config from ``path``. Raises UsageError."""
     toml_tables.check(values, path)
     given = {
         key.replace("-", "_"): address.rstrip("/")

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What differs between Debian and Ubuntu: a class for each, and no test on a name elsewhere."""
+"""What differs between Debian and Ubuntu: a class for each; no other code tests the name."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ KEYRINGS = Path("/usr/share/keyrings")
 
 
 class Distro(ABC):
-    """One distro: its keys, its archives, its suites, and how its versions go on."""
+    """One distro: its keys, archives and suites, and the versions of its later uploads."""
 
     name: ClassVar[str]
-    """As in os-release's ID."""
+    """The ID in os-release(5)."""
     keyring: ClassVar[Path]
     keyring_package: ClassVar[str]
     retired_keys: ClassVar[Path]
-    """Keys that sign nothing any more: what is frozen is signed by them."""
+    """Retired keys, which have signed the frozen archives."""
     components: ClassVar[tuple[str, ...]]
-    """Those that its main component is built with."""
+    """The components that its main component is built with."""
     aliases: ClassVar[frozenset[str]] = frozenset()
-    """Suites that are names for one release or another."""
+    """Suites that name different releases over time."""
     later_support: ClassVar[Mapping[str, str]]
     """Column of distro-info-data -> the support that ends on that day, in order."""
     debootstrap: ClassVar[str]
     """debootstrap's script for every release that it has none for yet."""
     suffix: ClassVar[str]
-    """What marks our rebuild of a version; a number follows."""
+    """The suffix of a rebuild's version; a number follows."""
     binary_rebuilds: ClassVar[int] = 0
-    """``+b1`` to ``+bN``: rebuilds of one upload that its archive could publish."""
+    """N for binary rebuilds ``+b1`` to ``+bN`` of one upload that its archive can publish."""
     signed_history: ClassVar[bool]
     """Whether the archive of superseded versions has signed indexes."""
     security_beside: ClassVar[bool] = False
@@ -45,7 +45,7 @@ class Distro(ABC):
 
     @abstractmethod
     def later(self, version: str) -> list[str]:
-        """Return the lowest uploads that can follow a version, one for each convention."""
+        """Return the lowest versions that can follow one, for each convention of the distro."""
 
     @abstractmethod
     def history(self, archives: Archives) -> Address:
@@ -53,7 +53,7 @@ class Distro(ABC):
 
     @abstractmethod
     def old(self, archives: Archives) -> tuple[Address, Address]:
-        """Return the archives (main, security) of the releases that are not supported any more."""
+        """Return the archives (main, security) of unsupported releases."""
 
     def security_suite(self, release: Release) -> str:
         """Return the suite of a release's security pocket."""
@@ -61,7 +61,7 @@ class Distro(ABC):
 
 
 class Debian(Distro):
-    """Debian, and what is derived from it."""
+    """Debian, and its derivatives."""
 
     name = "debian"
     keyring = KEYRINGS / "debian-archive-keyring.gpg"
@@ -71,39 +71,41 @@ class Debian(Distro):
     aliases = frozenset({"stable", "testing", "unstable", "oldstable"})
     debootstrap = "sid"
     later_support: ClassVar = {"eol-lts": "lts", "eol-elts": "elts"}
-    # Later uploads append +deb12u1 and the like; without a plus ours would sort above +b1.
+    # Later uploads append +deb12u1 and similar; a suffix without a plus would not sort above +b1.
     suffix = "+bpf"
     binary_rebuilds = 99
     signed_history = True
     security_beside = True
 
     def later(self, version: str) -> list[str]:
-        """An NMU (``.1``, ``+nmu1``), a stable update (``+deb12u1``, before that the name of the
-        release), the last number plus one."""
+        """Return an NMU (``.1``, ``+nmu1``), a stable update, and the last number plus one.
+
+        A stable update has ``+deb12u1``, and earlier had the name of the release.
+        """
         return [f"{version}{s}" for s in (".1", "+nmu1", "+deb1u1", "+etch1")] + [_next(version)]
 
     def history(self, archives: Archives) -> Address:
-        """That is snapshot."""
+        """Return snapshot.debian.org."""
         return archives.snapshot
 
     def old(self, archives: Archives) -> tuple[Address, Address]:
-        """They are two, as the living ones are."""
+        """Return both; they are separate, like the current ones."""
         return archives.debian_old, archives.debian_security_old
 
     def security_suite(self, release: Release) -> str:
-        """Debian 10 and older call it X/updates."""
+        """Return X-security; Debian 10 and older call it X/updates."""
         old = release.version and float(release.version) <= 10
         return f"{release.codename}/updates" if old else super().security_suite(release)
 
 
 class Ubuntu(Distro):
-    """Ubuntu, and what is derived from it."""
+    """Ubuntu, and its derivatives."""
 
     name = "ubuntu"
     keyring = KEYRINGS / "ubuntu-archive-keyring.gpg"
     keyring_package = "ubuntu-keyring"
     retired_keys = KEYRINGS / "ubuntu-archive-removed-keys.gpg"
-    # It builds its main component with universe since 2023.
+    # Since 2023 Ubuntu builds its main component with universe.
     components = ("main", "universe")
     debootstrap = "gutsy"
     later_support: ClassVar = {"eol-esm": "esm", "eol-legacy": "legacy"}
@@ -112,16 +114,16 @@ class Ubuntu(Distro):
     signed_history = False
 
     def later(self, version: str) -> list[str]:
-        """``buildN``, ``ubuntuN``, ``.1``, the last number plus one, ``+esm1``."""
+        """Return ``buildN``, ``ubuntuN``, ``.1``, the last number plus one, and ``+esm1``."""
         first = [] if "ubuntu" in version else [f"{version}ubuntu0.1", f"{version}ubuntu1"]
         return [f"{version}build1", f"{version}.1", f"{version}+esm1", _next(version), *first]
 
     def history(self, archives: Archives) -> Address:
-        """That is Launchpad."""
+        """Return Launchpad."""
         return archives.launchpad
 
     def old(self, archives: Archives) -> tuple[Address, Address]:
-        """One has it all."""
+        """Return the same archive twice: it has both."""
         return archives.ubuntu_old, archives.ubuntu_old
 
 

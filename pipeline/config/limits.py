@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How long archives and services may take, and how much they may send: all of it in one place.
+"""How long archives and services may take, and how much they may send.
 
-docs/sources.md says it to the user. A time-out between two bytes (``idle``) stops nobody who
-sends one now and then; so each has a deadline as a whole, and a least pace.
+docs/sources.md documents these limits. A time-out between two bytes (``idle``) does not stop a
+server that sends one now and then, so there are also deadlines and a minimum rate.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ class Limits:
     """Seconds and bytes."""
 
     idle: float = 30.0
-    """Seconds without a byte, after which a request is given up."""
+    """Seconds without a byte after which a request fails."""
     watch: float = 600.0
-    """Seconds for all that a night's watch asks of one archive."""
+    """Seconds for all requests of a night's watch to one archive."""
     update: float = 900.0
     """Seconds for apt to bring the indexes of one release up to date."""
     files: float = 3600.0
@@ -30,11 +30,11 @@ class Limits:
     hook: float = 30.0
     """Seconds for one notification to a webhook."""
     hooks: float = 120.0
-    """Seconds for all of a night's."""
+    """Seconds for all notifications of a night."""
     patience: float = 60.0
-    """Seconds after which an answer has to keep the least pace."""
+    """Seconds after which an answer must keep the minimum rate."""
     pace: float = 1024.0
-    """Bytes a second, on the average."""
+    """The minimum rate: bytes per second, on average."""
     release: int = 16 << 20
     """Bytes of an InRelease; Debian's has 200 kB."""
     listing: int = 512 << 20

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The build of one run: where it takes place, the packages, and what ccache keeps of it."""
+"""The build of one run: its container, the packages, and what ccache keeps of it."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class Building:
         return engines.choose(request.container, image=request.image, force=request.force_host)
 
     def check_engine(self) -> None:
-        """Raise UsageError now, not after minutes, if the container asked for cannot be had.
+        """Raise UsageError now, not after minutes, if the requested container is not available.
 
-        Where nothing is asked for, it is not looked for before it is needed.
+        If none was requested, respin looks for one only when it needs it.
         """
         if (
             self._context.request.container is not Kind.AUTO
@@ -62,8 +62,8 @@ class Building:
         exact: Sequence[Package] = locked.root if locked else ()
         if locked and locked.guest and not exact:
             raise BuildError(
-                f"{locked.path} does not say what the build's root held",
-                details="An image, or a machine, holds packages that no index was asked about.",
+                f"{locked.path} does not list the packages of the build's root",
+                details="It was an image or a machine, whose packages come from no index.",
                 hint="run without --locked",
             )
         with self._context.progress.stage("build root") as stage:
@@ -114,12 +114,12 @@ class Building:
         built.result()
         with self._containers:
             if not (source.indexed and environment.root.ccache):
-                return "nothing is kept: no signed index vouches for the source and its root"
+                return "ccache keeps nothing: no signed index vouches for the source and its root"
             try:
                 taken = ccache.take(environment.container, self._context.scratch / "ccache.tar")
             except BuildError as e:
                 return e.brief
-            return taken or "nothing is kept: the build left no ccache"
+            return taken or "ccache keeps nothing: the build left none"
 
     def keep_ccache(self, environment: BuildEnvironment, added: Path | str) -> None:
         """Let later builds have what this one added to ccache: only once all is proven.
@@ -132,9 +132,9 @@ class Building:
                 return
             try:
                 new = ccache.keep(self._context.request.cache, environment.root.ccache, added)
-                stage.note(f"{new} new files are kept")
+                stage.note(f"ccache keeps {new} new files")
             except BuildError as e:
-                stage.note(f"nothing is kept: {e.brief}")
+                stage.note(f"ccache keeps nothing: {e.brief}")
 
     def build_control(
         self, root: BuildRoot, source: Source, tree: Path
@@ -159,7 +159,7 @@ class Building:
                 path=deb.path,
                 size=deb.size,
                 sha256=deb.sha256,
-                verified="built here from the verified source, without our patch",
+                verified="built here from the verified source, without the patch",
             )
             for deb in built.debs
             if deb.path.name.startswith(f"{PACKAGE}_")

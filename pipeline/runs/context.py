@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the stages of one run share: what was asked for, where they write, and the clock."""
+"""What the stages of one run share: the request, the directories, and the clock."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RunContext:
         """Say what in the cache somebody, or something, has changed since it was made."""
         changed = self.request.cache.changed
         while changed:
-            stage.note(f"{changed.pop()} is not what it was when it was made: it is made anew")
+            stage.note(f"{changed.pop()} has changed since it was made, so it is made again")
 
 
 @contextmanager

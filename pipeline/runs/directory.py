@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The directory that a run leaves behind: whole, or absent.
+"""The directory of a run, which appears only when it is complete.
 
-It is made beside its final place and renamed when it is complete. Logs are written under
-the cache while the run goes on, so that those of a failed run can be read, and are copied
-into the directory at the end.
+It is made beside its final place and renamed when it is complete. Logs are written in the cache
+during the run, so that those of a failed run can be read, and are copied into the directory at the
+end.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MADE = re.compile(r"\.[a-z0-9_]{8}$")
 """The end of a name that tempfile.mkdtemp made."""
 YOUNG = 60.0
 """Seconds in which a directory may be there and not be locked yet by the process that made it."""
-HINT = "name another directory with --out"
+HINT = "choose another directory with --out"
 KEPT_LOGS = 20
 """Runs whose logs stay under the cache."""
 
@@ -63,7 +63,9 @@ def check(out: Path) -> None:
 
 def _check(out: Path) -> None:
     if not out.name or out.name == "..":
-        raise UsageError(f"{out} is no name for a new directory", hint="name one with --out")
+        raise UsageError(
+            f"{out} is not a valid name for a new directory", hint="choose one with --out"
+        )
     parent = out.absolute().parent
     while not os.path.lexists(parent):
         parent = parent.parent
@@ -82,9 +84,9 @@ def _check(out: Path) -> None:
 def _cannot(out: Path, e: OSError) -> UsageError:
     return UsageError(
         f"{out} cannot be written: {e.strerror or e}",
-        hint="make room there, or name another directory with --out"
+        hint="free some space there, or choose another directory with --out"
         if e.errno in command.FULL
-        else "name another directory with --out",
+        else "choose another directory with --out",
     )
 
 
@@ -178,12 +180,12 @@ def _finish(part: Path, final: Path, logs: Path) -> None:
             leftovers.done(part)
             for parent in final.parents:
                 leftovers.done(parent)
-            leftovers.whole(f"The run had ended: it is whole, in {final}")
+            leftovers.whole(f"The run had finished: it is complete, in {final}")
     except shutil.Error as e:  # a list of what could not be copied, in words
         raise UsageError(
             f"the logs could not be copied to {final}",
             details="\n".join(str(each[2]) for each in e.args[0][:5]),
-            hint="is there room? name another directory with --out",
+            hint="is there room? choose another directory with --out",
         ) from e
     except OSError as e:
         raise _cannot(final, e) from e

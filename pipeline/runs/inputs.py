@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a run is made of: its archive, its source, the distro's own package; and its lock.
+"""The inputs of a run: its archive, its source, the distro's own package, and its lock.
 
 The source's directory, its log and its clock are those of the run.
 """
@@ -207,8 +207,8 @@ class Inputs:
         found = self.distro_package(source)
         if not found:
             raise FetchError(
-                f"the archive has no package of {source.name} {source.version} any more",
-                hint="respin run builds one without the patch to hold ours against",
+                f"the archive no longer has the package of {source.name} {source.version}",
+                hint="use respin run, which builds the package without the patch for comparison",
             )
         return found
 

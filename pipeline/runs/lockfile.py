@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""respin.lock: exactly what a run was made of, so that it can be made again.
+"""respin.lock: the exact inputs of a run, so that it can be repeated.
 
 pipeline/runs/lock.schema.json defines the form; runs/lockfile_reader.py reads it.
 """
@@ -102,7 +102,7 @@ def check_source(lock: Lock, source: Source) -> None:
                 if found
                 else f"{want.name} of {lock.path} is gone: the source does not have it any more",
                 details=f"locked: {want.sha256}" + (f"\nfound:  {found.sha256}" if found else ""),
-                hint="run without --locked to take what there is now",
+                hint="run without --locked to use what is available now",
             )
     if set(there) != {f.name for f in lock.files}:
         raise FetchError(f"the source has files that {lock.path} does not list")
@@ -129,9 +129,9 @@ def holding(
     if then:
         where += f", and from {then.sources[-1].uri}"
     raise FetchError(
-        f"{len(gone)} of {len(packages)} packages of {lock.path} are gone from {where}",
+        f"{len(gone)} of {len(packages)} packages in {lock.path} no longer exist in {where}",
         details="\n".join(f"{p.name} {p.version} ({p.architecture}) {p.sha256}" for p in gone),
-        hint="run without --locked to take what there is now",
+        hint="run without --locked to use what is available now",
     )
 
 
@@ -145,7 +145,7 @@ def check_root(lock: Lock, packages: Sequence[Package]) -> None:
         lines = [f"lacking: {p.name} {p.version}" for p in missing]
         lines += [f"not in the lock: {p.name} {p.version}" for p in more]
         raise BuildError(
-            f"the container cannot hold exactly the packages of {lock.path}",
+            f"the container cannot have exactly the packages in {lock.path}",
             details="\n".join(sorted(lines)),
             hint="use the kind of container, and the image, of the run that wrote the lock",
         )
@@ -168,6 +168,6 @@ def local_dsc(lock: Lock) -> Path:
         return place
     raise FetchError(
         f"{lock.files[0].name} of {lock.path} is gone",
-        details="It was looked for at\n" + "\n".join(map(str, places)),
-        hint="put it back, or give it with --dsc and without --locked",
+        details="respin looked for it at\n" + "\n".join(map(str, places)),
+        hint="restore it, or give it with --dsc and without --locked",
     )

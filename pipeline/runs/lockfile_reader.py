@@ -47,5 +47,5 @@ def _wrong(path: Path, what: str, details: str = "") -> UsageError:
     return UsageError(
         f"{path} is not a lock that respin wrote: {what}",
         details=details,
-        hint="take the one of the run's directory, unchanged, or run without --locked",
+        hint="use the unchanged file from the run's directory, or run without --locked",
     )

@@ -66,7 +66,7 @@ class Patching:
             )
         except (FetchError, DiagnosisRefused) as e:
             raise PatchError(
-                f"the patched source is not sound: {e.brief}",
+                f"the patched source is broken: {e.brief}",
                 details=e.details,
                 hint="what the source says of how it is packed may be the reason: see its "
                 "debian/source/options",
@@ -75,5 +75,5 @@ class Patching:
         if left:
             raise PatchError(
                 f"the patched source still needs {', '.join(left)}",
-                hint="please report this source",
+                hint="please report this source as a bug",
             )

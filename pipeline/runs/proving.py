@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The proof of one run: the guest, and what loads in it before and after."""
+"""The proof of one run: what loads in the guest before and after."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ class Proving:
             bad = [cell for _, _, cell in seen.cells if not cell.ok]
             lost = all(cell.seen is Seen.LOST for cell in bad)
             raise (TestbedLost if lost else SmokeFailed)(
-                "the packages did not behave in the guest as they must",
+                "the packages gave wrong results in the smoke test",
                 details="\n".join(complaint for row in seen.cases for complaint in complaints(row)),
-                hint=f"the guest's console and each command's output are in {folder.logs}",
+                hint=f"read the guest's console and the output of each command in {folder.logs}",
             )
         _check_possible(seen, turned)
         (folder.path / "smoke.html").write_text(render.html([seen]), "utf-8")
@@ -107,7 +107,7 @@ def _check_possible(seen: SmokeReport, turned: Collection[str]) -> None:
             raise SmokeImpossible(
                 f"the case {name}, which proves the fix, is not possible on {seen.kernel}",
                 details="\n".join(row.before.reason for row in rows),
-                hint="Name another kernel for this release in respin.toml.",
+                hint="set another kernel for this release in respin.toml",
             )
 
 

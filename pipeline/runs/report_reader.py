@@ -58,8 +58,8 @@ def load(folder: Path, *, broken: type[RespinError] = UsageError) -> dict[str, A
         values = bounded.from_json(path, bounded.LARGE)
     except OSError as e:
         raise UsageError(
-            f"{folder} is no directory of a run: {path}: {e.strerror}",
-            hint="respin run or respin patch writes one",
+            f"{folder} is not the directory of a run: {path}: {e.strerror}",
+            hint="make one with respin run or respin patch",
         ) from e
     except ValueError as e:
         raise _not_read(folder, str(e)) from e
@@ -75,7 +75,7 @@ def load(folder: Path, *, broken: type[RespinError] = UsageError) -> dict[str, A
 
 def _not_read(folder: Path, why: str, error: type[RespinError] = UsageError) -> RespinError:
     return error(
-        f"{folder / REPORT} is not a report that this respin reads",
+        f"this version of respin cannot read {folder / REPORT}",
         details=why,
-        hint="repeat the run with this respin, or use the version of respin that made it",
+        hint="repeat the run, or use the version of respin that made it",
     )

@@ -37,7 +37,7 @@ class Request:
     locked: Lock | None = None
     """The inputs of an earlier run, to be had again."""
     accepted: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of .dsc files that no signature vouches for -> in words, who does."""
+    """SHA-256 of .dsc files that no signature vouches for -> a text about who does."""
     pockets: tuple[Pocket, ...] = ()
     """Empty: release, updates, security."""
     config: Config = NO_CONFIG

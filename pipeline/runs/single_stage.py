@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Parts of a run: a stage or a few alone, also from the directory that earlier ones left.
+"""Run one stage or a few separately, also from the directory of earlier ones.
 
 ``run`` (run.py) is the whole. Each part leaves a directory like that of a run, with what the
 directory before had in it; what is read back is held against the SHA-256 in its report.
@@ -99,7 +99,7 @@ def build_only(
         before = _again(earlier, folder)
         if before.patched is None:
             raise UsageError(
-                f"{earlier} has no patched source", hint=f"respin patch {earlier} makes one"
+                f"{earlier} has no patched source", hint=f"make one with respin patch {earlier}"
             )
         stages.building.check_engine()
         environment = stages.building.prepare(before.source)
@@ -131,7 +131,7 @@ def prove_only(
         before = _again(earlier, folder)
         if not before.findings:
             raise UsageError(
-                f"{earlier} was not diagnosed", hint=f"respin patch {earlier} does that"
+                f"{earlier} was not diagnosed", hint=f"diagnose it with respin patch {earlier}"
             )
         built, unverified = None, before.unverified
         if before.patched and debs:
@@ -139,7 +139,10 @@ def prove_only(
         elif before.patched and before.built:
             built = _built_again(before.built, earlier, folder)
         elif before.patched:
-            raise UsageError(f"{earlier} has a patched source: --debs says where it was built")
+            raise UsageError(
+                f"{earlier} has a patched source but no packages; say with --debs where they were "
+                "built"
+            )
         control = stages.inputs.control(before.source)
         fixes = request.fixes if built else ()
         image = stages.proving.prepare_guest()
@@ -251,13 +254,13 @@ def _take_over(
                 if e.errno in command.FULL:
                     raise
                 raise FetchError(
-                    f"{e.filename} is not what a run leaves: {e.strerror}",
+                    f"{e.filename} is missing or damaged: {e.strerror}",
                     hint=f"run {maker} again",
                 ) from e
     for path, sha256 in had.items():
         if not path.is_file() or file_sha256(path) != sha256:
             raise FetchError(
-                f"{earlier / path.relative_to(folder.path)} is not the file that its run had",
+                f"{earlier / path.relative_to(folder.path)} has changed since its run",
                 hint=f"run {maker} again",
             )
 

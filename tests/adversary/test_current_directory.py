@@ -77,7 +77,7 @@ def call(place: Path, *args: str | Path, config: Path | None = None) -> cli.Said
     return inprocess.respin(*args, cwd=place, env=env)
 
 
-def refused(place: Path, *args: str | Path, words: str = "may not say") -> str:
+def refused(place: Path, *args: str | Path, words: str = "must not set") -> str:
     before = sorted(place.rglob("*"))
     said = call(place, *args)
     assert said.status == 2, said.err

@@ -89,7 +89,7 @@ def test_two_signals_at_any_moment(tmp_path: Path, count: Callable[[str, int], N
             said = re.sub(r"respin: it is being stopped, .*\n", "", done["said"])
             endings.add(said.split(";")[0].split(",")[0])
             if said != NOTHING:
-                assert "The run had ended: it is whole" in said, where
+                assert "The run had finished: it is complete" in said, where
                 assert (tmp_path / "place/deep/out/file").exists(), where
                 shutil.rmtree(tmp_path / "place")
             assert not (tmp_path / "place").exists(), where
@@ -109,7 +109,7 @@ def test_what_is_kept_is_named(tmp_path: Path) -> None:
             done = play(first, signal.SIGINT, 1, signal.SIGINT)
             parts = list((tmp_path / "place/deep").glob("*")) if "/" in done["said"] else []
             assert done["status"] == 130
-            named = re.findall(r"is kept in (\S+)|it is whole, in (\S+)", done["said"])
+            named = re.findall(r"is kept in (\S+)|it is complete, in (\S+)", done["said"])
             assert [str(part) for part in parts] == ["".join(pair) for pair in named], done
             assert ("nothing was left behind" in done["said"]) == (not named), done
 
@@ -254,7 +254,7 @@ def test_two_signals_to_a_real_run(
             _, said = process.communicate(timeout=60)
     assert "Traceback" not in said
     assert process.returncode == 130, said
-    if "it is whole" not in said:
+    if "it is complete" not in said:
         assert NOTHING in said
         assert list(place.iterdir()) == []
     assert list(tmp.iterdir()) == []

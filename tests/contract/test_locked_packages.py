@@ -129,14 +129,14 @@ def test_what_nobody_has_is_named(world: World, change: str) -> None:
     other = replace(world.gone, **{change: {"version": "0.9-1", "sha256": "0" * 64}[change]})
     with pytest.raises(FetchError) as caught:
         world.holding(world.kept, other)
-    assert caught.value.brief.startswith("1 of 2 packages of /runs/respin.lock are gone from")
+    assert caught.value.brief.startswith("1 of 2 packages in /runs/respin.lock no longer exist in")
     assert f"/archive/debian/{TIME}" in caught.value.brief
     assert f"gone {other.version} (all) {other.sha256}" in caught.value.details
     assert "kept" not in caught.value.details
 
 
 def test_without_snapshot_it_is_named(world: World) -> None:
-    with pytest.raises(FetchError, match=r"1 of 1 packages of .* are gone from bookworm$"):
+    with pytest.raises(FetchError, match=r"1 of 1 packages in .* no longer exist in bookworm$"):
         world.holding(world.gone, config=Config(archives=Archives(snapshot=Address(""))))
 
 
@@ -148,5 +148,5 @@ def test_a_past_that_was_changed_is_refused(world: World) -> None:
 
 def test_a_past_that_snapshot_does_not_have(world: World) -> None:
     world.snapshot.answers.clear()
-    with pytest.raises(FetchError, match="are gone from"):
+    with pytest.raises(FetchError, match="no longer exist in"):
         world.holding(world.gone)

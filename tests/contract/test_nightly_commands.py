@@ -142,11 +142,11 @@ def test_publishing_by_hand(here: Here) -> None:
     nothing = here.folder / "made"
     for to in ([], ["--to", "dput:x"]):
         said = here.respin("publish", *to, nothing)
-        assert said.status == 2 and f"{nothing} is no directory of a run" in said.err
-        assert "respin run or respin patch writes one" in said.err and "Errno" not in said.err
+        assert said.status == 2 and f"{nothing} is not the directory of a run" in said.err
+        assert "make one with respin run or respin patch" in said.err and "Errno" not in said.err
     (nothing / "report.json").write_text("{")
     said = here.respin("publish", nothing)
-    assert said.status == 2 and "is not a report that this respin reads" in said.err
+    assert said.status == 2 and "this version of respin cannot read" in said.err
     for wrong in (["--to", "ftp:x"], ["--to", "dput:"], ["--key", "x"]):
         assert here.respin("publish", *wrong, folder).status == 2
 
@@ -285,7 +285,7 @@ def test_a_run_folder_that_is_gone_is_a_problem_of_its_release(here: Here) -> No
     shutil.rmtree(run.folder)
     done = here.nights.night(0)
     assert (done.code, done.rows[0].outcome) == (17, "problem")
-    assert "is no directory of a run" in done.rows[0].why
+    assert "is not the directory of a run" in done.rows[0].why
     assert list(here.nights.offered("bookworm")) == ["6.1.0-1+bpf1"]
 
 

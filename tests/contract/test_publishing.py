@@ -190,7 +190,9 @@ def test_what_is_not_whole_is_not_published(fault: str, tmp_path: Path) -> None:
 def test_what_is_no_run_folder_is_said_to_be_none(fault: str, tmp_path: Path) -> None:
     folder = standin.make(tmp_path / "run", packages.make_source(tmp_path / "made"), RELEASE)
     NO_RUN[fault](folder)
-    with pytest.raises(UsageError, match=r"is no directory of a run|is not a report"):
+    with pytest.raises(
+        UsageError, match=r"is not the directory of a run|this version of respin cannot read"
+    ):
         proven(folder)
 
 

@@ -63,14 +63,14 @@ def test_what_was_changed_meanwhile_is_refused(fetched: Path, tmp_path: Path) ->
     dsc.write_bytes(dsc.read_bytes() + b"\n")
     said = cli.respin("patch", tmp_path / "mine", "--out", tmp_path / "out", cache=CACHE)
     assert said.status == 10
-    assert "is not the file that its run had" in said.err
+    assert "has changed since its run" in said.err
     assert not (tmp_path / "out").exists()
 
 
 def test_a_stage_without_the_one_before(fetched: Path, tmp_path: Path) -> None:
     for stage in ("build", "prove"):
         said = cli.respin(stage, tmp_path, "--out", tmp_path / "out", cache=CACHE)
-        assert (said.status, "is no directory of a run" in said.err) == (2, True)
+        assert (said.status, "is not the directory of a run" in said.err) == (2, True)
     said = cli.respin("build", fetched, "--out", tmp_path / "out", cache=CACHE)
     assert (said.status, "has no patched source" in said.err) == (2, True)
     said = cli.respin("prove", fetched, "--out", tmp_path / "out", cache=CACHE)
