@@ -50,7 +50,7 @@ def open_regular(path: Path, *, follow: bool = True) -> BufferedReader:
     try:
         number = os.open(path, flags if follow else flags | os.O_NOFOLLOW)
     except ValueError as e:  # a NUL in its name
-        raise OSError(errno.EINVAL, "its name is none", str(path)) from e
+        raise OSError(errno.EINVAL, "its name is not valid", str(path)) from e
     file = os.fdopen(number, "rb")
     if not stat.S_ISREG(os.fstat(number).st_mode):
         file.close()
@@ -96,7 +96,7 @@ def parse_json(data: str | bytes) -> Any:
     try:
         return json.loads(data, parse_constant=_no_number)
     except RecursionError as e:
-        raise ValueError("it is nested too deep") from e
+        raise ValueError("it is nested too deeply") from e
 
 
 def _no_number(name: str) -> NoReturn:

@@ -34,7 +34,7 @@ def pieces(path: Path, form: str, limit: int) -> Iterator[bytes]:
             if size > limit:
                 raise FetchError(
                     f"{path.name} unpacks to more than {limit >> 20} MiB",
-                    hint="do not use this source: it is made to fill the disk",
+                    hint="do not use this source: it would fill the disk",
                 )
             yield piece
     except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as e:

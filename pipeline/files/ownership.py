@@ -68,15 +68,15 @@ def check(path: Path, what: str, hint: str) -> None:
         owner = _user(found.st_uid)
         raise UsageError(
             f"{what} {path} belongs to {owner}, not to {_user(os.geteuid())}",
-            details="Nothing in it is trusted; and what this run left there its owner could not"
-            " remove.",
+            details="respin does not trust its content, and its owner could not remove what this "
+            "run would write there.",
             hint=f"run respin as that user (runuser -u {owner} -- respin …), or {hint}",
         )
     if _written_by_others(found) and not _close(last):
         raise UsageError(
             f"{what} {path} may be written by other users",
-            details="Nothing in it is trusted.",
-            hint=f"if all that is in it is yours, chmod go-w {last}; or {hint}",
+            details="respin does not trust its content.",
+            hint=f"if everything in it is yours, run chmod go-w {last}; or {hint}",
         )
 
 
@@ -90,7 +90,7 @@ def _check_above(place: Path, found: os.stat_result, path: Path, what: str, hint
     if why:
         raise UsageError(
             f"{what} {path} cannot be trusted: {place} {why}",
-            details="They can put another directory in its place.",
+            details="They could replace the directory.",
             hint=hint,
         )
 
@@ -113,7 +113,7 @@ def check_place(path: Path, what: str, hint: str) -> None:
         if os.geteuid() == 0 and each.st_uid not in trusted:
             raise UsageError(
                 f"{what} {path} cannot be trusted: {place} belongs to {_user(each.st_uid)}",
-                details="Its owner could make root write elsewhere.",
+                details="Its owner could redirect what root writes.",
                 hint=f"run respin as {_user(each.st_uid)}, or {hint}",
             )
 

@@ -22,7 +22,7 @@ PAGE, NOTIFY = "lock.page", "lock.notify"
 is changed, it is that of its target."""
 POLL = 0.2
 WHAT = "the state directory"
-HINT = "name another one: state = … under [nightly] in respin.toml, or RESPIN_STATE"
+HINT = "choose another one: state = … under [nightly] in respin.toml, or RESPIN_STATE"
 LONGEST = 1000
 """Bytes of a lock that are read."""
 
@@ -60,7 +60,7 @@ def _open(folder: Path, name: str) -> int:
     except OSError as e:
         if Path(e.filename or folder) == folder / name and e.errno in own_files.NOT_OURS:
             raise UsageError(
-                f"{folder / name} is not a file of ours", hint="move it out of the way"
+                f"{folder / name} does not belong to respin", hint="move it away"
             ) from e
         raise _unwritable(folder, e) from e
 
@@ -68,7 +68,7 @@ def _open(folder: Path, name: str) -> int:
 def _unwritable(folder: Path, e: OSError) -> UsageError:
     return UsageError(
         f"{folder} cannot be written: {e.strerror}",
-        hint=f"see who owns it and whether its disk has room, or {HINT}",
+        hint=f"check who owns it and whether its disk is full, or {HINT}",
     )
 
 
@@ -86,4 +86,6 @@ def _held(folder: Path, text: bytes) -> LockHeld:
         by = f"process {who['pid']} on {who['host']} ({who['doing']}), since {who['since']}"
     except (ValueError, KeyError, TypeError):
         by = "another process"
-    return LockHeld(f"{folder} is in use by {by}", hint="wait for it to end; nothing was done")
+    return LockHeld(
+        f"{folder} is in use by {by}", hint="wait until it ends, and try again; nothing was done"
+    )

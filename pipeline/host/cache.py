@@ -37,7 +37,7 @@ SEALS = ".seals"
 SEAL_LONGEST = 1000
 """Bytes."""
 WHAT = "the cache directory"
-HINT = "name another one with --cache DIR or RESPIN_CACHE"
+HINT = "choose another one with --cache DIR or RESPIN_CACHE"
 
 
 LARGEST = 4 << 30
@@ -78,7 +78,7 @@ class Cache:
         """Entries that were not what they had been when they were made."""
         if not str(self.root).isprintable():
             raise UsageError(
-                f"the cache directory {self.root} has a name that cannot be shown", hint=HINT
+                f"the name of the cache directory {self.root} has unprintable characters", hint=HINT
             )
         try:
             ownership.folder(self.root, WHAT, HINT)
@@ -112,7 +112,7 @@ class Cache:
                 held = stack.enter_context(own_files.locked(path, wait=wait))
             except OSError as e:
                 raise UsageError(
-                    f"the lock {path} cannot be had: {e.strerror}", hint=f"remove it, or {HINT}"
+                    f"respin could not lock {path}: {e.strerror}", hint=f"remove it, or {HINT}"
                 ) from e
             yield held
 

@@ -36,7 +36,7 @@ TAIL = 40
 TAIL_BYTES = 16 << 10
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-ROOM = "free some space, or name directories on another disk with --cache DIR and --out DIR"
+ROOM = "free some space, or use directories on another disk with --cache DIR and --out DIR"
 
 Arg = str | Path
 
@@ -79,7 +79,7 @@ class Completed:
         data = output.whole()
         if data is None:
             raise self.error(
-                f"{Path(self.argv[0]).name} said more than anybody reads: {output.size} bytes",
+                f"{Path(self.argv[0]).name} printed too much: {output.size} bytes",
                 details=f"{printable(self.argv)}\n{tail(output.end())}",
             )
         return data
@@ -203,9 +203,9 @@ def _check_words(words: Sequence[str], error: type[RespinError]) -> None:
             word.encode("utf-8")
         except UnicodeEncodeError as e:
             shown = word.encode("utf-8", "backslashreplace").decode()
-            raise error(f"a name is not UTF-8: {shown}", hint="give it another name") from e
+            raise error(f"a name is not UTF-8: {shown}", hint="rename the file") from e
         if "\0" in word:
-            raise error(f"a name has a NUL in it, for {words[0]}: {word!r}"[:200])
+            raise error(f"an argument of {words[0]} contains a NUL: {word!r}"[:200])
 
 
 def run(
@@ -246,8 +246,8 @@ def run(
     program = which(words[0]) if "/" not in words[0] else words[0]
     if program is None or not os.access(program, os.X_OK):
         raise UsageError(
-            f"{words[0]}: this program is missing",
-            hint="respin doctor says which package has it",
+            f"the program {words[0]} is missing",
+            hint="run respin doctor, which shows the package that has it",
         )
     if _stopping.is_set() and not cleanup:
         raise KeyboardInterrupt
@@ -312,9 +312,9 @@ def _why(done: Completed, watch: Watch) -> str:
         if output.problem is not None:
             return f"its output cannot be written: {output.problem.strerror}"
         if output.over:
-            return f"stopped, for it wrote more than {output.limit} bytes"
+            return f"stopped because it wrote more than {output.limit} bytes"
     if watch.seen:
-        return f"stopped, for {watch.seen}"
+        return f"stopped because {watch.seen}"
     return f"stopped after {watch.seconds:g} s" if watch.passed else ""
 
 

@@ -24,7 +24,9 @@ def identity(program: str) -> str:
     Raises SmokeImpossible if it is missing.
     """
     if command.which(program) is None:
-        raise SmokeImpossible(f"{program} is missing", hint=f"apt install {program}")
+        raise SmokeImpossible(
+            f"the program {program} is missing", hint=f"install it: apt install {program}"
+        )
     version = command.run([program, "--version"], error=SmokeImpossible).text
     form = "${Package} ${Version} ${Architecture}\n"
     # A pattern that nothing matches is a failure for dpkg-query, and none here.

@@ -61,8 +61,8 @@ class Interrupts:
 
     def _answer(self) -> None:
         said = (
-            "respin: it is being stopped, and what it began is cleared away; wait a moment "
-            f"(kill -KILL {os.getpid()} ends it at once, and the next run clears it away)\n"
+            "respin: stopping and cleaning up; please wait "
+            f"(kill -KILL {os.getpid()} ends it at once, and the next run cleans up)\n"
         )
         # Not by a stream, which may be in the middle of a word.
         with contextlib.suppress(OSError):

@@ -77,7 +77,7 @@ class Log:
         with contextlib.suppress(OSError), self._file:
             if self._omitted:
                 end = self._end.get()
-                note = f"\n[respin: the log is full; {self._omitted - len(end)} bytes left out]\n"
+                note = f"\n[respin: the log is full; {self._omitted - len(end)} bytes omitted]\n"
                 _write(self._file, note.encode() + end)
 
 

@@ -42,7 +42,7 @@ def system() -> Path:
             return Path(tempfile.gettempdir())
     except FileNotFoundError as e:
         raise UsageError(
-            "no directory for temporary files can be written", hint="name one with TMPDIR"
+            "respin can write to no directory for temporary files", hint="choose one with TMPDIR"
         ) from e
 
 
@@ -61,7 +61,7 @@ def own() -> Iterator[None]:
         except OSError as e:
             raise UsageError(
                 f"{parent}, the directory for temporary files, cannot be used: {e.strerror}",
-                hint="make room there, or name another one with TMPDIR",
+                hint="free some space there, or choose another one with TMPDIR",
             ) from e
         _system, tempfile.tempdir = str(parent), str(folder)
         try:

@@ -195,7 +195,7 @@ def guarded(step: Callable[[], int]) -> int:
     try:
         return step()
     except Exception as e:
-        say(f"no wall can be built: {e if isinstance(e, OSError) else repr(e)}")
+        say(f"the isolation failed: {e if isinstance(e, OSError) else repr(e)}")
         return NOT_BUILT
 
 

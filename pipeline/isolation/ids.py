@@ -78,7 +78,8 @@ def of_root(process: Path, etc: Path) -> Ids:
         if not any(a <= first and first + COUNT <= a + n for a, _, n in ranges):
             return Ids(
                 **{k: tuple((a, a, n) for a, _, n in found) for k, found in outer.items()},
-                words="this container has few ids: a build has the same, in a namespace of its own",
+                words="this container has few ids, so a build has the same ids, in a namespace of "
+                "its own",
             )
         wanted[kind] = ((0, first, COUNT),)
     return Ids(uid=wanted["uid"], gid=wanted["gid"])

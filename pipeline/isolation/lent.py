@@ -143,7 +143,7 @@ class _Look:
             if self._left < 0:
                 raise Strange(f"more than {LARGEST >> 20} MiB")
         elif not stat.S_ISDIR(mode):
-            raise Strange(f"what is neither file, directory nor link: {each.path[:200]!r}")
+            raise Strange(f"something that is not a file, directory or link: {each.path[:200]!r}")
 
     def leads_out(self, each: LentEntry) -> bool:
         """Whether a link leads out of the directory, by whatever other links."""

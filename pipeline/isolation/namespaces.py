@@ -88,11 +88,11 @@ def trouble() -> BuildError | None:
             env=ENVIRONMENT,
             timeout=60,
             error=BuildError,
-            brief="this user cannot enter namespaces of its own here",
-            hint="An ordinary user needs the package uidmap, a line in /etc/subuid and "
+            brief="this user cannot create namespaces here",
+            hint="an ordinary user needs the package uidmap, a line in /etc/subuid and "
             "/etc/subgid (usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER) "
-            "and a kernel that lets users make user namespaces; in a Docker container, root "
-            "needs --cap-add SYS_ADMIN.",
+            "and a kernel that lets users create user namespaces; in a Docker container, root "
+            "needs --cap-add SYS_ADMIN",
         )
     except BuildError as e:
         return e

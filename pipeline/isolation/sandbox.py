@@ -61,8 +61,8 @@ def wall() -> Wall:
     """Return what keeps the tools in here. Raises UsageError if nothing does."""
     if command.which("bwrap") is None:
         raise UsageError(
-            "bwrap: this program is missing, and nothing reads a source without it",
-            hint="apt-get install bubblewrap",
+            "the program bwrap is missing, and respin reads no source without it",
+            hint="install it: apt-get install bubblewrap",
         )
     with lent.lent(None, "respin-sandbox-") as folder:
         done = command.run([*_bubblewrap(folder, ()), "true"], env=_ENVIRONMENT, check=False)
@@ -71,10 +71,10 @@ def wall() -> Wall:
     if namespaces.in_container() and not namespaces.possible():
         return Wall.CONTAINER
     raise UsageError(
-        "bubblewrap cannot make a sandbox here, and nothing reads a source without it",
+        "bubblewrap cannot make a sandbox here, and respin reads no source without one",
         details=command.tail(done.err.end()),
-        hint="Let this user make user namespaces (respin doctor says how), or run respin as root; "
-        "in a Docker container, root needs --cap-add SYS_ADMIN.",
+        hint="allow this user to create user namespaces (respin doctor shows how), or run respin "
+        "as root; in a Docker container, root needs --cap-add SYS_ADMIN",
     )
 
 
@@ -88,10 +88,10 @@ def admit(what: str, *, indexed: bool, trust_container: bool) -> Wall:
     found = wall()
     if found is Wall.CONTAINER and not indexed and not trust_container:
         raise FetchError(
-            f"no sandbox can be made in this container, and no signed index vouches for {what}",
-            details="Its source could reach all that is in this container.",
+            f"respin can make no sandbox in this container, and no signed index vouches for {what}",
+            details="The source could access everything in this container.",
             hint="start the container so that bubblewrap works in it (docker run --cap-add "
-            "SYS_ADMIN), or say --trust-container if nothing of value is in it",
+            "SYS_ADMIN), or add --trust-container if it contains nothing of value",
         )
     return found
 
@@ -123,8 +123,8 @@ def run(
     """
     if shutil.which(argv[0], path=namespaces.PATH) is None:
         raise UsageError(
-            f"{argv[0]}: this program is missing",
-            hint="respin doctor says which package has it",
+            f"the program {argv[0]} is missing",
+            hint="run respin doctor, which shows the package that has it",
         )
     inside = wall() is Wall.BUBBLEWRAP
     other = inside and folder is not None and _has_own_number()
@@ -155,7 +155,7 @@ def run(
     if left:
         raise error(
             f"{brief}: it left {left}",
-            hint="no source package of iproute2 does that; look where this one is from",
+            hint="check where this source comes from: no source package of iproute2 does that",
         )
     return done
 

@@ -70,7 +70,8 @@ def compiled(machine: str, *, mounts: bool = False) -> bytes:
         return _compiled(_library(), machine, _policy(mounts))
     except OSError as e:
         raise BuildError(
-            f"no filter of system calls can be made: {e}", hint="apt-get install libseccomp2"
+            f"respin could not make a system call filter: {e}",
+            hint="install what it needs: apt-get install libseccomp2",
         ) from e
 
 

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a person does to the state of ``respin nightly``: retry, forget, withdraw, publish.
+"""Manual changes to the state of ``respin nightly``: retry, forget, withdraw, publish.
 
-Each but ``withdraw`` takes the lock of the state, so none gets between the steps of a night.
+All except ``withdraw`` take the lock of the state, so they cannot disturb a running night.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from pipeline.text import visible
 
 GIVEN = ".given"
 """Of STATE/runs: a directory that somebody gives, until it is a run."""
-NOTHING = "nothing is watched yet"
-BEGIN = "`respin nightly` watches the releases that respin.toml names under [nightly]"
+NOTHING = "respin watches no release yet"
+BEGIN = "run `respin nightly`, which watches the releases under [nightly] in respin.toml"
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def find(state: State, name: str) -> TargetState:
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1) or list(known)
         raise UsageError(
-            f"no release {name!r} was ever watched", hint=f"there is {', '.join(near)}"
+            f"respin has never watched a release {name!r}", hint=f"it watches {', '.join(near)}"
         )
     return known[name]
 
@@ -75,7 +75,10 @@ def retry(world: World, names: Sequence[str]) -> tuple[str, ...]:
             chosen = [t for name, t in state.targets().items() if name in failing]
         for target in chosen:
             if target.ended is not None:
-                raise UsageError(f"{target.name} is no longer watched", hint="see respin.toml")
+                raise UsageError(
+                    f"respin no longer watches {target.name}",
+                    hint="add it to releases under [nightly] in respin.toml",
+                )
         with state.together():
             for target in chosen:
                 if target.name in newest:
@@ -97,8 +100,9 @@ def forget(world: World, name: str, version: str | None) -> int:
         chosen = [r for r in runs if r.id not in offered and version in (None, r.version)]
         if not chosen:
             raise UsageError(
-                f"there is nothing to forget of {name} {version or ''}".strip(),
-                hint="what is offered is not forgotten: respin withdraw takes it away",
+                f"there is nothing to forget about {name} {version or ''}".strip(),
+                hint="a version that is offered cannot be forgotten; remove it with respin "
+                "withdraw",
             )
         state.forget(chosen)
         for run in chosen:
@@ -120,7 +124,9 @@ def withdraw(world: World, name: str, version: str, why: str) -> str:
         if not chosen:
             offers = plan.offered(target, state.runs(name), world.settings.publish.keep)
             there = ", ".join(str(run.ours) for run in offers) or "nothing"
-            raise UsageError(f"{name} does not offer {version}", hint=f"it offers {there}")
+            raise UsageError(
+                f"the repository of {name} does not offer {version}", hint=f"it offers {there}"
+            )
         said = visible.line(why)
         with state.together():
             for run in chosen:
@@ -131,10 +137,10 @@ def withdraw(world: World, name: str, version: str, why: str) -> str:
         if version in done.offered:
             assert done.problem
             raise PublishError(
-                f"{name} still offers {version}: {done.problem.brief}",
+                f"the repository of {name} still offers {version}: {done.problem.brief}",
                 details=done.problem.details,
-                hint="it goes with the next night; until then no client is to see this "
-                f"repository: remove {world.public / name}",
+                hint="the next night removes it; to hide this repository from clients until then, "
+                f"remove {world.public / name}",
             )
         (row,) = (r for r in night.rows() if r.target == name)
         return row.ours or ""
@@ -177,8 +183,8 @@ def _watched(world: World, state: State, name: str) -> Night:
     target = state.targets()[name]
     if target.problem and target.problem_code != PublishError.exit_code:
         raise PublishError(
-            f"the archive of {name} could not be read: {target.problem}",
-            hint="without it, nothing can be held against what is there",
+            f"respin could not read the archive of {name}: {target.problem}",
+            hint="try again when the archive is available: the run must be compared with it",
         )
     return night
 
@@ -193,15 +199,15 @@ def _check(world: World, night: Night, offer: Proven, copy: Path) -> None:
     mine = night.state.runs(target.name)
     if any(r.ours == offer.version for r in mine):
         raise PublishError(
-            f"{target.name} has had {offer.version} before",
+            f"the repository of {target.name} has offered {offer.version} before",
             hint=f"build it with a higher number: --number {offer.number + 1}",
         )
     known = {seen.key for seen in night.seen(target.name)} | {(r.version, r.dsc) for r in mine}
     if (offer.base, offer.dsc) not in known:
         raise PublishError(
-            f"no signed index of {target.name} lists the source that this was made from",
+            f"no signed index of {target.name} lists the source of this run",
             details=f"{offer.base}, SHA-256 {offer.dsc}",
-            hint="only what is made from a source of its release is published",
+            hint="publish only runs that were made from a source of this release",
         )
     fixes = load(copy)["patched"]["fixes"]
     request = world.request(night.targets[target.name], offer.base, offer.number)
@@ -213,8 +219,7 @@ def _check(world: World, night: Night, offer: Proven, copy: Path) -> None:
         differs = same_source.difference(made.dsc, dsc) if made else "that it is patched at all"
     except RespinError as e:
         raise PublishError(
-            f"{offer.version} cannot be held against what this respin makes of {offer.base}: "
-            f"{e.brief}",
+            f"respin could not repeat the patch of {offer.version} from {offer.base}: {e.brief}",
             details=e.details,
             hint=e.hint,
         ) from e
@@ -222,9 +227,9 @@ def _check(world: World, night: Night, offer: Proven, copy: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
     if differs:
         raise PublishError(
-            f"the patched source of {offer.version} is not what this respin makes of "
+            f"the patched source of {offer.version} is not what this respin makes from "
             f"{offer.base}: it differs in {differs}",
-            hint="another respin, or somebody else, made it: run it again here",
+            hint="another version of respin, or somebody else, made it; repeat the run here",
         )
 
 
@@ -264,5 +269,5 @@ def _settle(night: Night, name: str) -> None:
         raise PublishError(
             done.problem.brief,
             details=done.problem.details,
-            hint=done.problem.hint or "what clients see is as it was",
+            hint=done.problem.hint or "clients see the same as before",
         )

@@ -47,8 +47,8 @@ def copy(folder: Path, dest: Path) -> None:
     except OSError as e:
         shutil.rmtree(dest, ignore_errors=True)
         raise PublishError(
-            f"{e.filename or folder} cannot be copied: {e.strerror}",
-            hint="see who owns it, and whether the disk of the state directory has room",
+            f"respin could not copy {e.filename or folder}: {e.strerror}",
+            hint="check who owns it, and whether the disk of the state directory is full",
         ) from e
     except BaseException:
         shutil.rmtree(dest, ignore_errors=True)
@@ -59,7 +59,7 @@ def _folder(number: int, path: Path, dest: Path, left: _Left, deep: int) -> None
     """Copy what is in an open directory into ``dest``."""
     _check(os.fstat(number), path)
     if deep < 0:
-        raise _refused(path, f"lies deeper than {DEEPEST} directories")
+        raise _refused(path, f"is nested deeper than {DEEPEST} directories")
     for name in sorted(os.listdir(number)):
         left.files -= 1
         if left.files < 0:
@@ -109,6 +109,6 @@ def _check(found: os.stat_result, path: Path) -> None:
 
 def _refused(path: Path, why: str) -> PublishError:
     return PublishError(
-        f"{path} {why}: such a directory is not published",
-        hint="give the directory as respin left it, as the user who ran it, or a copy of it",
+        f"respin does not publish this directory: {path} {why}",
+        hint="give the unchanged directory of a run, as the user who ran respin, or a copy of it",
     )

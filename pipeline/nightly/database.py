@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A SQLite file whose faults are sentences: damaged, full, locked, not ours to write.
+"""A SQLite file whose errors are explained: damaged, full, locked, not writable.
 
 Times out after half a minute where another process writes. A reader needs no right to write,
 neither the file nor its directory.
@@ -42,10 +42,10 @@ class Database:
                 self._db = self._open(create, read_only)
                 self._db.row_factory = sqlite3.Row
             else:
-                raise UsageError(f"{path} is not a file", hint="move it out of the way")
+                raise UsageError(f"{path} is not a file", hint="move it away")
         except OSError as e:
             raise UsageError(
-                f"{path} cannot be opened: {e.strerror}", hint="check who owns the directory"
+                f"respin could not open {path}: {e.strerror}", hint="check who owns the directory"
             ) from e
         except sqlite3.Error as e:
             raise self._said(e) from e
@@ -121,7 +121,7 @@ class Database:
             ):
                 self._db.backup(to)
         except OSError as e:
-            raise UsageError(f"{copy} cannot be written: {e.strerror}") from e
+            raise UsageError(f"respin could not write {copy}: {e.strerror}") from e
         except sqlite3.Error as e:
             raise self._said(e) from e
 
@@ -131,10 +131,10 @@ class Database:
         return UsageError(
             f"{self.path} is damaged",
             details=details,
-            hint=f"move it and {self.path.name}-wal away, and put {copy.name}, the copy of the "
-            "last night that ended well, in its place"
+            hint=f"move it and {self.path.name}-wal away, and replace it by {copy.name}, the copy "
+            "of the last successful night"
             if copy.exists()
-            else "restore a copy of it; without it the next night knows nothing of those before",
+            else "restore a backup; without it the next night starts from scratch",
         )
 
     def _said(self, e: sqlite3.Error) -> RespinError:
@@ -145,15 +145,15 @@ class Database:
             return self.damaged(str(e))
         if code == sqlite3.SQLITE_BUSY:
             return LockHeld(
-                f"{self.path} is being written by another process", hint="try again in a minute"
+                f"another process is writing to {self.path}", hint="try again in a minute"
             )
         if code == sqlite3.SQLITE_FULL:
             return UsageError(
                 f"the disk of {self.path.parent} is full", hint="free some space; nothing is lost"
             )
         return UsageError(
-            f"{self.path} cannot be used: {e}",
-            hint="check who owns it and its directory, and that its disk has room",
+            f"respin cannot use {self.path}: {e}",
+            hint="check who owns it and its directory, and that its disk is not full",
         )
 
 

@@ -26,9 +26,9 @@ def _home(settings: Nightly, doing: str) -> Iterator[Path]:
     """Yield the home of our key, while no night goes on. Raises UsageError, LockHeld."""
     if settings.publish.key:
         raise UsageError(
-            "the key that signs is one of yours, named by key under [publish]",
-            hint="renew it with gpg --quick-set-expire; to change it for another, name both "
-            "there while clients get the new one",
+            "the signing key is your own, which key under [publish] names",
+            hint="renew it with gpg --quick-set-expire; to replace it, list both keys there until "
+            "clients have the new one",
         )
     state = settings.state_folder()
     if not (state / HOME).is_dir():
@@ -56,8 +56,8 @@ def rotate(settings: Nightly) -> Key:
         there = keys.secrets(home)
         if len(there) > 1:
             raise UsageError(
-                f"{there[-1].fingerprint} is already taking the place of {there[0].fingerprint}",
-                hint="when all clients have it: respin key rotate --finish",
+                f"{there[-1].fingerprint} is already replacing {there[0].fingerprint}",
+                hint="when all clients have the new key, run respin key rotate --finish",
             )
         keys.generate(home, settings.publish.origin)
         return keys.of_home(home)
@@ -71,9 +71,7 @@ def finish(settings: Nightly) -> Key:
     with _home(settings, "key rotate --finish") as home:
         there = keys.secrets(home)
         if len(there) < 2:
-            raise UsageError(
-                "no key is taking another one's place", hint="respin key rotate begins that"
-            )
+            raise UsageError("no key is being replaced", hint="begin that with respin key rotate")
         new = there[-1].fingerprint
         _check_shown(settings.state_folder(), new)
         for secret in there[:-1]:
@@ -95,6 +93,6 @@ def _check_shown(folder: Path, new: str) -> None:
             standing = generations.standing(state.issued(name))
             if any(new not in issued.keys for issued in standing):
                 raise UsageError(
-                    f"the repository of {name} is not signed with {new} yet",
-                    hint="run respin nightly, and let clients get the new key, before this",
+                    f"the repository of {name} is not yet signed with {new}",
+                    hint="first run respin nightly, and let clients get the new key",
                 )

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Many releases, every night: watch, run, publish, tell. READ run.py BEFORE.
+"""Many releases, every night: watch, run, publish, report. READ run.py FIRST.
 
-``nightly`` is the whole of it, one verb a line. Each step is written into the state before the
-next begins, and each can be done again. After a kill, the next start makes again, from its
-beginning, what was not finished. What runs a source, and what time it is, are parameters.
+``nightly`` does everything, one step per line. Each step is recorded in the state before the next
+begins, and can be repeated. After a kill, the next start repeats unfinished work from its
+beginning. The function that runs a source and the clock are parameters.
 """
 
 from __future__ import annotations
@@ -111,11 +111,11 @@ class Night:
             done = offering.settle(self.world, self.state, self.key, row.target)
             what = f"{names[0]} and {len(names) - 1} more" if names[1:] else names[0]
             then = (
-                f"it cannot be made anew: {done.problem.brief}"
+                f"respin could not make it again: {done.problem.brief}"
                 if done.problem
-                else ("it was made anew")
+                else ("respin has made it again")
             )
-            text = f"what was published was changed by somebody else: {what}; {then}"
+            text = f"somebody else changed what was published: {what}; {then}"
             self._codes.append(PublishError.exit_code)
             self._repaired.append((row.target, text))
             self.world.note(row.target, text)
@@ -127,7 +127,10 @@ class Night:
         now, expires = self.world.now(), self.key.expires
         if expires is None or expires - now > SOON:
             return
-        text = f"the key {self.key.name} expires on {status.iso(expires)}: respin key renew"
+        text = (
+            f"the key {self.key.name} expires on {status.iso(expires)}; renew it with respin key "
+            "renew"
+        )
         self.world.note("key", text)
         notify.note_key(self.state, expires, text, now, self.world.settings.publish.url)
 

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Those who want to know are told what changes: a new package, a failure, a recovery.
+"""Notifications about changes: a new package, a failure, a recovery.
 
-What is to be said is written into the state with what was said before, in one step; then it
-is sent. So nothing is lost by a kill, and the same failure is said once. Addresses and tokens
-come from files or the environment, and never stand in an error or a log.
+A notification is recorded in the state together with the last ones, in one transaction, and then
+sent. So a kill loses nothing, and the same failure is sent once. Addresses and tokens come from
+files or the environment, and never appear in an error or a log.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def send(state: State, settings: Notifying, now: int) -> Iterator[str]:
     for letter in state.outbox():
         late = now - letter.at > OLDEST
         if time.monotonic() >= end:
-            yield "those who are told are too slow: the rest is sent with the next night"
+            yield "the receivers are too slow: the next night sends the rest"
             return
         if letter.webhook is None:
             trouble = _post(letter, address, token) if address else ""
@@ -183,7 +183,9 @@ def _secret(path: Path | None, variable: str) -> str:
         return bounded.text(path, bounded.SMALL).strip()
     except (OSError, ValueError) as e:
         why = e.strerror if isinstance(e, OSError) else "it is not text"
-        raise UsageError(f"{path} cannot be read: {why}", hint="see [notify] in respin.toml") from e
+        raise UsageError(
+            f"respin could not read {path}: {why}", hint="check [notify] in respin.toml"
+        ) from e
 
 
 def _post(letter: Letter, address: str, token: str) -> str:
@@ -215,5 +217,5 @@ def _run(letter: Letter, argv: Sequence[str]) -> str:
             check=False,
         )
     except RespinError:
-        return f"the notification command {argv[0]} could not be run to its end"
+        return f"the notification command {argv[0]} did not finish"
     return "" if done.status == 0 else f"the notification command ended with status {done.status}"

@@ -103,11 +103,11 @@ def _check_clock(state: State, name: str, now: int) -> None:
     date = max(issued.date for issued in state.issued(name))
     if date > now + apt_repository.DAY:
         raise PublishError(
-            f"the index of {name} is of {status.iso(date)}, which is still to come",
-            details="A client whose clock is right takes it for not valid yet. Dates never go "
-            "back, for that is how an old index is passed off as a new one.",
-            hint="set this machine's clock right; if it was wrong when that was signed, remove "
-            f"the link {name} from the directory that is served",
+            f"the index of {name} has the date {status.iso(date)}, which is in the future",
+            details="Clients with a correct clock do not accept it yet. Dates never go back, "
+            "because that would let somebody replay an old index.",
+            hint="correct this machine's clock; if it was wrong when the index was signed, remove "
+            f"the link {name} from the served directory",
         )
 
 

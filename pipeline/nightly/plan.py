@@ -37,7 +37,7 @@ BACKOFF = (HOUR, 6 * HOUR, 24 * HOUR, 72 * HOUR, 168 * HOUR)
 
 BAD = (FAILED, UNKNOWN)
 
-GONE = "the archive has this version no more: it is not tried again"
+GONE = "the archive no longer has this version, so it is not retried"
 
 KILLED = 3
 """Runs of one version that may be killed before that counts as a failure."""
@@ -115,7 +115,7 @@ def decide(
     else:
         kind, reason = StepKind.RUN, "killed while it ran" if mine else "new version"
         if any(r.version == seen.version for r in runs if r.dsc != seen.dsc):
-            reason = "the same version with other contents"
+            reason = "the same version with different contents"
     return Step(
         target=target.name,
         version=seen.version,
@@ -133,7 +133,7 @@ def _again(
     changed = [k for k, v in inputs.items() if k != TOOLCHAIN and last.inputs.get(k) != v]
     changed += [k for k in last.inputs if k.startswith("fix ") and k not in inputs]
     if "builds" in changed:
-        return StepKind.RUN, "respin builds it otherwise"
+        return StepKind.RUN, "this version of respin builds it differently"
     if changed:
         return StepKind.RUN if last.bad else StepKind.PROBE, f"changed: {', '.join(changed)}"
     if last.bad:

@@ -64,7 +64,7 @@ class Runs:
             shutil.rmtree(_logs(run), ignore_errors=True)
             return self._end(run, outcome=INTERRUPTED, brief="killed while it ran")
         error = RespinError(
-            f"killed {plan.KILLED} times while it ran", hint="is there memory enough?"
+            f"killed {plan.KILLED} times while it ran", hint="check that there is enough memory"
         )
         return self._failed(run, error)
 
@@ -94,7 +94,7 @@ class Runs:
         request = self._world.request(target, step.version, step.number, logs=_logs(run))
         try:
             if step.kind is StepKind.PROBE and self._untouched(request, run):
-                return self._end(run, outcome=SAME, brief="the change does not touch this source")
+                return self._end(run, outcome=SAME, brief="the change does not affect this source")
             self._world.run(request, run.folder)
             return self._finished(run)
         except RespinError as e:
@@ -130,7 +130,9 @@ class Runs:
             shutil.rmtree(run.folder)
             return self._failed(
                 run,
-                RespinError("the archive changed while it was fetched", hint="it is tried again"),
+                RespinError(
+                    "the archive changed during the download", hint="the next night tries it again"
+                ),
             )
         built = report["outcome"] == Outcome.FIXED
         inputs = dict(run.inputs)

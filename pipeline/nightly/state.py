@@ -65,12 +65,12 @@ class State:
             there = path.exists()
         except OSError as e:
             raise UsageError(
-                f"{folder} cannot be read: {e.strerror}", hint="check who may read it"
+                f"respin could not read {folder}: {e.strerror}", hint="check who may read it"
             ) from e
         if not create and not there:
             raise UsageError(
                 f"there is no state of `respin nightly` in {folder}",
-                hint="run respin nightly first, or name its configuration with --config",
+                hint="run respin nightly first, or choose its configuration with --config",
             )
         self._db = Database(path, create=create, read_only=read_only)
         try:
@@ -83,11 +83,14 @@ class State:
         self._db.check()
         version = self._db.rows("PRAGMA user_version")[0][0]
         if version > SCHEMA:
-            raise UsageError("this state was written by a newer respin", hint="upgrade respin")
+            raise UsageError(
+                "this state was written by a newer version of respin", hint="upgrade respin"
+            )
         if read_only:
             if version < SCHEMA:
                 raise UsageError(
-                    "this state was written by an older respin", hint="run respin nightly first"
+                    "this state was written by an older version of respin",
+                    hint="run respin nightly first",
                 )
             return
         if version < SCHEMA:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How it stands with every release: rows for the terminal and for the status page."""
+"""The state of every release: rows for the terminal and for the status page."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def write(
         _write(public, found, runs, now)
     except OSError as e:
         raise PublishError(
-            f"the status page cannot be written: {e.filename or public}: {e.strerror}",
+            f"respin could not write the status page: {e.filename or public}: {e.strerror}",
             hint=f"check who owns {public}, and whether its disk is full",
         ) from e
 

@@ -68,8 +68,8 @@ def targets(
             found.setdefault(release.codename, release)
     if not found:
         raise UsageError(
-            "no release is watched",
-            hint='say in respin.toml, under [nightly]: releases = ["debian:supported"]',
+            "no release is configured",
+            hint='set in respin.toml, under [nightly]: releases = ["debian:supported"]',
         )
     chosen = tuple(p for p in Pocket if p.value in pockets)
     usual = tuple(p for p in chosen if p is not Pocket.BACKPORTS)

@@ -33,7 +33,7 @@ class Raw(str):
 def word(value: str) -> str:
     """Return a value of which no language makes anything: in units, crontabs, shell."""
     if not _WORD.fullmatch(value):
-        raise _refused(value, "give one of letters, digits and _./:@+~-")
+        raise _refused(value, "use only letters, digits and _./:@+~-")
     return value
 
 
@@ -46,7 +46,7 @@ def apt_conf(value: str) -> str:
 def deb822(value: str) -> str:
     """Return the value of a field in one line: a newline would begin another field."""
     if not value.isprintable():
-        raise _refused(value, "give one that can be seen, in one line")
+        raise _refused(value, "use only printable characters, in one line")
     return value
 
 
@@ -54,7 +54,7 @@ def deb822_words(*values: str) -> str:
     """Return a field of words with blanks between (URIs, Suites)."""
     for value in values:
         if not value or not value.isprintable() or " " in value:
-            raise _refused(value, "give one without blanks")
+            raise _refused(value, "omit blanks")
     return " ".join(values)
 
 
@@ -66,7 +66,7 @@ def fits_deb822(path: Path) -> bool:
 def deb822_path(path: Path) -> str:
     """Return a path in Signed-By."""
     if not fits_deb822(path):
-        raise _refused(str(path), "choose a place without blanks, commas and colons in its path")
+        raise _refused(str(path), "use a path without blanks, commas and colons")
     return str(path)
 
 
@@ -74,7 +74,7 @@ def folded(value: str) -> str:
     """Return the value of a field whose later lines begin with a blank (DEP-3's Description)."""
     first, *others = value.split("\n")
     if any(not line.startswith(" ") for line in others):
-        raise _refused(value, "every line but the first has to begin with a blank")
+        raise _refused(value, "begin every line except the first with a blank")
     return "\n".join(map(deb822, (first, *others)))
 
 
@@ -96,7 +96,7 @@ def cron(line: str) -> str:
 def c(value: str) -> str:
     """Return a word or an expression of C that we wrote; nobody else's text is ever in it."""
     if not _C.fullmatch(value):
-        raise _refused(value, "this is none of ours")
+        raise _refused(value, "please report this as a bug")
     return value
 
 
@@ -111,4 +111,4 @@ def markdown(value: str) -> str:
 
 
 def _refused(value: str, hint: str) -> UsageError:
-    return UsageError(f"{value[:200]!r} cannot stand in a file that respin writes", hint=hint)
+    return UsageError(f"{value[:200]!r} is not safe in a file that respin writes", hint=hint)

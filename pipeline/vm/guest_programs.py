@@ -45,8 +45,8 @@ def _program(name: str, sources: tuple[str, ...], cache: Cache, log: Path | None
             [*COMPILE, "-o", part, *paths],
             log=log,
             error=SmokeImpossible,
-            brief=f"the smoke test's {name} could not be compiled",
-            hint="apt install gcc libc6-dev linux-libc-dev",
+            brief=f"gcc could not compile the smoke test's {name}",
+            hint="install what it needs: apt install gcc libc6-dev linux-libc-dev",
         )
 
     return cache.entry("programs", key, make)

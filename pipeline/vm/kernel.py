@@ -72,7 +72,7 @@ def unpack(
     deb_file.extract(debs, into, error=SmokeImpossible, log=log)
     images = sorted(into.glob("boot/vmlinu[xz]-*"))
     if not images:
-        raise SmokeImpossible(f"{debs[0].name} holds no kernel image")
+        raise SmokeImpossible(f"{debs[0].name} contains no kernel image")
     version = images[0].name.partition("-")[2]
     found = read_config(into / "boot" / f"config-{version}")
     _check_config(found, version, config)
@@ -106,7 +106,7 @@ def _check_config(found: frozenset[str] | None, version: str, options: Sequence[
         if found is not None and option not in found:
             raise SmokeImpossible(
                 f"the kernel {version} is built without {option}",
-                hint="The smoke test needs a kernel that runs BPF classifiers.",
+                hint="choose a kernel with BPF classifiers, which the smoke test needs",
             )
 
 
@@ -170,7 +170,9 @@ def _unpacked(path: Path, limit: int) -> bytes:
     try:
         return b"".join(compressed.pieces(path, path.suffix, limit))
     except FetchError as e:
-        raise SmokeImpossible(f"a file of the kernel: {e.brief}", details=e.details) from e
+        raise SmokeImpossible(
+            f"respin could not unpack a file of the kernel: {e.brief}", details=e.details
+        ) from e
 
 
 def _depends(data: bytes, path: Path) -> list[str]:
@@ -180,7 +182,7 @@ def _depends(data: bytes, path: Path) -> list[str]:
         section = elf.section(".modinfo")
         lines = elf.content(section).split(b"\0") if section else []
     except Broken as e:
-        raise SmokeImpossible(f"the kernel module {path.name} cannot be read: {e}") from e
+        raise SmokeImpossible(f"respin could not read the kernel module {path.name}: {e}") from e
     for line in lines:
         key, _, value = line.partition(b"=")
         if key == b"depends" and value:

@@ -66,6 +66,7 @@ def machine_for(architecture: str) -> Machine:
             return machine
     known = ", ".join(m.architecture for m in _MACHINES)
     raise SmokeImpossible(
-        f"no machine is known to emulate {architecture}",
-        hint=f"The smoke test knows {known}; test the package on a machine of its own.",
+        f"respin cannot emulate {architecture}",
+        hint=f"the smoke test can emulate {known}; test this package on a machine of its own "
+        "architecture",
     )

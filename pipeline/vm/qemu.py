@@ -93,8 +93,8 @@ def program(machine: Machine) -> str:
     path = command.which(machine.qemu)
     if path is None:
         raise SmokeImpossible(
-            f"{machine.qemu} is missing: there is no machine to test on",
-            hint=f"apt install {machine.package}",
+            f"the program {machine.qemu} is missing, so there is no machine to test on",
+            hint=f"install it: apt install {machine.package}",
         )
     return path
 
@@ -208,12 +208,12 @@ def lost(brief: str, console: Path, details: str = "") -> TestbedLost:
         lines = ["".join(c for c in line if c.isprintable()) for line in text.splitlines()]
         end = lines[-CONSOLE_TAIL:]
         # The call trace after a panic is longer than what says why.
-        parts += ["The end of its console:"]
+        parts += ["The end of the console's output:"]
         parts += [line for line in lines[:-CONSOLE_TAIL] if _WHY.search(line)]
         parts += [*end, f"The whole log: {console}"]
     return TestbedLost(
         brief,
         details="\n".join(parts),
-        hint="Nothing is proven. Run the smoke test again; if the guest is lost again, the "
-        "console's log says where.",
+        hint="nothing is proven; run the smoke test again, and if the guest is lost again, read "
+        "the console's log",
     )

@@ -107,14 +107,14 @@ def parse(data: bytes, expected: Collection[str]) -> Transcript:
         line = _line(raw)
         kind = line["kind"]
         if done or (kind == "hello") != (not kernel):
-            raise _refuse(raw, "a line out of turn")
+            raise _refuse(raw, "a line in the wrong place")
         if kind == "hello":
             kernel = _clean(line["kernel"], 128)
         elif kind == "done":
             done = True
         elif kind == "ready":
             if ready:
-                raise _refuse(raw, "a line out of turn")
+                raise _refuse(raw, "a line in the wrong place")
             ready = True
         else:
             if line["id"] not in expected or line["id"] in found[kind]:
@@ -148,9 +148,10 @@ def merged(old: Transcript, new: Transcript) -> Transcript:
 def _refuse(raw: bytes, why: str) -> TestbedLost:
     shown = raw[:200].decode("ascii", "backslashreplace")
     return TestbedLost(
-        "what the guest said cannot be trusted: " + why,
+        "the guest's report cannot be trusted: " + why,
         details=_clean(shown, 400),
-        hint="Nothing is proven. If it happens again, look at the guest's console log.",
+        hint="nothing is proven; run the smoke test again, and if this happens again, read the "
+        "guest's console log",
     )
 
 

@@ -159,7 +159,7 @@ def test_two_who_write_at_once(here: Here, monkeypatch: pytest.MonkeyPatch) -> N
     with closing(sqlite3.connect(database(here), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         said = here.respin("retry", "bookworm")
-        assert said.status == 18 and "is being written by another process" in said.err
+        assert said.status == 18 and "another process is writing to" in said.err
         assert here.respin("status").status == 0
 
 

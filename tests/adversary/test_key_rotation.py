@@ -71,12 +71,12 @@ def test_a_fleet_follows_a_change_of_the_key(here: Here) -> None:
         assert [fleet.upgrade(), old.upgrade()] == [first, first]
 
         said = here.respin("key", "rotate", "--finish")
-        assert said.status == 2 and "respin key rotate begins that" in said.err
+        assert said.status == 2 and "begin that with respin key rotate" in said.err
         both = here.json("key", "rotate")["fingerprints"]
         assert len(both) == 2 and both == list(key(here).fingerprints)
         # What is served is as it was; and the old key must not go before the new one was shown.
         said = here.respin("key", "rotate", "--finish")
-        assert said.status == 2 and f"is not signed with {both[1]} yet" in said.err
+        assert said.status == 2 and f"is not yet signed with {both[1]}" in said.err
         assert here.respin("key", "rotate").status == 2
         assert old.upgrade() == first
 
@@ -187,7 +187,7 @@ def test_a_key_of_the_users_is_not_ours_to_change(here: Here) -> None:
     path.write_text(text.replace("[publish]", f"[publish]\nkey = {names}"))
     for command in (["key", "renew"], ["key", "rotate"], ["key", "rotate", "--finish"]):
         said = here.respin(*command)
-        assert said.status == 2 and "is one of yours" in said.err
+        assert said.status == 2 and "is your own" in said.err
     for wrong in ('"short"', '["' + "A" * 40 + '", 1]', str(["A" * 40] * 3)):
         path.write_text(text.replace("[publish]", f"[publish]\nkey = {wrong}"))
         said = here.respin("key", "renew")

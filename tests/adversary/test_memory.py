@@ -117,7 +117,7 @@ def test_an_output_that_nobody_bounded_is_not_believed_in_part(tmp_path: Path) -
         f"command.run(['sh', '-c', {line!r}], error=BuildError).text", cwd=tmp_path
     )
     assert taken < MOST
-    assert said.startswith("BuildError: sh said more than anybody reads: 20000000 bytes")
+    assert said.startswith("BuildError: sh printed too much: 20000000 bytes")
 
 
 @pytest.mark.fault

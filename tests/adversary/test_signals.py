@@ -86,7 +86,7 @@ def test_two_signals_at_any_moment(tmp_path: Path, count: Callable[[str, int], N
             done = play(first, one, later, two)
             where = f"{one.name} at {first}, {two.name} {later} later: {done}"
             assert done["status"] == 128 + one, where
-            said = re.sub(r"respin: it is being stopped, .*\n", "", done["said"])
+            said = re.sub(r"respin: stopping and cleaning up; .*\n", "", done["said"])
             endings.add(said.split(";")[0].split(",")[0])
             if said != NOTHING:
                 assert "The run had finished: it is complete" in said, where
@@ -164,7 +164,7 @@ def test_a_second_one_while_a_command_will_not_end(tmp_path: Path, number: signa
             time.sleep(0.2)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert said.count("respin: it is being stopped") == 2
+    assert said.count("respin: stopping and cleaning up") == 2
     assert said.endswith(NOTHING)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["begun", "cache"]
 

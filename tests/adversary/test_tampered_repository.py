@@ -107,7 +107,7 @@ def test_what_is_served_is_changed(here: Here, tamper: str, tmp_path: Path) -> N
     done = here.nights.night(0)
     assert done.code == 17
     ((target, text),) = done.repaired
-    assert target == "bookworm" and "was made anew" in text
+    assert target == "bookworm" and "respin has made it again" in text
     assert here.nights.events() == [("tampered", "bookworm")]
     # A real client finds all as it should be, and the next night nothing to say.
     with served(here.nights.world.public) as uri:
@@ -126,8 +126,8 @@ def test_it_is_said_by_the_command(here: Here) -> None:
     spoil(found(here.nights.world.public / "bookworm", "InRelease"))
     said = here.respin("nightly", "--quiet")
     assert said.status == 17
-    assert "bookworm: what was published was changed by somebody else: " in said.err
-    assert "InRelease; it was made anew" in said.err
+    assert "bookworm: somebody else changed what was published: " in said.err
+    assert "InRelease; respin has made it again" in said.err
     assert here.respin("nightly").status == 0
 
 
@@ -136,7 +136,7 @@ def test_what_cannot_be_made_whole_is_reported(here: Here) -> None:
     shutil.rmtree(here.nights.runs()[0].folder)
     done = here.nights.night(0)
     assert (done.code, done.rows[0].outcome) == (17, "problem")
-    assert "cannot be made anew" in done.repaired[0][1]
+    assert "could not make it again" in done.repaired[0][1]
 
 
 def test_no_file_of_the_machine_is_served_by_a_list_in_the_served_folder(here: Here) -> None:

@@ -62,7 +62,7 @@ def test_auto_without_namespaces(
             chosen = engines.choose(Kind.AUTO)
             assert chosen.name == name and "namespaces" in chosen.why
         else:
-            with pytest.raises(BuildError, match="cannot enter namespaces") as caught:
+            with pytest.raises(BuildError, match="cannot create namespaces") as caught:
                 engines.choose(Kind.AUTO)
             assert "docker does not answer" in str(caught.value.details)
             # In place is offered, never taken: it changes the machine.

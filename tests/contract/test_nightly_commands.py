@@ -53,12 +53,14 @@ def test_before_the_first_night(tmp_path: Path) -> None:
     # A night has begun, and found no archive.
     with State(tmp_path / "state", create=True):
         pass
-    words = "`respin nightly` watches the releases that respin.toml names under [nightly]"
+    words = "run `respin nightly`, which watches the releases under [nightly] in respin.toml"
     for command in (["retry", "bookworm"], ["forget", "bookworm"], ["history", "bookworm"]):
         said = call(*command)
-        assert said.status == 2 and "nothing is watched yet" in said.err and words in said.err
+        assert (
+            said.status == 2 and "respin watches no release yet" in said.err and words in said.err
+        )
     said = call("status")
-    assert said.status == 0 and said.out == f"nothing is watched yet: {words}\n"
+    assert said.status == 0 and said.out == f"respin watches no release yet: {words}\n"
     assert json.loads(call("status", "--json").out)["targets"] == []
     config.write_text('[nightly]\nstate = "state"\n')
     said = call("nightly")
@@ -274,7 +276,7 @@ def test_a_status_page_that_cannot_be_written_holds_up_nothing(here: Here) -> No
     assert (done.code, done.published) == (PublishError.exit_code, ("bookworm",))
     assert "new-package" in here.nights.letters.read_text()
     said = here.respin("nightly")
-    assert said.status == 17 and "page: the status page cannot be written: " in said.err
+    assert said.status == 17 and "page: respin could not write the status page: " in said.err
     shutil.rmtree(page)
     assert here.nights.night(0).code == 0 and page.is_file()
 

@@ -245,8 +245,8 @@ def test_fourteen_nights(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     again = ("fixed", "6.15.0-1", ["6.15.0-1+bpf2"])
     play.check(done, 0, bullseye=ended, trixie=again, **both)
     assert {(r.target, r.reason) for r in done.runs} == {
-        ("bookworm", "respin builds it otherwise"),
-        ("trixie", "respin builds it otherwise"),
+        ("bookworm", "this version of respin builds it differently"),
+        ("trixie", "this version of respin builds it differently"),
     }
     assert n.events() == [("new-package", "trixie")]
 

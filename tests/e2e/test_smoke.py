@@ -260,7 +260,7 @@ def test_a_package_that_fills_the_disk_with_words(
 
 def test_a_guest_that_panics(image: GuestImage, distro: Path, tmp_path: Path) -> None:
     deb = package(tmp_path, "echo c >/proc/sysrq-trigger")
-    with pytest.raises(TestbedLost, match="crashed before it came to its end") as e:
+    with pytest.raises(TestbedLost, match="crashed before it finished") as e:
         run(image, tmp_path, [distro, deb])
     assert "Kernel panic - not syncing: sysrq triggered crash" in e.value.details
 

@@ -79,7 +79,7 @@ def test_a_version_not_seen_before_is_run_once() -> None:
 
 def test_the_same_version_with_other_contents_is_another() -> None:
     step = decide(RUN, target=dataclasses.replace(TARGET, dsc="e"))
-    assert (step.reason, step.number) == ("the same version with other contents", 2)
+    assert (step.reason, step.number) == ("the same version with different contents", 2)
 
 
 def test_what_is_no_longer_watched_is_nothing() -> None:
@@ -283,7 +283,7 @@ def test_backports_are_a_target_of_their_own() -> None:
 
 
 def test_no_release_is_an_error() -> None:
-    with pytest.raises(UsageError, match="no release is watched"):
+    with pytest.raises(UsageError, match="no release is configured"):
         targets.targets(["debian:supported"], ("release",), Config(), date(2040, 1, 1), KNOWN)
     with pytest.raises(UsageError, match="no release named"):
         targets.targets(["debian:stabel"], ("release",), Config(), date(2040, 1, 1), KNOWN)

@@ -21,7 +21,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:
     public = tmp_path / "public"
     public.write_text("somebody's file")
-    with pytest.raises(PublishError, match=f"page cannot be written: {public}"):
+    with pytest.raises(PublishError, match=f"could not write the status page: {public}"):
         status.write(public, (), (), NOW)
     assert public.read_text() == "somebody's file"
 

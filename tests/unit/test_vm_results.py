@@ -49,7 +49,7 @@ def test_it_is_ready_for_the_next_packages_once() -> None:
     ready = {"kind": "ready"}
     assert parse(lines(HELLO, RAN, ready, COUNTED, DONE), {"a"}).done
     for out_of_turn in ((ready, HELLO), (HELLO, ready, ready), (HELLO, DONE, ready)):
-        with pytest.raises(TestbedLost, match="out of turn"):
+        with pytest.raises(TestbedLost, match="in the wrong place"):
             parse(lines(*out_of_turn), {"a"})
 
 
