@@ -217,7 +217,7 @@ def test_what_is_gone_is_named(world: World) -> None:
 @pytest.mark.usefixtures("first")
 def test_a_lock_edited_by_hand(world: World) -> None:
     words = world.refused("--locked", edited(world, colour="red"), code=2, release=None)
-    assert "'colour' is not known" in words
+    assert "there is no key 'colour'" in words
     words = world.refused("--locked", edited(world, name="bash"), code=2, release=None)
     assert "of bash, not of iproute2" in words
     words = world.refused("--locked", edited(world), "--version", UPDATED, code=2, release=None)
