@@ -120,7 +120,7 @@ def test_what_is_gone_comes_from_the_archive_as_it_was(world: World, tmp_path: P
     files = archive.download([world.kept, world.gone], tmp_path / "debs")
     assert [f.sha256 for f in files] == [world.kept.sha256, world.gone.sha256]
     assert f"/archive/debian/{TIME}" in files[1].verified
-    assert "it was valid until 2023-01-09" in files[1].verified
+    assert "it was only valid until 2023-01-09" in files[1].verified
     assert files[1].path.read_bytes() == world.debs["gone"].read_bytes()
 
 

@@ -117,7 +117,7 @@ def test_from_a_failure_to_a_withdrawal(here: Here) -> None:
     assert (run.number, run.ours) == (2, "6.1.0-1+bpf2")
     for wrong in ("retry", "forget", "history"):
         said = here.respin(wrong, "bokworm")
-        assert said.status == 2 and "there is bookworm" in said.err
+        assert said.status == 2 and "it watches bookworm" in said.err
 
 
 def test_publishing_by_hand(here: Here) -> None:

@@ -42,7 +42,7 @@ def test_signed_by_its_uploader(
     source = asked.fetch_source("iproute2", UBUNTU, tmp_path / "out")
     assert all(uploader.fingerprint in f.verified for f in source.files)
     strangers = service_of(server, time, tmp_path / "cache2", uploaders=())
-    refused(Launchpad(JAMMY, strangers), tmp_path / "no", "no key at hand", UBUNTU)
+    refused(Launchpad(JAMMY, strangers), tmp_path / "no", "not by a key at hand", UBUNTU)
 
 
 def test_pages(ubuntu: Launchpad, server: Service, tmp_path: Path, made: dict[str, Path]) -> None:

@@ -37,7 +37,7 @@ def test_by_the_signed_index_of_then(
     assert source.origin.startswith("debian of 20230103T000000Z at http://127.0.0.1")
     for file in source.files:
         assert f"signed by {signer.fingerprint}" in file.verified
-        assert "it was valid until 2023-01-10" in file.verified
+        assert "it was only valid until 2023-01-10" in file.verified
 
 
 @pytest.mark.parametrize("part", ["Sources", "InRelease", ".dsc"])
