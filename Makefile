@@ -114,7 +114,7 @@ bench-packages:
 $(VENV)/locked: requirements-dev.lock
 	@tools/install-packages packages.txt tests/packages.txt
 	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/pip install -q --require-hashes --only-binary :all: -r requirements-dev.lock
+	$(VENV)/bin/pip install -q --no-deps --require-hashes --only-binary :all: -r requirements-dev.lock
 	touch $@
 
 # Nothing is fetched for it: what builds it is of the lock.
