@@ -31,8 +31,8 @@ def run(request: Request, out: Path, journal: Journal | None = None) -> Report:
     Returns the report that is in the directory. Raises the errors of the stages, and UsageError if
     ``out`` exists and is not an older run; ``out`` then stays as it was.
     """
-    with open_run(out, request.cache, keep=request.keep, logs=request.logs) as folder:
-        with begin(request, folder, journal) as stages, command.threads(6) as pool:
+    with open_run(out, request.cache, keep=request.keep, logs=request.logs) as directory:
+        with begin(request, directory, journal) as stages, command.threads(6) as pool:
             inputs, patching = stages.inputs, stages.patching
             building, proving = stages.building, stages.proving
             wall = inputs.check_sandbox()
@@ -70,9 +70,9 @@ def run(request: Request, out: Path, journal: Journal | None = None) -> Report:
                     timings=stages.timings,
                 )
                 used = Used(guest=image.result().packages, control=control.result())
-        report.write(done, folder.path)
+        report.write(done, directory.path)
         inputs.write_lock(done, used)
-    return report.moved(done, folder.path, out.absolute())
+    return report.moved(done, directory.path, out.absolute())
 
 
 def not_needed(

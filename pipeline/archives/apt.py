@@ -258,7 +258,7 @@ class AptArchive:
 
     @cached_property
     def _store(self) -> Path:
-        return self._cache.folder("downloads")
+        return self._cache.directory("downloads")
 
     def _download(self, chosen: Sequence[ListedPackage], dest: Path) -> tuple[VerifiedFile, ...]:
         lacking = [e for e in chosen if not self._stored(e.files[0])]
@@ -283,20 +283,20 @@ class AptArchive:
 
     def _acquire(self, chosen: Sequence[ListedPackage]) -> None:
         """Let apt download .debs into the store, several at once, checked as they come."""
-        with leftovers.folder(self._store, "part-") as folder:
+        with leftovers.directory(self._store, "part-") as directory:
             argv = ["/usr/lib/apt/apt-helper", "-q", "download-file"]
             for each in chosen:
                 want = each.files[0]
-                uri = f"{each.index.site}/{quote(f'{each.folder}/{want.name}', safe='/~')}"
-                argv += [uri, str(folder / want.sha256), f"SHA256:{want.sha256}"]
+                uri = f"{each.index.site}/{quote(f'{each.directory}/{want.name}', safe='/~')}"
+                argv += [uri, str(directory / want.sha256), f"SHA256:{want.sha256}"]
             try:
-                self._root.apt(*argv, into=folder)
+                self._root.apt(*argv, into=directory)
             except FetchError as e:
                 raise apt_errors.explain(e, "fetching binary packages") from None
             for each in chosen:
                 want = each.files[0]
-                dsc_file.check_file(folder / want.sha256, want, f"{each.index!r}")
-                (folder / want.sha256).replace(self._store / want.sha256)
+                dsc_file.check_file(directory / want.sha256, want, f"{each.index!r}")
+                (directory / want.sha256).replace(self._store / want.sha256)
 
 
 def _package(listed: ListedPackage) -> Package:

@@ -24,14 +24,14 @@ NETRC = "auth.conf"
 PARTS = "auth.conf.d"
 
 
-def write(folder: Path, addresses: Iterable[Address], etc: Path | None = None) -> None:
+def write(directory: Path, addresses: Iterable[Address], etc: Path | None = None) -> None:
     """Leave in a directory what its apt needs to know: ``auth.conf``, ``auth.conf.d``.
 
     Nobody but this user can read it. apt looks into the first before the others. Raises
     UsageError for credentials that apt cannot be given.
     """
-    private(folder / NETRC, text(addresses))
-    parts = folder / PARTS
+    private(directory / NETRC, text(addresses))
+    parts = directory / PARTS
     parts.mkdir(exist_ok=True)
     for old in parts.iterdir():
         old.unlink()

@@ -34,44 +34,44 @@ def extract(
     Links that lead out of it are left out. Raises ``error``; ``into`` is not there then.
     """
     into.parent.mkdir(parents=True, exist_ok=True)
-    with lent.lent(into.parent, ".deb-") as folder:
+    with lent.lent(into.parent, ".deb-") as directory:
         if into.exists():
-            into.rename(folder / "root")
+            into.rename(directory / "root")
         for deb in debs:
-            name = _take(deb, folder, error)
+            name = _take(deb, directory, error)
             sandbox.run(
                 ["dpkg-deb", "--extract", name, "root"],
-                folder=folder,
+                directory=directory,
                 drop_links=True,
                 timeout=SECONDS,
                 log=log,
                 error=error,
                 brief=f"the package {deb.name} could not be unpacked",
             )
-            (folder / name).unlink()
+            (directory / name).unlink()
         try:
-            lent.take_back(folder / "root", drop_links=True)  # also to what lies beside it here
+            lent.take_back(directory / "root", drop_links=True)  # also to what lies beside it here
         except (OSError, lent.Strange) as e:
             raise error(f"the package {deb.name} could not be unpacked: it contains {e}") from e
-        (folder / "root").rename(into)
+        (directory / "root").rename(into)
 
 
 def _read(deb: Path, options: Sequence[str], error: type[RespinError]) -> str:
-    with lent.lent(None, "respin-deb-") as folder:
-        name = _take(deb, folder, error)
+    with lent.lent(None, "respin-deb-") as directory:
+        name = _take(deb, directory, error)
         return sandbox.run(
             ["dpkg-deb", *options, name],
-            folder=folder,
+            directory=directory,
             limit=bounded.LARGE,
             error=error,
             brief=f"{deb.name} is not a Debian package",
         ).text
 
 
-def _take(deb: Path, folder: Path, error: type[RespinError]) -> str:
+def _take(deb: Path, directory: Path, error: type[RespinError]) -> str:
     """Copy a package into a directory, under a name that no program takes for an option."""
     try:
-        bounded.copy(deb, folder / "package.deb", LARGEST)
+        bounded.copy(deb, directory / "package.deb", LARGEST)
     except OSError as e:
         raise error(f"{deb} cannot be read: {e.strerror}") from e
     return "package.deb"

@@ -69,8 +69,8 @@ def proxies() -> dict[str, str]:
 
 def netrcs(etc: Path) -> tuple[Path, ...]:
     """Return the machine's apt credentials, as far as this user may read them, in apt's order."""
-    folder = etc / "auth.conf.d"
-    parts = sorted(folder.iterdir()) if os.access(folder, os.R_OK | os.X_OK) else []
+    directory = etc / "auth.conf.d"
+    parts = sorted(directory.iterdir()) if os.access(directory, os.R_OK | os.X_OK) else []
     named = [p for p in parts if p.suffix in (".conf", "") and not p.name.startswith(".")]
     return tuple(p for p in (etc / "auth.conf", *named) if p.is_file() and os.access(p, os.R_OK))
 
@@ -107,8 +107,8 @@ def entries(etc: Path = ETC) -> tuple[HostArchive, ...]:
     A file that this user may not read, or that is no such list, counts as empty.
     """
     found: list[HostArchive] = []
-    folder = etc / "sources.list.d"
-    files = [etc / "sources.list", *(sorted(folder.iterdir()) if folder.is_dir() else ())]
+    directory = etc / "sources.list.d"
+    files = [etc / "sources.list", *(sorted(directory.iterdir()) if directory.is_dir() else ())]
     for path in files:
         try:
             text = bounded.text(path, bounded.SMALL, errors="replace")

@@ -31,7 +31,7 @@ class ListedPackage:
     """``source`` for a source package."""
     suite: str
     """``bookworm-security``: the suite of the index, as asked for."""
-    folder: str
+    directory: str
     """Where its files lie, relative to the archive."""
     files: tuple[dsc_file.Listed, ...]
     """Of a source package, the .dsc first."""
@@ -101,8 +101,8 @@ class Index:
         """Yield the versions of a source package."""
         for text in self._text.named((name,)):
             fields = deb822.Sources(text)
-            version, folder = str(fields.get("Version", "")), str(fields.get("Directory", ""))
-            if not dsc_file.version_text(version) or ".." in folder.split("/"):
+            version, directory = str(fields.get("Version", "")), str(fields.get("Directory", ""))
+            if not dsc_file.version_text(version) or ".." in directory.split("/"):
                 raise FetchError(f"the entry of {name} in {self!r} is malformed")
             files = dsc_file.listed(fields.get("Checksums-Sha256"), f"{self!r}")
             ordered = sorted(files, key=lambda f: not f.name.endswith(".dsc"))
@@ -111,7 +111,7 @@ class Index:
                 version=version,
                 architecture="source",
                 suite=self.suite,
-                folder=folder,
+                directory=directory,
                 files=tuple(ordered),
                 index=self,
             )
@@ -119,8 +119,8 @@ class Index:
     def packages(self, names: Iterable[str]) -> Iterator[ListedPackage]:
         """Yield the binary packages of these names."""
         for fields in map(deb822.Deb822, self._text.named(names)):
-            folder, _, name = str(fields.get("Filename", "")).rpartition("/")
-            if not dsc_file.version_text(str(fields.get("Version", ""))) or ".." in folder.split(
+            directory, _, name = str(fields.get("Filename", "")).rpartition("/")
+            if not dsc_file.version_text(str(fields.get("Version", ""))) or ".." in directory.split(
                 "/"
             ):
                 raise FetchError(f"the entry of {fields.get('Package')} in {self!r} is malformed")
@@ -130,7 +130,7 @@ class Index:
                 version=str(fields["Version"]),
                 architecture=str(fields.get("Architecture", "")),
                 suite=self.suite,
-                folder=folder.removeprefix("./"),
+                directory=directory.removeprefix("./"),
                 files=dsc_file.listed([entry], f"{self!r}"),
                 index=self,
             )

@@ -49,7 +49,7 @@ class Memory:
 
     def path(self, source: AptSource, suite: str) -> Path:
         """Return where it is; who deletes it makes the next look a first one."""
-        return self._cache.folder(KIND) / f"{self._key(source, suite)[:32]}.json"
+        return self._cache.directory(KIND) / f"{self._key(source, suite)[:32]}.json"
 
     def of(self, source: AptSource, suite: str) -> SeenIndex | None:
         """Return what was seen; None if nothing was. Raises FetchError if it is damaged."""

@@ -59,7 +59,7 @@ class PrivateRoot:
         self._newer: dict[tuple[str, str], tuple[AptSource, SeenIndex | None]] = {}
         """Site and suite of each index of the last update -> what was seen that is newer."""
         self._log = log
-        self.path = cache.folder("apt") / self._key[:32]
+        self.path = cache.directory("apt") / self._key[:32]
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -88,20 +88,20 @@ class PrivateRoot:
         if not source.also and quoting.fits_deb822(source.keyring.absolute()):
             return source.keyring.absolute()
         data = b"".join(openpgp.keyring(p) for p in (source.keyring, *source.also))
-        path = self._folder("etc") / f"{digest(data)[:16]}.gpg"
+        path = self._directory("etc") / f"{digest(data)[:16]}.gpg"
         _replace(path, data)
         return path
 
-    def _folder(self, name: str) -> Path:
+    def _directory(self, name: str) -> Path:
         """Return a directory in ours; root lends those in it to root behind a wall."""
-        path = self._cache.folder(f"apt/{self.path.name}") / name
+        path = self._cache.directory(f"apt/{self.path.name}") / name
         path.mkdir(mode=ownership.PUBLIC, parents=True, exist_ok=True)
         return path
 
     def _write(self, sources: Sequence[AptSource]) -> None:
         """Write the configuration for these sources."""
-        for folder in ("etc", "state/lists/partial", "cache/archives/partial"):
-            self._folder(folder)
+        for directory in ("etc", "state/lists/partial", "cache/archives/partial"):
+            self._directory(directory)
         user = "root" if os.geteuid() != 0 or namespaces.possible() else "_apt"
         if user == "_apt":  # which has to come as far as to what it fetches
             for path in (self._cache.root, self.path.parent, self.path):
@@ -122,7 +122,7 @@ class PrivateRoot:
 
     def gpgv(self) -> Path:
         """Return the program that takes keys which have expired since (templates/)."""
-        path = self._folder("etc") / "gpgv-frozen"
+        path = self._directory("etc") / "gpgv-frozen"
         _replace(path, package_data(__package__, "gpgv-frozen.sh").read_bytes(), mode=0o755)
         return path
 

@@ -192,10 +192,10 @@ class Reader:
         by_hash = re.search(r"^Acquire-By-Hash: yes$", release.text, re.MULTILINE) is not None
         for component in self._components(release):
             want = _listed(release, component)[0]
-            folder = self._source.uri / f"dists/{suite}"
-            urls = [folder / want.name]
+            directory = self._source.uri / f"dists/{suite}"
+            urls = [directory / want.name]
             if by_hash:
-                urls.insert(0, folder / f"{component}/source/by-hash/SHA256/{want.sha256}")
+                urls.insert(0, directory / f"{component}/source/by-hash/SHA256/{want.sha256}")
             with tempfile.TemporaryDirectory(prefix="respin-sources-") as work:
                 packed, plain = Path(work) / "packed", Path(work) / "plain"
                 self._fetch(urls, want, suite, packed)

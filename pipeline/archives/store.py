@@ -25,8 +25,8 @@ class Store:
         A download that was broken off goes on where it stopped. Raises FetchError if the
         bytes are not those that are listed.
         """
-        final = self._cache.folder("downloads") / want.sha256
-        part = self._cache.folder("partial") / want.sha256
+        final = self._cache.directory("downloads") / want.sha256
+        part = self._cache.directory("partial") / want.sha256
         with self._cache.lock("download", want.sha256):
             if final.exists() and file_sha256(final) == want.sha256:
                 return final

@@ -229,11 +229,11 @@ def _build(
     name = fields.name
     beside = [dsc.parent / each.name for each in fields.files]
     upstream = Version(version).upstream_version
-    folder = f"/build/{name}-{upstream}"
+    directory = f"/build/{name}-{upstream}"
     copy_in(inside, [dsc, *beside], "/build")
     inside.call(
-        ["dpkg-source", "--no-check", "-x", f"/build/{dsc.name}", folder],
-        folder="/build",
+        ["dpkg-source", "--no-check", "-x", f"/build/{dsc.name}", directory],
+        directory="/build",
         timeout=UNPACK_SECONDS,
         log=log,
         brief=f"dpkg-source could not unpack {dsc.name}",
@@ -244,7 +244,7 @@ def _build(
     stage.note(f"dpkg-buildpackage with {jobs} jobs")
     done = inside.call(
         ["dpkg-buildpackage", "-b", "-us", "-uc", f"-j{jobs}"],
-        folder=folder,
+        directory=directory,
         env={**_environment(), "SOURCE_DATE_EPOCH": str(epoch)},
         timeout=TIME_LIMIT,
         log=log,

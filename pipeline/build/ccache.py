@@ -27,7 +27,7 @@ from pipeline.host.cache import Cache, digest
 from pipeline.model import Package
 
 KIND = "ccache"
-FOLDER = "/build/.ccache"
+DIRECTORY = "/build/.ccache"
 """The directory of the build's own ccache, in every container."""
 
 SIZE = 100 << 20
@@ -67,7 +67,7 @@ def environment() -> Mapping[str, str]:
     """Return the environment that makes ccache use FOLDER and ignore configuration files."""
     return {
         # debhelper gives a build its own HOME, in which ccache would start empty.
-        "CCACHE_DIR": FOLDER,
+        "CCACHE_DIR": DIRECTORY,
         # This replaces CCACHE_DIR/ccache.conf and /etc/ccache.conf; nobody can write to it.
         "CCACHE_CONFIGPATH": "/dev/null",
         "CCACHE_BASEDIR": "/build",
@@ -100,9 +100,9 @@ def bring(inside: Container, cache: Cache, kept: str) -> None:
         archive = cache.get(KIND, kept)
     if archive is None:
         return
-    inside.call(["mkdir", FOLDER])
+    inside.call(["mkdir", DIRECTORY])
     inside.call(
-        ["tar", "--extract", "--file=-", f"--directory={FOLDER}"],
+        ["tar", "--extract", "--file=-", f"--directory={DIRECTORY}"],
         stdin=archive,
         brief=f"respin could not unpack the ccache in {archive}",
         hint=f"remove {archive}",
@@ -114,11 +114,11 @@ def take(inside: Container, dest: Path) -> Path | None:
 
     None if there is no ccache. Raises BuildError if it is too large.
     """
-    if inside.call(["test", "-d", FOLDER], check=False).status != 0:
+    if inside.call(["test", "-d", DIRECTORY], check=False).status != 0:
         return None
     with dest.open("xb") as out:
         inside.call(
-            ["tar", "--create", "--file=-", f"--directory={FOLDER}", "--exclude=./tmp", "."],
+            ["tar", "--create", "--file=-", f"--directory={DIRECTORY}", "--exclude=./tmp", "."],
             stdout=out,
             limit=TAKEN,
             timeout=SECONDS,
@@ -147,7 +147,7 @@ def keep(cache: Cache, kept: str, taken: Path) -> int:
                 cache.put(KIND, kept, lambda part: _write({**had, **found}.values(), part))
         except (tarfile.TarError, ValueError, OSError) as e:
             raise BuildError(
-                f"respin could not keep ccache's results in {cache.folder(KIND)}: {e}",
+                f"respin could not keep ccache's results in {cache.directory(KIND)}: {e}",
                 hint="check that its disk is not full",
             ) from e
     return len(fresh)

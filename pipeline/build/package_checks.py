@@ -38,10 +38,10 @@ class Held:
     """Sentences about what could not be compared with anything."""
 
 
-def hold(folder: Path, changes: Upload, where: str, dsc: Path) -> Held:
+def hold(directory: Path, changes: Upload, where: str, dsc: Path) -> Held:
     """Check the packages in a .changes against its .buildinfo, ``dsc``, and each other.
 
-    ``where`` names the .changes; its files are in ``folder`` and match its SHA-256 sums. Raises
+    ``where`` names the .changes; its files are in ``directory`` and match its SHA-256 sums. Raises
     BuildError for a contradiction.
     """
     infos = [f for f in changes.files if f.name.endswith(".buildinfo")]
@@ -52,7 +52,7 @@ def hold(folder: Path, changes: Upload, where: str, dsc: Path) -> Held:
             f"{where} must list at least one package and exactly one .buildinfo, but lists: {names}"
         )
     info = infos[0]
-    said = uploads.read(folder / info.name)
+    said = uploads.read(directory / info.name)
     if (said.source, said.version) != (changes.source, changes.version):
         raise BuildError(
             f"{info.name} describes {said.source[:60]} {said.version[:60]} instead of "
@@ -67,7 +67,7 @@ def hold(folder: Path, changes: Upload, where: str, dsc: Path) -> Held:
                 f"found:  {deb.sha256}",
                 hint="give the directory exactly as dpkg-buildpackage left it",
             )
-    check_packages((folder / name for name in debs), dsc)
+    check_packages((directory / name for name in debs), dsc)
     return Held(buildinfo=info, said=said, unverified=tuple(_unverified(listed, info, dsc)))
 
 

@@ -34,7 +34,7 @@ class Check:
     ok: bool
     found: str
     """What was found, or what is wrong."""
-    mend: str = ""
+    remedy: str = ""
     """The command that fixes it, if it is not ok."""
     required: bool = True
     """Whether a run fails without it; if not, a run is slower, or only a night needs it."""
@@ -84,7 +84,7 @@ def _package(need: Need) -> Check:
         what=need.package,
         ok=found is not None,
         found=found or f"{need.shown_by} is missing",
-        mend="" if found else f"apt-get install {need.package}",
+        remedy="" if found else f"apt-get install {need.package}",
         required=need.stages != ("nightly",),
     )
 
@@ -110,7 +110,7 @@ def _namespaces() -> Iterator[Check]:
         what="user namespaces",
         ok=ok,
         found=said,
-        mend="" if ok else _namespaces_mend(os.geteuid() == 0),
+        remedy="" if ok else _namespaces_remedy(os.geteuid() == 0),
     )
 
 
@@ -127,7 +127,7 @@ def _sandbox() -> Iterator[Check]:
         what="sandbox",
         ok=ok,
         found=found,
-        mend="" if ok else _namespaces_mend(os.geteuid() == 0),
+        remedy="" if ok else _namespaces_remedy(os.geteuid() == 0),
     )
 
 
@@ -138,7 +138,7 @@ _WALLS = {
 }
 
 
-def _namespaces_mend(root: bool) -> str:
+def _namespaces_remedy(root: bool) -> str:
     for name, value in (
         ("kernel/unprivileged_userns_clone", "1"),
         ("kernel/apparmor_restrict_unprivileged_userns", "0"),
@@ -168,7 +168,7 @@ def _subids() -> Iterator[Check]:
             what=f"/etc/{kind}",
             ok=ok,
             found=f"{count} ids for {user}",
-            mend="" if ok else f"usermod {option} 100000-165535 {user}",
+            remedy="" if ok else f"usermod {option} 100000-165535 {user}",
         )
 
 
@@ -194,7 +194,7 @@ def _kvm() -> Check:
         what="/dev/kvm",
         ok=ok,
         found=found,
-        mend="" if ok or not path.exists() else "adduser $USER kvm",
+        remedy="" if ok or not path.exists() else "adduser $USER kvm",
         required=False,
     )
 
@@ -204,7 +204,7 @@ def _cache(root: Path | None) -> Iterator[Check]:
     try:
         cache = Cache(root)
     except UsageError as e:
-        yield Check(stages=stages, what="cache directory", ok=False, found=e.brief, mend=e.hint)
+        yield Check(stages=stages, what="cache directory", ok=False, found=e.brief, remedy=e.hint)
         return
     yield Check(stages=stages, what="cache directory", ok=True, found=f"{cache.root} is writable")
     free = shutil.disk_usage(cache.root).free
@@ -213,7 +213,7 @@ def _cache(root: Path | None) -> Iterator[Check]:
         what="disk space",
         ok=free >= SPACE,
         found=f"{free >> 20} MiB free; a first run may take {SPACE >> 20} MiB",
-        mend=""
+        remedy=""
         if free >= SPACE
         else "free some space, or choose another directory with --cache DIR",
     )

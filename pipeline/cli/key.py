@@ -49,7 +49,7 @@ def key_init(options: KeyOptions) -> None:
     The key expires after two years unless you renew it.
     """
     settings = configured(options.config).nightly
-    _show_key(keys.init(settings.state_folder(), settings.publish.origin), options.as_json)
+    _show_key(keys.init(settings.state_directory(), settings.publish.origin), options.as_json)
 
 
 @key_group.command(name="renew")

@@ -31,7 +31,7 @@ PATH = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
-class _Folder(click.Path):
+class _Directory(click.Path):
     """An existing directory; click would also accept a FIFO."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -42,7 +42,7 @@ class _Folder(click.Path):
         return path
 
 
-FOLDER = _Folder(path_type=Path, exists=True, file_okay=False)
+DIRECTORY = _Directory(path_type=Path, exists=True, file_okay=False)
 
 
 def address(_: click.Context, __: click.Parameter, value: str | None) -> Address | None:
@@ -120,7 +120,7 @@ SOURCE = options(
     click.option("--release", help="Codename or number of the release [default: this machine's]."),
     click.option("--version", help="Version to fetch [default: the newest in the pockets]."),
     click.option("--dsc", type=FILE, help="Use a local source package instead."),
-    click.option("--tree", type=FOLDER, help="Use a source tree with debian/ instead."),
+    click.option("--tree", type=DIRECTORY, help="Use a source tree with debian/ instead."),
     click.option(
         "--locked", type=FILE, help="Use exactly the inputs in an older run's respin.lock."
     ),

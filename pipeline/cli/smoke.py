@@ -33,8 +33,8 @@ def objects(names: Sequence[str], by: Sequence[str]) -> tuple[UserObject, ...]:
     Raises UsageError for a file that is not an object, and for an unknown attach type.
     """
     for way in by:
-        if way not in cases.ways():
-            known = ", ".join(cases.ways())
+        if way not in cases.attach_types():
+            known = ", ".join(cases.attach_types())
             raise UsageError(f"{way} is not an attach type", hint=f"the attach types are: {known}")
     found = []
     for name in names:
@@ -160,7 +160,7 @@ def _logs(named: Path | None) -> Iterator[Path]:
     if named:
         yield named
         return
-    with leftovers.folder(temporary.system(), "respin-smoke-") as logs:
+    with leftovers.directory(temporary.system(), "respin-smoke-") as logs:
         try:
             yield logs
         except RespinError:

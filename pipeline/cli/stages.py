@@ -15,9 +15,9 @@ from pipeline.cli.options import (
     ARCHIVE,
     COMMON,
     CONTAINER,
+    DIRECTORY,
     FILE,
     FIX,
-    FOLDER,
     OUT,
     SOURCE,
     TRUST,
@@ -65,7 +65,7 @@ class PatchOptions:
 
 
 @click.command(name="patch")
-@click.argument("earlier", metavar="[RUN]", type=FOLDER, required=False)
+@click.argument("earlier", metavar="[RUN]", type=DIRECTORY, required=False)
 @SOURCE
 @COMMON
 @takes(PatchOptions)
@@ -116,7 +116,7 @@ class BuildOptions:
 
 
 @click.command(name="build")
-@click.argument("earlier", metavar="RUN", type=FOLDER)
+@click.argument("earlier", metavar="RUN", type=DIRECTORY)
 @CONTAINER
 @ARCHIVE
 @OUT
@@ -146,9 +146,11 @@ class ProveOptions:
 
 
 @click.command(name="prove")
-@click.argument("earlier", metavar="RUN", type=FOLDER)
+@click.argument("earlier", metavar="RUN", type=DIRECTORY)
 @click.option(
-    "--debs", type=FOLDER, help="Directory that dpkg-buildpackage wrote to [default: that in RUN]."
+    "--debs",
+    type=DIRECTORY,
+    help="Directory that dpkg-buildpackage wrote to [default: that in RUN].",
 )
 @ARCHIVE
 @OUT
@@ -176,7 +178,7 @@ class DiagnoseOptions:
 
 
 @click.command(name="diagnose")
-@click.option("--tree", type=FOLDER, help="Unpacked source tree.")
+@click.option("--tree", type=DIRECTORY, help="Unpacked source tree.")
 @click.option("--dsc", type=FILE, help="Source package.")
 @FIX
 @TRUST

@@ -12,7 +12,7 @@ import click
 
 from pipeline.cli import terminal
 from pipeline.cli.nightly import world_of
-from pipeline.cli.options import CONFIG, FOLDER, JSON, takes
+from pipeline.cli.options import CONFIG, DIRECTORY, JSON, takes
 from pipeline.cli.request import configured
 from pipeline.config.nightly import Nightly
 from pipeline.errors import UsageError
@@ -32,7 +32,7 @@ class StateOptions:
 def _state(config: Path | None) -> tuple[State, Nightly]:
     """Open the state read-only; write neither to it nor to a cache."""
     settings = configured(config).nightly
-    return State(settings.state_folder(), read_only=True), settings
+    return State(settings.state_directory(), read_only=True), settings
 
 
 @click.command(name="status")
@@ -198,7 +198,7 @@ class PublishOptions:
     to: str | None
     key: str
     distribution: str
-    folder: Path
+    directory: Path
 
 
 @click.command(name="publish")
@@ -211,20 +211,20 @@ class PublishOptions:
 @click.option(
     "--distribution", default="", help="Distribution of the upload [default: from the changelog]."
 )
-@click.argument("folder", metavar="DIRECTORY", type=FOLDER)
+@click.argument("directory", metavar="DIRECTORY", type=DIRECTORY)
 @takes(PublishOptions)
 def publish_command(options: PublishOptions) -> None:
     """Publish the run in DIRECTORY: in its release's repository, or as a source upload."""
-    to, folder = options.to, options.folder
+    to, directory = options.to, options.directory
     if to is None:
         if options.key or options.distribution:
             raise UsageError("--key and --distribution are valid only with --to dput:HOST")
-        target, version = admin.publish(world_of(options.state.config), folder)
+        target, version = admin.publish(world_of(options.state.config), directory)
     else:
         kind, _, target = to.partition(":")
         if kind != "dput" or not target or target.startswith("-"):
             raise UsageError(f"respin does not know --to {to}", hint="use --to dput:HOST")
-        version = dput.dput(folder, target, key=options.key, distribution=options.distribution)
+        version = dput.dput(directory, target, key=options.key, distribution=options.distribution)
     if options.state.as_json:
         values = {"schema": status.SCHEMA, "published": version, "to": to or target}
         terminal.say_json(values)

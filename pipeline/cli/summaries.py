@@ -167,5 +167,5 @@ def show_doctor(checks: Iterable[Check]) -> None:
                 to.print(
                     styled(f"{check.what:{wide}}  {visible.line(check.found)}"), soft_wrap=True
                 )
-                if check.mend:
-                    to.print(styled(f"    → {visible.line(check.mend)}"), soft_wrap=True)
+                if check.remedy:
+                    to.print(styled(f"    → {visible.line(check.remedy)}"), soft_wrap=True)

@@ -68,7 +68,7 @@ class Nightly:
     publish: Publishing = Publishing()
     notify: Notifying = Notifying()
 
-    def state_folder(self) -> Path:
+    def state_directory(self) -> Path:
         """Return the state directory: as configured, else $RESPIN_STATE, else the user's own."""
         named = os.environ.get("RESPIN_STATE")
         return self.state or Path(named or platformdirs.user_state_path("respin")).absolute()

@@ -20,7 +20,7 @@ from pipeline.errors import BuildError, UsageError
 from pipeline.model import AptSource, Package, Release
 from pipeline.text.address import Address
 
-FOLDER = "/var/lib/iproute2-respin"
+DIRECTORY = "/var/lib/iproute2-respin"
 """Where archives and keys are while packages are installed."""
 
 
@@ -55,18 +55,18 @@ def install(
                 hint="use --image scratch, which makes a root from it instead",
             )
     try:
-        box.call(["mkdir", "-p", FOLDER], user=User.ROOT)
+        box.call(["mkdir", "-p", DIRECTORY], user=User.ROOT)
         inside = [_with_key(box, i, source) for i, source in enumerate(sources)]
         stanzas = "\n".join(source.stanza(types="deb") for source in inside)
-        box.call(["tee", f"{FOLDER}/release.sources"], user=User.ROOT, stdin=stanzas.encode())
+        box.call(["tee", f"{DIRECTORY}/release.sources"], user=User.ROOT, stdin=stanzas.encode())
         # On standard input nobody sees it in the process list. It is removed before the build.
-        put = f"umask 077; cat > {FOLDER}/auth.conf; chown _apt {FOLDER}/auth.conf || :"
+        put = f"umask 077; cat > {DIRECTORY}/auth.conf; chown _apt {DIRECTORY}/auth.conf || :"
         known = (Address(s.uri, credentials.of(s.uri)) for s in sources)
         box.call(["sh", "-c", put], user=User.ROOT, stdin=credentials.text(known).encode())
         options = [
-            f"-oDir::Etc::SourceList={FOLDER}/release.sources",
+            f"-oDir::Etc::SourceList={DIRECTORY}/release.sources",
             "-oDir::Etc::SourceParts=/dev/null",
-            f"-oDir::Etc::netrc={FOLDER}/auth.conf",
+            f"-oDir::Etc::netrc={DIRECTORY}/auth.conf",
             "-oAcquire::Languages=none",
             "-oAcquire::Retries=3",
             "-oDpkg::Options::=--force-unsafe-io",
@@ -97,7 +97,7 @@ def install(
             hint=hint,
         )
     finally:
-        box.call(["rm", "-rf", FOLDER], user=User.ROOT, check=False)
+        box.call(["rm", "-rf", DIRECTORY], user=User.ROOT, check=False)
 
 
 def _with_key(box: Container, number: int, source: AptSource) -> AptSource:
@@ -108,6 +108,6 @@ def _with_key(box: Container, number: int, source: AptSource) -> AptSource:
             hint="use --image scratch, which makes a root from it instead",
         )
     suffix = source.keyring.suffix or ".gpg"
-    path = Path(f"{FOLDER}/{number}{suffix}")
+    path = Path(f"{DIRECTORY}/{number}{suffix}")
     box.call(["tee", path], user=User.ROOT, stdin=openpgp.keyring(source.keyring))
     return replace(source, keyring=path, also=())

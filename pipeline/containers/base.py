@@ -46,7 +46,7 @@ class Call:
 
     argv: tuple[Arg, ...]
     user: User = User.BUILD
-    folder: str = "/"
+    directory: str = "/"
     env: Mapping[str, str]
     """All of its environment."""
     stdin: bytes | Path = b""
@@ -83,7 +83,7 @@ class Call:
 
     def failed(self, done: Completed) -> RespinError:
         """Return the error for an exit status other than 0."""
-        where = f"in the container: {command.printable(self.argv, cwd=Path(self.folder))}"
+        where = f"in the container: {command.printable(self.argv, cwd=Path(self.directory))}"
         parts = [f"{where}\nexit status {done.status}", command.tail(done.end)]
         if self.log is not None:
             parts.append(f"The whole log: {self.log}")
@@ -145,7 +145,7 @@ class Container(ABC):
         argv: Sequence[Arg],
         *,
         user: User = User.BUILD,
-        folder: str = "/",
+        directory: str = "/",
         env: Mapping[str, str] | None = None,
         stdin: bytes | Path | None = None,
         stdout: IO[bytes] | None = None,
@@ -159,7 +159,7 @@ class Container(ABC):
     ) -> Completed:
         """Run a command in it to its end, and return its status and outputs.
 
-        ``folder`` is its working directory; ``env`` comes on top of ``BASE_ENVIRONMENT``
+        ``directory`` is its working directory; ``env`` comes on top of ``BASE_ENVIRONMENT``
         and nothing else does; ``stdin`` is empty by default. The status is that of a shell: 128 + N
         for a command that signal N killed, 126 or 127 for one that cannot be run, not 0 if the
         directory does not exist. ``timeout`` is in seconds (default: what is allowed); then, and
@@ -170,7 +170,7 @@ class Container(ABC):
         call = Call(
             argv=tuple(argv),
             user=user,
-            folder=folder,
+            directory=directory,
             env={**BASE_ENVIRONMENT, **(env or {})},
             stdin=stdin if stdin is not None else b"",
             stdout=stdout,
@@ -220,25 +220,25 @@ def make_build_user(container: Container) -> None:
     container.call(["install", "-d", *owner, "/build"], user=User.ROOT)
 
 
-def copy_in(container: Container, files: Sequence[Path], folder: str) -> None:
+def copy_in(container: Container, files: Sequence[Path], directory: str) -> None:
     """Copy files of the host's into a directory of the container, as the build's user."""
     with tempfile.NamedTemporaryFile(suffix=".tar") as tmp:
         with tarfile.open(fileobj=tmp, mode="w") as tar:
             for file in files:
                 tar.add(file, arcname=file.name, recursive=False, filter=_anonymous)
         tmp.flush()
-        argv = ["tar", "--extract", "--file=-", f"--directory={folder}", "--no-same-owner"]
+        argv = ["tar", "--extract", "--file=-", f"--directory={directory}", "--no-same-owner"]
         container.call(
             argv,
             stdin=Path(tmp.name),
             timeout=TAKEN_SECONDS,
-            brief=f"respin could not copy files into {folder}",
+            brief=f"respin could not copy files into {directory}",
         )
 
 
 def copy_out(
     container: Container,
-    folder: str,
+    directory: str,
     names: Sequence[str],
     dest: Path,
     *,
@@ -252,22 +252,22 @@ def copy_out(
     """
     for name in names:
         if "/" in name or name in ("", ".", ".."):
-            raise BuildError(f"{name!r} is not a valid name of a file in {folder}")
+            raise BuildError(f"{name!r} is not a valid name of a file in {directory}")
     most = container.allowed.taken if most is None else most
     if len(names) > container.allowed.taken_files:
         raise BuildError(
-            f"{folder} has {len(names):,} files to copy; respin accepts at most "
+            f"{directory} has {len(names):,} files to copy; respin accepts at most "
             f"{container.allowed.taken_files}"
         )
     # A sparse file takes no space in there, but would take it out here.
     argv = ["stat", "--format=%s", "--", *(f"./{name}" for name in names)]
-    sizes = container.call(argv, folder=folder, check=False).text.split()
+    sizes = container.call(argv, directory=directory, check=False).text.split()
     if sum(int(size) for size in sizes if size.isdigit()) > most:
         raise BuildError(
-            f"{_some(names)} in {folder} are larger than respin accepts: {words(most)} in total"
+            f"{_some(names)} in {directory} are larger than respin accepts: {words(most)} in total"
         )
     with tempfile.TemporaryFile(dir=dest) as tmp:
-        argv = ["tar", "--create", "--file=-", "--format=ustar", f"--directory={folder}", "--"]
+        argv = ["tar", "--create", "--file=-", "--format=ustar", f"--directory={directory}", "--"]
         container.call(
             # "./": tar takes a name that begins with a dash for an option, even after "--".
             [*argv, *(f"./{name}" for name in names)],
@@ -275,12 +275,12 @@ def copy_out(
             # Besides the content there are headers, padding, and tar's blocks.
             limit=most + 4096 * (len(names) + 4),
             timeout=TAKEN_SECONDS,
-            brief=f"respin could not copy {_some(names)} out of {folder}",
+            brief=f"respin could not copy {_some(names)} out of {directory}",
         )
         tmp.seek(0)
         taken = take(tmp, frozenset(names), dest)
     if missing := set(names) - taken:
-        raise BuildError(f"{folder} does not have {_some(sorted(missing))}")
+        raise BuildError(f"{directory} does not have {_some(sorted(missing))}")
 
 
 def _some(names: Sequence[str]) -> str:

@@ -38,7 +38,7 @@ class Host(Container):
     def __init__(self, *, network: bool = False, allowed: Allowance | None = None) -> None:
         """Prepare it."""
         super().__init__(network=network, allowed=allowed)
-        self._folders: list[Path] = []
+        self._directories: list[Path] = []
         self._started = False
 
     @property
@@ -65,7 +65,7 @@ class Host(Container):
             raise UsageError(f"{BUILD} already exists and is not empty", hint=f"remove {BUILD}")
         try:
             BUILD.mkdir(exist_ok=True)
-            self._folders.append(BUILD)
+            self._directories.append(BUILD)
             os.chown(BUILD, User.BUILD, User.BUILD)
             mine = processes.below if namespaces.possible() else _of_the_build
             disk = Disk(BUILD, self.allowed, lambda: counted(BUILD))
@@ -83,7 +83,7 @@ class Host(Container):
             namespaces=namespaces.possible(),
             network=self._network,
             uid=int(call.user),
-            folder=call.folder,
+            directory=call.directory,
             # Root installs packages here: this machine is meant for that.
             caps=None if root else (),
             filter=None if root else seccomp.path(),
@@ -120,9 +120,9 @@ class Host(Container):
 
     def _remove(self) -> None:
         self._started = False
-        for folder in self._folders:
-            shutil.rmtree(folder, ignore_errors=True)
-        self._folders.clear()
+        for directory in self._directories:
+            shutil.rmtree(directory, ignore_errors=True)
+        self._directories.clear()
 
 
 def _of_the_build(_number: int) -> list[int]:

@@ -27,17 +27,17 @@ Count = Callable[[], tuple[int, int]]
 class Disk:
     """What a container added to the disk; counted only after the disk's usage grew as much."""
 
-    def __init__(self, folder: Path, allowed: Allowance, count: Count) -> None:
-        """``folder`` is on the disk; ``count`` returns the container's part of the usage."""
-        self._folder, self._allowed, self._count = folder, allowed, count
-        self._at = _filled(folder)
+    def __init__(self, directory: Path, allowed: Allowance, count: Count) -> None:
+        """``directory`` is on the disk; ``count`` returns the container's part of the usage."""
+        self._directory, self._allowed, self._count = directory, allowed, count
+        self._at = _filled(directory)
         self._left = allowed.disk, allowed.files
 
     def too_much(self) -> str:
         """Return why it is too much; empty if it is not."""
         allowed = self._allowed
         try:
-            now = _filled(self._folder)
+            now = _filled(self._directory)
             grown = now[0] - self._at[0], now[1] - self._at[1]
             if grown[0] <= self._left[0] and grown[1] <= self._left[1]:
                 return ""
@@ -59,13 +59,13 @@ class Disk:
         return ""
 
 
-def _filled(folder: Path) -> tuple[int, int]:
+def _filled(directory: Path) -> tuple[int, int]:
     """Return the bytes and the files that are on a disk."""
-    found = os.statvfs(folder)
+    found = os.statvfs(directory)
     return (found.f_blocks - found.f_bfree) * found.f_frsize, found.f_files - found.f_ffree
 
 
-def counted(folder: Path) -> tuple[int, int]:
+def counted(directory: Path) -> tuple[int, int]:
     """Return the bytes and the files that a directory takes on the disk.
 
     Raises BuildError if there are too many files to count in time.
@@ -74,7 +74,7 @@ def counted(folder: Path) -> tuple[int, int]:
     found = []
     for what in ("--block-size=1", "--inodes"):
         done = command.run(
-            ["du", "--summarize", "--one-file-system", what, "--", folder],
+            ["du", "--summarize", "--one-file-system", what, "--", directory],
             begin=begin,
             env=namespaces.ENVIRONMENT,
             timeout=COUNT_SECONDS,

@@ -9,7 +9,7 @@
 # Nothing of the command outlives it: the whole container is this command's alone, so all
 # that this user may signal is killed in the end. MARK is there afterwards if it came to its
 # end, so that a failure of the engine is never taken for one of the command's.
-mark=$1 folder=$2 blocks=$3
+mark=$1 directory=$2 blocks=$3
 shift 3
 # The caller's umask is no business of the package's.
 umask 022
@@ -17,7 +17,7 @@ ulimit -f "$blocks" 2>/dev/null
 # shellcheck disable=SC3045 # dash, bash and busybox know it, though POSIX does not
 ulimit -c 0
 status=125
-if cd "$folder"; then
+if cd "$directory"; then
 	env -i "$@"
 	status=$?
 fi

@@ -88,7 +88,7 @@ class Oci(Container):
         user = f"--user={int(call.user)}:{int(call.user)}"
         begin = [self.engine.name, "exec", "--interactive", user, self._id]
         blocks = str(self.allowed.file // 512)
-        enter = ["/bin/sh", f"{_OURS}/enter", mark, call.folder, blocks]
+        enter = ["/bin/sh", f"{_OURS}/enter", mark, call.directory, blocks]
         whole = False
         try:
             done = call.through([*begin, *enter], command.environment())

@@ -123,7 +123,7 @@ class Unshare(Container):
             copy=not self.overlay,
             binds=tuple(binds),
             uid=int(call.user),
-            folder=call.folder,
+            directory=call.directory,
             caps=CAPABILITIES if root else (),
             filter=seccomp.path(),
             limits=self.allowed.of_each,

@@ -127,9 +127,9 @@ def copy_tree(source: Path, dest: Path, limit: int, *, most: int = 10_000) -> No
     """
     waiting = [(source, dest)]
     while waiting:
-        folder, to = waiting.pop()
+        directory, to = waiting.pop()
         to.mkdir()
-        for path in sorted(folder.iterdir()):
+        for path in sorted(directory.iterdir()):
             most -= 1
             if most < 0:
                 raise TooLong(source, limit)

@@ -38,10 +38,10 @@ def close_to_others() -> None:
     os.umask(os.umask(0o077) | 0o022)
 
 
-def folder(path: Path, what: str, hint: str, *, mode: int = PRIVATE) -> Path:
+def directory(path: Path, what: str, hint: str, *, mode: int = PRIVATE) -> Path:
     """Return ``path``, a directory that is ours alone; it is made with ``mode`` if it is not there.
 
-    ``what`` and ``hint`` are for the error: ``the cache folder``, and how to name another.
+    ``what`` and ``hint`` are for the error: ``the cache directory``, and how to name another.
     Raises UsageError, OSError.
     """
     here, missing = path.absolute(), list[Path]()

@@ -29,15 +29,15 @@ LONGEST = 1000
 
 @contextlib.contextmanager
 def held(
-    folder: Path, doing: str, now: datetime, *, name: str = NAME, wait: float = 0.0
+    directory: Path, doing: str, now: datetime, *, name: str = NAME, wait: float = 0.0
 ) -> Iterator[None]:
     """Hold a lock of a state directory; ``wait`` for so many seconds if another process has it.
 
     Raises LockHeld, naming that process, UsageError if there can be no such lock.
     """
-    number = _open(folder, name)
+    number = _open(directory, name)
     try:
-        _lock(number, folder, wait)
+        _lock(number, directory, wait)
         # Not written before the lock is ours: it says who holds it.
         who = {"pid": os.getpid(), "host": socket.gethostname(), "doing": doing}
         text = json.dumps({**who, "since": now.astimezone(UTC).isoformat()})
@@ -45,47 +45,47 @@ def held(
             os.ftruncate(number, 0)
             os.pwrite(number, text.encode(), 0)
         except OSError as e:
-            raise _unwritable(folder, e) from e
+            raise _unwritable(directory, e) from e
         yield
         os.ftruncate(number, 0)
     finally:
         os.close(number)
 
 
-def _open(folder: Path, name: str) -> int:
+def _open(directory: Path, name: str) -> int:
     """Open the file of a lock, in a directory that is ours alone."""
     try:
-        ownership.folder(folder, WHAT, HINT, mode=ownership.PUBLIC)
-        return own_files.open_file(folder / name, mode=0o644)
+        ownership.directory(directory, WHAT, HINT, mode=ownership.PUBLIC)
+        return own_files.open_file(directory / name, mode=0o644)
     except OSError as e:
-        if Path(e.filename or folder) == folder / name and e.errno in own_files.NOT_OURS:
+        if Path(e.filename or directory) == directory / name and e.errno in own_files.NOT_OURS:
             raise UsageError(
-                f"{folder / name} does not belong to respin", hint="move it away"
+                f"{directory / name} does not belong to respin", hint="move it away"
             ) from e
-        raise _unwritable(folder, e) from e
+        raise _unwritable(directory, e) from e
 
 
-def _unwritable(folder: Path, e: OSError) -> UsageError:
+def _unwritable(directory: Path, e: OSError) -> UsageError:
     return UsageError(
-        f"{folder} cannot be written: {e.strerror}",
+        f"{directory} cannot be written: {e.strerror}",
         hint=f"check who owns it and whether its disk is full, or {HINT}",
     )
 
 
-def _lock(number: int, folder: Path, wait: float) -> None:
+def _lock(number: int, directory: Path, wait: float) -> None:
     until = time.monotonic() + wait
     while not own_files.lock(number, wait=False):
         if time.monotonic() >= until:
-            raise _held(folder, os.pread(number, LONGEST, 0))
+            raise _held(directory, os.pread(number, LONGEST, 0))
         time.sleep(POLL)
 
 
-def _held(folder: Path, text: bytes) -> LockHeld:
+def _held(directory: Path, text: bytes) -> LockHeld:
     try:
         who = json.loads(text)
         by = f"process {who['pid']} on {who['host']} ({who['doing']}), since {who['since']}"
     except (ValueError, KeyError, TypeError):
         by = "another process"
     return LockHeld(
-        f"{folder} is in use by {by}", hint="wait until it ends, and try again; nothing was done"
+        f"{directory} is in use by {by}", hint="wait until it ends, and try again; nothing was done"
     )

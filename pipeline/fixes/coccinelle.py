@@ -114,18 +114,20 @@ class _Call:
 
     def on(self, batch: Sequence[tuple[int, Path]]) -> list[str]:
         """Run spatch over numbered trees; return the lines it printed."""
-        with lent.lent(None, "respin-spatch-") as folder:
-            copied = [(tree / f, folder / str(n) / f) for n, tree in batch for f in self._of(tree)]
+        with lent.lent(None, "respin-spatch-") as directory:
+            copied = [
+                (tree / f, directory / str(n) / f) for n, tree in batch for f in self._of(tree)
+            ]
             for here, there in copied:
                 there.parent.mkdir(parents=True, exist_ok=True)
                 self._copy(here, there)
             for path in self.data:
-                shutil.copyfile(path, folder / path.name)
+                shutil.copyfile(path, directory / path.name)
             groups = ["\n".join(f"{n}/{f}" for f in self._of(tree)) for n, tree in batch]
-            (folder / "groups").write_text("\n\n".join(groups) + "\n")
+            (directory / "groups").write_text("\n\n".join(groups) + "\n")
             done = sandbox.run(
                 ["spatch", "--very-quiet", *self.options, "--file-groups", "groups"],
-                folder=folder,
+                directory=directory,
                 timeout=SECONDS + SECONDS_EACH * len(batch),
                 error=self.error,
                 brief=self.brief,

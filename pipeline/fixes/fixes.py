@@ -58,7 +58,7 @@ class Fix:
 
     name: str
     title: str
-    folder: Path
+    directory: Path
     functions: tuple[str, ...]
     files: tuple[str, ...]
     """Files that the semantic patches read, relative to the source tree."""
@@ -83,22 +83,22 @@ class Fix:
     @property
     def diagnose_cocci(self) -> Path:
         """The semantic patch that reports shapes."""
-        return self.folder / "diagnose.cocci"
+        return self.directory / "diagnose.cocci"
 
     @property
     def fix_cocci(self) -> Path:
         """The semantic patch that fixes the source."""
-        return self.folder / "fix.cocci"
+        return self.directory / "fix.cocci"
 
 
-def load(folder: Path) -> Fix:
+def load(directory: Path) -> Fix:
     """Read a fix's directory. Raises KeyError or ValueError if it is not valid."""
-    data = tomllib.loads((folder / "fix.toml").read_text())
+    data = tomllib.loads((directory / "fix.toml").read_text())
     requires = data.get("requires")
     return Fix(
-        name=folder.name,
+        name=directory.name,
         title=data["title"],
-        folder=folder,
+        directory=directory,
         functions=tuple(data["functions"]),
         files=tuple(data["files"]),
         evidence=tuple(data["evidence"]),
@@ -143,8 +143,8 @@ def all_fixes() -> tuple[Fix, ...]:
 
     Their patches have the same order in debian/patches/series.
     """
-    folders = project_data("patches").iterdir()
-    return tuple(load(f) for f in sorted(folders) if (f / "fix.toml").is_file())
+    directories = project_data("patches").iterdir()
+    return tuple(load(f) for f in sorted(directories) if (f / "fix.toml").is_file())
 
 
 def choose(names: Sequence[str]) -> tuple[Fix, ...]:

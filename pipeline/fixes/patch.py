@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Stage patch: make the patch for this source, and the source package that carries it.
 
-``mend`` and ``quilt_patch`` make text; ``patch`` puts that into a source package, as a quilt patch
-with a DEP-3 header, with an entry in series, a changelog entry and a new .dsc.
+``apply_fix`` and ``quilt_patch`` make text; ``patch`` puts that into a source package, as a quilt
+patch with a DEP-3 header, with an entry in series, a changelog entry and a new .dsc.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ LAYOUT_SECONDS = 120.0
 DPKG_SECONDS = 300.0
 
 
-def mend(tree: Path, fix: Fix) -> tuple[str, ...]:
+def apply_fix(tree: Path, fix: Fix) -> tuple[str, ...]:
     """Apply a fix's semantic patch to a source tree in place; return the files it changed.
 
     The added code is formatted like iproute2's own. Raises PatchError if nothing changes.
     """
-    return mend_all([tree], fix)[0]
+    return apply_fix_to_all([tree], fix)[0]
 
 
-def mend_all(trees: Sequence[Path], fix: Fix) -> list[tuple[str, ...]]:
-    """Fix many trees as ``mend`` would each of them, at a fraction of the cost."""
+def apply_fix_to_all(trees: Sequence[Path], fix: Fix) -> list[tuple[str, ...]]:
+    """Fix many trees as ``apply_fix`` would each of them, at a fraction of the cost."""
     before = [_texts(tree, fix) for tree in trees]
     coccinelle.apply(
         trees,
@@ -104,27 +104,27 @@ def _lay_out(path: Path, before: str) -> None:
     ]
     if not ranges:
         return
-    with lent.lent(None, "respin-layout-") as folder:
-        shutil.copyfile(path, folder / path.name)
-        shutil.copyfile(package_data(__package__, STYLE), folder / STYLE)
+    with lent.lent(None, "respin-layout-") as directory:
+        shutil.copyfile(path, directory / path.name)
+        shutil.copyfile(package_data(__package__, STYLE), directory / STYLE)
         sandbox.run(
             ["clang-format", "-i", f"--style=file:{STYLE}", *ranges, path.name],
-            folder=folder,
+            directory=directory,
             timeout=LAYOUT_SECONDS,
             error=PatchError,
             brief="clang-format could not format the patched code",
         )
-        path.write_bytes((folder / path.name).read_bytes())
+        path.write_bytes((directory / path.name).read_bytes())
 
 
-def unified(folder: Path, names: Sequence[str]) -> str:
-    """Return the differences of files between ``folder/a`` and ``folder/b`` as a ``-p1`` patch."""
+def unified(directory: Path, names: Sequence[str]) -> str:
+    """Return a ``-p1`` patch: how files in ``directory/a`` and ``directory/b`` differ."""
     parts = []
     for f in names:
         old, new = f"a/{f}", f"b/{f}"
         done = sandbox.run(
             ["diff", "-up", "--label", old, "--label", new, old, new],
-            folder=folder,
+            directory=directory,
             check=False,
             error=PatchError,
         )
@@ -270,7 +270,7 @@ def _patches(
             shutil.copy(tree / f, side / f)
     texts = {}
     for fix in fixes:
-        changed = mend(new, fix)
+        changed = apply_fix(new, fix)
         texts[patch_name(fix)] = quilt_patch(fix, unified(work, changed), date)
         for f in changed:
             shutil.copy(new / f, old / f)
@@ -297,18 +297,18 @@ def _edited(tree: Path, work: Path, texts: dict[str, str], changelog: str) -> Pa
             if (work / "b" / name).is_dir():
                 shutil.copytree(work / "b" / name, top / name, dirs_exist_ok=True)
         return top
-    folder = top / "debian/patches"
-    folder.mkdir(exist_ok=True)
-    series = folder / "series"
+    directory = top / "debian/patches"
+    directory.mkdir(exist_ok=True)
+    series = directory / "series"
     listed = ""
     if series.is_file():
         listed = bounded.text(series, bounded.SMALL, errors="surrogateescape", follow=False)
     if listed and not listed.endswith("\n"):
         listed += "\n"
     for name, patch_text in texts.items():
-        if (folder / name).exists() or (folder / name).is_symlink():
+        if (directory / name).exists() or (directory / name).is_symlink():
             raise PatchError(f"the source already has debian/patches/{name}")
-        (folder / name).write_text(patch_text, "utf-8", "surrogateescape")
+        (directory / name).write_text(patch_text, "utf-8", "surrogateescape")
         listed += f"{name}\n"
     series.write_text(listed, "utf-8", "surrogateescape")
     return top
@@ -324,7 +324,7 @@ def _source_package(
     sandbox.run(
         # dpkg-source applies the new patch itself, without fuzz, or fails.
         ["dpkg-source", "-b", top.name],
-        folder=top.parent,
+        directory=top.parent,
         env={"SOURCE_DATE_EPOCH": str(int(date.timestamp()))},
         timeout=DPKG_SECONDS,
         log=log,

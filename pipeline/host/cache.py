@@ -81,7 +81,7 @@ class Cache:
                 f"the name of the cache directory {self.root} has unprintable characters", hint=HINT
             )
         try:
-            ownership.folder(self.root, WHAT, HINT)
+            ownership.directory(self.root, WHAT, HINT)
             tag = self.root / "CACHEDIR.TAG"
             if not tag.exists():
                 own_files.write(tag, TAG)
@@ -93,9 +93,9 @@ class Cache:
                 hint=HINT,
             ) from e
 
-    def folder(self, kind: str) -> Path:
+    def directory(self, kind: str) -> Path:
         """Return a directory of the cache, made if it is not there. Raises UsageError."""
-        return ownership.folder(self.root / kind, WHAT, HINT)
+        return ownership.directory(self.root / kind, WHAT, HINT)
 
     @contextlib.contextmanager
     def lock(self, kind: str, key: str) -> Iterator[None]:
@@ -106,7 +106,7 @@ class Cache:
     @contextlib.contextmanager
     def trying(self, kind: str, key: str, *, wait: bool = False) -> Iterator[bool]:
         """Hold the lock of an entry if nobody else does; yield whether it is held."""
-        path = self.folder("locks") / f"{kind}-{key[:32]}"
+        path = self.directory("locks") / f"{kind}-{key[:32]}"
         with contextlib.ExitStack() as stack:
             try:
                 held = stack.enter_context(own_files.locked(path, wait=wait))
@@ -118,7 +118,7 @@ class Cache:
 
     def get(self, kind: str, key: str, *, seal: Seal | None = None) -> Path | None:
         """Return the entry ``kind/key`` if it is there, and what it was when it was made."""
-        final = self.folder(kind) / key
+        final = self.directory(kind) / key
         try:
             wanted = bounded.text(self._seals(kind) / key, SEAL_LONGEST, follow=False)
             if not os.path.lexists(final):
@@ -144,7 +144,7 @@ class Cache:
         """Make the entry ``kind/key`` anew, in place of one that is there. Whoever calls has its
         lock; the rest is as in ``entry``.
         """
-        final = self.folder(kind) / key
+        final = self.directory(kind) / key
         part = final.with_name(f"{key}.part")
         clear = remove or _remove
         if part.exists():
@@ -192,7 +192,7 @@ class Cache:
         (self._seals(path.parent.name) / path.name).unlink(missing_ok=True)
 
     def _seals(self, kind: str) -> Path:
-        return self.folder(f"{kind}/{SEALS}")
+        return self.directory(f"{kind}/{SEALS}")
 
 
 def content(path: Path) -> str:

@@ -50,7 +50,7 @@ def what_is_whole() -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def folder(parent: Path | None, prefix: str, remove: Remove = shutil.rmtree) -> Iterator[Path]:
+def directory(parent: Path | None, prefix: str, remove: Remove = shutil.rmtree) -> Iterator[Path]:
     """Yield a new directory, closed to others; it is removed after the block, or else named.
 
     Raises OSError if it cannot be made.

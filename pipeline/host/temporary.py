@@ -56,14 +56,14 @@ def own() -> Iterator[None]:
     parent, before = system(), tempfile.tempdir
     with contextlib.ExitStack() as stack:
         try:
-            folder = stack.enter_context(leftovers.folder(parent, _prefix()))
-            stack.enter_context(own_files.locked(folder, shared=True, directory=True))
+            directory = stack.enter_context(leftovers.directory(parent, _prefix()))
+            stack.enter_context(own_files.locked(directory, shared=True, directory=True))
         except OSError as e:
             raise UsageError(
                 f"{parent}, the directory for temporary files, cannot be used: {e.strerror}",
                 hint="free some space there, or choose another one with TMPDIR",
             ) from e
-        _system, tempfile.tempdir = str(parent), str(folder)
+        _system, tempfile.tempdir = str(parent), str(directory)
         try:
             yield
         finally:

@@ -153,8 +153,8 @@ def become(wall: EnteredWall, words: Sequence[str]) -> int:
     if wall.mark is not None:
         os.write(wall.mark, b"entered\n")
     try:
-        if wall.order["folder"]:
-            os.chdir(wall.order["folder"])
+        if wall.order["directory"]:
+            os.chdir(wall.order["directory"])
         execute(argv, env)
     except OSError as e:
         say(f"{argv[0]}: {e.strerror}")
@@ -163,11 +163,11 @@ def become(wall: EnteredWall, words: Sequence[str]) -> int:
 
 def execute(argv: list[str], env: dict[str, str]) -> NoReturn:
     """Execute a program, looked for as execvp(3) does (os.execvpe would import something)."""
-    folders = env.get("PATH", "").split(":") if "/" not in argv[0] else [""]
+    directories = env.get("PATH", "").split(":") if "/" not in argv[0] else [""]
     problem: OSError = FileNotFoundError(2, "No such file or directory")
-    for folder in folders:
+    for directory in directories:
         try:
-            os.execve(os.path.join(folder, argv[0]), argv, env)
+            os.execve(os.path.join(directory, argv[0]), argv, env)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as e:

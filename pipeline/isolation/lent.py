@@ -27,7 +27,7 @@ ENTRIES = 200_000
 DEPTH = 64
 """Directories in each other; iproute2 has 5."""
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Strange(Exception):
@@ -52,7 +52,7 @@ def entries(top: Path, *, without: Collection[str] = ()) -> Iterator[LentEntry]:
     before the next is asked for. Raises Strange if it is too much, OSError.
     """
     left = ENTRIES
-    number = os.open(top, _FOLDER)
+    number = os.open(top, _DIRECTORY)
     try:
         for entry in _below(number, "", DEPTH, without):
             left -= 1
@@ -75,32 +75,32 @@ def _below(at: int, path: str, depth: int, without: Collection[str]) -> Iterator
             yield LentEntry(at=at, name=each.name, path=here, info=info)
             if stat.S_ISDIR(info.st_mode):
                 with contextlib.suppress(FileNotFoundError):  # removed by the caller meanwhile
-                    number = os.open(each.name, _FOLDER, dir_fd=at)
+                    number = os.open(each.name, _DIRECTORY, dir_fd=at)
                     try:
                         yield from _below(number, f"{here}/", depth - 1, without)
                     finally:
                         os.close(number)
 
 
-def lend(folder: Path, owner: int) -> None:
+def lend(directory: Path, owner: int) -> None:
     """Give a directory, and all that is in it, to another user."""
-    os.chown(folder, owner, owner, follow_symlinks=False)
-    for each in entries(folder):
+    os.chown(directory, owner, owner, follow_symlinks=False)
+    for each in entries(directory):
         os.chown(each.name, owner, owner, dir_fd=each.at, follow_symlinks=False)
 
 
-def take_back(folder: Path, *, drop_links: bool = False) -> None:
+def take_back(directory: Path, *, drop_links: bool = False) -> None:
     """Make all in a directory this user's own again, and hold it to what is bearable (``look``).
 
     With ``drop_links`` a link that leads out of the directory is removed. Raises Strange, OSError;
     what is in the directory is then good for nothing but to be removed.
     """
-    mine, group, seen = os.geteuid(), os.getegid(), _Look(folder)
-    top = folder.stat()
+    mine, group, seen = os.geteuid(), os.getegid(), _Look(directory)
+    top = directory.stat()
     if top.st_uid != mine:
-        os.chown(folder, mine, group)
-    folder.chmod(stat.S_IMODE(top.st_mode) & 0o777 | 0o700)
-    for each in entries(folder):
+        os.chown(directory, mine, group)
+    directory.chmod(stat.S_IMODE(top.st_mode) & 0o777 | 0o700)
+    for each in entries(directory):
         if each.info.st_uid != mine:
             os.chown(each.name, mine, group, dir_fd=each.at, follow_symlinks=False)
         mode = each.info.st_mode
@@ -115,21 +115,21 @@ def take_back(folder: Path, *, drop_links: bool = False) -> None:
             os.chmod(each.name, usable, dir_fd=each.at)
 
 
-def look(folder: Path, *, without: Collection[str] = ()) -> None:
+def look(directory: Path, *, without: Collection[str] = ()) -> None:
     """Hold a directory that is not ours to what is bearable: raise Strange if it is not, OSError.
 
     That is: files, directories and links that stay in it, not more than ENTRIES and LARGEST.
     """
-    seen = _Look(folder)
-    for each in entries(folder, without=without):
+    seen = _Look(directory)
+    for each in entries(directory, without=without):
         seen.at(each)
 
 
 class _Look:
     """Holds one entry of a directory after the other to what is bearable."""
 
-    def __init__(self, folder: Path) -> None:
-        self._top = os.path.realpath(folder)
+    def __init__(self, directory: Path) -> None:
+        self._top = os.path.realpath(directory)
         self._left = LARGEST
 
     def at(self, each: LentEntry) -> None:
@@ -158,20 +158,20 @@ def lent(parent: Path | None, prefix: str) -> Iterator[Path]:
 
     It may be moved away meanwhile.
     """
-    folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
+    directory = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
     try:
-        yield folder
+        yield directory
     finally:
-        remove(folder)
+        remove(directory)
 
 
-def remove(folder: Path) -> None:
+def remove(directory: Path) -> None:
     """Remove a directory, however deep it is and whatever its modes are."""
     try:
-        shutil.rmtree(folder)
+        shutil.rmtree(directory)
     except FileNotFoundError:
         return
     except (OSError, RecursionError):
         with contextlib.suppress(RespinError):
-            command.run(["chmod", "-R", "u+rwX", "--", folder], check=False, cleanup=True)
-            command.run(["rm", "-rf", "--", folder], check=False, cleanup=True)
+            command.run(["chmod", "-R", "u+rwX", "--", directory], check=False, cleanup=True)
+            command.run(["rm", "-rf", "--", directory], check=False, cleanup=True)

@@ -30,17 +30,19 @@ LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
 class Mount:
     """Something to be mounted in the new root, taken while the old one is still there."""
 
-    def __init__(self, number: int, inside: str, *, folder: bool, readonly: bool = False) -> None:
+    def __init__(
+        self, number: int, inside: str, *, directory: bool, readonly: bool = False
+    ) -> None:
         """Take over the descriptor of a mount that is nowhere yet."""
         self._number, self._inside = number, inside
-        self._folder, self._readonly = folder, readonly
+        self._directory, self._readonly = directory, readonly
 
     @classmethod
     def of(cls, path: str, inside: str, *, readonly: bool = False) -> Mount:
         """Take a file or a directory of the host's, with all that is mounted in it."""
         flags = calls.OPEN_TREE_CLONE | calls.AT_RECURSIVE | calls.CLOEXEC
         number = calls.syscall(calls.OPEN_TREE, calls.AT_FDCWD, os.fsencode(path), flags)
-        return cls(number, inside, folder=os.path.isdir(path), readonly=readonly)
+        return cls(number, inside, directory=os.path.isdir(path), readonly=readonly)
 
     @classmethod
     def proc(cls) -> Mount:
@@ -50,11 +52,11 @@ class Mount:
         # Flags of mounts that are not of mount(2) have, for these three, the same values.
         number = calls.syscall(calls.FSMOUNT, made, 1, MS_NOSUID | MS_NODEV | MS_NOEXEC)
         os.close(made)
-        return cls(number, "/proc", folder=True)
+        return cls(number, "/proc", directory=True)
 
     def attach(self) -> None:
         """Mount it where it belongs."""
-        _make(self._inside, folder=self._folder)
+        _make(self._inside, directory=self._directory)
         target = os.fsencode(self._inside)
         flags = calls.FROM_DESCRIPTOR
         calls.syscall(calls.MOVE_MOUNT, self._number, b"", calls.AT_FDCWD, target, flags)
@@ -86,7 +88,7 @@ def build(order: dict[str, Any], copies: Sequence[tuple[int, str]], *, root: boo
     for name, target in order["links"]:
         os.symlink(target, name)
     for name in order["open"]:
-        _make(name, folder=True)
+        _make(name, directory=True)
         os.chmod(name, 0o1777)
     _devices(devices, order["shm"])
     for each in binds:
@@ -170,7 +172,7 @@ def _leave_chroot() -> None:
 
 
 def _devices(devices: Sequence[Mount], shm: str) -> None:
-    _make("/dev", folder=True)
+    _make("/dev", directory=True)
     mount("dev", "/dev", "tmpfs", MS_NOSUID, "mode=0755,size=8m")
     for each in devices:
         each.attach()
@@ -200,10 +202,10 @@ def _copy(source: int, path: str, spare: str, owner: tuple[int, int] | None) -> 
         os.unlink(copy)
 
 
-def _make(path: str, *, folder: bool) -> None:
+def _make(path: str, *, directory: bool) -> None:
     """Make a place to mount something on, if nothing is there."""
     if os.path.lexists(path):
         return
-    os.makedirs(path if folder else os.path.dirname(path), 0o755, exist_ok=True)
-    if not folder:
+    os.makedirs(path if directory else os.path.dirname(path), 0o755, exist_ok=True)
+    if not directory:
         os.mknod(path, stat.S_IFREG | 0o644)

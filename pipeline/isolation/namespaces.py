@@ -46,7 +46,7 @@ def unshare(*, network: bool = True) -> list[str]:
         network=network,
         caps=None,
         uid=None,
-        folder="",
+        directory="",
         inherit=True,
     ).argv()
 
@@ -61,7 +61,7 @@ def among(tree: Path) -> list[str]:
         ids=ids.mine(),
         caps=None,
         filter=seccomp.path(),
-        folder=str(tree),
+        directory=str(tree),
         inherit=True,
         **views.system(Bind(host=tree)).parts,
     ).argv()
@@ -207,8 +207,8 @@ def _own(paths: Sequence[Path], owner: tuple[int, int]) -> None:
         os.chown(path, *owner, follow_symlinks=False)
         if path.is_symlink() or not path.is_dir():
             continue
-        for _, folders, files, at in os.fwalk(path):
-            for name in (*folders, *files):
+        for _, directories, files, at in os.fwalk(path):
+            for name in (*directories, *files):
                 os.chown(name, *owner, dir_fd=at, follow_symlinks=False)
 
 

@@ -70,7 +70,7 @@ class Order:
     mounts: bool = False
     """Whether it may mount (as what makes a root has to)."""
     uid: int | None = 0
-    folder: str = "/"
+    directory: str = "/"
     """The command's working directory; empty: where it is."""
     inherit: bool = False
     """Whether the command gets the environment of the caller."""

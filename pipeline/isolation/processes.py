@@ -90,9 +90,9 @@ def _parents(proc: Path) -> Iterator[tuple[int, int]]:
             yield number, int(rest[1])
 
 
-def _status(folder: Path) -> dict[str, str]:
+def _status(directory: Path) -> dict[str, str]:
     try:
-        text = (folder / "status").read_text(errors="replace")
+        text = (directory / "status").read_text(errors="replace")
     except OSError:
         return {}
     lines = (line.partition(":") for line in text.splitlines())

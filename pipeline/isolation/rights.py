@@ -51,11 +51,11 @@ def same(ids: Ranges) -> Ranges:
     return {kind: [[first, first, count] for first, _, count in ids[kind]] for kind in ids}
 
 
-def _write_ids(ids: Ranges, folder: int, number: int, *, direct: bool) -> bool:
+def _write_ids(ids: Ranges, directory: int, number: int, *, direct: bool) -> bool:
     for kind in ("gid", "uid"):
         ranges = [[str(n) for n in each] for each in ids[kind]]
         if direct:
-            file = os.open(f"{kind}_map", os.O_WRONLY, dir_fd=folder)
+            file = os.open(f"{kind}_map", os.O_WRONLY, dir_fd=directory)
             os.write(file, "\n".join(" ".join(each) for each in ranges).encode())
         else:
             words = [f"new{kind}map", str(number), *(n for each in ranges for n in each)]

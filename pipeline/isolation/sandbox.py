@@ -64,8 +64,8 @@ def wall() -> Wall:
             "the program bwrap is missing, and respin reads no source without it",
             hint="install it: apt-get install bubblewrap",
         )
-    with lent.lent(None, "respin-sandbox-") as folder:
-        done = command.run([*_bubblewrap(folder, ()), "true"], env=_ENVIRONMENT, check=False)
+    with lent.lent(None, "respin-sandbox-") as directory:
+        done = command.run([*_bubblewrap(directory, ()), "true"], env=_ENVIRONMENT, check=False)
     if done.status == 0:
         return Wall.BUBBLEWRAP
     if namespaces.in_container() and not namespaces.possible():
@@ -99,7 +99,7 @@ def admit(what: str, *, indexed: bool, trust_container: bool) -> Wall:
 def run(
     argv: Sequence[str],
     *,
-    folder: Path | None,
+    directory: Path | None,
     at: str = ".",
     env: Mapping[str, str] | None = None,
     stdin: Path | None = None,
@@ -115,7 +115,7 @@ def run(
 ) -> Completed:
     """Run one of this machine's tools in the sandbox, to its end.
 
-    It works in ``folder``, of which nobody else makes use meanwhile, and starts in its directory
+    It works in ``directory``, of which nobody else makes use meanwhile, and starts in its directory
     ``at``: paths in ``argv`` are relative to that. ``env`` comes on top of BASE_ENVIRONMENT and
     nothing else does; ``reads`` are files of the system's that it sees as well. What is in the
     directory afterwards is as ``lent.take_back`` leaves it (``drop_links``). The rest is as in
@@ -127,15 +127,15 @@ def run(
             hint="run respin doctor, which shows the package that has it",
         )
     inside = wall() is Wall.BUBBLEWRAP
-    other = inside and folder is not None and _has_own_number()
-    begin = _bubblewrap(folder, reads, at) if inside else ["setpriv", "--no-new-privs"]
+    other = inside and directory is not None and _has_own_number()
+    begin = _bubblewrap(directory, reads, at) if inside else ["setpriv", "--no-new-privs"]
     brief = brief or f"{argv[0]} failed"
     try:
-        if folder is not None and other:
-            lent.lend(folder, USER)
+        if directory is not None and other:
+            lent.lend(directory, USER)
         done = command.run(
             [*begin, *_limited(timeout), *argv],
-            cwd=folder / at if folder and not inside else None,
+            cwd=directory / at if directory and not inside else None,
             env={**_ENVIRONMENT, **(env or {})},
             stdin=stdin,
             timeout=timeout,
@@ -147,7 +147,7 @@ def run(
             hint=hint,
         )
     finally:
-        left = _taken_back(folder, drop_links) if folder else ""
+        left = _taken_back(directory, drop_links) if directory else ""
     if check and done.status != 0:
         full = command.full(done)
         details = _failure(argv, done, log)
@@ -160,10 +160,10 @@ def run(
     return done
 
 
-def _taken_back(folder: Path, drop_links: bool) -> str:
+def _taken_back(directory: Path, drop_links: bool) -> str:
     """Take a directory back; return in words what is wrong with it, if anything is."""
     try:
-        lent.take_back(folder, drop_links=drop_links)
+        lent.take_back(directory, drop_links=drop_links)
     except lent.Strange as e:
         return str(e)
     except OSError as e:
@@ -194,7 +194,7 @@ def _has_own_number() -> bool:
     )
 
 
-def _bubblewrap(folder: Path | None, reads: Sequence[Path], at: str = ".") -> list[str]:
+def _bubblewrap(directory: Path | None, reads: Sequence[Path], at: str = ".") -> list[str]:
     """Return the beginning of a command line that runs the rest behind the wall.
 
     Process 1 is a shell of ours that ends with the rest: when bubblewrap has ended, nothing of
@@ -232,8 +232,8 @@ def _bubblewrap(folder: Path | None, reads: Sequence[Path], at: str = ".") -> li
             argv += ["--ro-bind", str(path), str(path)]
     argv += ["--dev", "/dev", "--remount-ro", "/dev"]
     argv += ["--size", str(TEMPORARY), "--perms", "1777", "--tmpfs", "/tmp"]
-    if folder is not None:
-        argv += ["--bind", str(folder.absolute()), INSIDE]
+    if directory is not None:
+        argv += ["--bind", str(directory.absolute()), INSIDE]
         argv += ["--chdir", f"{INSIDE}/{at}"]
     else:
         argv += ["--chdir", "/tmp"]

@@ -37,18 +37,18 @@ def scratch(
     """
     with contextlib.ExitStack() as stack:
         with cache.lock(KIND, "all"), interrupts.held():
-            parent = cache.folder(KIND).resolve()
+            parent = cache.directory(KIND).resolve()
             number, lock = tempfile.mkstemp(prefix=f"{name}-", suffix=LOCK, dir=parent)
-            folder = Path(lock.removesuffix(LOCK))
+            directory = Path(lock.removesuffix(LOCK))
             stack.callback(os.close, number)
             own_files.lock(number)
-            leftovers.note(Path(lock), lambda _: _end(folder, remove))
+            leftovers.note(Path(lock), lambda _: _end(directory, remove))
         try:
-            folder.mkdir(mode=0o700)
-            yield folder
+            directory.mkdir(mode=0o700)
+            yield directory
         finally:
             with interrupts.held():
-                _end(folder, remove)
+                _end(directory, remove)
                 leftovers.done(Path(lock))
 
 
@@ -57,7 +57,7 @@ def sweep(cache: Cache) -> None:
 
     What cannot be removed now is left to the next time.
     """
-    parent = cache.folder(KIND)
+    parent = cache.directory(KIND)
     with contextlib.ExitStack() as stack:
         # Nobody makes one meanwhile, whose file would be there and not be locked yet.
         with cache.lock(KIND, "all"):
@@ -82,8 +82,8 @@ def _nobody_s(lock: Path, stack: contextlib.ExitStack) -> bool:
         return True
 
 
-def _end(folder: Path, remove: Callable[[Path], None]) -> None:
+def _end(directory: Path, remove: Callable[[Path], None]) -> None:
     """Remove a directory, and then its file."""
-    if folder.exists():
-        remove(folder)
-    folder.with_name(f"{folder.name}{LOCK}").unlink(missing_ok=True)
+    if directory.exists():
+        remove(directory)
+    directory.with_name(f"{directory.name}{LOCK}").unlink(missing_ok=True)

@@ -41,8 +41,8 @@ BEGIN = "run `respin nightly`, which watches the releases under [nightly] in res
 def _opened(world: World, doing: str) -> Iterator[State]:
     with (
         # First: where there is no state, no directory is made for a lock.
-        State(world.folder, create=doing == "publish") as state,
-        state_lock.held(world.folder, doing, world.clock()),
+        State(world.directory, create=doing == "publish") as state,
+        state_lock.held(world.directory, doing, world.clock()),
     ):
         yield state
 
@@ -117,7 +117,7 @@ def withdraw(world: World, name: str, version: str, why: str) -> str:
     It waits for no night: one that goes on does not offer the version again. Raises UsageError
     if it is not offered, PublishError if clients still see it.
     """
-    with State(world.folder) as state:
+    with State(world.directory) as state:
         target = find(state, name)
         night = Night(world, state)
         chosen = [r for r in state.runs(name) if r.ours == version and r.withdrawn is None]
@@ -146,7 +146,7 @@ def withdraw(world: World, name: str, version: str, why: str) -> str:
         return row.ours or ""
 
 
-def publish(world: World, folder: Path) -> tuple[str, str]:
+def publish(world: World, directory: Path) -> tuple[str, str]:
     """Publish the packages of a run directory in the repository of its release; return both names.
 
     A copy of the directory is held against all that can be known here: its own files, the signed
@@ -154,13 +154,13 @@ def publish(world: World, folder: Path) -> tuple[str, str]:
     source. Raises PublishError if it proves nothing, was changed, or its version must not be
     published.
     """
-    offer = verified_run.proven(folder)  # before a state is made for nothing
+    offer = verified_run.proven(directory)  # before a state is made for nothing
     with _opened(world, "publish") as state:
-        copy = world.folder / RUNS / GIVEN
+        copy = world.directory / RUNS / GIVEN
         shutil.rmtree(copy, ignore_errors=True)
         copy.parent.mkdir(parents=True, exist_ok=True)
         try:
-            copied_run.copy(folder, copy)
+            copied_run.copy(directory, copy)
             offer = verified_run.proven(copy)
             night = _watched(world, state, offer.codename)
             _check(world, night, offer, copy)
@@ -245,7 +245,7 @@ def _adopt(world: World, state: State, offer: Proven, copy: Path) -> None:
             number=offer.number,
             reason="published by hand",
             inputs={**plan.inputs_of(world.fixes), "toolchain": key(report["built"]["root"])},
-            folder=world.folder / RUNS,
+            folder=world.directory / RUNS,
             started=world.now(),
         )
     )

@@ -47,14 +47,14 @@ class World:
         return self.config.nightly
 
     @property
-    def folder(self) -> Path:
+    def directory(self) -> Path:
         """The state directory."""
-        return self.settings.state_folder()
+        return self.settings.state_directory()
 
     @property
     def public(self) -> Path:
         """What a web server serves."""
-        return self.folder / PUBLIC
+        return self.directory / PUBLIC
 
     def watched(self) -> dict[str, Target]:
         """What is to be watched today, by its name. Raises UsageError for a name that is none."""

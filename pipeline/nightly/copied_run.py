@@ -32,22 +32,22 @@ class _Left:
     size: int = BYTES
 
 
-def copy(folder: Path, dest: Path) -> None:
+def copy(directory: Path, dest: Path) -> None:
     """Copy a directory to ``dest``, which must not exist, a whole or not at all.
 
     Raises PublishError for what is not to be copied, and where the disk is full.
     """
     try:
-        number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        number = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             dest.mkdir(mode=0o755)
-            _folder(number, folder, dest, _Left(), DEEPEST)
+            _directory(number, directory, dest, _Left(), DEEPEST)
         finally:
             os.close(number)
     except OSError as e:
         shutil.rmtree(dest, ignore_errors=True)
         raise PublishError(
-            f"respin could not copy {e.filename or folder}: {e.strerror}",
+            f"respin could not copy {e.filename or directory}: {e.strerror}",
             hint="check who owns it, and whether the disk of the state directory is full",
         ) from e
     except BaseException:
@@ -55,7 +55,7 @@ def copy(folder: Path, dest: Path) -> None:
         raise
 
 
-def _folder(number: int, path: Path, dest: Path, left: _Left, deep: int) -> None:
+def _directory(number: int, path: Path, dest: Path, left: _Left, deep: int) -> None:
     """Copy what is in an open directory into ``dest``."""
     _check(os.fstat(number), path)
     if deep < 0:
@@ -70,7 +70,7 @@ def _folder(number: int, path: Path, dest: Path, left: _Left, deep: int) -> None
             inner = os.open(name, flags, dir_fd=number)
             try:
                 (dest / name).mkdir(mode=0o755)
-                _folder(inner, path / name, dest / name, left, deep - 1)
+                _directory(inner, path / name, dest / name, left, deep - 1)
             finally:
                 os.close(inner)
         elif stat.S_ISREG(mode):

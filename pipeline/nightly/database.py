@@ -35,7 +35,7 @@ class Database:
         self.path = path
         try:
             if create:
-                ownership.folder(path.parent, WHAT, HINT, mode=ownership.PUBLIC)
+                ownership.directory(path.parent, WHAT, HINT, mode=ownership.PUBLIC)
             elif not read_only:
                 ownership.check(path.parent, WHAT, HINT)
             if (create and not path.exists()) or stat.S_ISREG(path.lstat().st_mode):

@@ -30,7 +30,7 @@ def _home(settings: Nightly, doing: str) -> Iterator[Path]:
             hint="renew it with gpg --quick-set-expire; to replace it, list both keys there until "
             "clients have the new one",
         )
-    state = settings.state_folder()
+    state = settings.state_directory()
     if not (state / HOME).is_dir():
         raise keys.no_key()
     with state_lock.held(state, doing, datetime.now(UTC)):
@@ -73,7 +73,7 @@ def finish(settings: Nightly) -> Key:
         if len(there) < 2:
             raise UsageError("no key is being replaced", hint="begin that with respin key rotate")
         new = there[-1].fingerprint
-        _check_shown(settings.state_folder(), new)
+        _check_shown(settings.state_directory(), new)
         for secret in there[:-1]:
             keys.change(
                 home,
@@ -84,11 +84,11 @@ def finish(settings: Nightly) -> Key:
         return keys.of_home(home)
 
 
-def _check_shown(folder: Path, new: str) -> None:
+def _check_shown(directory: Path, new: str) -> None:
     """Raise UsageError if a repository was not yet signed with a key."""
-    if not (folder / NAME).exists():
+    if not (directory / NAME).exists():
         return
-    with State(folder) as state:
+    with State(directory) as state:
         for name in state.targets():
             standing = generations.standing(state.issued(name))
             if any(new not in issued.keys for issued in standing):

@@ -59,8 +59,8 @@ def nightly(world: World) -> Summary:
     begin, LockHeld if another one is at it.
     """
     with (
-        state_lock.held(world.folder, "nightly", world.clock()),
-        State(world.folder, create=True) as state,
+        state_lock.held(world.directory, "nightly", world.clock()),
+        State(world.directory, create=True) as state,
     ):
         night = Night(world, state)
         night.audit()
@@ -86,7 +86,7 @@ class Night:
     ) -> None:
         """Look up what has to be there; ``only`` are the targets, if not all. Raises UsageError."""
         self.world, self.state = world, state
-        self.key: Key = find_key(world.folder, world.settings.publish)
+        self.key: Key = find_key(world.directory, world.settings.publish)
         self.targets = world.watched() if only is None else only
         self._inputs = plan.inputs_of(world.fixes)
         self._runs = Runs(world, state, self._inputs)
@@ -275,14 +275,16 @@ class Night:
         """Hold a lock against a person who withdraws a version meanwhile."""
         world = self.world
         return state_lock.held(
-            world.folder, doing, world.clock(), name=name, wait=offering.PATIENCE
+            world.directory, doing, world.clock(), name=name, wait=offering.PATIENCE
         )
 
     def prune(self) -> None:
         """Keep the disk bounded."""
         if self._made:
             keep = self.world.settings.publish.keep
-            prune.runs(self.state, self.world.folder, self.world.settings, keep, self.world.now())
+            prune.runs(
+                self.state, self.world.directory, self.world.settings, keep, self.world.now()
+            )
             prune.cache(self.world.cache, self.world.settings)
 
     def summary(self) -> Summary:

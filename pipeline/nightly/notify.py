@@ -26,7 +26,7 @@ from pipeline.errors import PublishError, RespinError, UsageError
 from pipeline.files import bounded
 from pipeline.host import command
 from pipeline.nightly import status
-from pipeline.nightly.state import Letter, State
+from pipeline.nightly.state import Notification, State
 from pipeline.nightly.status import Failure, TargetStatus
 from pipeline.text import visible
 
@@ -156,21 +156,21 @@ def send(state: State, settings: Notifying, now: int) -> Iterator[str]:
     address = _secret(settings.webhook_file, "RESPIN_WEBHOOK")
     token = _secret(settings.token_file, "RESPIN_WEBHOOK_TOKEN")
     end = time.monotonic() + limits.LIMITS.hooks
-    for letter in state.outbox():
-        late = now - letter.at > OLDEST
+    for notification in state.outbox():
+        late = now - notification.at > OLDEST
         if time.monotonic() >= end:
             yield "the receivers are too slow: the next night sends the rest"
             return
-        if letter.webhook is None:
-            trouble = _post(letter, address, token) if address else ""
+        if notification.webhook is None:
+            trouble = _post(notification, address, token) if address else ""
             if not trouble or late:
-                state.sent(letter, "webhook", now)
+                state.sent(notification, "webhook", now)
             if trouble:
                 yield trouble
-        if letter.command is None:
-            trouble = _run(letter, settings.command) if settings.command else ""
+        if notification.command is None:
+            trouble = _run(notification, settings.command) if settings.command else ""
             if not trouble or late:
-                state.sent(letter, "command", now)
+                state.sent(notification, "command", now)
             if trouble:
                 yield trouble
 
@@ -188,7 +188,7 @@ def _secret(path: Path | None, variable: str) -> str:
         ) from e
 
 
-def _post(letter: Letter, address: str, token: str) -> str:
+def _post(notification: Notification, address: str, token: str) -> str:
     """Post a notification; return what went wrong. The address itself may be the secret."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
@@ -196,7 +196,7 @@ def _post(letter: Letter, address: str, token: str) -> str:
         with Wire().ask(
             address,
             method="POST",
-            json=letter.body,
+            json=notification.body,
             headers=headers,
             seconds=limits.LIMITS.hook,
             piece=1,
@@ -207,12 +207,12 @@ def _post(letter: Letter, address: str, token: str) -> str:
         return f"the webhook could not be reached: {type(e).__name__}"
 
 
-def _run(letter: Letter, argv: Sequence[str]) -> str:
+def _run(notification: Notification, argv: Sequence[str]) -> str:
     """Give a notification to the user's program; return what went wrong."""
     try:
         done = command.run(
             list(argv),
-            stdin=visible.as_json(letter.body).encode(),
+            stdin=visible.as_json(notification.body).encode(),
             timeout=TIMEOUT,
             check=False,
         )

@@ -49,7 +49,7 @@ def settle(world: World, state: State, key: Key, name: str) -> Settled:
     try:
         doing = f"publishing {name}"
         with state_lock.held(
-            world.folder, doing, world.clock(), name=f"{name}.lock", wait=PATIENCE
+            world.directory, doing, world.clock(), name=f"{name}.lock", wait=PATIENCE
         ):
             target = state.targets()[name]
             runs = plan.offered(target, state.runs(name), world.settings.publish.keep)
@@ -114,7 +114,7 @@ def _check_clock(state: State, name: str, now: int) -> None:
 def altered(world: World, state: State, name: str) -> tuple[str, ...]:
     """Return what clients see of a target that is not what was published: names of files."""
     doing = f"looking at what is published of {name}"
-    with state_lock.held(world.folder, doing, world.clock(), name=f"{name}.lock", wait=PATIENCE):
+    with state_lock.held(world.directory, doing, world.clock(), name=f"{name}.lock", wait=PATIENCE):
         known = state.issued(name)
         return generations.differences(world.public / name, known) if known else ()
 

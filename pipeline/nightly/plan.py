@@ -74,8 +74,8 @@ def inputs_of(fixes: Sequence[Fix]) -> dict[str, str]:
     found = {"builds": BUILDS}
     for fix in fixes:
         parts: list[str | bytes] = []
-        for path in sorted(p for p in fix.folder.rglob("*") if p.is_file()):
-            parts += [str(path.relative_to(fix.folder)), path.read_bytes()]
+        for path in sorted(p for p in fix.directory.rglob("*") if p.is_file()):
+            parts += [str(path.relative_to(fix.directory)), path.read_bytes()]
         found[f"fix {fix.name}"] = digest(*parts)
     return found
 

@@ -44,7 +44,7 @@ class Removable:
     """Bytes on the disk."""
 
 
-def runs(state: State, folder: Path, settings: Nightly, keep: int, now: int) -> None:
+def runs(state: State, directory: Path, settings: Nightly, keep: int, now: int) -> None:
     """Remove the directories of old runs; what the history says of them stays."""
     kept: set[Path] = set()
     there: list[Removable] = []
@@ -55,7 +55,11 @@ def runs(state: State, folder: Path, settings: Nightly, keep: int, now: int) -> 
         kept |= {run.folder for run in [r for r in mine if r.version == target.version][-1:]}
     for run in state.runs():
         unfinished = run.folder.parent.glob(f".{run.folder.name}.*")
-        for path in (run.folder, run.folder.with_name(f"{run.folder.name}.logs"), *unfinished):
+        for path in (
+            run.folder,
+            run.folder.with_name(f"{run.folder.name}.logs"),
+            *unfinished,
+        ):
             if path.exists() and run.folder not in kept:
                 there.append(
                     Removable(path=path, used=run.ended or run.started, size=size_of(path))
@@ -63,7 +67,7 @@ def runs(state: State, folder: Path, settings: Nightly, keep: int, now: int) -> 
     for entry in too_much(there, now - settings.keep_runs.total_seconds(), settings.runs_size):
         shutil.rmtree(entry.path, ignore_errors=True)
         number = entry.path.name.lstrip(".").partition(".")[0]
-        shutil.rmtree(folder / "public" / "runs" / number, ignore_errors=True)
+        shutil.rmtree(directory / "public" / "runs" / number, ignore_errors=True)
 
 
 def too_much(entries: list[Removable], oldest: float, most: int) -> Iterator[Removable]:
@@ -115,8 +119,8 @@ def size_of(path: Path) -> int:
     if not path.is_dir() or path.is_symlink():
         return path.lstat().st_blocks * 512
     total = 0
-    for folder, _, names in os.walk(path):
+    for directory, _, names in os.walk(path):
         for name in names:
             with contextlib.suppress(OSError):
-                total += os.lstat(f"{folder}/{name}").st_blocks * 512
+                total += os.lstat(f"{directory}/{name}").st_blocks * 512
     return total

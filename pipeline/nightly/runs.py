@@ -87,7 +87,7 @@ class Runs:
                 number=step.number,
                 reason=step.reason,
                 inputs=self._inputs,
-                folder=self._world.folder / RUNS,
+                folder=self._world.directory / RUNS,
                 started=self._world.now(),
             )
         )
@@ -187,7 +187,7 @@ def _logs(run: RunRow) -> Path:
     return run.folder.with_name(f"{run.folder.name}.logs")
 
 
-def _patches(folder: Path) -> dict[str, str]:
+def _patches(directory: Path) -> dict[str, str]:
     """Return the patches of a run; without the date, which follows the number of the rebuild."""
     return {
         path.name: digest(
@@ -197,5 +197,5 @@ def _patches(folder: Path) -> dict[str, str]:
                 if not line.startswith(b"Last-Update:")
             )
         )
-        for path in (folder / "patched/patches").glob("*.patch")
+        for path in (directory / "patched/patches").glob("*.patch")
     }

@@ -28,7 +28,7 @@ from pipeline.nightly.state_rows import (
     NOT_NEEDED,
     SAME,
     UNKNOWN,
-    Letter,
+    Notification,
     RunRow,
     TargetState,
 )
@@ -41,7 +41,7 @@ __all__ = [
     "NOT_NEEDED",
     "SAME",
     "UNKNOWN",
-    "Letter",
+    "Notification",
     "RunRow",
     "State",
     "TargetState",
@@ -55,21 +55,21 @@ SCHEMA = 2
 class State:
     """The database of one state directory."""
 
-    def __init__(self, folder: Path, *, create: bool = False, read_only: bool = False) -> None:
+    def __init__(self, directory: Path, *, create: bool = False, read_only: bool = False) -> None:
         """Open it; ``read_only`` for who only looks, and may have no right to write.
 
         Raises UsageError if it is not there, is damaged, or is none of this version's.
         """
-        path = folder / NAME
+        path = directory / NAME
         try:
             there = path.exists()
         except OSError as e:
             raise UsageError(
-                f"respin could not read {folder}: {e.strerror}", hint="check who may read it"
+                f"respin could not read {directory}: {e.strerror}", hint="check who may read it"
             ) from e
         if not create and not there:
             raise UsageError(
-                f"there is no state of `respin nightly` in {folder}",
+                f"there is no state of `respin nightly` in {directory}",
                 hint="run respin nightly first, or choose its configuration with --config",
             )
         self._db = Database(path, create=create, read_only=read_only)
@@ -165,7 +165,7 @@ class State:
         return tuple(self._read(state_rows.run_of, row) for row in rows)
 
     def begin_run(self, run: RunRow) -> RunRow:
-        """Remember that a run begins; ``folder`` is the one in which its own will be made.
+        """Remember that a run begins; ``directory`` is the one in which its own will be made.
 
         Return it with its id and its own directory.
         """
@@ -174,8 +174,8 @@ class State:
         with self.together():
             names, holes = ", ".join(values), ", ".join(f":{name}" for name in values)
             number = self._db.write(f"INSERT INTO runs ({names}) VALUES ({holes})", values)
-            folder = run.folder / run.target / f"{number:06d}"
-            self._db.write("UPDATE runs SET folder = ? WHERE id = ?", (str(folder), number))
+            directory = run.folder / run.target / f"{number:06d}"
+            self._db.write("UPDATE runs SET folder = ? WHERE id = ?", (str(directory), number))
         return self.run(number)
 
     def run(self, number: int) -> RunRow:
@@ -255,12 +255,12 @@ class State:
         """Put what is to be sent into the outbox."""
         self._db.write("INSERT INTO outbox (at, body) VALUES (?, ?)", (at, json.dumps(body)))
 
-    def outbox(self) -> tuple[Letter, ...]:
+    def outbox(self) -> tuple[Notification, ...]:
         """Return what did not go every way yet, oldest first."""
         query = "SELECT * FROM outbox WHERE webhook IS NULL OR command IS NULL ORDER BY id"
-        return tuple(self._read(state_rows.letter_of, row) for row in self._db.rows(query))
+        return tuple(self._read(state_rows.notification_of, row) for row in self._db.rows(query))
 
-    def sent(self, letter: Letter, way: str, at: int) -> None:
+    def sent(self, notification: Notification, way: str, at: int) -> None:
         """Note that a notification went a way: ``webhook`` or ``command``."""
         assert way in ("webhook", "command")
-        self._db.write(f"UPDATE outbox SET {way} = ? WHERE id = ?", (at, letter.id))
+        self._db.write(f"UPDATE outbox SET {way} = ? WHERE id = ?", (at, notification.id))

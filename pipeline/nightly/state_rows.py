@@ -79,7 +79,7 @@ class RunRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Letter:
+class Notification:
     """A notification, and when it went which way."""
 
     id: int
@@ -117,9 +117,9 @@ def told_of(values: dict[str, Any]) -> dict[str, Any]:
     return records.structure(json.loads(values["value"]), dict[str, Any])
 
 
-def letter_of(values: dict[str, Any]) -> Letter:
+def notification_of(values: dict[str, Any]) -> Notification:
     """Return the notification of a row."""
-    return records.structure(_read(values, "body"), Letter)
+    return records.structure(_read(values, "body"), Notification)
 
 
 def _read(values: dict[str, Any], *columns: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from pipeline.host import command
 from pipeline.host.cache import digest, file_sha256
 from pipeline.host.resources import render
 from pipeline.publish import generations, keyring_package, release_file
-from pipeline.publish.generations import FOLDER, Issued, PublishedMemory
+from pipeline.publish.generations import DIRECTORY, Issued, PublishedMemory
 from pipeline.publish.keys import Key
 from pipeline.publish.verified_run import Proven
 
@@ -57,7 +57,7 @@ class Repository:
     @property
     def store(self) -> Path:
         """Return the directory of its generations, and of those of other releases."""
-        return self.public / FOLDER
+        return self.public / DIRECTORY
 
     def content(self, offers: Iterable[Proven]) -> str:
         """Return a digest of what clients get if exactly these versions are offered."""
@@ -116,7 +116,7 @@ def publish(
         new = _made(repository, offers, new, last, promised, log)
         # This comes before anybody can see it: its date and its number are never used again.
         memory.issue(target, new)
-        generations.point(repository.link, Path(FOLDER) / new.generation)
+        generations.point(repository.link, Path(DIRECTORY) / new.generation)
     except OSError as e:
         raise PublishError(
             f"respin could not write the repository: {e.strerror}",
@@ -181,22 +181,22 @@ def _make(
     """
     origin, public = repository.settings.origin, repository.key.public()
     with tempfile.TemporaryDirectory(dir=part, prefix=".aptly-") as work:
-        folder = Path(work)
+        directory = Path(work)
         for offer in offers:
             for file in offer.files:
-                if not (folder / file.path.name).exists():  # versions share an upstream tarball
-                    shutil.copy(file.path, folder / file.path.name)
-                    if file_sha256(folder / file.path.name) != file.sha256:
+                if not (directory / file.path.name).exists():  # versions share an upstream tarball
+                    shutil.copy(file.path, directory / file.path.name)
+                    if file_sha256(directory / file.path.name) != file.sha256:
                         raise PublishError(f"{file.path} has changed since its run")
-        keyring_package.make(folder, origin, public, new.keyring)
-        given = sorted(p for p in folder.iterdir() if p.suffix in (".deb", ".dsc"))
+        keyring_package.make(directory, origin, public, new.keyring)
+        given = sorted(p for p in directory.iterdir() if p.suffix in (".deb", ".dsc"))
         debs = {file_sha256(p) for p in given if p.suffix == ".deb"}
-        config = folder / "aptly.json"
+        config = directory / "aptly.json"
         endpoint = {"rootDir": str(part), "linkMethod": "hardlink", "verifyMethod": "md5"}
         config.write_text(
             json.dumps(
                 {
-                    "rootDir": str(folder / "root"),
+                    "rootDir": str(directory / "root"),
                     "gpgDisableSign": True,
                     "FileSystemPublishEndpoints": {"here": endpoint},
                 }
@@ -249,7 +249,7 @@ def _client_files(repository: Repository, part: Path) -> None:
         "origin": origin,
         "url": f"{repository.settings.url}/{repository.target}",
         "suite": repository.target,
-        "keyring": f"/{keyring_package.FOLDER}/{origin}.asc",
+        "keyring": f"/{keyring_package.DIRECTORY}/{origin}.asc",
         "packages": (*repository.packages, keyring_package.name(origin)),
     }
     for kind in ("sources", "pref"):

@@ -20,7 +20,7 @@ _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_/+~-]*")
 """Not an option, and a single line: a newline would begin another field of the .changes."""
 
 
-def dput(folder: Path, host: str, *, key: str = "", distribution: str = "") -> str:
+def dput(directory: Path, host: str, *, key: str = "", distribution: str = "") -> str:
     """Upload the patched source in a run directory to a host of dput's; return its version.
 
     ``key`` signs it (default: as debsign(1) finds one); ``distribution`` replaces the one of
@@ -33,7 +33,7 @@ def dput(folder: Path, host: str, *, key: str = "", distribution: str = "") -> s
         )
     if distribution and not _HOST.fullmatch(distribution):
         raise UsageError(f"{distribution!r} is not a valid name of a distribution")
-    offer = verified_run.proven(folder)
+    offer = verified_run.proven(directory)
     dsc = next(f.path for f in offer.files if f.path.suffix == ".dsc")
     with lent.lent(None, "respin-dput-") as work:
         for file in offer.files:
@@ -59,11 +59,11 @@ def dput(folder: Path, host: str, *, key: str = "", distribution: str = "") -> s
     return offer.version
 
 
-def _read(folder: Path, *argv: str, at: str = ".") -> None:
+def _read(directory: Path, *argv: str, at: str = ".") -> None:
     """Run a program that reads the source in the sandbox."""
     sandbox.run(
         argv,
-        folder=folder,
+        directory=directory,
         at=at,
         reads=[Path("/var/lib/dpkg")],  # the list of packages, for the .buildinfo
         timeout=TIMEOUT,

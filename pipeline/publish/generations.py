@@ -21,7 +21,7 @@ from pipeline.errors import PublishError
 from pipeline.files import own_files
 from pipeline.host.cache import file_sha256
 
-FOLDER = ".generations"
+DIRECTORY = ".generations"
 """Mode of the served directory."""
 
 
@@ -91,9 +91,9 @@ def inventory(generation: Path) -> dict[str, str]:
 def _names(generation: Path) -> set[str]:
     """Return the paths of everything in a directory that is not itself a directory."""
     found = set()
-    for folder, folders, names in os.walk(generation):
-        paths = [Path(folder) / name for name in names]
-        paths += [path for name in folders if (path := Path(folder) / name).is_symlink()]
+    for directory, directories, names in os.walk(generation):
+        paths = [Path(directory) / name for name in names]
+        paths += [path for name in directories if (path := Path(directory) / name).is_symlink()]
         found |= {str(path.relative_to(generation)) for path in paths}
     return found
 
@@ -120,7 +120,7 @@ def differences(link: Path, known: Sequence[Issued]) -> tuple[str, ...]:
         return ()  # an administrator may remove it; it is made again
     except OSError:
         return (link.name,)
-    issued = next((i for i in standing(known) if there == Path(FOLDER) / i.generation), None)
+    issued = next((i for i in standing(known) if there == Path(DIRECTORY) / i.generation), None)
     generation = link.parent / there
     if issued is None or generation.is_symlink():
         return (link.name,)

@@ -19,7 +19,7 @@ from pipeline.host import command
 from pipeline.host.resources import render
 from pipeline.publish.generations import Issued
 
-FOLDER = Path("usr/share/keyrings")
+DIRECTORY = Path("usr/share/keyrings")
 """Where packages install keyrings (sources.list(5)); a user's file of that name is replaced."""
 TIMEOUT = 60.0
 FORMAT = "%Y%m%d%H%M%S"
@@ -42,19 +42,19 @@ def version(origin: str, public: bytes, known: Sequence[Issued], date: int) -> s
     return datetime.fromtimestamp(date, UTC).strftime(FORMAT)
 
 
-def make(folder: Path, origin: str, public: bytes, version: str) -> Path:
+def make(directory: Path, origin: str, public: bytes, version: str) -> Path:
     """Make the package in a directory; return its path. Raises PublishError.
 
     The same key and version give the same bytes.
     """
     package = name(origin)
     made = datetime.strptime(version, FORMAT).replace(tzinfo=UTC)
-    deb = folder / f"{package}_{version}_all.deb"
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".keyring-") as work:
+    deb = directory / f"{package}_{version}_all.deb"
+    with tempfile.TemporaryDirectory(dir=directory, prefix=".keyring-") as work:
         tree = Path(work)
         tree.chmod(0o755)
-        (tree / FOLDER).mkdir(parents=True)
-        (tree / FOLDER / f"{origin}.asc").write_bytes(public)
+        (tree / DIRECTORY).mkdir(parents=True)
+        (tree / DIRECTORY / f"{origin}.asc").write_bytes(public)
         (tree / "DEBIAN").mkdir()
         text = render("repository/keyring.control.j2", package=package, version=version, to=origin)
         (tree / "DEBIAN/control").write_text(text)

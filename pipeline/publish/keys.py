@@ -109,8 +109,8 @@ def _gpg(home: Path | None, *, ours: bool) -> Iterator[list[command.Arg]]:
             stack.enter_context(own_files.locked(home.resolve(), directory=True))
         short = home
         if len(str(home)) > LONGEST_HOME:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="respin-gpg-"))
-            short = Path(folder) / "home"
+            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="respin-gpg-"))
+            short = Path(directory) / "home"
             short.symlink_to(home)
         try:
             yield [*base, "--homedir", short]
@@ -151,8 +151,8 @@ def init(state: Path, origin: str) -> Key:
             hint="clients trust that key; to replace it, use respin key rotate",
         )
     try:
-        ownership.folder(state, state_lock.WHAT, state_lock.HINT, mode=ownership.PUBLIC)
-        ownership.folder(home, HOME_WHAT, state_lock.HINT)
+        ownership.directory(state, state_lock.WHAT, state_lock.HINT, mode=ownership.PUBLIC)
+        ownership.directory(home, HOME_WHAT, state_lock.HINT)
     except OSError as e:
         raise _cannot(home, e) from e
     generate(home, origin)

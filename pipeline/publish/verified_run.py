@@ -42,45 +42,47 @@ class Proven:
     """The .debs, and the source package."""
 
 
-def proven(folder: Path, report_sha256: str = "") -> Proven:
+def proven(directory: Path, report_sha256: str = "") -> Proven:
     """Return what a run directory has to publish.
 
     ``report_sha256``, if given, is the hash of the report at the end of the run. Raises UsageError
     if it is not a run directory, PublishError if the run built or proved nothing, or if a file has
     changed.
     """
-    report = load(folder, broken=PublishError)
-    if report_sha256 and file_sha256(folder / REPORT) != report_sha256:
-        raise PublishError(f"{folder / REPORT} has changed since its run", hint="run it again")
+    report = load(directory, broken=PublishError)
+    if report_sha256 and file_sha256(directory / REPORT) != report_sha256:
+        raise PublishError(f"{directory / REPORT} has changed since its run", hint="run it again")
     try:
-        offer = _proven(folder, report)
+        offer = _proven(directory, report)
         if not report_sha256:
-            _hold(folder, report, offer)
+            _hold(directory, report, offer)
         return offer
     except (UsageError, OSError) as e:
-        raise PublishError(f"{folder} is not complete", details=str(e), hint="run it again") from e
+        raise PublishError(
+            f"{directory} is not complete", details=str(e), hint="run it again"
+        ) from e
 
 
-def _proven(folder: Path, report: dict[str, Any]) -> Proven:
+def _proven(directory: Path, report: dict[str, Any]) -> Proven:
     if report["outcome"] != "fixed":
         raise PublishError(
-            f"{folder} contains nothing to publish: its outcome is {report['outcome']}",
+            f"{directory} contains nothing to publish: its outcome is {report['outcome']}",
             details="\n".join(f"Not verified: {text}" for text in report["unverified"]),
             hint="respin publishes only what it built and proved: use respin run",
         )
     cells = [c for row in report["smoke"]["cases"] for c in (row["before"], row["after"]) if c]
     if not cells or not all(c["ok"] for c in cells):
-        raise PublishError(f"the smoke test in {folder} proves nothing", hint="run it again")
+        raise PublishError(f"the smoke test in {directory} proves nothing", hint="run it again")
     patched, source = report["patched"], report["source"]
     files = [
-        File(path=folder / deb["path"], sha256=deb["sha256"])
+        File(path=directory / deb["path"], sha256=deb["sha256"])
         for deb in report["built"]["debs"]
         if deb["path"].endswith(".deb")
     ]
-    dsc = folder / patched["dsc"]
+    dsc = directory / patched["dsc"]
     files.append(File(path=dsc, sha256=patched["sha256"]))
     for file in files:
-        _check(folder, file.path, file.sha256)
+        _check(directory, file.path, file.sha256)
     fields = dsc_file.read(dsc)
     for listed in fields.files:
         try:
@@ -89,19 +91,19 @@ def _proven(folder: Path, report: dict[str, Any]) -> Proven:
             raise PublishError(e.brief, details=e.details, hint="run it again") from e
         files.append(File(path=dsc.parent / listed.name, sha256=listed.sha256))
     if fields.version != patched["version"] or report["built"]["version"] != patched["version"]:
-        raise PublishError(f"{folder} holds two versions", hint="run it again")
+        raise PublishError(f"{directory} holds two versions", hint="run it again")
     return Proven(
         version=patched["version"],
         base=source["version"],
         dsc=source["files"][0]["sha256"],
         codename=source["release"]["codename"],
         distro=source["release"]["distro"],
-        number=lockfile_reader.read(folder / lockfile.NAME).number,
+        number=lockfile_reader.read(directory / lockfile.NAME).number,
         files=tuple(files),
     )
 
 
-def _hold(folder: Path, report: dict[str, Any], offer: Proven) -> None:
+def _hold(directory: Path, report: dict[str, Any], offer: Proven) -> None:
     """Check a report that nobody vouches for against the files. Raises PublishError."""
     source, built = report["source"], report["built"]
     release = source["release"]
@@ -111,18 +113,18 @@ def _hold(folder: Path, report: dict[str, Any], offer: Proven) -> None:
             raise PublishError(
                 f"{offer.version} is not what respin calls rebuild {number} of {offer.base}"
             )
-        given = [folder / file["path"] for file in source["files"]]
+        given = [directory / file["path"] for file in source["files"]]
         for path, file in zip(given, source["files"], strict=True):
-            _check(folder, path, file["sha256"])
+            _check(directory, path, file["sha256"])
         fields = dsc_file.read(given[0])
         if (fields.name, fields.version) != (source["name"], offer.base):
             raise PublishError(f"{given[0]} is not the source package of {offer.base}")
         for listed in fields.files:
             dsc_file.check_file(given[0].parent / listed.name, listed, given[0].name)
         for artifact in (built["changes"], built["buildinfo"]):
-            _check(folder, folder / artifact["path"], artifact["sha256"])
+            _check(directory, directory / artifact["path"], artifact["sha256"])
         dsc = next(f.path for f in offer.files if f.path.suffix == ".dsc")
-        changes = folder / built["changes"]["path"]
+        changes = directory / built["changes"]["path"]
         upload = uploads.read(changes)
         if (upload.source, upload.version) != (source["name"], offer.version):
             raise PublishError(f"{changes} does not belong to {source['name']} {offer.version}")
@@ -140,8 +142,8 @@ def _hold(folder: Path, report: dict[str, Any], offer: Proven) -> None:
         raise PublishError(e.brief, details=e.details, hint="run it again") from e
 
 
-def _check(folder: Path, path: Path, sha256: str) -> None:
-    inside = path.resolve().is_relative_to(folder.resolve())
+def _check(directory: Path, path: Path, sha256: str) -> None:
+    inside = path.resolve().is_relative_to(directory.resolve())
     if not inside or not path.is_file() or file_sha256(path) != sha256:
         raise PublishError(
             f"{path} has changed since its run",

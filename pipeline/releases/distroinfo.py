@@ -65,14 +65,14 @@ class Known:
 
 
 @cache
-def known(folder: Path = DISTRO_INFO) -> tuple[Known, ...]:
+def known(directory: Path = DISTRO_INFO) -> tuple[Known, ...]:
     """Return every release of Debian and Ubuntu, Debian's first, each distro's oldest first.
 
     Raises UsageError if distro-info-data is missing or broken.
     """
     found = []
     for distro in distros.ALL.values():
-        path = folder / f"{distro.name}.csv"
+        path = directory / f"{distro.name}.csv"
         try:
             with path.open(newline="") as f:
                 # experimental belongs to sid; it is not a release.

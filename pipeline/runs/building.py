@@ -71,7 +71,7 @@ class Building:
                 self._inputs.having(exact) if exact else self._inputs.archive,
                 source.dsc,
                 self._context.request.cache,
-                log_dir=self._context.folder.logs,
+                log_dir=self._context.directory.logs,
                 stage=stage,
                 exact=exact,
                 engine=self.engine,
@@ -98,8 +98,8 @@ class Building:
                 patched.dsc,
                 patched.version,
                 patched.epoch,
-                self._context.folder.path / "debs",
-                log_dir=self._context.folder.logs,
+                self._context.directory.path / "debs",
+                log_dir=self._context.directory.logs,
                 stage=stage,
             )
 
@@ -140,8 +140,8 @@ class Building:
         self, root: BuildRoot, source: Source, tree: Path
     ) -> tuple[VerifiedFile, ...]:
         """The source without our patch, which unpacks to ``tree``, built in the same root."""
-        dest = self._context.folder.path / "control"
-        logs = self._context.folder.logs / "control"  # the other build may not have ended yet
+        dest = self._context.directory.path / "control"
+        logs = self._context.directory.logs / "control"  # the other build may not have ended yet
         epoch = patch.changelog_epoch(tree)
         with self._context.progress.stage("build control") as stage:
             built = build.build(

@@ -14,7 +14,7 @@ from pathlib import Path
 from pipeline.host import temporary
 from pipeline.host.progress import Journal, Progress, Stage
 from pipeline.isolation import scratch
-from pipeline.runs.directory import RunFolder
+from pipeline.runs.directory import RunDirectory
 from pipeline.runs.request import Request
 
 
@@ -23,7 +23,7 @@ class RunContext:
     """What the stages of one run share."""
 
     request: Request
-    folder: RunFolder
+    directory: RunDirectory
     progress: Progress
     scratch: Path
     """A directory for what is not part of the run's outcome."""
@@ -38,18 +38,20 @@ class RunContext:
 
 
 @contextmanager
-def begin(request: Request, folder: RunFolder, journal: Journal | None) -> Iterator[RunContext]:
+def begin(
+    request: Request, directory: RunDirectory, journal: Journal | None
+) -> Iterator[RunContext]:
     """Yield the context of a run; its scratch directory is there until the block has ended.
 
     What killed processes left in the cache and among the temporary files is removed first.
     """
     scratch.sweep(request.cache)
     temporary.sweep()
-    place = folder.path / ".work"
+    place = directory.path / ".work"
     place.mkdir()
     yield RunContext(
         request=request,
-        folder=folder,
+        directory=directory,
         progress=Progress(journal),
         scratch=place,
         begun=datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),

@@ -41,7 +41,7 @@ KEPT_LOGS = 20
 """Runs whose logs stay under the cache."""
 
 
-class RunFolder:
+class RunDirectory:
     """A run's directory while it is being written."""
 
     def __init__(self, path: Path, logs: Path) -> None:
@@ -101,7 +101,7 @@ def _is_ours(out: Path) -> bool:
 @contextlib.contextmanager
 def open_run(
     out: Path, cache: Cache, *, keep: bool = False, logs: Path | None = None
-) -> Iterator[RunFolder]:
+) -> Iterator[RunDirectory]:
     """Yield a directory to write into; put it in its place at the end.
 
     The logs are written into ``logs``, by default a new directory under the cache.
@@ -113,7 +113,7 @@ def open_run(
     """
     check(out)
     final = out.absolute()
-    logs = _log_folder(cache, logs)
+    logs = _log_directory(cache, logs)
     with _parents(final):
         _sweep(final)
         part = _begin(final)
@@ -121,7 +121,7 @@ def open_run(
             with _lock(part) as locked:
                 if locked:
                     (part / UNFINISHED).touch()
-                yield RunFolder(part, logs)
+                yield RunDirectory(part, logs)
                 _finish(part, final, logs)
         except BaseException as e:
             _stop(part, e, keep=keep)
@@ -248,12 +248,12 @@ def _replace(part: Path, final: Path) -> None:
             leftovers.clear(old)
 
 
-def _log_folder(cache: Cache, named: Path | None) -> Path:
+def _log_directory(cache: Cache, named: Path | None) -> Path:
     if named is not None:
         named.mkdir(parents=True, exist_ok=True)
         return named
-    folder = cache.folder("logs")
-    for old in sorted(folder.iterdir())[:-KEPT_LOGS]:
+    directory = cache.directory("logs")
+    for old in sorted(directory.iterdir())[:-KEPT_LOGS]:
         shutil.rmtree(old, ignore_errors=True)
     stamp = time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime())
-    return Path(tempfile.mkdtemp(dir=folder, prefix=stamp))
+    return Path(tempfile.mkdtemp(dir=directory, prefix=stamp))

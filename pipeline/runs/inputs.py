@@ -45,7 +45,7 @@ class Inputs:
     def __init__(self, context: RunContext) -> None:
         self._context = context
         self._request = context.request
-        self._log = context.folder.log("fetch")
+        self._log = context.directory.log("fetch")
 
     @cached_property
     def archive(self) -> AptArchive:
@@ -100,7 +100,7 @@ class Inputs:
 
     def fetch(self) -> Source:
         """The exact source, verified."""
-        dest = self._context.folder.path / "source"
+        dest = self._context.directory.path / "source"
         request = self._request
         with self._context.progress.stage("fetch") as stage:
             if self.dsc:
@@ -154,7 +154,7 @@ class Inputs:
             guest=used.guest,
             control=control[0] if control else None,
         )
-        lockfile.write(written, self._context.folder.path)
+        lockfile.write(written, self._context.directory.path)
 
     def tree(self, source: Source) -> Path:
         """The source as dpkg-source unpacks it."""
@@ -166,7 +166,7 @@ class Inputs:
             source,
             self._context.scratch / name,
             trust_container=self._request.trust_container,
-            log=self._context.folder.log(stage),
+            log=self._context.directory.log(stage),
         )
 
     def check_sandbox(self) -> Wall:
@@ -190,7 +190,7 @@ class Inputs:
 
     def distro_package(self, source: Source) -> tuple[VerifiedFile, ...]:
         """The distro's own build of this very source, or nothing if there is none to be had."""
-        locked, dest = self._request.locked, self._context.folder.path / "control"
+        locked, dest = self._request.locked, self._context.directory.path / "control"
         if self.dsc:
             return ()
         if locked and locked.guest:  # as it was then: the distro's, or built here

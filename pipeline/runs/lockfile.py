@@ -51,7 +51,7 @@ class Lock:
     path: Path | None = None
 
 
-def write(lock: Lock, folder: Path) -> Path:
+def write(lock: Lock, directory: Path) -> Path:
     """Write the lock of a run into its directory; return its path."""
     guest = lock.guest
     value = {
@@ -75,7 +75,7 @@ def write(lock: Lock, folder: Path) -> Path:
         else None,
         "control": asdict(lock.control) if lock.control else None,
     }
-    path = folder / NAME
+    path = directory / NAME
     path.write_text(json.dumps(value, indent=1) + "\n", "utf-8")
     return path
 

@@ -38,9 +38,9 @@ class Patching:
                 source,
                 tree,
                 needed,
-                self._context.folder.path / "patched",
+                self._context.directory.path / "patched",
                 number=self._context.request.number,
-                log=self._context.folder.log("patch"),
+                log=self._context.directory.log("patch"),
                 stage=stage,
             )
 

@@ -34,7 +34,7 @@ class Proving:
             image = smoke.prepare(
                 self._inputs.having((*exact.root, *exact.kernel)) if exact else archive,
                 self._context.request.cache,
-                log_dir=self._context.folder.logs,
+                log_dir=self._context.directory.logs,
                 stage=stage,
                 exact=exact,
             )
@@ -52,7 +52,7 @@ class Proving:
 
         The distro's package is tried while the other is still being built.
         """
-        request, folder = self._context.request, self._context.folder
+        request, directory = self._context.request, self._context.directory
         turned: dict[str, list[str]] = {}
         for fix in needed:
             for case in fix.turns:
@@ -67,7 +67,7 @@ class Proving:
                 cases=select(request.cases),
                 objects=request.objects,
                 cache=request.cache,
-                log_dir=folder.logs,
+                log_dir=directory.logs,
                 stage=stage,
             )
         if not seen.ok:
@@ -76,10 +76,10 @@ class Proving:
             raise (TestbedLost if lost else SmokeFailed)(
                 "the packages gave wrong results in the smoke test",
                 details="\n".join(complaint for row in seen.cases for complaint in complaints(row)),
-                hint=f"read the guest's console and the output of each command in {folder.logs}",
+                hint=f"read the guest's console and the output of each command in {directory.logs}",
             )
         _check_possible(seen, turned)
-        (folder.path / "smoke.html").write_text(render.html([seen]), "utf-8")
+        (directory.path / "smoke.html").write_text(render.html([seen]), "utf-8")
         return seen
 
 

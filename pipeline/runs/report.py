@@ -61,8 +61,8 @@ class Report:
     timings: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
-def to_json(report: Report, folder: Path) -> dict[str, Any]:
-    """Return the report as JSON values; paths under ``folder`` become relative to it."""
+def to_json(report: Report, directory: Path) -> dict[str, Any]:
+    """Return the report as JSON values; paths under ``directory`` become relative to it."""
     values = dataclasses.asdict(report)
     if values["patched"]:
         del values["patched"]["source"]  # it stands beside it
@@ -70,20 +70,20 @@ def to_json(report: Report, folder: Path) -> dict[str, Any]:
         "schema": SCHEMA,
         "tool": "iproute2-respin",
         "tool_version": __version__,
-        **plain(values, folder),
+        **plain(values, directory),
     }
 
 
-def plain(value: Any, folder: Path) -> Any:
-    """Return a record, or what is in one, as JSON values; paths under ``folder`` relative to it."""
+def plain(value: Any, directory: Path) -> Any:
+    """Return a record, or a part of one, as JSON values; paths are relative to ``directory``."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = dataclasses.asdict(value)
     if isinstance(value, Mapping):
-        return {str(k): plain(v, folder) for k, v in value.items()}
+        return {str(k): plain(v, directory) for k, v in value.items()}
     if isinstance(value, tuple | list):
-        return [plain(v, folder) for v in value]
+        return [plain(v, directory) for v in value]
     if isinstance(value, Path):
-        return str(value.relative_to(folder)) if value.is_relative_to(folder) else str(value)
+        return str(value.relative_to(directory)) if value.is_relative_to(directory) else str(value)
     return value
 
 
@@ -127,7 +127,7 @@ def diagnosis_json(findings: tuple[Finding, ...]) -> dict[str, Any]:
     }
 
 
-def write(report: Report, folder: Path) -> None:
+def write(report: Report, directory: Path) -> None:
     """Write report.json into a run's directory."""
-    text = visible.as_json(to_json(report, folder), indent=2)
-    (folder / REPORT).write_text(text + "\n", "utf-8")
+    text = visible.as_json(to_json(report, directory), indent=2)
+    (directory / REPORT).write_text(text + "\n", "utf-8")

@@ -19,20 +19,20 @@ from pipeline.runs.directory import REPORT
 from pipeline.runs.report import SCHEMA, Report
 
 
-def read(folder: Path) -> Report:
+def read(directory: Path) -> Report:
     """Return the report of a run's directory, its paths made absolute.
 
     Raises UsageError if that is no directory of a run, or was written by a respin whose reports
     have another form.
     """
-    values = load(folder)
+    values = load(directory)
     if values["patched"]:
         values["patched"]["source"] = values["source"]
     found = records.structure(values, Report)
     for path in _paths(found):
         if path.is_absolute() or ".." in path.parts or "\0" in str(path):
-            raise _not_read(folder, f"{str(path)[:200]!r} is not in the directory")
-    return report.moved(found, Path(), folder.absolute())
+            raise _not_read(directory, f"{str(path)[:200]!r} is not in the directory")
+    return report.moved(found, Path(), directory.absolute())
 
 
 def _paths(value: Any) -> Iterator[Path]:
@@ -47,35 +47,35 @@ def _paths(value: Any) -> Iterator[Path]:
             yield from _paths(each)
 
 
-def load(folder: Path, *, broken: type[RespinError] = UsageError) -> dict[str, Any]:
+def load(directory: Path, *, broken: type[RespinError] = UsageError) -> dict[str, Any]:
     """Return the report of a run's directory as JSON.
 
     Raises UsageError as ``read`` does, and ``broken`` for a report of ours that is not as its
     schema says.
     """
-    path = folder / REPORT
+    path = directory / REPORT
     try:
         values = bounded.from_json(path, bounded.LARGE)
     except OSError as e:
         raise UsageError(
-            f"{folder} is not the directory of a run: {path}: {e.strerror}",
+            f"{directory} is not the directory of a run: {path}: {e.strerror}",
             hint="make one with respin run or respin patch",
         ) from e
     except ValueError as e:
-        raise _not_read(folder, str(e)) from e
+        raise _not_read(directory, str(e)) from e
     form = (values.get("tool"), values.get("schema")) if isinstance(values, dict) else None
     if form != ("iproute2-respin", SCHEMA):
-        raise _not_read(folder, f"expected tool iproute2-respin and schema {SCHEMA}")
+        raise _not_read(directory, f"expected tool iproute2-respin and schema {SCHEMA}")
     try:
         schema.hold(values, "pipeline.runs", "report.schema.json")
     except schema.Wrong as e:
-        raise _not_read(folder, str(e), broken) from e
+        raise _not_read(directory, str(e), broken) from e
     return dict(values)
 
 
-def _not_read(folder: Path, why: str, error: type[RespinError] = UsageError) -> RespinError:
+def _not_read(directory: Path, why: str, error: type[RespinError] = UsageError) -> RespinError:
     return error(
-        f"this version of respin cannot read {folder / REPORT}",
+        f"this version of respin cannot read {directory / REPORT}",
         details=why,
         hint="repeat the run, or use the version of respin that made it",
     )

@@ -27,7 +27,7 @@ from pipeline.isolation import sandbox
 from pipeline.model import Built, Finding
 from pipeline.releases import releases
 from pipeline.runs import lockfile, lockfile_reader, report
-from pipeline.runs.directory import RunFolder, open_run
+from pipeline.runs.directory import RunDirectory, open_run
 from pipeline.runs.inputs import Used
 from pipeline.runs.report import Outcome, Report
 from pipeline.runs.report_reader import read
@@ -42,7 +42,7 @@ LARGEST = 1 << 30
 
 def fetch_only(request: Request, out: Path, journal: Journal | None = None) -> Report:
     """Leave the verified source at ``out``."""
-    with _part(request, out, journal) as (stages, folder):
+    with _part(request, out, journal) as (stages, directory):
         if request.tree_dir:
             stages.inputs.check_sandbox()
         source = stages.inputs.fetch()
@@ -53,8 +53,8 @@ def fetch_only(request: Request, out: Path, journal: Journal | None = None) -> R
             archives=stages.inputs.archive.trust(),
             timings=stages.timings,
         )
-        _finish(done, stages, folder)
-    return report.moved(done, folder.path, out.absolute())
+        _finish(done, stages, directory)
+    return report.moved(done, directory.path, out.absolute())
 
 
 def patch_only(
@@ -64,9 +64,9 @@ def patch_only(
 
     ``earlier`` is a directory with the source; None: it is fetched.
     """
-    with _part(request, out, journal) as (stages, folder):
+    with _part(request, out, journal) as (stages, directory):
         wall = stages.inputs.check_sandbox()
-        before = _again(earlier, folder) if earlier else None
+        before = _again(earlier, directory) if earlier else None
         source = before.source if before else stages.inputs.fetch()
         # What a directory says of itself is no signed index.
         tree = stages.inputs.tree(replace(source, indexed=False) if before else source)
@@ -84,8 +84,8 @@ def patch_only(
             archives=_archives(stages, before),
             timings=stages.timings,
         )
-        _finish(done, stages, folder, earlier)
-    return report.moved(done, folder.path, out.absolute())
+        _finish(done, stages, directory, earlier)
+    return report.moved(done, directory.path, out.absolute())
 
 
 def build_only(
@@ -95,8 +95,8 @@ def build_only(
 
     ``request`` is of its release. Raises UsageError if nothing was patched there.
     """
-    with _part(request, out, journal) as (stages, folder):
-        before = _again(earlier, folder)
+    with _part(request, out, journal) as (stages, directory):
+        before = _again(earlier, directory)
         if before.patched is None:
             raise UsageError(
                 f"{earlier} has no patched source", hint=f"make one with respin patch {earlier}"
@@ -114,8 +114,8 @@ def build_only(
             archives=_archives(stages, before),
             timings={**before.timings, **stages.timings},
         )
-        _finish(done, stages, folder, earlier)
-    return report.moved(done, folder.path, out.absolute())
+        _finish(done, stages, directory, earlier)
+    return report.moved(done, directory.path, out.absolute())
 
 
 def prove_only(
@@ -127,17 +127,17 @@ def prove_only(
     dpkg-buildpackage made of its source, None for those in ``earlier``. Where it found nothing to
     patch, it is the distro's own package that is proven. ``request`` is of its release and fixes.
     """
-    with _part(request, out, journal) as (stages, folder):
-        before = _again(earlier, folder)
+    with _part(request, out, journal) as (stages, directory):
+        before = _again(earlier, directory)
         if not before.findings:
             raise UsageError(
                 f"{earlier} was not diagnosed", hint=f"diagnose it with respin patch {earlier}"
             )
         built, unverified = None, before.unverified
         if before.patched and debs:
-            built, unverified = adopt(before.patched, debs, folder.path / "debs")
+            built, unverified = adopt(before.patched, debs, directory.path / "debs")
         elif before.patched and before.built:
-            built = _built_again(before.built, earlier, folder)
+            built = _built_again(before.built, earlier, directory)
         elif before.patched:
             raise UsageError(
                 f"{earlier} has a patched source but no packages; say with --debs where they were "
@@ -158,8 +158,8 @@ def prove_only(
             timings={**before.timings, **stages.timings},
         )
         used = Used(guest=image.packages, control=control)
-        _finish(done, stages, folder, earlier, used)
-    return report.moved(done, folder.path, out.absolute())
+        _finish(done, stages, directory, earlier, used)
+    return report.moved(done, directory.path, out.absolute())
 
 
 def _outcome(built: Built | None, unverified: Sequence[str]) -> Outcome:
@@ -194,23 +194,23 @@ def diagnose_only(
 @contextmanager
 def _part(
     request: Request, out: Path, journal: Journal | None
-) -> Iterator[tuple[Stages, RunFolder]]:
+) -> Iterator[tuple[Stages, RunDirectory]]:
     """Yield the stages, and the directory that takes what they leave."""
     with (
-        open_run(out, request.cache, keep=request.keep, logs=request.logs) as folder,
-        begin(request, folder, journal) as stages,
+        open_run(out, request.cache, keep=request.keep, logs=request.logs) as directory,
+        begin(request, directory, journal) as stages,
     ):
-        yield stages, folder
+        yield stages, directory
 
 
 def _finish(
     done: Report,
     stages: Stages,
-    folder: RunFolder,
+    directory: RunDirectory,
     earlier: Path | None = None,
     used: Used = NOTHING,
 ) -> None:
-    report.write(done, folder.path)
+    report.write(done, directory.path)
     kind = lockfile_reader.read(earlier / lockfile.NAME).kind if earlier else None
     stages.inputs.write_lock(done, used, kind=kind)
 
@@ -221,26 +221,30 @@ def _archives(stages: Stages, before: Report | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*earlier, *stages.inputs.archive.trust())))
 
 
-def _again(earlier: Path, folder: RunFolder) -> Report:
+def _again(earlier: Path, directory: RunDirectory) -> Report:
     """Take over the sources of an earlier run; raise FetchError if they are not what it had."""
     before = read(earlier)
-    here = report.moved(before, earlier.absolute(), folder.path)
+    here = report.moved(before, earlier.absolute(), directory.path)
     had = {file.path: file.sha256 for file in here.source.files}
     if here.patched:
         had[here.patched.dsc] = here.patched.sha256
-    _take_over(("source", "patched"), had, earlier, folder, "respin fetch or respin patch")
+    _take_over(("source", "patched"), had, earlier, directory, "respin fetch or respin patch")
     return here
 
 
-def _built_again(built: Built, earlier: Path, folder: RunFolder) -> Built:
+def _built_again(built: Built, earlier: Path, directory: RunDirectory) -> Built:
     """Take over the packages of an earlier run; raise FetchError if they are not what it had."""
     had = {file.path: file.sha256 for file in (*built.debs, built.changes, built.buildinfo)}
-    _take_over(("debs",), had, earlier, folder, "respin build")
+    _take_over(("debs",), had, earlier, directory, "respin build")
     return built
 
 
 def _take_over(
-    names: Sequence[str], had: Mapping[Path, str], earlier: Path, folder: RunFolder, maker: str
+    names: Sequence[str],
+    had: Mapping[Path, str],
+    earlier: Path,
+    directory: RunDirectory,
+    maker: str,
 ) -> None:
     """Copy directories of an earlier run, and hold what it ``had`` there against its SHA-256.
 
@@ -249,7 +253,7 @@ def _take_over(
     for name in names:
         if (earlier / name).is_dir():
             try:
-                bounded.copy_tree(earlier / name, folder.path / name, LARGEST)
+                bounded.copy_tree(earlier / name, directory.path / name, LARGEST)
             except OSError as e:
                 if e.errno in command.FULL:
                     raise
@@ -260,7 +264,7 @@ def _take_over(
     for path, sha256 in had.items():
         if not path.is_file() or file_sha256(path) != sha256:
             raise FetchError(
-                f"{earlier / path.relative_to(folder.path)} has changed since its run",
+                f"{earlier / path.relative_to(directory.path)} has changed since its run",
                 hint=f"run {maker} again",
             )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pipeline.host.progress import Journal
 from pipeline.runs import context
 from pipeline.runs.building import Building
-from pipeline.runs.directory import RunFolder
+from pipeline.runs.directory import RunDirectory
 from pipeline.runs.inputs import Inputs
 from pipeline.runs.patching import Patching
 from pipeline.runs.proving import Proving
@@ -31,9 +31,9 @@ class Stages:
 
 
 @contextmanager
-def begin(request: Request, folder: RunFolder, journal: Journal | None) -> Iterator[Stages]:
+def begin(request: Request, directory: RunDirectory, journal: Journal | None) -> Iterator[Stages]:
     """Yield the stages of a run; what they hold besides its outcome is cleared away at the end."""
-    with context.begin(request, folder, journal) as shared, ExitStack() as containers:
+    with context.begin(request, directory, journal) as shared, ExitStack() as containers:
         inputs = Inputs(shared)
         yield Stages(
             inputs=inputs,

@@ -19,7 +19,7 @@ from elftools.elf.sections import Section
 from pipeline.errors import UsageError
 from pipeline.files import bounded
 from pipeline.files.elf import Broken, Elf
-from pipeline.smoke.cases import ways
+from pipeline.smoke.cases import attach_types
 
 LARGEST = 32 << 20
 """Bytes; the largest in use have 3 MB."""
@@ -84,7 +84,7 @@ class LoaderLimit:
     """A limit of the loaders that an object exceeds, and what its author can do."""
 
     what: str
-    mend: str
+    remedy: str
 
 
 def read(path: Path) -> Description:
@@ -223,7 +223,9 @@ def limits(found: Description, *, size: int = 36) -> tuple[LoaderLimit, ...]:
             "compile the object without -g, or run llvm-strip -g on it",
         ),
     )
-    return tuple(LoaderLimit(what=what, mend=mend) for applies, what, mend in checks if applies)
+    return tuple(
+        LoaderLimit(what=what, remedy=remedy) for applies, what, remedy in checks if applies
+    )
 
 
 def text(found: Description) -> str:
@@ -245,9 +247,10 @@ def user_section(item: UserObject) -> str:
 
     Raises UsageError if the file is not a BPF object, or has no such section.
     """
-    if item.way not in ways():
+    if item.way not in attach_types():
         raise UsageError(
-            f"{item.way} is not an attach type", hint="the attach types are: " + ", ".join(ways())
+            f"{item.way} is not an attach type",
+            hint="the attach types are: " + ", ".join(attach_types()),
         )
     programs = read(item.path).programs
     wanted = item.section or next(iter(programs), None)

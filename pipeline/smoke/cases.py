@@ -57,7 +57,7 @@ class Then:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
+class AttachType:
     """An attach type: how an object gets into the kernel."""
 
     name: str
@@ -82,7 +82,7 @@ class Case:
 
     name: str
     title: str
-    way: Way
+    way: AttachType
     template: str
     expect: Mapping[str, Expected]
     default: bool
@@ -121,13 +121,13 @@ def _read(name: str) -> dict[str, Any]:
 
 
 @memoize
-def ways() -> Mapping[str, Way]:
+def attach_types() -> Mapping[str, AttachType]:
     """Return every attach type by its name, in the order of ways.toml."""
     found = {}
     for name, fields in _read("ways.toml").items():
         then = tuple(Then(**each) for each in fields.pop("then", ()))
         needs = tuple(fields.pop("needs", ()))
-        found[name] = Way(name=name, then=then, needs=needs, **fields)
+        found[name] = AttachType(name=name, then=then, needs=needs, **fields)
     return MappingProxyType(found)
 
 
@@ -179,7 +179,7 @@ def _entry(entry: dict[str, Any], groups: Mapping[str, Any]) -> Iterator[Case]:
     needs = tuple(entry.pop("needs", ()))
     verdict = entry.pop("verdict", "")
     for name in names:
-        way = ways()[name]
+        way = attach_types()[name]
         yield Case(
             way=way,
             expect=expect,
@@ -208,7 +208,7 @@ def select(
     that run only by name. Raises UsageError for an unknown name, and if no case is left.
     """
     _known(names or (), {c.name for c in all_cases()}, "smoke case")
-    _known(by or (), set(ways()), "attach type")
+    _known(by or (), set(attach_types()), "attach type")
     short = names is None and not by and not whole
     found = tuple(
         c

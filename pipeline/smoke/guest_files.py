@@ -35,7 +35,7 @@ def init(image: GuestImage, phases: Sequence[str]) -> str:
     return render(
         "guest/init.sh.j2",
         modules=image.modules,
-        phases=[{"name": phase, "folder": f"{HOME}/{phase}"} for phase in phases],
+        phases=[{"name": phase, "directory": f"{HOME}/{phase}"} for phase in phases],
         deadline=INSTALL_SECONDS,
     )
 
@@ -63,7 +63,7 @@ def archive(
     out.write(b"\0" * (-out.tell() % 4))
     with Initramfs(out) as guest:
         guest.file("init", script.encode(), 0o755)
-        guest.folder(f"{HOME[1:]}/{phases[0]}")
+        guest.directory(f"{HOME[1:]}/{phases[0]}")
         for name, path in packages(debs).items():
             guest.file(f"{HOME[1:]}/{phases[0]}/{name}", bounded.read(path, LARGEST))
         for phase in phases:
@@ -71,7 +71,7 @@ def archive(
             guest.file(f"{HOME[1:]}/plan-{phase}", plan.encode("latin-1"))
         for row in rows:
             if row.corpus:
-                guest.folder(f"{HOME[1:]}/{row.name}")
+                guest.directory(f"{HOME[1:]}/{row.name}")
         for name, content in player_script.files(rows).items():
             data = content if isinstance(content, bytes) else load(content)
             guest.file(f"{HOME[1:]}/{name}", data)

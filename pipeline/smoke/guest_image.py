@@ -128,9 +128,9 @@ def _choices(
 
 
 def _fetched(archive: AptArchive, packages: Sequence[Package]) -> tuple[tuple[Package, ...], Fetch]:
-    def fetch(folder: Path) -> list[Path]:
-        folder.mkdir(parents=True)
-        return [f.path for f in archive.download(packages, folder)]
+    def fetch(directory: Path) -> list[Path]:
+        directory.mkdir(parents=True)
+        return [f.path for f in archive.download(packages, directory)]
 
     return tuple(packages), fetch
 

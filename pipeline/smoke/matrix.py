@@ -19,7 +19,7 @@ from debian.debian_support import Version
 from pipeline.host.cache import Cache
 from pipeline.host.resources import package_data
 from pipeline.smoke.bpf_object import UserObject, user_section
-from pipeline.smoke.cases import Case, Expected, Then, Way, map_struct_size, ways
+from pipeline.smoke.cases import AttachType, Case, Expected, Then, attach_types, map_struct_size
 from pipeline.smoke.compile import compile_cases, section_of
 from pipeline.vm.machine import Machine
 
@@ -51,7 +51,7 @@ class Row:
 
     case: str
     title: str
-    way: Way
+    way: AttachType
     name: str
     """The name of its files, without suffix."""
     object: Path
@@ -129,14 +129,14 @@ def case_rows(
 def _case_row(case: Case, path: Path, kernel: KernelFacts, home: str) -> Row:
     which = ["program", case.program] if case.program else ["section", section_of(case)]
     row = _row(case.name, case.title, case.way, case.id, path, which, home, case.repeat)
-    folder = "*" if case.parameters["pin"] == "object" else "globals"
+    directory = "*" if case.parameters["pin"] == "object" else "globals"
     verdict = case.verdict
     received = 0 if verdict == "drop" else FRAMES
     return dataclasses.replace(
         row,
         expect=case.expect,
         pins=case.pins,
-        paths={name: f"{PINS}/{folder}/{name}" for name in case.pins},
+        paths={name: f"{PINS}/{directory}/{name}" for name in case.pins},
         keys=case.keys,
         send="" if case.corpus else "redirected" if verdict == "redirect" else case.way.send,
         mark=MARK if verdict == "mark" else 0,
@@ -152,7 +152,7 @@ def _case_row(case: Case, path: Path, kernel: KernelFacts, home: str) -> Row:
 def _row(
     case: str,
     title: str,
-    way: Way,
+    way: AttachType,
     name: str,
     path: Path,
     which: Sequence[str],
@@ -190,7 +190,7 @@ def object_rows(
     rows = []
     for i, item in enumerate(items):
         section = user_section(item)
-        way = ways()[item.way]
+        way = attach_types()[item.way]
         way = dataclasses.replace(way, says="", then=(Then(run=way.show, says=_LOADED),))
         title = f"{item.path}, section {section}"
         which = ["section", section]

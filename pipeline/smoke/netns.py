@@ -99,15 +99,15 @@ def _unpacked(debs: Sequence[Path], root: Path, log: Path) -> str:
     """Unpack packages and return the PATH of their programs."""
     deb_file.extract(debs, root, error=SmokeImpossible, log=log)
     # bin before sbin: /sbin/ip is a link to /bin/ip, which would be this machine's own.
-    folders = ("usr/bin", "bin", "usr/sbin", "sbin")
+    directories = ("usr/bin", "bin", "usr/sbin", "sbin")
     sandbox.run(
-        ["env", f"PATH={':'.join([*folders, namespaces.PATH])}", "tc", "-V"],
-        folder=root,
+        ["env", f"PATH={':'.join([*directories, namespaces.PATH])}", "tc", "-V"],
+        directory=root,
         drop_links=True,
         log=log,
         error=SmokeImpossible,
         brief=f"the tc of {debs[0].name} does not run on this machine",
         hint="it may need the libraries of another release; test in a guest: omit --place netns",
     )
-    here = [str(root / name) for name in folders]
+    here = [str(root / name) for name in directories]
     return ":".join([*here, os.environ.get("PATH", os.defpath), "/usr/sbin:/sbin"])

@@ -49,8 +49,8 @@ def _quoted(text: str) -> str:
 def _steps(row: Row, step: str, home: str) -> Iterator[Sequence[str]]:
     seconds = str(row.seconds)
     if row.corpus:
-        folder = f"{home}/{row.name}"
-        yield ["try", step, seconds, str(row.corpus), str(CHUNK), folder, row.section]
+        directory = f"{home}/{row.name}"
+        yield ["try", step, seconds, str(row.corpus), str(CHUNK), directory, row.section]
         return
     if row.files:
         yield ["files", str(row.files)]

@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 from pipeline import __version__
 from pipeline.host.resources import render
 from pipeline.model import CaseResult, Cell, Seen, SmokeReport
-from pipeline.smoke.cases import loaders, ways
+from pipeline.smoke.cases import attach_types, loaders
 from pipeline.text import visible
 from pipeline.text.quoting import markdown as quoted
 
@@ -27,7 +27,7 @@ def html(reports: Sequence[SmokeReport]) -> str:
     return render(
         "smoke.html.j2",
         reports=reports,
-        ways=ways(),
+        ways=attach_types(),
         loaders={loader.name: loader.title for loader in loaders()},
         count=count,
         change=change,

@@ -111,4 +111,4 @@ def _limits(row: Row) -> tuple[str, ...]:
     if row.expect is not None:
         return ()
     found = bpf_object.limits(bpf_object.read(Path(row.object)), size=row.size)
-    return tuple(f"{limit.what}. {limit.mend[0].upper()}{limit.mend[1:]}." for limit in found)
+    return tuple(f"{limit.what}. {limit.remedy[0].upper()}{limit.remedy[1:]}." for limit in found)

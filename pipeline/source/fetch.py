@@ -153,13 +153,13 @@ def unpack(
     source_tree.check_format(form, source.dsc.name)
     _measure(source)
     dest.parent.mkdir(parents=True, exist_ok=True)
-    with lent.lent(dest.parent, ".unpack-") as folder:
+    with lent.lent(dest.parent, ".unpack-") as directory:
         for file in source.files:
-            shutil.copyfile(file.path, folder / file.path.name)
+            shutil.copyfile(file.path, directory / file.path.name)
         # Every file has been verified; dpkg-source would want a signature by a key it knows.
         sandbox.run(
             ["dpkg-source", "--no-copy", "--no-check", "-x", source.dsc.name, "tree"],
-            folder=folder,
+            directory=directory,
             timeout=600,
             log=log,
             error=FetchError,
@@ -167,8 +167,8 @@ def unpack(
             hint="its files are intact, so the source package itself is broken; please report it "
             "to its distro",
         )
-        source_tree.settle(folder / "tree", form)
-        (folder / "tree").rename(dest)
+        source_tree.settle(directory / "tree", form)
+        (directory / "tree").rename(dest)
     return dest
 
 

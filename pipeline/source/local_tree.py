@@ -106,13 +106,13 @@ def _tarball(tree: Path, path: Path, log: Path | None) -> None:
     with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
         tar.add(tree, arcname=tree.name, filter=plain)
     # gzip -n writes neither name nor time.
-    sandbox.run(["gzip", "-n", "-9", path.name], folder=path.parent, log=log, error=FetchError)
+    sandbox.run(["gzip", "-n", "-9", path.name], directory=path.parent, log=log, error=FetchError)
 
 
-def _dpkg_source(argv: list[str], folder: Path, log: Path | None) -> None:
+def _dpkg_source(argv: list[str], directory: Path, log: Path | None) -> None:
     sandbox.run(
         ["dpkg-source", *argv],
-        folder=folder,
+        directory=directory,
         timeout=600,
         log=log,
         error=FetchError,

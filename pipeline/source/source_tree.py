@@ -114,13 +114,13 @@ def copy(tree: Path, dest: Path, largest: int) -> None:
     """
     left = largest
     try:
-        folders = [(dest, tree.stat())]
+        directories = [(dest, tree.stat())]
         dest.mkdir(mode=0o700)
         for each in lent.entries(tree.resolve(), without=VCS):
             target = dest / each.path
             if stat.S_ISDIR(each.info.st_mode):
                 target.mkdir(mode=0o700)
-                folders.append((target, each.info))
+                directories.append((target, each.info))
             elif stat.S_ISLNK(each.info.st_mode):
                 target.symlink_to(os.readlink(each.name, dir_fd=each.at))
             elif stat.S_ISREG(each.info.st_mode):
@@ -132,7 +132,7 @@ def copy(tree: Path, dest: Path, largest: int) -> None:
                 raise lent.Strange(
                     f"something that is not a file, directory or link: {each.path[:200]!r}"
                 )
-        for target, info in reversed(folders):
+        for target, info in reversed(directories):
             _as_was(target, info)
     except lent.Strange as e:
         raise FetchError(f"{tree} contains {e}", hint="check that it is the right directory") from e

@@ -34,9 +34,9 @@ def player(cache: Cache, log: Path | None) -> Path:
 
 
 def _program(name: str, sources: tuple[str, ...], cache: Cache, log: Path | None) -> Path:
-    folder = package_data(__package__, "guest")
-    paths = [folder / source for source in sources]
-    read = [*sorted(folder.glob("*.h")), *paths]
+    directory = package_data(__package__, "guest")
+    paths = [directory / source for source in sources]
+    read = [*sorted(directory.glob("*.h")), *paths]
     parts = [part for path in read for part in (path.name, path.read_bytes())]
     key = digest(name, compilers.identity("gcc"), *COMPILE, *parts)
 

@@ -32,7 +32,7 @@ class GuestImage:
     """What a guest boots."""
 
     machine: Machine
-    folder: Path
+    directory: Path
     """The cache's entry: ``vmlinuz``, ``initramfs``, ``image.json``."""
     kernel: str
     """``uname -r``, as the package says."""
@@ -48,12 +48,12 @@ class GuestImage:
     @property
     def vmlinuz(self) -> Path:
         """The kernel's image."""
-        return self.folder / "vmlinuz"
+        return self.directory / "vmlinuz"
 
     @property
     def initramfs(self) -> Path:
         """The base archive."""
-        return self.folder / "initramfs"
+        return self.directory / "initramfs"
 
 
 def build(
@@ -105,11 +105,11 @@ def build(
         said = {"kernel": found.version, "modules": names, "config": config}
         (part / "image.json").write_text(json.dumps(said))
 
-    folder = cache.entry("guests", key, make)
-    said = json.loads((folder / "image.json").read_text())
+    directory = cache.entry("guests", key, make)
+    said = json.loads((directory / "image.json").read_text())
     return GuestImage(
         machine=machine,
-        folder=folder,
+        directory=directory,
         kernel=said["kernel"],
         package=package,
         packages=packages,
@@ -122,8 +122,8 @@ def _fill(
     archive: Initramfs, modules: Sequence[tuple[str, bytes]], programs: Mapping[str, Path]
 ) -> None:
     """Add what is ours: programs, modules, and the nodes that are there before devtmpfs."""
-    for folder in ("dev", "proc", "sys", "tmp", "respin", "respin/modules"):
-        archive.folder(folder)
+    for directory in ("dev", "proc", "sys", "tmp", "respin", "respin/modules"):
+        archive.directory(directory)
     archive.node("dev/console", 5, 1)
     archive.node("dev/null", 1, 3, 0o666)
     for name, program in programs.items():

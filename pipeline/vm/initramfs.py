@@ -65,7 +65,7 @@ class Initramfs:
         self._out.write(data)
         self._out.write(b"\0" * (-len(data) % 4))
 
-    def folder(self, name: str, mode: int = 0o755) -> None:
+    def directory(self, name: str, mode: int = 0o755) -> None:
         """Add a directory, named without a leading slash."""
         self._entry(name, stat.S_IFDIR | mode, b"")
 

@@ -76,9 +76,9 @@ def unpack(
     version = images[0].name.partition("-")[2]
     found = read_config(into / "boot" / f"config-{version}")
     _check_config(found, version, config)
-    folders = [into / "usr/lib/modules" / version, into / "lib/modules" / version]
-    folder = next((f for f in folders if f.is_dir()), folders[-1])
-    modules = _Modules(folder)
+    directories = [into / "usr/lib/modules" / version, into / "lib/modules" / version]
+    directory = next((f for f in directories if f.is_dir()), directories[-1])
+    modules = _Modules(directory)
     loaded = modules.resolve(needed, wanted)
     lacking = {option for option, module in options.items() if not modules.has(module)}
     return Kernel(
@@ -113,9 +113,9 @@ def _check_config(found: frozenset[str] | None, version: str, options: Sequence[
 class _Modules:
     """The modules of one kernel, found by name; a name has '_' where a file may have '-'."""
 
-    def __init__(self, folder: Path) -> None:
-        self._files = {_name(p): p for p in sorted(folder.rglob("*.ko*"))}
-        builtin = folder / "modules.builtin"
+    def __init__(self, directory: Path) -> None:
+        self._files = {_name(p): p for p in sorted(directory.rglob("*.ko*"))}
+        builtin = directory / "modules.builtin"
         lines = _unpacked(builtin, CONFIG_BYTES).decode().splitlines() if builtin.exists() else []
         self._builtin = {_name(Path(line)) for line in lines}
 
@@ -156,7 +156,7 @@ def _read(path: Path) -> bytes:
     if path.suffix == ".zst":
         return sandbox.run(
             ["zstd", "-dcq"],
-            folder=None,
+            directory=None,
             stdin=path,
             limit=MODULE_BYTES,
             timeout=SECONDS,

@@ -221,8 +221,8 @@ def test_what_a_root_is_made_of_is_nobody_s() -> None:
     """Whatever maintainer scripts made, they made as ids that are nobody's out here."""
     mine = ids.mine()
     ranges = [range(first, first + count) for _, first, count in mine.uid]
-    for folder, _, names in os.walk(real.small()):
-        for path in (Path(folder), *(Path(folder) / name for name in names)):
+    for directory, _, names in os.walk(real.small()):
+        for path in (Path(directory), *(Path(directory) / name for name in names)):
             uid = path.lstat().st_uid
             assert any(uid in each for each in ranges), path
             assert uid != 0, path

@@ -33,7 +33,7 @@ COMMANDS = (
     "retry",
     "forget bookworm",
     "withdraw bookworm 6.1.0-1+bpf1 --why bad",
-    "publish {folder}",
+    "publish {directory}",
 )
 
 
@@ -47,17 +47,17 @@ def here(tmp_path: Path) -> Iterator[Here]:
 
 
 def database(here: Here) -> Path:
-    return here.nights.world.folder / DATABASE
+    return here.nights.world.directory / DATABASE
 
 
 def said_of(here: Here, words: str, but: str = "none") -> None:
     """Hold every command, ``but`` one, to a sentence with these words."""
     before = {p: p.stat().st_mtime_ns for p in here.nights.world.public.rglob("*")}
-    folder = here.folder / "prepared/bookworm_6.1.0-1"
+    directory = here.directory / "prepared/bookworm_6.1.0-1"
     for command in COMMANDS:
         if command == but:
             continue
-        said = here.respin(*command.format(folder=folder).split())
+        said = here.respin(*command.format(directory=directory).split())
         assert (said.status, said.out) == (2, ""), (command, words, said)
         assert words in said.err and "Traceback" not in said.err, (command, said.err)
         assert said.err.startswith("respin: ") and "→" in said.err
@@ -140,16 +140,16 @@ def test_what_is_no_file(here: Here) -> None:
     said_of(here, "is not a file")
     path.unlink()
     path.with_name("aside").rename(path)
-    lock = here.nights.world.folder / LOCK
+    lock = here.nights.world.directory / LOCK
     lock.unlink()
     os.mkfifo(lock)
     said = here.respin("nightly")
     assert said.status == 2 and "is not a file" in said.err
     lock.unlink()
-    lock.symlink_to(here.folder / "victim")
+    lock.symlink_to(here.directory / "victim")
     said = here.respin("nightly")
     assert said.status == 2 and "is not a file" in said.err
-    assert not (here.folder / "victim").exists()
+    assert not (here.directory / "victim").exists()
 
 
 @pytest.mark.fault
@@ -166,11 +166,11 @@ def test_two_who_write_at_once(here: Here, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.fixture
 def by_all() -> Iterator[Path]:
     """Return a directory that every user can enter."""
-    folder = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
-    folder.chmod(0o755)
-    yield folder
-    subprocess.run(["chmod", "-R", "u+w", folder], check=True)
-    shutil.rmtree(folder)
+    directory = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
+    directory.chmod(0o755)
+    yield directory
+    subprocess.run(["chmod", "-R", "u+w", directory], check=True)
+    shutil.rmtree(directory)
 
 
 @pytest.mark.fault
@@ -180,7 +180,7 @@ def test_who_may_only_read(by_all: Path) -> None:
     with onerelease.begin(by_all) as here:
         here.has("6.1.0-1")
         assert here.nights.night(0).code == 0
-        state = here.nights.world.folder
+        state = here.nights.world.directory
         for path in (state, *state.rglob("*")):
             if not path.is_symlink() and path.name != "gnupg":
                 path.chmod(path.stat().st_mode & ~(stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH))

@@ -153,12 +153,12 @@ def test_an_exception_of_others_that_quotes_it(canary: Canary) -> None:
 class Place:
     """Where a respin is called."""
 
-    folder: Path
+    directory: Path
     archive: Archive
     canary: Canary
 
     def configure(self, address: str, more: str = "") -> Path:
-        path = self.folder / "respin.toml"
+        path = self.directory / "respin.toml"
         path.write_text(
             '[archives]\nsnapshot = ""\nlaunchpad = ""\ndebian-old = ""\n'
             f'debian-security-old = ""\n{more}\n[release.acme]\nbase = "bookworm"\n'
@@ -168,23 +168,23 @@ class Place:
         return path
 
     def respin(self, *args: str | Path, **env: str) -> cli.Said:
-        found = {"RESPIN_CACHE": str(self.folder / "cache"), **env}
+        found = {"RESPIN_CACHE": str(self.directory / "cache"), **env}
         return inprocess.respin(*args, env=found)
 
     def left(self) -> Sequence[Path]:
         """Return all directories in which something may be left."""
-        return [p for p in self.folder.iterdir() if p.name not in ("served", "made")]
+        return [p for p in self.directory.iterdir() if p.name not in ("served", "made")]
 
 
 @pytest.fixture
 def place(tmp_path: Path, archive: Archive, canary: Canary) -> Place:
-    return Place(folder=tmp_path, archive=archive, canary=canary)
+    return Place(directory=tmp_path, archive=archive, canary=canary)
 
 
 def patched(place: Place, path: Path, name: str) -> cli.Said:
     return place.respin(
         *("patch", "--release", "acme", "--config", path, "--verbose", "--json"),
-        *("--out", place.folder / name),
+        *("--out", place.directory / name),
     )
 
 
@@ -193,7 +193,7 @@ def test_a_run(place: Place) -> None:
     path = place.configure(place.canary.into(place.archive.url))
     said = patched(place, path, "out")
     assert said.status == 0, said.err
-    assert (place.folder / "out/respin.lock").exists() and place.archive.authorizations
+    assert (place.directory / "out/respin.lock").exists() and place.archive.authorizations
     place.canary.nowhere(said.out, said.err, *place.left(), but=HELD)
 
 
@@ -208,8 +208,10 @@ def test_a_run_that_fails(place: Place, fault: str) -> None:
     elif fault == "gone":
         address = place.canary.into("http://127.0.0.1:1")
     else:
-        shutil.copy(Path("/usr/share/keyrings/debian-archive-keyring.gpg"), place.folder / "k.gpg")
-        place.archive.keyring = place.folder / "k.gpg"
+        shutil.copy(
+            Path("/usr/share/keyrings/debian-archive-keyring.gpg"), place.directory / "k.gpg"
+        )
+        place.archive.keyring = place.directory / "k.gpg"
     said = patched(place, place.configure(address), "out")
     assert said.status == 10, said.err
     assert "127.0.0.1" in said.err
@@ -220,7 +222,7 @@ def test_a_mirror_on_the_command_line(place: Place) -> None:
     """Our own arguments are what the caller wrote; nothing goes on from there."""
     said = place.respin(
         *("fetch", "--release", "bookworm", "--mirror", place.canary.into(place.archive.url)),
-        *("--keyring", place.archive.keyring, "--out", place.folder / "out", "--verbose"),
+        *("--keyring", place.archive.keyring, "--out", place.directory / "out", "--verbose"),
     )
     assert said.status == 0, said.err
     place.canary.nowhere(said.out, said.err, *place.left(), but=HELD)
@@ -228,13 +230,13 @@ def test_a_mirror_on_the_command_line(place: Place) -> None:
 
 def test_a_service_that_keeps_old_versions(place: Place, signer: Signer) -> None:
     """Its credentials are sent to it, and to no other to which it refers."""
-    dsc = make_source(place.folder / "made-old", version="6.1.0-1")
-    with Archive(place.folder / "then", signer, suite="sid") as then, Service() as service:
+    dsc = make_source(place.directory / "made-old", version="6.1.0-1")
+    with Archive(place.directory / "then", signer, suite="sid") as then, Service() as service:
         then.add_source(dsc)
         then.publish()
         snapshot(service, dsc, "6.1.0-1", archive=then)
         service.wanted = place.canary.pair
-        path = place.folder / "respin.toml"
+        path = place.directory / "respin.toml"
         path.write_text(f'[archives]\nsnapshot = "{place.canary.into(service.url)}"\n')
         path.chmod(0o600)
         place.archive.wanted = ""
@@ -242,11 +244,11 @@ def test_a_service_that_keeps_old_versions(place: Place, signer: Signer) -> None
             *("fetch", "--release", "bookworm", "--config", path, "--version", "6.1.0-1"),
             *("--mirror", place.archive.url, "--keyring", place.archive.keyring, "--verbose"),
         )
-        said = place.respin(*asked, "--out", place.folder / "out")
+        said = place.respin(*asked, "--out", place.directory / "out")
         assert said.status == 0, said.err
         service.wanted = "somebody:else"
-        shutil.rmtree(place.folder / "cache")
-        bad = place.respin(*asked, "--out", place.folder / "bad")
+        shutil.rmtree(place.directory / "cache")
+        bad = place.respin(*asked, "--out", place.directory / "bad")
         assert bad.status == 10 and "status 401" in bad.err
     left = [p for p in place.left() if p.name not in ("then", "made-old")]
     place.canary.nowhere(said.out, said.err, bad.err, *left, but=HELD)
@@ -259,7 +261,7 @@ def test_a_proxy(place: Place, given: str) -> None:
     proxy = place.canary.into(place.archive.url)
     env = {"http_proxy": proxy}
     if given == "apt":
-        conf = place.folder / "auth.conf"  # a name under which it may be found
+        conf = place.directory / "auth.conf"  # a name under which it may be found
         conf.write_text(f'Acquire::http::Proxy "{proxy}";\n')
         conf.chmod(0o600)
         env = {"APT_CONFIG": str(conf)}
@@ -267,7 +269,7 @@ def test_a_proxy(place: Place, given: str) -> None:
     try:
         said = place.respin(
             *("fetch", "--release", "acme", "--config", place.configure("http://apt.invalid")),
-            *("--out", place.folder / "out", "--verbose"),
+            *("--out", place.directory / "out", "--verbose"),
             **env,
         )
     finally:
@@ -296,13 +298,13 @@ def test_a_proxy_that_does_not_answer(
 def test_mmdebstrap(place: Place) -> None:
     """It is not on its command line, in its log, nor in what it leaves; and it is used."""
     given = source(place.canary.into(place.archive.url))
-    log = place.folder / "log"
+    log = place.directory / "log"
     with pytest.raises(BuildError) as caught:  # the archive has no packages
         roots.root_tree(
             (replace(given, keyring=place.archive.keyring),),
             BOOKWORM,
             ["base"],
-            Cache(place.folder / "cache"),
+            Cache(place.directory / "cache"),
             key=(),
             log=log,
         )
@@ -331,11 +333,13 @@ def test_apt_in_an_image(place: Place) -> None:
     """By standard input, into a file that goes before anything is built."""
     box = Recorder()
     given = source(place.canary.into("https://apt.example.org/acme"))
-    apt_inside.install(box, [replace(given, keyring=place.archive.keyring)], (), place.folder / "l")
+    apt_inside.install(
+        box, [replace(given, keyring=place.archive.keyring)], (), place.directory / "l"
+    )
     place.canary.nowhere(*(f"{call.argv} {dict(call.env)} {call.brief}" for call in box.calls))
     (written,) = (c for c in box.calls if place.canary.password.encode() in bytes(c.stdin))
     assert "umask 077" in str(written.argv[-1])
-    assert f"{apt_inside.FOLDER}/auth.conf" in str(written.argv[-1])
+    assert f"{apt_inside.DIRECTORY}/auth.conf" in str(written.argv[-1])
     assert box.calls[-1].argv[:2] == ("rm", "-rf")
 
 
@@ -343,7 +347,7 @@ def test_apt_in_an_image(place: Place) -> None:
 
 
 def etc_of(place: Place, *lines: str) -> Path:
-    etc = place.folder / "etc"
+    etc = place.directory / "etc"
     (etc / "auth.conf.d").mkdir(parents=True)
     (etc / "auth.conf").write_text("machine http://nowhere.invalid login a password b\n")
     (etc / "auth.conf.d/one.conf").write_text("".join(f"{line}\n" for line in lines))
@@ -357,9 +361,11 @@ def test_control_the_machines_own_serve_too(place: Place, monkeypatch: pytest.Mo
     monkeypatch.setattr("pipeline.archives.host_apt.ETC", etc)
     assert Mirror().get(Address(url) / "dists/bookworm/InRelease", limit=1 << 20).body
     given = replace(source(url), keyring=place.archive.keyring)
-    apt = AptArchive(BOOKWORM, (given,), Cache(place.folder / "cache"), log=place.folder / "log")
+    apt = AptArchive(
+        BOOKWORM, (given,), Cache(place.directory / "cache"), log=place.directory / "log"
+    )
     assert apt.versions("iproute2")
-    place.canary.nowhere(place.folder / "cache", place.folder / "log")
+    place.canary.nowhere(place.directory / "cache", place.directory / "log")
 
 
 @pytest.mark.parametrize(
@@ -400,7 +406,7 @@ def test_credentials_that_would_be_other_words_of_apts_file(place: Place, part: 
     both = {"user": "a", "password": "b"} | {part: "a%20machine%20evil.example%20login%20b"}
     address = Address("http://{user}:{password}@apt.example.org/debian".format(**both))
     with pytest.raises(UsageError, match="that apt cannot use") as caught:
-        credentials.write(place.folder, [address])
+        credentials.write(place.directory, [address])
     assert "evil" not in f"{caught.value} {caught.value.details} {caught.value.hint}"
 
 

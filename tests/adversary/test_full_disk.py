@@ -36,26 +36,28 @@ CALLS = {
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
-    folder = tmp_path_factory.mktemp("archive")
-    with Signer("distro") as signer, Archive(folder, signer) as serving:
+    directory = tmp_path_factory.mktemp("archive")
+    with Signer("distro") as signer, Archive(directory, signer) as serving:
         files = {str(p.relative_to(GOLDEN)): p.read_text() for p in GOLDEN.rglob("*.[ch]")}
         files["ballast"] = "x" * 900_000  # unpacked it is larger than the disk
-        serving.add_source(packages.make_source(folder / "source", files=files))
+        serving.add_source(packages.make_source(directory / "source", files=files))
         serving.publish()
         yield serving
 
 
-def on_small_disk(folder: Path, size: str, *args: str | Path) -> subprocess.CompletedProcess[str]:
+def on_small_disk(
+    directory: Path, size: str, *args: str | Path
+) -> subprocess.CompletedProcess[str]:
     """Call respin where a directory is a small disk, in mounts that nobody else sees."""
     own = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     path = [str(cli.CHECKOUT), str(cli.CHECKOUT / "tests"), *sys.path]
     return subprocess.run(
         [
             *("unshare", *own, "--mount", "sh", str(SCRIPT.with_name("small-disk.sh"))),
-            *(folder, size, sys.executable, "-W", "error", SCRIPT, *args),
+            *(directory, size, sys.executable, "-W", "error", SCRIPT, *args),
         ],
         env={**os.environ, "PYTHONPATH": ":".join(filter(None, path))},
-        cwd=folder.parent,
+        cwd=directory.parent,
         capture_output=True,
         text=True,
         timeout=120,

@@ -30,38 +30,38 @@ ODD = "a,path=b,c"
 """The name of a directory, as ``--logs`` may have it."""
 
 
-def guest(folder: Path) -> qemu.Guest:
+def guest(directory: Path) -> qemu.Guest:
     """Return a guest that ends with a panic, a few seconds after its start."""
     image = smallpackage._image()
-    (folder / "nothing").write_bytes(b"")
+    (directory / "nothing").write_bytes(b"")
     return qemu.Guest(
         machine=image.machine,
         kernel=image.vmlinuz,
-        initramfs=folder / "nothing",
-        results=folder / "said",
-        console=folder / "console",
-        pipe=folder / "files",
+        initramfs=directory / "nothing",
+        results=directory / "said",
+        console=directory / "console",
+        pipe=directory / "files",
     )
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Path]:
+def running(directory: Path) -> Iterator[Path]:
     """Run a guest; yield the directory in /proc of its QEMU once that has started."""
     told: list[BaseException] = []
-    machine = guest(folder)
+    machine = guest(directory)
 
     def run() -> None:
         try:
-            qemu.run(machine, accel="tcg", limit=60, log=folder / "log")
+            qemu.run(machine, accel="tcg", limit=60, log=directory / "log")
         except BaseException as e:
             told.append(e)
 
-    with Feed(folder / "files"):
+    with Feed(directory / "files"):
         thread = threading.Thread(target=run)
         thread.start()
         try:
             deadline = time.monotonic() + 30
-            while not (found := processes(folder)):
+            while not (found := processes(directory)):
                 assert thread.is_alive() and time.monotonic() < deadline, told
                 time.sleep(0.02)
             yield found[0]
@@ -70,12 +70,12 @@ def running(folder: Path) -> Iterator[Path]:
     assert not told, told
 
 
-def processes(folder: Path) -> list[Path]:
+def processes(directory: Path) -> list[Path]:
     """Return the processes of QEMU that have a directory in their command line."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
-            if (path / "comm").read_text().startswith("qemu") and str(folder).replace(
+            if (path / "comm").read_text().startswith("qemu") and str(directory).replace(
                 ",", ",,"
             ).encode() in (path / "cmdline").read_bytes():
                 found.append(path)
@@ -87,11 +87,11 @@ def processes(folder: Path) -> list[Path]:
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """Return what was seen of QEMU while a guest ran."""
-    folder = tmp_path_factory.mktemp("guest") / ODD
-    folder.mkdir()
-    secret = folder / "secret"
+    directory = tmp_path_factory.mktemp("guest") / ODD
+    directory.mkdir()
+    secret = directory / "secret"
     secret.write_text("of the host")
-    with running(folder) as process:
+    with running(directory) as process:
         time.sleep(0.5)  # until it has set up its own filter
         status = (process / "status").read_text().splitlines()
         return {
@@ -99,10 +99,10 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
             "net": (process / "ns/net").readlink(),
             "root": sorted(path.name for path in (process / "root").iterdir()),
             "secret": (process / f"root{secret}").exists(),
-            "kernel": (process / f"root{guest(folder).kernel}").exists(),
+            "kernel": (process / f"root{guest(directory).kernel}").exists(),
             "cache": sorted(p.name for p in (process / f"root{real.cache().root}").iterdir()),
             "limits": (process / "limits").read_text(),
-            "console": folder / "console",
+            "console": directory / "console",
         }
 
 

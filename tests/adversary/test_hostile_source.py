@@ -53,25 +53,30 @@ class World:
     """An archive to be asked, and a place with a file of somebody else's."""
 
     archive: Archive
-    folder: Path
+    directory: Path
 
     @property
     def outside(self) -> Path:
-        return self.folder / "outside"
+        return self.directory / "outside"
 
     def words(self, command: str, *more: str | Path) -> list[str | Path]:
         where = ["--mirror", self.archive.url, "--keyring", str(self.archive.keyring)]
-        own: list[str | Path] = ["--cache", self.folder / "cache", "--out", self.folder / "out"]
+        own: list[str | Path] = [
+            "--cache",
+            self.directory / "cache",
+            "--out",
+            self.directory / "out",
+        ]
         return [command, "--release", "bookworm", *where, *own, *more]
 
     def respin(self, command: str, *more: str | Path) -> Said:
-        return inprocess.respin(*self.words(command, *more), cwd=self.folder)
+        return inprocess.respin(*self.words(command, *more), cwd=self.directory)
 
     def taken(self, *more: str | Path) -> Path:
         """Patch something; return the directory with the new source package."""
         said = self.respin("patch", *more)
         assert said.status == 0, said.err
-        return self.folder / "out/patched"
+        return self.directory / "out/patched"
 
     def refused(self, command: str, *more: str | Path, code: int = 10) -> str:
         """Ask for something that is refused; return the words."""
@@ -85,19 +90,19 @@ class World:
         return " ".join(said.err.split())
 
     def nothing_left(self) -> None:
-        assert not (self.folder / "out").exists()
-        assert [p.name for p in self.folder.iterdir() if p.name.startswith(".")] == []
+        assert not (self.directory / "out").exists()
+        assert [p.name for p in self.directory.iterdir() if p.name.startswith(".")] == []
         assert sorted(p.name for p in self.outside.iterdir()) == ["secret"]
         assert (self.outside / "secret").read_text() == SECRET
 
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
-    folder = tmp_path_factory.mktemp("archive")
-    folder.chmod(0o755)
-    with Signer("distro") as signer, Archive(folder, signer) as serving:
-        serving.add_source(make_source(folder / "source", version="6.0.0-1"))
-        serving.add_deb(make_deb(folder, "libbpf-dev", "1:1.1.0-1"))
+    directory = tmp_path_factory.mktemp("archive")
+    directory.chmod(0o755)
+    with Signer("distro") as signer, Archive(directory, signer) as serving:
+        serving.add_source(make_source(directory / "source", version="6.0.0-1"))
+        serving.add_deb(make_deb(directory, "libbpf-dev", "1:1.1.0-1"))
         serving.publish()
         yield serving
 
@@ -128,7 +133,7 @@ def user() -> Iterator[str]:
 
 @pytest.mark.parametrize("form", ["3.0 (quilt)", "3.0 (native)", "1.0"])
 def test_a_source_without_harm_is_patched(world: World, form: str) -> None:
-    made = world.taken("--dsc", hostilesource.make(world.folder / "in", said=form, own=form))
+    made = world.taken("--dsc", hostilesource.make(world.directory / "in", said=form, own=form))
     assert [p.suffix for p in made.iterdir() if p.suffix == ".dsc"] == [".dsc"]
     world.outside.joinpath("secret").stat()
 
@@ -140,18 +145,18 @@ def test_a_source_without_harm_is_patched(world: World, form: str) -> None:
 @pytest.mark.parametrize("said", ["3.0 (quilt)", "3.0 (git)"])
 def test_a_git_configuration_that_runs_a_command(world: World, said: str, command: str) -> None:
     """dpkg-source -b of a tree in the format 3.0 (git) has git look at it."""
-    canary = world.folder / "canary"
+    canary = world.directory / "canary"
     files = git(f"touch {canary}; false")
-    dsc = hostilesource.make(world.folder / "in", said=said, own="3.0 (git)", files=files)
+    dsc = hostilesource.make(world.directory / "in", said=said, own="3.0 (git)", files=files)
     assert "3.0 (git)" in world.refused(command, "--dsc", dsc)
     assert not canary.exists()
 
 
 @pytest.mark.parametrize("command", ["patch", "run"])
 def test_a_git_configuration_in_a_tree(world: World, command: str) -> None:
-    canary = world.folder / "canary"
+    canary = world.directory / "canary"
     files = git(f"touch {canary}; false")
-    tree = hostilesource.tree(world.folder / "tree", form="3.0 (git)", files=files)
+    tree = hostilesource.tree(world.directory / "tree", form="3.0 (git)", files=files)
     assert "3.0 (git)" in world.refused(command, "--tree", tree)
     assert not canary.exists()
 
@@ -185,21 +190,21 @@ def test_a_git_configuration_where_the_format_is_not_looked_at(
     """The second wall: git does run, in the sandbox, and what it runs reaches nothing."""
     monkeypatch.setattr(source_tree, "FORMATS", (*source_tree.FORMATS, "3.0 (git)"))
     monkeypatch.setattr(source_tree, "VCS", frozenset[str]())
-    canary, inside = world.folder / "canary", "/tmp/canary"
+    canary, inside = world.directory / "canary", "/tmp/canary"
     line = f"touch {canary} {inside}; test -e {inside} && echo fsmonitor-ran >&2; false"
-    tree = hostilesource.tree(world.folder / "tree", form="3.0 (git)")
+    tree = hostilesource.tree(world.directory / "tree", form="3.0 (git)")
     subprocess.run(["git", "init", "-q", tree], check=True)
     subprocess.run(["git", "-C", tree, "add", "-A"], check=True)
     author = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
     subprocess.run(["git", "-C", tree, *author, "commit", "-qm", "x"], check=True)
     subprocess.run(["git", "-C", tree, "config", "core.fsmonitor", line], check=True)
     said = world.respin("patch", "--tree", tree, "--verbose")
-    log = max((world.folder / "cache/logs").iterdir()) / "fetch.log"
+    log = max((world.directory / "cache/logs").iterdir()) / "fetch.log"
     assert "fsmonitor-ran" in log.read_text(), said.err
     assert not canary.exists() and not Path(inside).exists()
 
 
-def test_folders_of_version_control_systems(
+def test_directories_of_version_control_systems(
     world: World, count: Callable[[str, int], None]
 ) -> None:
     """They do not come out of the source package, at any depth of it; nor files, nor links."""
@@ -207,7 +212,7 @@ def test_folders_of_version_control_systems(
     for name in source_tree.VCS:
         files |= {f"{name}/config": "x", f"doc/{name}/hooks/x": "x"}
     dsc = hostilesource.make(
-        world.folder / "in", said="3.0 (native)", own="3.0 (native)", files=files
+        world.directory / "in", said="3.0 (native)", own="3.0 (native)", files=files
     )
     with tarfile.open(next(world.taken("--dsc", dsc).glob("*.tar.xz"))) as tar:
         names = {part for name in tar.getnames() for part in name.split("/")}
@@ -236,14 +241,14 @@ def test_folders_of_version_control_systems(
     ],
 )
 def test_two_formats_or_a_strange_one(world: World, said: str, own: str) -> None:
-    dsc = hostilesource.make(world.folder / "in", said=said, own=own)
+    dsc = hostilesource.make(world.directory / "in", said=said, own=own)
     assert "debian/source/format" in world.refused("patch", "--dsc", dsc)
 
 
 @pytest.mark.parametrize("said", ["3.0 (git)", "3.0 (bzr)", "3.0 (custom)", "2.0", "1.0 (x)", "0"])
 def test_a_format_that_is_not_taken(world: World, said: str) -> None:
     assert "does not accept" in world.refused(
-        "patch", "--dsc", hostilesource.make(world.folder / "in", said=said)
+        "patch", "--dsc", hostilesource.make(world.directory / "in", said=said)
     )
 
 
@@ -267,7 +272,7 @@ def test_a_format_that_is_not_taken(world: World, said: str) -> None:
 @pytest.mark.parametrize("name", ["options", "local-options"])
 def test_an_option_of_dpkg_source(world: World, name: str, line: str) -> None:
     dsc = hostilesource.make(
-        world.folder / "in", files={f"debian/source/{name}": f"# x\n\n{line}\n"}
+        world.directory / "in", files={f"debian/source/{name}": f"# x\n\n{line}\n"}
     )
     words = world.refused("patch", "--dsc", dsc)
     assert f"debian/source/{name} sets an option" in words
@@ -276,7 +281,7 @@ def test_an_option_of_dpkg_source(world: World, name: str, line: str) -> None:
 def test_options_of_a_package_that_means_no_harm(world: World) -> None:
     options = 'compression = "xz"\ncompression-level=9\nextend-diff-ignore = "\\.po$"\ntar-ignore\n'
     files = {"debian/source/options": options, "debian/source/patch-header": "x\n"}
-    world.taken("--dsc", hostilesource.make(world.folder / "in", files=files))
+    world.taken("--dsc", hostilesource.make(world.directory / "in", files=files))
 
 
 @pytest.mark.parametrize(
@@ -285,17 +290,17 @@ def test_options_of_a_package_that_means_no_harm(world: World) -> None:
 )
 def test_an_option_that_leaves_the_patch_out(world: World, form: str, line: str) -> None:
     files = {"debian/source/options": f"{line}\n"}
-    dsc = hostilesource.make(world.folder / "in", said=form, own=form, files=files)
+    dsc = hostilesource.make(world.directory / "in", said=form, own=form, files=files)
     world.refused("patch", "--dsc", dsc, code=12)
 
 
 def test_a_changelog_in_a_format_of_its_own(world: World) -> None:
     """dpkg loads the Perl module that the end of the changelog names."""
-    (world.folder / "Evil.pm").write_text(f"open F, '>', '{world.folder}/canary';\n1;\n")
+    (world.directory / "Evil.pm").write_text(f"open F, '>', '{world.directory}/canary';\n1;\n")
     text = f"{hostilesource.CHANGELOG}\n# changelog-format: evil \n"
-    dsc = hostilesource.make(world.folder / "in", files={"debian/changelog": text})
+    dsc = hostilesource.make(world.directory / "in", files={"debian/changelog": text})
     world.refused("patch", "--dsc", dsc, code=12)
-    assert not (world.folder / "canary").exists()
+    assert not (world.directory / "canary").exists()
 
 
 # -- links, devices, and what is beyond measure ---------------------------------------------
@@ -330,7 +335,7 @@ def test_a_link_or_a_device_in_a_source_package(world: World, kind: str) -> None
     given = {name for name, content in files.items() if isinstance(content, Other)}
     without = next(iter(given), "") if kind in ("source", "folder-of-code") else ""
     dsc = hostilesource.make(
-        world.folder / "in", files=files, without=f"{without}/" if without else ""
+        world.directory / "in", files=files, without=f"{without}/" if without else ""
     )
     world.refused("patch", "--dsc", dsc)
 
@@ -338,7 +343,7 @@ def test_a_link_or_a_device_in_a_source_package(world: World, kind: str) -> None
 @pytest.mark.parametrize("kind", STRANGE)
 @pytest.mark.parametrize("command", ["patch", "diagnose"])
 def test_a_link_or_a_device_in_a_tree(world: World, command: str, kind: str) -> None:
-    tree = hostilesource.tree(world.folder / "tree")
+    tree = hostilesource.tree(world.directory / "tree")
     for name, content in STRANGE[kind](world.outside).items():
         path = tree / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -361,7 +366,7 @@ def test_a_link_or_a_device_in_a_tree(world: World, command: str, kind: str) -> 
 
 @pytest.mark.skipif(not ROOT, reason="only root makes devices")
 def test_a_device_in_a_tree(world: World) -> None:
-    tree = hostilesource.tree(world.folder / "tree")
+    tree = hostilesource.tree(world.directory / "tree")
     (tree / "tc").mkdir()
     os.mknod(tree / "tc/tc_bpf.c", 0o644 | stat.S_IFCHR, os.makedev(*ZERO.device))
     world.refused("patch", "--tree", tree)
@@ -369,12 +374,12 @@ def test_a_device_in_a_tree(world: World) -> None:
 
 def test_a_link_that_stays_in_the_source(world: World) -> None:
     files = {"doc/x": Other("../lib/bpf_legacy.c"), "doc/gone": Other("nowhere")}
-    world.taken("--dsc", hostilesource.make(world.folder / "in", files=files))
+    world.taken("--dsc", hostilesource.make(world.directory / "in", files=files))
 
 
 def test_an_upstream_tarball_that_is_a_link(world: World) -> None:
     """What lies beside a tree is taken into the source package, and is published with it."""
-    tree = hostilesource.tree(world.folder / "in/tree")
+    tree = hostilesource.tree(world.directory / "in/tree")
     hostilesource.tarball(world.outside / "private.tar.gz", {"x": SECRET}, "x/")
     (tree.parent / "iproute2_6.1.0.orig.tar.gz").symlink_to(world.outside / "private.tar.gz")
     said = world.respin("patch", "--tree", tree)
@@ -384,17 +389,17 @@ def test_an_upstream_tarball_that_is_a_link(world: World) -> None:
 @pytest.mark.parametrize(("number", "size"), [(1, 100 << 30), (5, 900 << 20)])
 def test_sparse_files(world: World, number: int, size: int) -> None:
     """Of a few bytes in the tarball; the sum of the tarball's own bytes says nothing of it."""
-    dsc = hostilesource.make(world.folder / "in")
+    dsc = hostilesource.make(world.directory / "in")
     # Made by tar itself, which alone writes sparse files; in the place of the upstream tarball.
-    folder = dsc.parent / "iproute2-6.1.0"
-    folder.mkdir()
+    directory = dsc.parent / "iproute2-6.1.0"
+    directory.mkdir()
     for name in map(str, range(number)):
-        with (folder / name).open("wb") as file:
+        with (directory / name).open("wb") as file:
             file.seek(size)
             file.write(b"x")
-    argv = ["tar", "-czSf", "iproute2_6.1.0.orig.tar.gz", folder.name]
+    argv = ["tar", "-czSf", "iproute2_6.1.0.orig.tar.gz", directory.name]
     subprocess.run(argv, cwd=dsc.parent, check=True)
-    shutil.rmtree(folder)
+    shutil.rmtree(directory)
     hostilesource.sums(dsc)
     world.refused("patch", "--dsc", dsc)
 
@@ -403,11 +408,11 @@ def test_the_caller_s_own_coccinelle_configuration(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What spatch reads in the caller's home would change the patch: it sees no home."""
-    home = world.folder / "home"
+    home = world.directory / "home"
     home.mkdir()
     (home / ".cocciconfig").write_text("[spatch]\n\toptions = --no-such-option\n")
     monkeypatch.setenv("HOME", str(home))
-    world.taken("--dsc", hostilesource.make(world.folder / "in"))
+    world.taken("--dsc", hostilesource.make(world.directory / "in"))
 
 
 # -- the lower walls hold by themselves -----------------------------------------------------
@@ -419,9 +424,9 @@ def test_the_patched_source_says_another_version(
     """Were an option let through that sets a field of the new .dsc, it would be seen there."""
     monkeypatch.setattr(source_tree, "OPTIONS", source_tree.OPTIONS | {"-DVersion"})
     source = fetch.local(
-        hostilesource.make(world.folder / "in"), world.folder / "s", releases.find("bookworm")
+        hostilesource.make(world.directory / "in"), world.directory / "s", releases.find("bookworm")
     )
-    tree = fetch.unpack(source, world.folder / "tree")
+    tree = fetch.unpack(source, world.directory / "tree")
     real = sandbox.run
 
     def with_an_option(argv: list[str], **more: object) -> object:
@@ -430,5 +435,5 @@ def test_the_patched_source_says_another_version(
 
     monkeypatch.setattr(sandbox, "run", with_an_option)
     with pytest.raises(RespinError, match="instead of iproute2 "):
-        patch.patch(source, tree, fixes.all_fixes(), world.folder / "patched")
-    assert not (world.folder / "patched").exists()
+        patch.patch(source, tree, fixes.all_fixes(), world.directory / "patched")
+    assert not (world.directory / "patched").exists()

@@ -36,10 +36,10 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return things.make(tmp_path_factory.mktemp("things"))
 
 
-def seen(folder: Path) -> list[str]:
+def seen(directory: Path) -> list[str]:
     """Return what is in a directory: names, kinds and sizes."""
     found = []
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(directory.rglob("*")):
         status = path.lstat()
         found.append(f"{path} {stat.filemode(status.st_mode)} {status.st_size}")
     return found
@@ -122,15 +122,15 @@ class Played:
         return wrong
 
 
-def play(rows: list[Row], folder: Path, given: dict[str, str]) -> list[str]:
+def play(rows: list[Row], directory: Path, given: dict[str, str]) -> list[str]:
     """Call respin with every row; return what is wrong, in words."""
-    played = [Played(row, folder / f"{n:04}", given) for n, row in enumerate(rows)]
+    played = [Played(row, directory / f"{n:04}", given) for n, row in enumerate(rows)]
     path = ":".join([str(cli.CHECKOUT), str(cli.CHECKOUT / "tests")])
     done = subprocess.run(
         [sys.executable, "-W", "error", DRIVER],
         input="".join(json.dumps(each.call()) + "\n" for each in played),
         env={**os.environ, "PYTHONPATH": path},
-        cwd=folder,
+        cwd=directory,
         capture_output=True,
         text=True,
         timeout=1500,

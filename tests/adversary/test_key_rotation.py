@@ -38,14 +38,14 @@ def asc(here: Here) -> bytes:
 
 
 def key(here: Here) -> keys.Key:
-    return keys.of_home(here.nights.world.folder / keys.HOME)
+    return keys.of_home(here.nights.world.directory / keys.HOME)
 
 
 def next_version(here: Here, number: int) -> str:
     """Let the next night offer a version; return ours."""
     version = f"6.1.0-{number}"
     here.has(version)
-    deb = packages.make_deb(here.folder, "iproute2", version, architecture="amd64")
+    deb = packages.make_deb(here.directory, "iproute2", version, architecture="amd64")
     here.distro.add_deb(deb)
     here.distro.again()
     assert here.nights.night(0).code == 0
@@ -122,7 +122,7 @@ def test_a_fleet_follows_a_renewal(here: Here, monkeypatch: pytest.MonkeyPatch) 
 def test_a_key_that_has_expired(here: Here) -> None:
     """The night says what to do; clients with the old copy are told by apt."""
     here.has("6.1.0-4")
-    home = here.nights.world.folder / keys.HOME
+    home = here.nights.world.directory / keys.HOME
     good = key(here)
     gpg = ["gpg", "--batch", "--yes", "--homedir", str(home)]
     gpg += ["--faked-system-time", "20200101T000000!"]
@@ -132,15 +132,15 @@ def test_a_key_that_has_expired(here: Here) -> None:
     subprocess.run(["gpgconf", "--homedir", home, "--kill", "gpg-agent"], check=True)
     done = here.nights.night(0)
     assert done.code == 17 and done.rows[0].outcome == "problem"
-    said = here.respin("publish", here.folder / "prepared/bookworm_6.1.0-4")
+    said = here.respin("publish", here.directory / "prepared/bookworm_6.1.0-4")
     assert said.status == 17
     expired = key(here).public()
     assert here.respin("key", "renew").status == 0
     assert here.nights.night(0).code == 0
     with served(here.nights.world.public) as uri:
-        other = AptClient(here.folder / "old", f"{uri}/bookworm", expired)
+        other = AptClient(here.directory / "old", f"{uri}/bookworm", expired)
         assert not other.update()
-        client = AptClient(here.folder / "new", f"{uri}/bookworm", asc(here))
+        client = AptClient(here.directory / "new", f"{uri}/bookworm", asc(here))
         assert client.update() and client.candidate() == "6.1.0-4+bpf1"
 
 
@@ -164,7 +164,7 @@ def test_nobody_knows_that_it_expires(here: Here, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.attack
 def test_others_can_read_the_key(here: Here) -> None:
     """Its directory is open to others, or is somewhere else: nothing is signed with it."""
-    home = here.nights.world.folder / keys.HOME
+    home = here.nights.world.directory / keys.HOME
     assert home.stat().st_mode & 0o777 == 0o700
     secret = next((home / "private-keys-v1.d").iterdir())
     assert secret.stat().st_mode & 0o777 == 0o600
@@ -181,7 +181,7 @@ def test_others_can_read_the_key(here: Here) -> None:
 
 @pytest.mark.bad_input
 def test_a_key_of_the_users_is_not_ours_to_change(here: Here) -> None:
-    path = here.folder / "respin.toml"
+    path = here.directory / "respin.toml"
     text = path.read_text()
     names = '["' + "A" * 40 + '", "' + "B" * 40 + '"]'
     path.write_text(text.replace("[publish]", f"[publish]\nkey = {names}"))

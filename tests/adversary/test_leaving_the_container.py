@@ -32,11 +32,11 @@ USERS = pytest.mark.parametrize("user", [User.BUILD, User.ROOT], ids=["build", "
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a directory of the host's that everybody may write to, with a file in it."""
-    folder = tmp_path_factory.mktemp("host")
-    folder.chmod(0o777)
-    (folder / "marker").write_text("of the host")
-    (folder / "marker").chmod(0o666)
-    return folder
+    directory = tmp_path_factory.mktemp("host")
+    directory.chmod(0o777)
+    (directory / "marker").write_text("of the host")
+    (directory / "marker").chmod(0o666)
+    return directory
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_a_program_that_sets_the_user_id_is_left_for_a_neighbour(box: Container)
     """What is written lies in the cache meanwhile; whoever finds it must not become root."""
     box.call(["sh", "-c", "cp /bin/sh /build/rootshell"], user=User.ROOT)
     box.call(["chmod", "6755", "/build/rootshell"], user=User.ROOT)
-    work = real.cache().folder("work")
+    work = real.cache().directory("work")
     done = subprocess.run(
         ["find", work, "-name", "rootshell"], stdout=subprocess.PIPE, text=True, check=False
     )

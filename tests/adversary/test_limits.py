@@ -150,14 +150,14 @@ def test_a_command_that_nobody_gave_a_time(box: Container) -> None:
 def test_what_is_taken_out(
     box: Container, script: str, names: list[str], said: str, tmp_path: Path
 ) -> None:
-    box.call(["sh", "-c", f"rm -rf ./*; {script}"], folder="/build")
+    box.call(["sh", "-c", f"rm -rf ./*; {script}"], directory="/build")
     with pytest.raises(BuildError, match=said):
         copy_out(box, "/build", names, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_without_an_end(box: Container, tmp_path: Path) -> None:
-    box.call(["sh", "-c", "rm -rf ./*; ln -s /dev/zero one"], folder="/build")
+    box.call(["sh", "-c", "rm -rf ./*; ln -s /dev/zero one"], directory="/build")
     with pytest.raises(BuildError):
         copy_out(box, "/build", ["one"], tmp_path, most=1000)
     assert list(tmp_path.iterdir()) == []

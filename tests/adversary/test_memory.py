@@ -181,4 +181,4 @@ def test_a_build_that_leaves_what_has_no_end(
         )
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST / 1024
     assert not (tmp_path / "debs").exists()
-    assert list(cache.folder("work").iterdir()) == []
+    assert list(cache.directory("work").iterdir()) == []

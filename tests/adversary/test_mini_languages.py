@@ -47,13 +47,13 @@ from pipeline.host.cache import Cache
 from pipeline.host.resources import LANGUAGES, language, project_data, render
 from pipeline.model import AptSource, CaseResult, Cell, Seen, SmokeReport
 from pipeline.nightly import notify, status
-from pipeline.nightly.state import Letter, RunRow
+from pipeline.nightly.state import Notification, RunRow
 from pipeline.publish import apt_repository, dput
 from pipeline.releases import releases
 from pipeline.smoke import bpf_object, guest_image, player_script
 from pipeline.smoke import render as smokepage
 from pipeline.smoke.bpf_object import Description, UserObject
-from pipeline.smoke.cases import ways
+from pipeline.smoke.cases import attach_types
 from pipeline.text import quoting
 from pipeline.text.address import Address
 from pipeline.vm import devices, qemu
@@ -237,7 +237,7 @@ def _gitlab() -> object:
 def _init() -> object:
     """A kernel package with a module of this name."""
     module = "x; reboot $(id) '.ko"
-    phases = [{"name": "before", "folder": "/f"}]
+    phases = [{"name": "before", "directory": "/f"}]
     text = render("guest/init.sh.j2", modules=[module], phases=phases, deadline=1)
     (line,) = [each for each in text.splitlines() if each.startswith("$agent insmod")]
     return shlex.split(line), ["$agent", "insmod", f"/respin/modules/{module}"]
@@ -343,14 +343,14 @@ def _stanza() -> object:
 @place("containers.roots._reaching: apt.conf, and sh in a hook of mmdebstrap's")
 def _hook() -> object:
     """A cache directory of this name; apt itself reads what the hook writes."""
-    with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder) / "a b'\"$(touch pwned);%n"
+    with tempfile.TemporaryDirectory() as directory:
+        work = Path(directory) / "a b'\"$(touch pwned);%n"
         work.mkdir()
         (option,) = roots._reaching(work, [])
-        hook, conf = option.removeprefix("--setup-hook="), Path(folder) / "mm.conf"
+        hook, conf = option.removeprefix("--setup-hook="), Path(directory) / "mm.conf"
         env = {"PATH": os.environ["PATH"], "MMDEBSTRAP_APT_CONFIG": str(conf)}
-        subprocess.run(["sh", "-c", hook], env=env, cwd=folder, check=True)
-        assert sorted(p.name for p in Path(folder).iterdir()) == sorted([work.name, "mm.conf"])
+        subprocess.run(["sh", "-c", hook], env=env, cwd=directory, check=True)
+        assert sorted(p.name for p in Path(directory).iterdir()) == sorted([work.name, "mm.conf"])
         return _apt_says(conf.read_text(), "Dir::Etc::netrc"), str(work / "auth.conf")
 
 
@@ -366,20 +366,20 @@ def _netrc() -> object:
 @place("vm.devices.option: options of QEMU's, with commas between")
 def _qemu() -> object:
     """``--logs 'a,b'``; QEMU itself opens the file."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as directory:
         names = ["a,b", "c,append=on,,path=x", 'd e"=%n', "logfile=x,"]
         argv = [qemu.program(machine_for("amd64")), "-M", "none", "-nodefaults", "-display", "none"]
         for number, name in enumerate(names):
-            path = Path(folder) / name
+            path = Path(directory) / name
             argv += ["-chardev", devices.option("file", id=f"c{number}", path=path)]
         done = subprocess.run(
             ["timeout", "--signal=KILL", "3", *argv, "-S"],
-            cwd=folder,
+            cwd=directory,
             capture_output=True,
             check=False,
         )
         assert b"chardev" not in done.stderr, done.stderr
-        return sorted(path.name for path in Path(folder).iterdir()), sorted(names)
+        return sorted(path.name for path in Path(directory).iterdir()), sorted(names)
 
 
 @place("containers.images.base: the engine's command line")
@@ -482,8 +482,8 @@ def _notification() -> object:
 
 @place("notify._post: HTTP's headers")
 def _header() -> object:
-    letter: Any = filled(Letter)
-    said = notify._post(letter, "http://127.0.0.1:9/", "x\r\nX-Evil: y")
+    notification: Any = filled(Notification)
+    said = notify._post(notification, "http://127.0.0.1:9/", "x\r\nX-Evil: y")
     assert "Evil" not in said
     return said.startswith("the webhook could not be reached"), True
 
@@ -504,8 +504,8 @@ def _changelog() -> object:
 @place("build.names_in: a .changes of the build's")
 def _changes() -> object:
     sums = "0" * 64
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "x.changes"
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "x.changes"
         good = f"Version: 1\nChecksums-Sha256:\n {sums} 1 a.buildinfo\n {sums} 1 a.deb\n"
         for name in ("../x.deb", "-x.deb", "*_1_amd64.deb", "a\x1b.deb", "a'.deb"):
             path.write_text(f"{good} {sums} 1 {name}\n")
@@ -744,4 +744,4 @@ def test_control_what_is_harmless_stands_as_it_is() -> None:
     assert quoting.apt_conf("/var/cache/respin/apt") == "/var/cache/respin/apt"
     assert quoting.markdown("pinned-hash: one map … by tc") == "pinned-hash: one map … by tc"
     assert json.loads(quoting.yaml("bookworm")) == "bookworm"
-    assert set(ways()) == {quoting.markdown(name) for name in ways()}
+    assert set(attach_types()) == {quoting.markdown(name) for name in attach_types()}

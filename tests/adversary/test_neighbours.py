@@ -30,7 +30,7 @@ from pipeline.host.cache import Cache
 from pipeline.isolation.scratch import scratch, sweep
 from pipeline.nightly.state import State
 from pipeline.releases import releases
-from pipeline.runs import directory as runfolder
+from pipeline.runs import directory as rundirectory
 
 OTHER = 12345
 """Somebody's number; nobody's here."""
@@ -41,7 +41,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
 
 
-def folder(path: Path, mode: int = 0o755, *, owner: int = -1, group: int = -1) -> Path:
+def directory(path: Path, mode: int = 0o755, *, owner: int = -1, group: int = -1) -> Path:
     path.mkdir()
     path.chmod(mode)
     os.chown(path, owner, group)
@@ -54,17 +54,17 @@ def filled(path: Path) -> Path:
 
 
 def theirs(path: Path) -> Path:
-    return folder(path, owner=OTHER, group=OTHER) / "respin"
+    return directory(path, owner=OTHER, group=OTHER) / "respin"
 
 
 def theirs_itself(path: Path) -> Path:
-    return folder(path, owner=OTHER, group=OTHER)
+    return directory(path, owner=OTHER, group=OTHER)
 
 
 def link_of_theirs(path: Path) -> Path:
     """They lead us to a directory that is even ours."""
-    own = folder(path.with_name("ours"))
-    tmp = folder(path, 0o1777)
+    own = directory(path.with_name("ours"))
+    tmp = directory(path, 0o1777)
     (tmp / "respin").symlink_to(own)
     os.lchown(tmp / "respin", OTHER, OTHER)
     return tmp / "respin"
@@ -77,27 +77,27 @@ def link_of_ours(path: Path) -> Path:
 
 
 def written_by_all(path: Path) -> Path:
-    return folder(path, 0o777) / "respin"
+    return directory(path, 0o777) / "respin"
 
 
 def written_by_all_further_up(path: Path) -> Path:
-    return folder(folder(path, 0o777) / "ours") / "respin"
+    return directory(directory(path, 0o777) / "ours") / "respin"
 
 
 def written_by_all_itself(path: Path) -> Path:
-    return filled(folder(path, 0o777))
+    return filled(directory(path, 0o777))
 
 
 def sticky_itself(path: Path) -> Path:
-    return filled(folder(path, 0o1777))
+    return filled(directory(path, 0o1777))
 
 
 def written_by_a_group(path: Path) -> Path:
-    return folder(path, 0o775, group=SHARED) / "respin"
+    return directory(path, 0o775, group=SHARED) / "respin"
 
 
 def written_by_a_group_itself(path: Path) -> Path:
-    return filled(folder(path, 0o2775, group=SHARED))
+    return filled(directory(path, 0o2775, group=SHARED))
 
 
 PLACES = [
@@ -185,7 +185,7 @@ def reached() -> Iterator[Path]:
 def test_an_ordinary_user_does_not_use_root_s(reached: Path) -> None:
     """/var/cache/respin, made by root; and a directory of root's in which everybody may write."""
     for mode in (0o755, 0o777):
-        cache = filled(folder(reached / f"cache-{mode:o}", mode))
+        cache = filled(directory(reached / f"cache-{mode:o}", mode))
         said = cli.respin(
             *("fetch", "--release", "bookworm", "--out", "/nowhere"), user="nobody", cache=cache
         )
@@ -198,10 +198,10 @@ def test_an_ordinary_user_does_not_use_root_s(reached: Path) -> None:
 @as_root
 def test_a_part_of_the_cache_that_is_another_s(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
-    folder(cache.root / "work", owner=OTHER)
+    directory(cache.root / "work", owner=OTHER)
     (cache.root / "locks").symlink_to(theirs_itself(tmp_path / "theirs"))
     for use in (
-        lambda: cache.folder("work"),
+        lambda: cache.directory("work"),
         lambda: sweep(cache),
         lambda: scratch(cache, "x").__enter__(),
         lambda: cache.lock("kind", "key").__enter__(),
@@ -227,7 +227,7 @@ def fifo(path: Path, victim: Path) -> None:
     os.mkfifo(path)
 
 
-def directory(path: Path, victim: Path) -> None:
+def a_directory(path: Path, victim: Path) -> None:
     path.mkdir()
 
 
@@ -236,13 +236,13 @@ def nowhere(path: Path, victim: Path) -> None:
 
 
 @pytest.mark.attack
-@pytest.mark.parametrize("trap", [to_a_file, second_name, fifo, directory, nowhere])
+@pytest.mark.parametrize("trap", [to_a_file, second_name, fifo, a_directory, nowhere])
 def test_a_lock_that_is_none(trap: Callable[[Path, Path], None], tmp_path: Path) -> None:
     """What it leads to is neither made nor emptied, and nobody waits for it."""
     victim = tmp_path / "victim"
     victim.write_text("precious")
-    cache, state = Cache(tmp_path / "cache"), ownership.folder(tmp_path / "state", "it", "no")
-    trap(cache.folder("locks") / "kind-key", victim)
+    cache, state = Cache(tmp_path / "cache"), ownership.directory(tmp_path / "state", "it", "no")
+    trap(cache.directory("locks") / "kind-key", victim)
     trap(state / state_lock.NAME, victim)
     uses: list[Callable[[], object]] = [
         lambda: cache.lock("kind", "key").__enter__(),
@@ -252,11 +252,11 @@ def test_a_lock_that_is_none(trap: Callable[[Path, Path], None], tmp_path: Path)
     for use in uses:
         with pytest.raises(UsageError):
             use()
-    folders = cache.folder("work")
-    trap(folders / "left.lock", victim)
-    (folders / "left").mkdir()
+    directories = cache.directory("work")
+    trap(directories / "left.lock", victim)
+    (directories / "left").mkdir()
     sweep(cache)
-    assert (folders / "left").is_dir()
+    assert (directories / "left").is_dir()
     assert victim.read_text() == "precious"
     assert not victim.with_name("made-by-us").exists()
 
@@ -299,7 +299,7 @@ def test_a_configuration_that_was_put_into_our_apt(tmp_path: Path) -> None:
             return [v.version for v in archive.versions("iproute2")], [p.version for p in found]
 
         assert versions() == (["1.0-1"], ["1.0-1"])
-        (root,) = cache.folder("apt").iterdir()
+        (root,) = cache.directory("apt").iterdir()
         hook = HOOK.replace("OWNED", str(tmp_path / "owned"))
         stanza = f"deb [trusted=yes] {evil.url} bookworm main\n"
         key = stranger.keyring.read_bytes()
@@ -318,7 +318,7 @@ def test_a_configuration_that_was_put_into_our_apt(tmp_path: Path) -> None:
             path = root / "etc" / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)
-        for path in cache.folder("solutions").glob("[!.]*"):
+        for path in cache.directory("solutions").glob("[!.]*"):
             path.unlink()
         assert versions() == (["1.0-1"], ["1.0-1"])
     assert not (tmp_path / "owned").exists()
@@ -371,24 +371,24 @@ def test_a_program_of_a_user_without_a_umask_writes_for_that_user_alone(tmp_path
 
 
 def sticky(path: Path) -> Path:
-    return folder(path, 0o1777) / "respin"
+    return directory(path, 0o1777) / "respin"
 
 
 def own_link(path: Path) -> Path:
-    path.symlink_to(folder(path.with_name("ours")))
+    path.symlink_to(directory(path.with_name("ours")))
     return path
 
 
 def fresh_volume(path: Path) -> Path:
     """An empty one is closed to others and used: so some clusters give a pod its volumes."""
-    return folder(path, 0o777)
+    return directory(path, 0o777)
 
 
 @pytest.mark.fault
 @pytest.mark.parametrize("place", [sticky, own_link, fresh_volume])
 def test_a_sound_place_is_used(place: Place, tmp_path: Path) -> None:
     path = place(tmp_path / "place")
-    Cache(path).folder("kind")
+    Cache(path).directory("kind")
     assert not path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
@@ -396,20 +396,20 @@ def test_a_sound_place_is_used(place: Place, tmp_path: Path) -> None:
 
 
 @pytest.mark.attack
-def test_a_run_s_folder_where_everybody_may_write(
+def test_a_run_s_directory_where_everybody_may_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.isolation.namespaces.in_container", lambda: False)
-    place = folder(tmp_path / "place", 0o777)
+    place = directory(tmp_path / "place", 0o777)
     with pytest.raises(UsageError, match="everybody may write"):
-        runfolder.check(place / "out")
+        rundirectory.check(place / "out")
     place.chmod(0o1777)
-    runfolder.check(place / "out")
+    rundirectory.check(place / "out")
 
 
 @pytest.mark.attack
 @as_root
-def test_a_run_of_root_s_in_a_folder_of_theirs(
+def test_a_run_of_root_s_in_a_directory_of_theirs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """But where they called sudo for it, or have lent it to root of a container."""
@@ -418,9 +418,9 @@ def test_a_run_of_root_s_in_a_folder_of_theirs(
     monkeypatch.delenv("SUDO_UID", raising=False)
     place = theirs_itself(tmp_path / "place")
     with pytest.raises(UsageError, match=f"belongs to user {OTHER}"):
-        runfolder.check(place / "out")
+        rundirectory.check(place / "out")
     monkeypatch.setenv("SUDO_UID", str(OTHER))
-    runfolder.check(place / "out")
+    rundirectory.check(place / "out")
     monkeypatch.delenv("SUDO_UID")
     inside[0] = True
-    runfolder.check(place / "out")
+    rundirectory.check(place / "out")

@@ -44,17 +44,17 @@ READERS = {
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
-    folder = tmp_path_factory.mktemp("archive")
-    with Signer("distro") as signer, Archive(folder, signer) as serving:
-        serving.add_source(hostilesource.make(folder / "listed"))
-        serving.add_deb(make_deb(folder, "libbpf-dev", "1:1.1.0-1"))
+    directory = tmp_path_factory.mktemp("archive")
+    with Signer("distro") as signer, Archive(directory, signer) as serving:
+        serving.add_source(hostilesource.make(directory / "listed"))
+        serving.add_deb(make_deb(directory, "libbpf-dev", "1:1.1.0-1"))
         serving.publish()
         yield serving
 
 
-def options(archive: Archive, folder: Path) -> list[str | Path]:
+def options(archive: Archive, directory: Path) -> list[str | Path]:
     where = ["--release", "bookworm", "--mirror", archive.url, "--keyring", str(archive.keyring)]
-    return [*where, "--cache", folder / "cache", "--out", folder / "out"]
+    return [*where, "--cache", directory / "cache", "--out", directory / "out"]
 
 
 @pytest.fixture
@@ -70,11 +70,11 @@ def here() -> Iterator[None]:
 # -- somebody's container -------------------------------------------------------------------
 
 
-def confined(folder: Path, *args: str | Path) -> subprocess.CompletedProcess[str]:
+def confined(directory: Path, *args: str | Path) -> subprocess.CompletedProcess[str]:
     """Call respin as root in a container whose engine allows no namespaces."""
     return subprocess.run(
         [*NO_RIGHTS, sys.executable, "-m", "pipeline", *map(str, args)],
-        cwd=folder,
+        cwd=directory,
         env={**os.environ, "container": "docker", "PYTHONPATH": str(PACKAGE.parent)},
         capture_output=True,
         text=True,
@@ -102,7 +102,7 @@ class TestContainer:
         assert "--trust-container" in said.stderr
         assert len(archive.answers) == before and not (tmp_path / "out").exists()
 
-    def test_a_run_folder_that_says_it_is_vouched_for(
+    def test_a_run_directory_that_says_it_is_vouched_for(
         self, archive: Archive, tmp_path: Path
     ) -> None:
         words = options(archive, tmp_path)
@@ -139,14 +139,14 @@ class TestContainer:
 # -- a machine that has none ----------------------------------------------------------------
 
 
-def refused(archive: Archive, folder: Path, *args: str | Path) -> str:
+def refused(archive: Archive, directory: Path, *args: str | Path) -> str:
     """Ask for a patch on this machine; return the words by which nothing was done."""
     before = len(archive.answers)
-    said = inprocess.respin("patch", *options(archive, folder), *args)
+    said = inprocess.respin("patch", *options(archive, directory), *args)
     assert said.status == 2, said.err
     assert said.err.startswith("respin: ") and "Traceback" not in said.err
     assert len(archive.answers) == before, "something was downloaded"
-    assert not (folder / "out").exists()
+    assert not (directory / "out").exists()
     return " ".join(said.err.split())
 
 

@@ -64,9 +64,9 @@ override_dh_auto_build:
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
     """Return an archive with the genuine source."""
-    folder = tmp_path_factory.mktemp("genuine")
-    with Signer("genuine") as signer, Archive(folder, signer) as archive:
-        archive.add_source(smallpackage.make(folder / "source", VERSION))
+    directory = tmp_path_factory.mktemp("genuine")
+    with Signer("genuine") as signer, Archive(directory, signer) as archive:
+        archive.add_source(smallpackage.make(directory / "source", VERSION))
         archive.publish()
         yield archive
 
@@ -124,11 +124,11 @@ def hits(done: Report) -> int:
 
 
 def kept(cache: Cache) -> list[str]:
-    return sorted(p.name for p in cache.folder("ccache").iterdir() if not p.is_dir())
+    return sorted(p.name for p in cache.directory("ccache").iterdir() if not p.is_dir())
 
 
-def hostile(folder: Path, end: str) -> Path:
-    return smallpackage.make(folder, VERSION, rules=HOSTILE.replace("END", end))
+def hostile(directory: Path, end: str) -> Path:
+    return smallpackage.make(directory, VERSION, rules=HOSTILE.replace("END", end))
 
 
 @pytest.mark.attack

@@ -28,10 +28,10 @@ def test_a_download_of_seconds_ago_that_the_server_made_years_ago(
 ) -> None:
     cache = Cache(tmp_path)
     for kind in prune.KINDS:
-        path = cache.folder(kind) / "new"
+        path = cache.directory(kind) / "new"
         path.write_bytes(b"!" * 5000)
         os.utime(path, (0, 0))
-        (cache.folder(kind) / "tree").mkdir()
+        (cache.directory(kind) / "tree").mkdir()
         os.utime(path.with_name("tree"), (0, 0))
     prune.cache(cache, settings)
     assert all((cache.root / kind / "new").exists() for kind in prune.KINDS)

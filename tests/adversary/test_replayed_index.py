@@ -57,15 +57,15 @@ def signer() -> Iterator[Signer]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("sources")
-    return {v: make_source(folder / v, version=v) for v in (OLD, NEW, SECURE)}
+    directory = tmp_path_factory.mktemp("sources")
+    return {v: make_source(directory / v, version=v) for v in (OLD, NEW, SECURE)}
 
 
 @dataclass(kw_only=True)
 class Here:
     """An archive, and who reads it, by either road."""
 
-    folder: Path
+    directory: Path
     archive: Archive
     made: dict[str, Path]
     pockets: tuple[Pocket, ...] = (Pocket.RELEASE, Pocket.SECURITY)
@@ -110,7 +110,7 @@ class Here:
     def by_watch(self) -> str:
         """Return the newest version that a night sees. Raises FetchError."""
         target = Target(name="it", release=self.release, pockets=tuple(Pocket))
-        memory = Memory(Cache(self.folder / "cache"))
+        memory = Memory(Cache(self.directory / "cache"))
         (view,) = watch.watch(
             [target],
             lambda _: self.sources(),
@@ -127,10 +127,10 @@ class Here:
     def by_apt(self, *, anew: bool = False) -> str:
         """Return what a run takes; ``anew``: with lists of its own. Raises FetchError."""
         if anew:
-            shutil.rmtree(self.folder / "cache/apt", ignore_errors=True)
-        cache = Cache(self.folder / "cache")
-        archive = AptArchive(self.release, self.sources(), cache, log=self.folder / "log")
-        return fetch.fetch(archive, None, self.folder / "out").version
+            shutil.rmtree(self.directory / "cache/apt", ignore_errors=True)
+        cache = Cache(self.directory / "cache")
+        archive = AptArchive(self.release, self.sources(), cache, log=self.directory / "log")
+        return fetch.fetch(archive, None, self.directory / "out").version
 
     def by(self, road: str) -> str:
         return self.by_watch() if road == "watch" else self.by_apt(anew=True)
@@ -145,7 +145,7 @@ class Here:
 @pytest.fixture
 def here(tmp_path: Path, signer: Signer, made: dict[str, Path]) -> Iterator[Here]:
     with Archive(tmp_path, signer) as archive:
-        yield Here(folder=tmp_path, archive=archive, made=made)
+        yield Here(directory=tmp_path, archive=archive, made=made)
 
 
 @pytest.mark.parametrize("road", ROADS)
@@ -295,7 +295,7 @@ class TestLater:
         """It is not passed over."""
         here.has(NEW)
         here.by(road)
-        (path,) = (here.folder / "cache/seen").glob("*.json")
+        (path,) = (here.directory / "cache/seen").glob("*.json")
         path.write_text(damage)
         error = here.refused(road, "could not read its record of bookworm at")
         assert str(path) in error.hint
@@ -303,8 +303,8 @@ class TestLater:
     def test_what_was_seen_is_a_link(self, here: Here, road: str) -> None:
         here.has(NEW)
         here.by(road)
-        (path,) = (here.folder / "cache/seen").glob("*.json")
-        other = here.folder / "other.json"
+        (path,) = (here.directory / "cache/seen").glob("*.json")
+        other = here.directory / "other.json"
         path.rename(other)
         path.symlink_to(other)
         here.refused(road, "could not read its record of bookworm at")
@@ -449,14 +449,14 @@ def test_respin_fetch(here: Here) -> None:
     here.serve("jessie", as_="bookworm")
     said = inprocess.respin(
         *("fetch", "--release", "bookworm", "--mirror", here.archive.url),
-        *("--keyring", here.archive.keyring, "--out", here.folder / "out"),
-        env={"RESPIN_CACHE": str(here.folder / "cache")},
+        *("--keyring", here.archive.keyring, "--out", here.directory / "out"),
+        env={"RESPIN_CACHE": str(here.directory / "cache")},
     )
     assert said.status == 10
     assert f"the index of bookworm at {here.archive.url} belongs to another release" in " ".join(
         said.err.split()
     )
-    assert not (here.folder / "out").exists()
+    assert not (here.directory / "out").exists()
 
 
 @pytest.mark.needs("aptly")

@@ -47,7 +47,7 @@ def dates(here: Here) -> tuple[datetime, datetime]:
 
 def client_of(here: Here, uri: str) -> AptClient:
     key = (here.nights.world.public / "bookworm/iproute2-respin.asc").read_bytes()
-    return AptClient(here.folder / "client", f"{uri}/bookworm", key)
+    return AptClient(here.directory / "client", f"{uri}/bookworm", key)
 
 
 @pytest.mark.attack
@@ -76,19 +76,19 @@ def test_rolling_it_back(here: Here) -> None:
     here.has("6.1.0-2")
     here.nights.night(0)
     public = here.nights.world.public
-    shutil.copytree(public / "bookworm", here.folder / "old/bookworm")
+    shutil.copytree(public / "bookworm", here.directory / "old/bookworm")
     assert here.respin("withdraw", "bookworm", BAD, "--why", "bad").status == 0
-    shutil.copytree(public / "bookworm", here.folder / "mirror/bookworm")
-    with served(here.folder / "mirror") as uri:
+    shutil.copytree(public / "bookworm", here.directory / "mirror/bookworm")
+    with served(here.directory / "mirror") as uri:
         client = client_of(here, uri)
         assert client.update() and client.candidate() == GOOD
-        shutil.rmtree(here.folder / "mirror/bookworm")
-        shutil.copytree(here.folder / "old/bookworm", here.folder / "mirror/bookworm")
+        shutil.rmtree(here.directory / "mirror/bookworm")
+        shutil.copytree(here.directory / "old/bookworm", here.directory / "mirror/bookworm")
         client.update()
         assert client.candidate() == GOOD
     # The control: who never saw the withdrawal takes what it is shown.
-    with served(here.folder / "mirror") as uri:
-        shutil.rmtree(here.folder / "client")
+    with served(here.directory / "mirror") as uri:
+        shutil.rmtree(here.directory / "client")
         other = client_of(here, uri)
         assert other.update() and other.candidate() == BAD
 
@@ -141,7 +141,7 @@ def test_digests_that_can_be_forged(here: Here) -> None:
 
 @pytest.mark.bad_input
 def test_how_long_it_is_valid_is_the_users(here: Here) -> None:
-    path = here.folder / "respin.toml"
+    path = here.directory / "respin.toml"
     text = path.read_text()
     for value, words in (("0", "valid-for"), ('"long"', "valid-for"), ("99999", "valid-for")):
         path.write_text(text.replace("[publish]", f"[publish]\nvalid-for = {value}"))

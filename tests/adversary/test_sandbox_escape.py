@@ -31,16 +31,18 @@ SECRET = "the-secret-outside"
 # -- what the caller has --------------------------------------------------------------------
 
 
-def inside(folder: Path, *argv: str, timeout: float = 30, check: bool = False) -> tuple[int, str]:
+def inside(
+    directory: Path, *argv: str, timeout: float = 30, check: bool = False
+) -> tuple[int, str]:
     """Run a command where the tools run; return its status and what it said."""
-    done = sandbox.run(argv, folder=folder, timeout=timeout, check=check, error=FetchError)
+    done = sandbox.run(argv, directory=directory, timeout=timeout, check=check, error=FetchError)
     return done.status, (done.stdout + done.stderr).decode()
 
 
 @pytest.fixture
 def work() -> Iterator[Path]:
-    with lent.lent(None, "respin-test-") as folder:
-        yield folder
+    with lent.lent(None, "respin-test-") as directory:
+        yield directory
 
 
 def test_the_caller_s_environment(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,8 +64,8 @@ def test_the_caller_s_files(work: Path, tmp_path: Path) -> None:
     for path in (str(secret), "/etc/passwd", "/etc/shadow", "/proc/self", "/sys/kernel", home):
         assert inside(work, "ls", path)[0] != 0, path
     assert inside(work, "sh", "-c", f"echo x >{tmp_path}/canary")[0] != 0
-    for folder in ("/", "/usr", "/etc", "/dev", "/lib", "/usr/lib"):
-        assert inside(work, "sh", "-c", f"echo x >{folder}/canary")[0] != 0, folder
+    for directory in ("/", "/usr", "/etc", "/dev", "/lib", "/usr/lib"):
+        assert inside(work, "sh", "-c", f"echo x >{directory}/canary")[0] != 0, directory
     assert inside(work, "sh", "-c", "echo x >canary && echo x >/tmp/canary")[0] == 0
     assert not Path("/tmp/canary").exists()
 
@@ -193,10 +195,10 @@ def test_more_files_than_a_source_has(work: Path, monkeypatch: pytest.MonkeyPatc
         inside(work, "perl", "-e", "for (1..1100) { open my $f, '>', $_ }", check=True)
 
 
-def test_folders_too_deep_to_remove(tmp_path: Path) -> None:
+def test_directories_too_deep_to_remove(tmp_path: Path) -> None:
     line = "for (1..3000) { mkdir 'd'; chdir 'd' } chmod 0, '.'"
-    with pytest.raises(FetchError, match="deep"), lent.lent(tmp_path, "x") as folder:
-        inside(folder, "perl", "-e", line, check=True)
+    with pytest.raises(FetchError, match="deep"), lent.lent(tmp_path, "x") as directory:
+        inside(directory, "perl", "-e", line, check=True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -208,7 +210,7 @@ def test_a_tool_that_was_taken_over(work: Path) -> None:
     (work / "code.c").write_text("int x;\n")
     for line in ("ln -sf /etc/hostname code.c", "rm code.c && mkfifo code.c"):
         with pytest.raises(RespinError, match="it left"):
-            sandbox.run(["sh", "-c", line], folder=work, error=FetchError)
+            sandbox.run(["sh", "-c", line], directory=work, error=FetchError)
 
 
 def test_links_of_a_package(tmp_path: Path) -> None:

@@ -40,13 +40,13 @@ Play = Callable[[int, signal.Signals, int, signal.Signals], dict[str, Any]]
 
 
 @contextmanager
-def player(folder: Path, *more: str) -> Iterator[Play]:
+def player(directory: Path, *more: str) -> Iterator[Play]:
     """Yield what plays the work of tests/support/signalled.py with two signals."""
-    (folder / "tmp").mkdir()
+    (directory / "tmp").mkdir()
     path = ":".join(filter(None, [str(SCRIPT.parents[1]), *sys.path]))
     with subprocess.Popen(
-        [sys.executable, SCRIPT, folder, *more],
-        env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(folder / "tmp")},
+        [sys.executable, SCRIPT, directory, *more],
+        env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(directory / "tmp")},
         cwd=cli.CHECKOUT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -63,13 +63,13 @@ def player(folder: Path, *more: str) -> Iterator[Play]:
         process.stdin.close()
 
 
-def count_of(play: Play, folder: Path) -> int:
+def count_of(play: Play, directory: Path) -> int:
     """Play it without a signal; return how many moments it has, with a cache that is warm."""
     for _ in range(2):
-        shutil.rmtree(folder / "place", ignore_errors=True)
+        shutil.rmtree(directory / "place", ignore_errors=True)
         whole = play(0, signal.SIGINT, 0, signal.SIGINT)
         assert (whole["status"], whole["said"]) == (0, "")
-    shutil.rmtree(folder / "place")
+    shutil.rmtree(directory / "place")
     assert int(whole["moments"]) > 40
     return int(whole["moments"])
 
@@ -206,11 +206,11 @@ def test_what_cannot_be_removed_is_named(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
-    folder = tmp_path_factory.mktemp("archive")
-    with Signer("distro") as signer, Archive(folder, signer) as serving:
+    directory = tmp_path_factory.mktemp("archive")
+    with Signer("distro") as signer, Archive(directory, signer) as serving:
         tree = cli.CHECKOUT / "tests/golden/fixes/v4.10-three-functions/in"
         files = {str(p.relative_to(tree)): p.read_text() for p in tree.rglob("*.[ch]")}
-        serving.add_source(packages.make_source(folder / "source", files=files))
+        serving.add_source(packages.make_source(directory / "source", files=files))
         serving.publish()
         yield serving
 
@@ -224,8 +224,8 @@ def test_two_signals_to_a_real_run(
     archive: Archive, tmp_path: Path, after: str, pause: float
 ) -> None:
     place, tmp = tmp_path / "place", tmp_path / "tmp"
-    for folder in (place, tmp):
-        folder.mkdir()
+    for directory in (place, tmp):
+        directory.mkdir()
     argv = ["patch", "--release", "bookworm", "--mirror", archive.url]
     argv += ["--keyring", str(archive.keyring)]
     with subprocess.Popen(
@@ -278,14 +278,14 @@ def test_killed_between_two_names_the_older_run_comes_back(tmp_path: Path) -> No
 
 
 @pytest.mark.fault
-def test_killed_before_a_folder_was_marked_it_goes_with_a_later_run(tmp_path: Path) -> None:
+def test_killed_before_a_directory_was_marked_it_goes_with_a_later_run(tmp_path: Path) -> None:
     cache, out = Cache(tmp_path / "cache"), tmp_path / "out"
     old, young = tmp_path / ".out.abcd1234", tmp_path / ".out.abcd1235"
     other = tmp_path / ".out.mine"
-    for folder in (old, young, other):
-        folder.mkdir()
-    for folder in (old, other):
-        os.utime(folder, (0, 0))
+    for directory in (old, young, other):
+        directory.mkdir()
+    for directory in (old, other):
+        os.utime(directory, (0, 0))
     with pytest.raises(ZeroDivisionError), open_run(out, cache):
         _ = 1 / 0
     assert sorted(tmp_path.glob(".out.*")) == [young, other]
@@ -299,11 +299,11 @@ def test_killed_with_temporary_files_they_go_with_a_later_run(
     with temporary.own():
         (mine,) = tmp_path.iterdir()
         old, young = (tmp_path / f"respin-{os.geteuid()}-{name}" for name in ("old", "young"))
-        for folder in (old, young):
-            folder.mkdir()
-            (folder / "file").write_text("x")
-        for folder in (old, mine):
-            os.utime(folder, (0, 0))
+        for directory in (old, young):
+            directory.mkdir()
+            (directory / "file").write_text("x")
+        for directory in (old, mine):
+            os.utime(directory, (0, 0))
         temporary.sweep()
         assert sorted(tmp_path.iterdir()) == sorted([mine, young])
     assert list(tmp_path.iterdir()) == [young]

@@ -233,27 +233,27 @@ class TestNight:
 
 def listed(archive: Archive, signer: Signer, files: dict[str, bytes], suite: str = "bad") -> None:
     """Let a suite list these files in place of those of their kind, signed."""
-    folder = archive.root / "dists" / suite
-    signed = (folder / "InRelease").read_text()
+    directory = archive.root / "dists" / suite
+    signed = (directory / "InRelease").read_text()
     text = signed.partition("\n\n")[2].partition("-----BEGIN PGP SIGNATURE")[0]
     kinds = {name.partition(".")[0] for name in files}
     lines = [line for line in text.splitlines() if not any(kind in line for kind in kinds)]
     for kind in kinds:
-        for path in (folder / kind).parent.glob(f"{Path(kind).name}*"):
+        for path in (directory / kind).parent.glob(f"{Path(kind).name}*"):
             path.unlink()
     for name, data in files.items():
-        (folder / name).write_bytes(data)
+        (directory / name).write_bytes(data)
         lines.append(f" {hashlib.sha256(data).hexdigest()} {len(data)} {name}")
-    (folder / "InRelease").write_bytes(signer.clearsign("\n".join((*lines, ""))))
+    (directory / "InRelease").write_bytes(signer.clearsign("\n".join((*lines, ""))))
 
 
 class TestRun:
     """What a run reads by apt, and by mmdebstrap."""
 
-    def opened(self, archive: Archive, folder: Path, suite: str = "bad") -> AptArchive:
+    def opened(self, archive: Archive, directory: Path, suite: str = "bad") -> AptArchive:
         release = replace(BOOKWORM, codename=suite)
         return AptArchive(
-            release, (source_of(archive, suite),), Cache(folder / "cache"), log=folder / "log"
+            release, (source_of(archive, suite),), Cache(directory / "cache"), log=directory / "log"
         )
 
     @pytest.mark.parametrize("where", ["headers", "body"])

@@ -132,9 +132,9 @@ def test_the_two_locks_disagree() -> None:
     assert {name: dev.get(name) for name in run} == run
 
 
-def wheel(folder: Path, code: str = "") -> Path:
+def wheel(directory: Path, code: str = "") -> Path:
     """Make a wheel of the package ``lamb`` 1.0."""
-    path = folder / "lamb-1.0-py3-none-any.whl"
+    path = directory / "lamb-1.0-py3-none-any.whl"
     about = "lamb-1.0.dist-info"
     with zipfile.ZipFile(path, "w") as out:
         out.writestr("lamb.py", code)
@@ -146,25 +146,25 @@ def wheel(folder: Path, code: str = "") -> Path:
     return path
 
 
-def sdist(folder: Path, ran: Path) -> Path:
+def sdist(directory: Path, ran: Path) -> Path:
     """Make a source distribution of ``lamb`` 1.0 whose build, by itself, leaves a file."""
-    tree = folder / "lamb-1.0"
+    tree = directory / "lamb-1.0"
     tree.mkdir()
     (tree / "wolf.py").write_text(f"open({str(ran)!r}, 'w')\n")
     (tree / "pyproject.toml").write_text(
         '[build-system]\nrequires = []\nbuild-backend = "wolf"\nbackend-path = ["."]\n'
     )
     (tree / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: lamb\nVersion: 1.0\n")
-    path = Path(shutil.make_archive(str(tree), "gztar", folder, tree.name))
+    path = Path(shutil.make_archive(str(tree), "gztar", directory, tree.name))
     shutil.rmtree(tree)
     return path
 
 
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
-    folder = tmp_path / "index"
-    folder.mkdir()
-    return folder
+    directory = tmp_path / "index"
+    directory.mkdir()
+    return directory
 
 
 def install(index: Path, lines: str) -> tuple[int, list[str]]:
@@ -248,8 +248,8 @@ def test_any_other_place_that_installs_without_hashes() -> None:
 @pytest.mark.attack
 def test_the_tests_respin_is_installed_from_an_index() -> None:
     """What tests/support/cli.py installs is respin alone."""
-    folder = cli.installed()
-    names = {path.name for path in folder.iterdir()} - {"bin", "respin.toml"}
+    directory = cli.installed()
+    names = {path.name for path in directory.iterdir()} - {"bin", "respin.toml"}
     assert names == {"pipeline", f"iproute2_respin-{__version__}.dist-info"}
 
 

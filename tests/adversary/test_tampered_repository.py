@@ -139,13 +139,13 @@ def test_what_cannot_be_made_whole_is_reported(here: Here) -> None:
     assert "could not make it again" in done.repaired[0][1]
 
 
-def test_no_file_of_the_machine_is_served_by_a_list_in_the_served_folder(here: Here) -> None:
+def test_no_file_of_the_machine_is_served_by_a_list_in_the_served_directory(here: Here) -> None:
     """A list of what to keep lay beside it: it could name ../../../etc/shadow."""
     top = here.nights.world.public / "bookworm"
     generation = top.parent / top.readlink()
     lists = [p for p in generation.iterdir() if p.name.startswith(".")]
     assert lists == []
-    victim = here.folder / "victim"
+    victim = here.directory / "victim"
     victim.write_text("secret")
     (generation / ".manifest.json").write_text('{"own": ["../../../../victim"]}')
     here.has("6.1.0-2")

@@ -38,7 +38,7 @@ def here(tmp_path: Path) -> Iterator[Here]:
 def withdraw(here: Here, version: str = OLD) -> cli.Said:
     """Call respin withdraw as a process of its own: the locks of this one do not let it in."""
     args = ("withdraw", "bookworm", version, "--why", "tc crashes", "--config")
-    config = here.folder / "respin.toml"
+    config = here.directory / "respin.toml"
     return cli.respin(*args, config, cache=here.nights.world.cache.root, timeout=60)
 
 
@@ -110,7 +110,7 @@ def test_although_what_was_before_it_is_gone(here: Here) -> None:
 
 def test_although_it_cannot_be_signed(here: Here) -> None:
     """It is said that it is still there; and it goes as soon as that is possible."""
-    key = here.nights.world.folder / "gnupg/private-keys-v1.d"
+    key = here.nights.world.directory / "gnupg/private-keys-v1.d"
     key.chmod(0)
     (secret,) = key.iterdir()
     data = secret.read_bytes()

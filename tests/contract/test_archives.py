@@ -41,19 +41,21 @@ def stranger() -> Iterator[Signer]:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The packages that the archives of these tests hold, made once."""
-    folder = tmp_path_factory.mktemp("packages")
-    sources = {v: make_source(folder / v, version=v) for v in (OLD, NEW, SECURITY)}
+    directory = tmp_path_factory.mktemp("packages")
+    sources = {v: make_source(directory / v, version=v) for v in (OLD, NEW, SECURITY)}
     debs = {
-        "base": make_deb(folder, "base", fields={"Essential": "yes", "Depends": "libbase"}),
-        "libbase": make_deb(folder, "libbase", "1:2.0+x-1"),
-        "login": make_deb(folder, "login", fields={"Priority": "required"}),
+        "base": make_deb(directory, "base", fields={"Essential": "yes", "Depends": "libbase"}),
+        "libbase": make_deb(directory, "libbase", "1:2.0+x-1"),
+        "login": make_deb(directory, "login", fields={"Priority": "required"}),
         "tool": make_deb(
-            folder, "tool", fields={"Depends": "libbase (>= 1:2)", "Recommends": "extra"}
+            directory, "tool", fields={"Depends": "libbase (>= 1:2)", "Recommends": "extra"}
         ),
-        "extra": make_deb(folder, "extra"),
-        "broken": make_deb(folder, "broken", fields={"Depends": "nowhere (>= 3)"}),
-        "build-essential": make_deb(folder, "build-essential"),
-        "debhelper": make_deb(folder, "debhelper", fields={"Provides": "debhelper-compat (= 13)"}),
+        "extra": make_deb(directory, "extra"),
+        "broken": make_deb(directory, "broken", fields={"Depends": "nowhere (>= 3)"}),
+        "build-essential": make_deb(directory, "build-essential"),
+        "debhelper": make_deb(
+            directory, "debhelper", fields={"Provides": "debhelper-compat (= 13)"}
+        ),
     }
     return {**sources, **debs}
 
@@ -81,9 +83,13 @@ def apt(archive: Archive, tmp_path: Path) -> AptArchive:
     return opened(archive, tmp_path / "cache")
 
 
-def names(folder: Path) -> set[str]:
+def names(directory: Path) -> set[str]:
     """Everything below a directory, hidden files too; nothing if it is not there."""
-    return {str(p.relative_to(folder)) for p in folder.rglob("*")} if folder.exists() else set()
+    return (
+        {str(p.relative_to(directory)) for p in directory.rglob("*")}
+        if directory.exists()
+        else set()
+    )
 
 
 def check(source: Source, version: str, dest: Path) -> None:
@@ -115,7 +121,7 @@ class TestSources:
     def test_exact_version(self, apt: AptArchive, tmp_path: Path) -> None:
         check(fetch.fetch(apt, OLD, tmp_path / "out"), OLD, tmp_path / "out")
 
-    def test_into_a_folder_that_has_files(self, apt: AptArchive, tmp_path: Path) -> None:
+    def test_into_a_directory_that_has_files(self, apt: AptArchive, tmp_path: Path) -> None:
         out = tmp_path / "out"
         out.mkdir()
         (out / "mine").write_text("kept")
@@ -144,12 +150,12 @@ class TestSources:
 class TestRefusals:
     """Nothing that cannot be verified is used, and nothing of it is left."""
 
-    def refused(self, apt: AptArchive, folder: Path, words: str) -> FetchError:
-        out = folder / "work" / "out"
+    def refused(self, apt: AptArchive, directory: Path, words: str) -> FetchError:
+        out = directory / "work" / "out"
         with pytest.raises(FetchError, match=words) as caught:
             fetch.fetch(apt, NEW, out)
         assert caught.value.hint
-        assert names(folder / "work") <= {"out"}
+        assert names(directory / "work") <= {"out"}
         return caught.value
 
     def test_wrong_key(

@@ -25,12 +25,12 @@ BOOKWORM = Release(distro="debian", codename="bookworm", version="12")
 NEEDS_DOCKER = pytest.mark.needs("docker")
 
 
-def program(folder: Path, name: str, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def program(directory: Path, name: str, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a program of that name before all others."""
-    path = folder / name
+    path = directory / name
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
 
 
 def test_auto_takes_namespaces_where_they_can_be_had_and_says_so() -> None:
@@ -116,8 +116,8 @@ def test_no_permission_on_its_socket(tmp_path: Path) -> None:
         server.listen()
         Path(place).chmod(0)
         drop = ["setpriv", "--reuid=65534", "--clear-groups"] if os.geteuid() == 0 else []
-        for folder in (tmp_path, *tmp_path.parents[:2]):
-            folder.chmod(0o755)
+        for directory in (tmp_path, *tmp_path.parents[:2]):
+            directory.chmod(0o755)
         said = subprocess.run(
             [*drop, "docker", "version"],
             env={**os.environ, "DOCKER_HOST": f"unix://{place}", "HOME": "/"},

@@ -137,9 +137,9 @@ def test_missing_program(box: Container) -> None:
     assert box.call(["no-such-program"], check=False).status == 127
 
 
-def test_working_folder(box: Container) -> None:
-    assert box.call(["pwd"], folder="/usr/bin").stdout == b"/usr/bin\n"
-    done = box.call(["touch", "/tmp/ran"], folder="/no such directory", check=False)
+def test_working_directory(box: Container) -> None:
+    assert box.call(["pwd"], directory="/usr/bin").stdout == b"/usr/bin\n"
+    done = box.call(["touch", "/tmp/ran"], directory="/no such directory", check=False)
     assert done.status != 0
     assert sh(box, "test -e /tmp/ran").status == 1
 
@@ -273,25 +273,25 @@ def test_copies_files_of_any_name(box: Container, tmp_path: Path, name: str) -> 
     ["ln -s /etc/shadow it", "mkdir it", "mkfifo it", "true", "ln -s /proc/self/environ it"],
 )
 def test_copies_out_nothing_but_regular_files(box: Container, tmp_path: Path, script: str) -> None:
-    sh(box, f"rm -rf it; {script}", folder="/build")
+    sh(box, f"rm -rf it; {script}", directory="/build")
     with pytest.raises(BuildError):
         copy_out(box, "/build", ["it"], tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "..", ""])
-def test_copies_out_of_no_other_folder(box: Container, tmp_path: Path, name: str) -> None:
+def test_copies_out_of_no_other_directory(box: Container, tmp_path: Path, name: str) -> None:
     with pytest.raises(BuildError):
         copy_out(box, "/build", [name], tmp_path)
 
 
 def test_a_stopped_container_runs_nothing_and_leaves_nothing(make: Make) -> None:
-    folder = real.cache().folder("work")
+    directory = real.cache().directory("work")
     name = f"closed-{os.getpid()}"  # other tests have containers there at the same time
 
     def left() -> bytes:
         return subprocess.run(
-            ["find", folder, "-name", name], stdout=subprocess.PIPE, check=False
+            ["find", directory, "-name", name], stdout=subprocess.PIPE, check=False
         ).stdout
 
     container = make()
@@ -299,7 +299,7 @@ def test_a_stopped_container_runs_nothing_and_leaves_nothing(make: Make) -> None
         container.call(["mkdir", "-m", "0", f"/build/{name}"])
         assert left() or container.name != "unshare"
     assert not left()
-    assert str(folder) not in Path("/proc/self/mounts").read_text()
+    assert str(directory) not in Path("/proc/self/mounts").read_text()
     with pytest.raises(BuildError, match="has been stopped"):
         container.call(["true"])
 

@@ -28,10 +28,10 @@ touch "$MARK"
 NOBLE = Release(distro="ubuntu", codename="noble", version="24.04")
 
 
-def scripts(folder: Path, **texts: str) -> Path:
+def scripts(directory: Path, **texts: str) -> Path:
     for name, text in texts.items():
-        (folder / name).write_text(text)
-    return folder
+        (directory / name).write_text(text)
+    return directory
 
 
 @pytest.mark.needs("debootstrap")

@@ -17,8 +17,8 @@ def test_examine(tmp_path: Path) -> None:
     assert any("namespaces" in what for what in found)
     for check in checks:
         assert check.stages and check.found
-        assert not (check.ok and check.mend)
-        assert check.ok or check.mend or not check.required
+        assert not (check.ok and check.remedy)
+        assert check.ok or check.remedy or not check.required
 
 
 def test_without_programs(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
@@ -26,5 +26,5 @@ def test_without_programs(tmp_path: Path, monkeypatch) -> None:  # type: ignore[
     (tmp_path / "packages.txt").write_text("gone no-such-program build\n")
     monkeypatch.setattr(doctor, "project_data", lambda name: tmp_path / name)
     found = {c.what: c for c in doctor.examine(tmp_path / "cache")}
-    assert found["gone"].mend == "apt-get install gone"
+    assert found["gone"].remedy == "apt-get install gone"
     assert not found["gone"].ok and found["cache directory"].ok

@@ -31,14 +31,14 @@ MADE = filled(Built, version="6.1.0-3+bpf1", container="docker")
 def run(tmp_path: Path) -> Path:
     """Return the directory of a run in a container of Docker, by two indexes."""
     dsc = packages.make_source(tmp_path / "made", version="6.1.0-3")
-    folder = standin.make(tmp_path / "run", dsc, RELEASE)
-    done = report_reader.read(folder)
+    directory = standin.make(tmp_path / "run", dsc, RELEASE)
+    done = report_reader.read(directory)
     assert done.built
     built = replace(
         done.built, container="docker", root=ROOT, seconds=41.5, ccache={"cache_miss": 7}
     )
-    report.write(replace(done, built=built, archives=("source's", "root's")), folder)
-    return folder
+    report.write(replace(done, built=built, archives=("source's", "root's")), directory)
+    return directory
 
 
 @pytest.fixture

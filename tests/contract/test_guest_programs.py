@@ -28,12 +28,12 @@ pytestmark = pytest.mark.needs("gcc")
 def test_a_changed_source(
     source: str, changed: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache, folder = Cache(tmp_path / "cache"), tmp_path / "guest"
-    shutil.copytree(package_data("pipeline.vm", "guest"), folder)
-    monkeypatch.setattr(guest_programs, "package_data", lambda *parts: folder)
+    cache, directory = Cache(tmp_path / "cache"), tmp_path / "guest"
+    shutil.copytree(package_data("pipeline.vm", "guest"), directory)
+    monkeypatch.setattr(guest_programs, "package_data", lambda *parts: directory)
     both = {"agent": guest_programs.agent, "player": guest_programs.player}
     before = {name: program(cache, None) for name, program in both.items()}
-    with (folder / source).open("a") as out:
+    with (directory / source).open("a") as out:
         out.write("/* changed */\n")
     after = {name: program(cache, None) for name, program in both.items()}
     assert {name for name in both if before[name] != after[name]} == changed

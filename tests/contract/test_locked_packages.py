@@ -55,16 +55,16 @@ def package(deb: Path, name: str, version: str) -> Package:
 class World:
     """An archive, and snapshot, which knows what was in it."""
 
-    def __init__(self, folder: Path, now: Archive, snapshot: Service, signer: Signer) -> None:
-        self.folder, self.now, self.snapshot = folder, now, snapshot
+    def __init__(self, directory: Path, now: Archive, snapshot: Service, signer: Signer) -> None:
+        self.directory, self.now, self.snapshot = directory, now, snapshot
         self.debs = {
-            "kept": make_deb(folder, "kept"),
-            "gone": make_deb(folder, "gone", "1.0-1"),
+            "kept": make_deb(directory, "kept"),
+            "gone": make_deb(directory, "gone", "1.0-1"),
         }
         now.add_deb(self.debs["kept"])
-        now.add_deb(make_deb(folder, "gone", "2.0-1"))
+        now.add_deb(make_deb(directory, "gone", "2.0-1"))
         now.publish()
-        with Archive(folder / "then", signer) as then:
+        with Archive(directory / "then", signer) as then:
             for deb in self.debs.values():
                 then.add_deb(deb)
             then.publish(date=LONG_AGO)
@@ -79,7 +79,7 @@ class World:
 
     def holding(self, *packages: Package, config: Config | None = None) -> AptArchive:
         """Return the archive that has these packages of a lock."""
-        cache = Cache(self.folder / "cache")
+        cache = Cache(self.directory / "cache")
         archive = AptArchive(BOOKWORM, self._given(), cache)
         known = config or Config(archives=Archives(snapshot=Address(self.snapshot.url)))
 

@@ -110,9 +110,9 @@ def test_from_a_failure_to_a_withdrawal(here: Here) -> None:
     assert here.nights.offered("bookworm") == {}
     # Forgotten, it counts as new, and its number is not used again.
     assert here.json("forget", "bookworm")["forgotten"] == 1
-    (here.folder / "prepared/bookworm_6.1.0-1").rename(here.folder / "prepared/old")
+    (here.directory / "prepared/bookworm_6.1.0-1").rename(here.directory / "prepared/old")
     made = here.prepare("6.1.0-1", number=2)
-    made.rename(here.folder / "prepared/bookworm_6.1.0-1")
+    made.rename(here.directory / "prepared/bookworm_6.1.0-1")
     (run,) = here.nights.night(0).runs
     assert (run.number, run.ours) == (2, "6.1.0-1+bpf2")
     for wrong in ("retry", "forget", "history"):
@@ -123,25 +123,25 @@ def test_from_a_failure_to_a_withdrawal(here: Here) -> None:
 def test_publishing_by_hand(here: Here) -> None:
     here.has("6.1.0-1", good=False)
     assert here.nights.night(0).code == 0
-    folder = here.prepare("6.1.0-1", number=2)
-    assert here.json("publish", folder)["published"] == "6.1.0-1+bpf2"
+    directory = here.prepare("6.1.0-1", number=2)
+    assert here.json("publish", directory)["published"] == "6.1.0-1+bpf2"
     assert list(here.nights.offered("bookworm")) == ["6.1.0-1+bpf2"]
-    said = here.respin("publish", folder)
+    said = here.respin("publish", directory)
     assert said.status == 17 and "--number 3" in said.err
     # A night leaves it, and does not run it again.
     assert here.nights.night(0).runs == ()
     # Of a version that the archive's own would not sort above.
     three = here.prepare("6.1.0-1", number=3)
     here.distro.now_has(
-        here.folder / "made/6.1.0-1/iproute2_6.1.0-1.dsc",
-        packages.make_source(here.folder / "made/x", version="6.1.0-1+b0"),
+        here.directory / "made/6.1.0-1/iproute2_6.1.0-1.dsc",
+        packages.make_source(here.directory / "made/x", version="6.1.0-1+b0"),
     )
     said = here.respin("publish", three)
     assert said.status == 0, said.err
     (three / "debs").rename(three / "other")
     said = here.respin("publish", three)
     assert said.status == 17
-    nothing = here.folder / "made"
+    nothing = here.directory / "made"
     for to in ([], ["--to", "dput:x"]):
         said = here.respin("publish", *to, nothing)
         assert said.status == 2 and f"{nothing} is not the directory of a run" in said.err
@@ -150,13 +150,13 @@ def test_publishing_by_hand(here: Here) -> None:
     said = here.respin("publish", nothing)
     assert said.status == 2 and "this version of respin cannot read" in said.err
     for wrong in (["--to", "ftp:x"], ["--to", "dput:"], ["--key", "x"]):
-        assert here.respin("publish", *wrong, folder).status == 2
+        assert here.respin("publish", *wrong, directory).status == 2
 
 
 def test_one_at_a_time(here: Here) -> None:
     here.has("6.1.0-1", good=False)
     assert here.nights.night(0).code == 0
-    lock = here.nights.world.folder / "lock"
+    lock = here.nights.world.directory / "lock"
     lock.write_text('{"pid": 4711, "host": "here", "doing": "nightly", "since": "noon"}')
     with lock.open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -209,9 +209,9 @@ def test_a_webhook_is_told_of_changes_and_its_secrets_stay_so(here: Here) -> Non
     hook = Hook()
     try:
         secret = f"http://127.0.0.1:{hook.server.server_port}/SECRET-path"
-        (here.folder / "address").write_text(secret + "\n")
-        (here.folder / "token").write_text("SECRET-token\n")
-        path = here.folder / "respin.toml"
+        (here.directory / "address").write_text(secret + "\n")
+        (here.directory / "token").write_text("SECRET-token\n")
+        path = here.directory / "respin.toml"
         text = path.read_text().partition("[notify]")
         rest = text[2].partition("\n[release")
         path.write_text(
@@ -240,12 +240,12 @@ def test_a_webhook_is_told_of_changes_and_its_secrets_stay_so(here: Here) -> Non
     here.has("6.1.0-3")
     here.nights.night(0)
     assert "notify: the webhook could not be reached: ConnectionError" in notes.lines
-    with State(here.nights.world.folder) as state:
+    with State(here.nights.world.directory) as state:
         assert [each.body["our_version"] for each in state.outbox()] == ["6.1.0-3+bpf1"]
     said = here.respin("nightly", "--verbose")
     for words in (*notes.lines, said.out, said.err):
         assert "SECRET" not in words
-    for file in here.nights.world.folder.rglob("*"):
+    for file in here.nights.world.directory.rglob("*"):
         assert not file.is_file() or b"SECRET" not in file.read_bytes(), file
 
 
@@ -274,14 +274,14 @@ def test_a_status_page_that_cannot_be_written_holds_up_nothing(here: Here) -> No
     (page / "somebody's").mkdir(parents=True)
     done = here.nights.night(0)
     assert (done.code, done.published) == (PublishError.exit_code, ("bookworm",))
-    assert "new-package" in here.nights.letters.read_text()
+    assert "new-package" in here.nights.notifications.read_text()
     said = here.respin("nightly")
     assert said.status == 17 and "page: respin could not write the status page: " in said.err
     shutil.rmtree(page)
     assert here.nights.night(0).code == 0 and page.is_file()
 
 
-def test_a_run_folder_that_is_gone_is_a_problem_of_its_release(here: Here) -> None:
+def test_a_run_directory_that_is_gone_is_a_problem_of_its_release(here: Here) -> None:
     here.has("6.1.0-1")
     (run,) = here.nights.night(0).runs
     shutil.rmtree(run.folder)
@@ -299,8 +299,8 @@ def test_the_disk_is_bounded(here: Here) -> None:
     for number in range(1, 6):
         here.has(f"6.1.0-{number}")
         assert here.nights.night(15).code == 0
-    folders = {run.ours: run.folder.exists() for run in here.nights.runs()}
-    assert folders == {
+    directories = {run.ours: run.folder.exists() for run in here.nights.runs()}
+    assert directories == {
         "6.1.0-1+bpf1": False,
         "6.1.0-2+bpf1": True,  # not old enough
         "6.1.0-3+bpf1": True,
@@ -308,15 +308,15 @@ def test_the_disk_is_bounded(here: Here) -> None:
         "6.1.0-5+bpf1": True,
     }
     settings = replace(settings, runs_size=0)
-    with State(here.nights.world.folder) as state:
-        prune.runs(state, here.nights.world.folder, settings, 3, here.nights.world.now())
+    with State(here.nights.world.directory) as state:
+        prune.runs(state, here.nights.world.directory, settings, 3, here.nights.world.now())
     left = [run.ours for run in here.nights.runs() if run.folder.exists()]
     assert left == ["6.1.0-3+bpf1", "6.1.0-4+bpf1", "6.1.0-5+bpf1"]
     assert sorted(here.nights.offered("bookworm")) == left
     assert here.nights.night(1).code == 0  # what is offered can be made again from them
     cache = here.nights.world.cache
     for name, size in (("old", 10), ("large", 1 << 20), ("new", 10)):
-        (cache.folder("downloads") / name).write_bytes(b"x" * size)
+        (cache.directory("downloads") / name).write_bytes(b"x" * size)
     now = (cache.root / "downloads/new").stat().st_mtime + 2 * 24 * 3600
     prune.cache(cache, replace(settings, cache_size=1 << 30), now)
     assert (cache.root / "downloads/large").exists()

@@ -38,8 +38,8 @@ def keys() -> Iterator[dict[str, Signer]]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("old-sources")
-    return {v: make_source(folder / v, version=v) for v in (OLD, SECURITY)}
+    directory = tmp_path_factory.mktemp("old-sources")
+    return {v: make_source(directory / v, version=v) for v in (OLD, SECURITY)}
 
 
 @pytest.fixture

@@ -45,7 +45,10 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Request:
 def check(asked: Request, tmp_path: Path, golden: str, when: Future[Built] | None = None) -> None:
     dsc = smallpackage.make(tmp_path / "made", OURS, golden)
     patched = filled(Patched, source=SOURCE, version=OURS, dsc=dsc)
-    with open_run(tmp_path / "out", asked.cache) as folder, begin(asked, folder, None) as stages:
+    with (
+        open_run(tmp_path / "out", asked.cache) as directory,
+        begin(asked, directory, None) as stages,
+    ):
         stages.patching.check(patched, when)
 
 

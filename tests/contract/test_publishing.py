@@ -47,7 +47,7 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Key:
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def directories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Run directories of 6.1.0-3, twice, and of 6.1.0-4, by our version."""
     top, found = tmp_path_factory.mktemp("runs"), {}
     for version, number in (("6.1.0-3", 1), ("6.1.0-3", 2), ("6.1.0-4", 1)):
@@ -87,17 +87,17 @@ def listed(repository: Repository) -> list[str]:
 
 
 def test_what_is_offered_is_what_was_asked_for(
-    repository: Repository, folders: dict[str, Path]
+    repository: Repository, directories: dict[str, Path]
 ) -> None:
-    offers = [proven(folder) for folder in folders.values()]
+    offers = [proven(directory) for directory in directories.values()]
     assert put(repository, [], [])
     assert listed(repository) == []
     assert put(repository, offers, ["6.1.0-3", "6.1.0-4"])
-    assert listed(repository) == sorted(folders)
+    assert listed(repository) == sorted(directories)
     before = current(repository)
     # The same again is no change, and yet signed anew.
     assert not put(repository, offers, ["6.1.0-4"])
-    assert current(repository) != before and listed(repository) == sorted(folders)
+    assert current(repository) != before and listed(repository) == sorted(directories)
     before = current(repository)
     # Less than before is a new state, too: clients refuse an index with an older date.
     assert put(repository, offers[:1], ["6.1.0-3"])
@@ -107,10 +107,10 @@ def test_what_is_offered_is_what_was_asked_for(
 
 
 def test_a_client_in_between_finds_what_it_was_promised(
-    repository: Repository, folders: dict[str, Path]
+    repository: Repository, directories: dict[str, Path]
 ) -> None:
     """By hash and in the pool; and after one more change it is gone."""
-    one, two, three = (proven(folder) for folder in folders.values())
+    one, two, three = (proven(directory) for directory in directories.values())
 
     def promised() -> set[str]:
         found = [*repository.link.rglob("by-hash/*/*"), *(repository.link / "pool").rglob("*.deb")]
@@ -138,9 +138,9 @@ def test_a_client_in_between_finds_what_it_was_promised(
     ],
 )
 def test_the_law_is_held_against_the_archive(
-    repository: Repository, folders: dict[str, Path], archive: list[str], words: str
+    repository: Repository, directories: dict[str, Path], archive: list[str], words: str
 ) -> None:
-    offers = [proven(folders["6.1.0-3+bpf1"])]
+    offers = [proven(directories["6.1.0-3+bpf1"])]
     if not words:
         assert put(repository, offers, archive)
         return
@@ -179,34 +179,34 @@ NO_RUN: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_is_not_whole_is_not_published(fault: str, tmp_path: Path) -> None:
     dsc = packages.make_source(tmp_path / "made")
-    folder = standin.make(tmp_path / "run", dsc, RELEASE)
-    assert proven(folder).version == "6.1.0-3+bpf1"
-    FAULTS[fault](folder)
+    directory = standin.make(tmp_path / "run", dsc, RELEASE)
+    assert proven(directory).version == "6.1.0-3+bpf1"
+    FAULTS[fault](directory)
     with pytest.raises(PublishError):
-        proven(folder)
+        proven(directory)
 
 
 @pytest.mark.parametrize("fault", NO_RUN)
-def test_what_is_no_run_folder_is_said_to_be_none(fault: str, tmp_path: Path) -> None:
-    folder = standin.make(tmp_path / "run", packages.make_source(tmp_path / "made"), RELEASE)
-    NO_RUN[fault](folder)
+def test_what_is_no_run_directory_is_said_to_be_none(fault: str, tmp_path: Path) -> None:
+    directory = standin.make(tmp_path / "run", packages.make_source(tmp_path / "made"), RELEASE)
+    NO_RUN[fault](directory)
     with pytest.raises(
         UsageError, match=r"is not the directory of a run|this version of respin cannot read"
     ):
-        proven(folder)
+        proven(directory)
 
 
 def test_a_report_that_was_written_anew_is_not_the_one_of_the_run(
-    folders: dict[str, Path],
+    directories: dict[str, Path],
 ) -> None:
     with pytest.raises(PublishError, match="has changed since its run"):
-        proven(folders["6.1.0-3+bpf1"], "0" * 64)
+        proven(directories["6.1.0-3+bpf1"], "0" * 64)
 
 
 def test_a_failure_leaves_what_was_there(
-    repository: Repository, folders: dict[str, Path], tmp_path: Path
+    repository: Repository, directories: dict[str, Path], tmp_path: Path
 ) -> None:
-    one, two, _ = (proven(folder) for folder in folders.values())
+    one, two, _ = (proven(directory) for directory in directories.values())
     put(repository, [one], ["6.1.0-3"])
     before = current(repository)
     nobody = replace(repository.key, fingerprints=("0" * 40,))
@@ -241,10 +241,10 @@ def served(repository: Repository) -> Iterator[str]:
 
 
 def test_apt_over_http(
-    repository: Repository, folders: dict[str, Path], served: str, tmp_path: Path
+    repository: Repository, directories: dict[str, Path], served: str, tmp_path: Path
 ) -> None:
     """In a private root: packages and source, verified by the published key, pinned."""
-    put(repository, [proven(f) for f in folders.values()], ["6.1.0-3", "6.1.0-4"])
+    put(repository, [proven(f) for f in directories.values()], ["6.1.0-3", "6.1.0-4"])
     root = tmp_path / "apt"
     etc = ("etc/apt/sources.list.d", "etc/apt/preferences.d", "etc/apt/apt.conf.d")
     for name in (
@@ -302,10 +302,10 @@ def test_apt_over_http(
 
 
 def test_our_own_watch_reads_it_by_hash(
-    repository: Repository, folders: dict[str, Path], served: str
+    repository: Repository, directories: dict[str, Path], served: str
 ) -> None:
     """As it reads any archive that offers its lists by hash; and nothing else is asked for."""
-    put(repository, [proven(f) for f in folders.values()], ["6.1.0-3", "6.1.0-4"])
+    put(repository, [proven(f) for f in directories.values()], ["6.1.0-3", "6.1.0-4"])
     source = AptSource(
         uri=Address(served),
         suites=("bookworm",),
@@ -315,8 +315,8 @@ def test_our_own_watch_reads_it_by_hash(
     target = Target(name="bookworm", release=RELEASE, pockets=USUAL)
     _Quiet.asked.clear()
     (view,) = watch([target], lambda _: [source], {}, package="iproute2", now=datetime.now(UTC))
-    assert sorted(s.version for s in view.sightings) == sorted(folders), view.error
-    dscs = {file.sha256 for f in folders.values() for file in proven(f).files}
+    assert sorted(s.version for s in view.sightings) == sorted(directories), view.error
+    dscs = {file.sha256 for f in directories.values() for file in proven(f).files}
     assert {s.dsc for s in view.sightings} <= dscs
     first, second = _Quiet.asked
     assert first == "/bookworm/dists/bookworm/InRelease"
@@ -363,7 +363,7 @@ def test_a_key_of_the_users_with_a_passphrase(tmp_path: Path) -> None:
 @pytest.mark.needs("dput")
 @pytest.mark.needs("debsign")
 def test_a_source_upload_to_a_farm(
-    folders: dict[str, Path], tmp_path: Path, key: Key, monkeypatch: pytest.MonkeyPatch
+    directories: dict[str, Path], tmp_path: Path, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     incoming = tmp_path / "incoming"
     incoming.mkdir()
@@ -373,9 +373,9 @@ def test_a_source_upload_to_a_farm(
     )
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("GNUPGHOME", str(key.home))
-    folder = folders["6.1.0-3+bpf1"]
-    before = sorted((p, p.stat().st_mtime_ns) for p in folder.rglob("*"))
-    sent = dput.dput(folder, "farm", key=key.name, distribution="bookworm")
+    directory = directories["6.1.0-3+bpf1"]
+    before = sorted((p, p.stat().st_mtime_ns) for p in directory.rglob("*"))
+    sent = dput.dput(directory, "farm", key=key.name, distribution="bookworm")
     assert sent == "6.1.0-3+bpf1"
     names = {p.name for p in incoming.iterdir()}
     assert names == {
@@ -393,7 +393,7 @@ def test_a_source_upload_to_a_farm(
     fields = deb822.Changes(signed.content)
     assert (fields["Distribution"], fields["Architecture"]) == ("bookworm", "source")
     assert {each["name"] for each in fields["Checksums-Sha256"]} == names - {changes.name}
-    assert before == sorted((p, p.stat().st_mtime_ns) for p in folder.rglob("*"))
+    assert before == sorted((p, p.stat().st_mtime_ns) for p in directory.rglob("*"))
     with pytest.raises(PublishError, match="dput"):
-        dput.dput(folder, "nowhere", key=key.name)
+        dput.dput(directory, "nowhere", key=key.name)
     subprocess.run(["gpgconf", "--homedir", str(key.home), "--kill", "gpg-agent"], check=True)

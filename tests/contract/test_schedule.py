@@ -22,11 +22,11 @@ from pipeline.errors import UsageError
 HERE = Schedule(program=Path("/usr/bin/env"), user="daemon")
 
 
-def verify(folder: Path, files: dict[str, str]) -> str:
+def verify(directory: Path, files: dict[str, str]) -> str:
     for name, text in files.items():
-        (folder / name).write_text(text)
+        (directory / name).write_text(text)
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", *(folder / name for name in files)],
+        ["systemd-analyze", "verify", "--man=no", *(directory / name for name in files)],
         capture_output=True,
         text=True,
         check=False,

@@ -76,18 +76,18 @@ def cache(tmp_path: Path) -> Cache:
 
 
 def left(cache: Cache) -> list[str]:
-    return sorted(path.name for path in cache.folder("work").iterdir())
+    return sorted(path.name for path in cache.directory("work").iterdir())
 
 
-def test_a_folder_ends_with_its_block(cache: Cache) -> None:
-    with pytest.raises(ZeroDivisionError), scratch(cache, "test") as folder:
-        assert folder.stat().st_mode & 0o777 == 0o700
-        (folder / "file").write_text("x")
+def test_a_directory_ends_with_its_block(cache: Cache) -> None:
+    with pytest.raises(ZeroDivisionError), scratch(cache, "test") as directory:
+        assert directory.stat().st_mode & 0o777 == 0o700
+        (directory / "file").write_text("x")
         raise ZeroDivisionError
     assert left(cache) == []
 
 
-def test_a_killed_process_s_folder_is_swept_and_a_living_one_s_is_not(cache: Cache) -> None:
+def test_a_killed_process_s_directory_is_swept_and_a_living_one_s_is_not(cache: Cache) -> None:
     with at_work(cache) as (dead, gone), at_work(cache) as (alive, there):
         sweep(cache)
         assert (gone / "file").exists() and (there / "file").exists()
@@ -106,8 +106,8 @@ def test_runs_that_begin_and_sweep_at_once(cache: Cache) -> None:
     assert left(cache) == []
 
 
-def test_what_is_nobody_s_folder_is_left_alone(cache: Cache) -> None:
-    (cache.folder("work") / "mine").mkdir()
+def test_what_is_nobody_s_directory_is_left_alone(cache: Cache) -> None:
+    (cache.directory("work") / "mine").mkdir()
     sweep(cache)
     assert left(cache) == ["mine"]
 

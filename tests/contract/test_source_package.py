@@ -40,22 +40,22 @@ Description: for this test
 BOTH = ["libbpf-legacy-maps", "stt-object"]
 
 
-def _dpkg_source(folder: Path, *words: str | Path) -> None:
-    subprocess.run(["dpkg-source", *words], cwd=folder, check=True, capture_output=True)
+def _dpkg_source(directory: Path, *words: str | Path) -> None:
+    subprocess.run(["dpkg-source", *words], cwd=directory, check=True, capture_output=True)
 
 
-def made(folder: Path, form: str, *, version: str = "6.1.0-3") -> Path:
+def made(directory: Path, form: str, *, version: str = "6.1.0-3") -> Path:
     """Make a source package with both defects, in a source format; return its .dsc.
 
     A quilt package has a patch of its own on the same file already, and a series without a
     newline at its end.
     """
     upstream = version.partition("-")[0]
-    tree = folder / f"iproute2-{upstream}"
+    tree = directory / f"iproute2-{upstream}"
     shutil.copytree(GOLDEN / "both-defects/in", tree)
     shutil.rmtree(tree / "debian")
     if form != "3.0 (native)":
-        with tarfile.open(folder / f"iproute2_{upstream}.orig.tar.gz", "w:gz") as tar:
+        with tarfile.open(directory / f"iproute2_{upstream}.orig.tar.gz", "w:gz") as tar:
             tar.add(tree, tree.name)
     debian = tree / "debian"
     (debian / "source").mkdir(parents=True)
@@ -76,31 +76,31 @@ def made(folder: Path, form: str, *, version: str = "6.1.0-3") -> Path:
             "+/* And patched. */\n \n"
         )
         (debian / "patches/series").write_text("# the distro's\nown.patch")
-    _dpkg_source(folder, "-b", tree.name)
+    _dpkg_source(directory, "-b", tree.name)
     shutil.rmtree(tree)
-    return next(folder.glob("*.dsc"))
+    return next(directory.glob("*.dsc"))
 
 
-def patched(dsc: Path, folder: Path, names: list[str]) -> Patched:
+def patched(dsc: Path, directory: Path, names: list[str]) -> Patched:
     """Return what the patch stage makes of a .dsc."""
-    source = fetch.local(dsc, folder / "source", releases.find("bookworm"))
-    tree = fetch.unpack(source, folder / "tree")
-    return patch.patch(source, tree, fixes.choose(names), folder / "patched")
+    source = fetch.local(dsc, directory / "source", releases.find("bookworm"))
+    tree = fetch.unpack(source, directory / "tree")
+    return patch.patch(source, tree, fixes.choose(names), directory / "patched")
 
 
-def verdicts(result: Patched, folder: Path) -> dict[str, Verdict]:
+def verdicts(result: Patched, directory: Path) -> dict[str, Verdict]:
     """Unpack a patched source package and diagnose it."""
-    _dpkg_source(folder, "--no-check", "-x", result.dsc, "unpacked")
-    found = diagnose.diagnose(folder / "unpacked", fixes.all_fixes())
+    _dpkg_source(directory, "--no-check", "-x", result.dsc, "unpacked")
+    found = diagnose.diagnose(directory / "unpacked", fixes.all_fixes())
     return {f.fix: f.verdict for f in found}
 
 
-def quilt_push(dsc: Path, folder: Path) -> str:
+def quilt_push(dsc: Path, directory: Path) -> str:
     """Apply all patches of a source package by quilt, no fuzz allowed; return what it says."""
-    _dpkg_source(folder, "--no-check", "--skip-patches", "-x", dsc, "plain")
+    _dpkg_source(directory, "--no-check", "--skip-patches", "-x", dsc, "plain")
     done = subprocess.run(
         ["quilt", "--quiltrc", "-", "push", "-a", "--fuzz=0"],
-        cwd=folder / "plain",
+        cwd=directory / "plain",
         env={"PATH": "/usr/bin:/bin", "QUILT_PATCHES": "debian/patches", "LC_ALL": "C.UTF-8"},
         capture_output=True,
         text=True,

@@ -43,18 +43,18 @@ def signer() -> Iterator[Signer]:
         yield made
 
 
-def source(folder: Path, version: str, case: str) -> Path:
+def source(directory: Path, version: str, case: str) -> Path:
     tree = GOLDEN / case / "in"
     files = {str(p.relative_to(tree)): p.read_text() for p in tree.rglob("*.[ch]")}
-    return make_source(folder / version, version=version, files=files, build_depends=DEPENDS)
+    return make_source(directory / version, version=version, files=files, build_depends=DEPENDS)
 
 
 class World:
     """Archives, and a respin that knows them."""
 
-    def __init__(self, folder: Path, archive: Archive, service: Service) -> None:
-        self.folder, self.archive, self.service = folder, archive, service
-        self.config = folder / "respin.toml"
+    def __init__(self, directory: Path, archive: Archive, service: Service) -> None:
+        self.directory, self.archive, self.service = directory, archive, service
+        self.config = directory / "respin.toml"
         self.config.write_text(
             f'[archives]\nsnapshot = "{service.url}"\nlaunchpad = "{service.url}"\n'
             f'[release.acme]\nbase = "bookworm"\nuris = ["{archive.url}"]\n'
@@ -64,14 +64,16 @@ class World:
 
     def respin(self, *args: str | Path) -> Said:
         """Call respin in this process, with a cache of this world's own."""
-        own: list[str | Path] = [] if args[0] == "releases" else ["--cache", self.folder / "cache"]
+        own: list[str | Path] = (
+            [] if args[0] == "releases" else ["--cache", self.directory / "cache"]
+        )
         return inprocess.respin(*args, "--config", self.config, *own)
 
     def patch(self, *args: str | Path, release: str = "bookworm", out: str = "out") -> Any:
         """Return the report of ``respin patch``."""
         where = ["--mirror", self.archive.url, "--keyring", str(self.archive.keyring)]
         given = ["--release", release, *where] if "--locked" not in args else where
-        said = self.respin("patch", *given, *args, "--json", "--out", self.folder / out)
+        said = self.respin("patch", *given, *args, "--json", "--out", self.directory / out)
         assert said.status == 0, said.err
         return json.loads(said.out)
 
@@ -79,33 +81,35 @@ class World:
         """Return the words of a refusal."""
         where = ["--mirror", self.archive.url, "--keyring", str(self.archive.keyring)]
         given = [*(["--release", release] if release else []), *where]
-        said = self.respin("patch", *given, *args, "--out", self.folder / "refused")
+        said = self.respin("patch", *given, *args, "--out", self.directory / "refused")
         assert said.status == code, (said.out, said.err)
         assert said.err.startswith("respin: ") and "Traceback" not in said.err
-        assert not (self.folder / "refused").exists()
+        assert not (self.directory / "refused").exists()
         return " ".join(said.err.split())
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, signer: Signer) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("world")
-    with Archive(folder, signer) as archive, Service() as service:
-        archive.add_source(source(folder, RELEASED, AFFECTED))
-        archive.add_source(source(folder, UPDATED, MENDED), suite="bookworm-updates")
-        archive.add_source(source(folder, SECURE, MENDED), suite="bookworm-security")
-        archive.add_source(source(folder, BACKPORTED, MENDED), suite="bookworm-backports")
-        archive.add_source(source(folder, NEXT, MENDED), suite="trixie")
-        archive.add_source(source(folder, UNKNOWN, "unknown-second-test"), suite="trixie-updates")
-        archive.add_source(source(folder, WITH_OLDER, AFFECTED), suite="trixie-security")
-        archive.add_deb(make_deb(folder, "libbpf-dev", "1:1.1.0-1"))
-        archive.add_deb(make_deb(folder, "libbpf-dev", "1:0.5.0-1"), suite="trixie")
+    directory = tmp_path_factory.mktemp("world")
+    with Archive(directory, signer) as archive, Service() as service:
+        archive.add_source(source(directory, RELEASED, AFFECTED))
+        archive.add_source(source(directory, UPDATED, MENDED), suite="bookworm-updates")
+        archive.add_source(source(directory, SECURE, MENDED), suite="bookworm-security")
+        archive.add_source(source(directory, BACKPORTED, MENDED), suite="bookworm-backports")
+        archive.add_source(source(directory, NEXT, MENDED), suite="trixie")
+        archive.add_source(
+            source(directory, UNKNOWN, "unknown-second-test"), suite="trixie-updates"
+        )
+        archive.add_source(source(directory, WITH_OLDER, AFFECTED), suite="trixie-security")
+        archive.add_deb(make_deb(directory, "libbpf-dev", "1:1.1.0-1"))
+        archive.add_deb(make_deb(directory, "libbpf-dev", "1:0.5.0-1"), suite="trixie")
         archive.publish()
-        with Archive(folder / "then", signer, suite="sid") as then:
-            old = source(folder, SUPERSEDED, AFFECTED)
+        with Archive(directory / "then", signer, suite="sid") as then:
+            old = source(directory, SUPERSEDED, AFFECTED)
             then.add_source(old)
             then.publish()
             snapshot(service, old, SUPERSEDED, archive=then, others=(RELEASED, UPDATED))
-        yield World(folder, archive, service)
+        yield World(directory, archive, service)
 
 
 @pytest.fixture(scope="module")
@@ -130,14 +134,14 @@ def test_each_has_the_right_outcome(
     world: World, args: tuple[str, ...], release: str, version: str, ours: str | None, origin: str
 ) -> None:
     report = world.patch(*args, release=release)
-    right(world.folder / "out", report, version, ours, origin)
+    right(world.directory / "out", report, version, ours, origin)
 
 
 def test_what_is_superseded(world: World, first: Any) -> None:
-    right(world.folder / "first", first, SUPERSEDED, f"{SUPERSEDED}+bpf4", "debian of 2023")
+    right(world.directory / "first", first, SUPERSEDED, f"{SUPERSEDED}+bpf4", "debian of 2023")
 
 
-def right(folder: Path, report: Any, version: str, ours: str | None, origin: str) -> None:
+def right(directory: Path, report: Any, version: str, ours: str | None, origin: str) -> None:
     """Hold that a run took this version from there, and what became of it."""
     assert report["source"]["version"] == version
     assert origin in report["source"]["origin"]
@@ -146,7 +150,7 @@ def right(folder: Path, report: Any, version: str, ours: str | None, origin: str
     for file in report["source"]["files"]:
         assert "main/source/Sources of" in file["verified"] and "signed by" in file["verified"]
     assert report["archives"] and all("listed in its InRelease" in t for t in report["archives"])
-    locked = json.loads((folder / "respin.lock").read_text())
+    locked = json.loads((directory / "respin.lock").read_text())
     jsonschema.validate(
         locked, json.loads(package_data("pipeline.runs", "lock.schema.json").read_text())
     )
@@ -160,7 +164,7 @@ def test_what_is_not_understood_is_refused(world: World) -> None:
 
 
 def test_a_derivative(world: World) -> None:
-    out = world.folder / "acme"
+    out = world.directory / "acme"
     said = world.respin("patch", "--release", "acme", "--json", "--out", out)
     assert said.status == 0, said.err
     report = json.loads(said.out)
@@ -181,24 +185,24 @@ def test_releases(world: World) -> None:
 
 
 def test_a_run_is_repeated(world: World, first: Any) -> None:
-    again = world.patch("--locked", world.folder / "first/respin.lock", out="again")
+    again = world.patch("--locked", world.directory / "first/respin.lock", out="again")
     assert again["patched"]["version"] == f"{SUPERSEDED}+bpf4"
     for key in ("size", "sha256"):
         assert [f[key] for f in again["source"]["files"]] == [
             f[key] for f in first["source"]["files"]
         ]
     one, two = (
-        world.folder / n / f["patched"]["dsc"] for n, f in (("first", first), ("again", again))
+        world.directory / n / f["patched"]["dsc"] for n, f in (("first", first), ("again", again))
     )
     assert one.read_bytes() == two.read_bytes()
-    locks = [(world.folder / n / "respin.lock").read_text() for n in ("first", "again")]
+    locks = [(world.directory / n / "respin.lock").read_text() for n in ("first", "again")]
     assert locks[0] == locks[1]
 
 
 def edited(world: World, **changed: object) -> Path:
-    value = json.loads((world.folder / "first/respin.lock").read_text())
+    value = json.loads((world.directory / "first/respin.lock").read_text())
     value["source"] |= changed
-    path = world.folder / "edited.lock"
+    path = world.directory / "edited.lock"
     path.write_text(json.dumps(value))
     return path
 
@@ -237,15 +241,15 @@ def test_a_tree(world: World, tmp_path: Path) -> None:
     assert report["source"]["origin"] == str(tree)
     assert {p: p.read_bytes() for p in tree.rglob("*") if p.is_file()} == before
     shutil.rmtree(tree)
-    locked = world.patch("--locked", world.folder / "tree/respin.lock", out="tree-locked")
+    locked = world.patch("--locked", world.directory / "tree/respin.lock", out="tree-locked")
     assert locked["source"]["files"][0]["sha256"] == report["source"]["files"][0]["sha256"]
-    shutil.rmtree(world.folder / "tree/source")
-    words = world.refused("--locked", world.folder / "tree/respin.lock", code=10, release=None)
+    shutil.rmtree(world.directory / "tree/source")
+    words = world.refused("--locked", world.directory / "tree/respin.lock", code=10, release=None)
     assert f"iproute2_{UPDATED}.dsc of" in words and "is gone" in words
 
 
 def test_a_tree_with_its_patches_applied(world: World, first: Any, tmp_path: Path) -> None:
-    dsc = world.folder / "first" / first["patched"]["dsc"]
+    dsc = world.directory / "first" / first["patched"]["dsc"]
     tree = tmp_path / "unpacked"
     command.run(["dpkg-source", "--no-check", "-x", dsc, tree])
     assert (tree / ".pc/applied-patches").exists()
@@ -302,16 +306,16 @@ def test_nobody_vouches(world: World, tmp_path: Path) -> None:
     report = world.patch("--version", "6.1.0-0.1", "--accept-unsigned-source", sha256)
     assert all("not verified: accepted" in f["verified"] for f in report["source"]["files"])
     # A lock vouches as the user did, and the report says that it was the lock.
-    locked = world.folder / "out/respin.lock"
+    locked = world.directory / "out/respin.lock"
     report = world.patch("--locked", locked, out="relocked")
     for file in report["source"]["files"]:
         assert f"not verified: named in {locked} by its SHA-256" in file["verified"]
 
 
-def dsc_of(folder: Path, name: str, data: bytes, listed: str | None = None) -> Path:
-    folder.mkdir()
-    (folder / name).write_bytes(data)
-    dsc = folder / "iproute2_6.1.0-3.dsc"
+def dsc_of(directory: Path, name: str, data: bytes, listed: str | None = None) -> Path:
+    directory.mkdir()
+    (directory / name).write_bytes(data)
+    dsc = directory / "iproute2_6.1.0-3.dsc"
     dsc.write_text(
         "Format: 1.0\nSource: iproute2\nVersion: 6.1.0-3\nChecksums-Sha256:\n"
         f" {hashlib.sha256(data).hexdigest()} {len(data)} {listed or name}\n"

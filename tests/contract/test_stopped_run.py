@@ -30,14 +30,14 @@ class Ending:
 
     def __call__(self, request: Request, out: Path) -> Report:
         try:
-            with open_run(out, request.cache, logs=request.logs) as folder:
-                assert [path.name for path in folder.path.iterdir()] == [".unfinished"]
-                (folder.path / "source").mkdir()
-                folder.log("fetch").write_text("fetched\n")
+            with open_run(out, request.cache, logs=request.logs) as directory:
+                assert [path.name for path in directory.path.iterdir()] == [".unfinished"]
+                (directory.path / "source").mkdir()
+                directory.log("fetch").write_text("fetched\n")
                 raise self.how
         finally:
             if not self.clears:
-                (folder.path / "source").mkdir(parents=True)
+                (directory.path / "source").mkdir(parents=True)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def stop(here: Here, *, kill: bool = False) -> None:
 
 def left(here: Here) -> list[str]:
     """Return what lies in the directory of the runs."""
-    return sorted(p.name[:8] for p in here.nights.world.folder.glob("runs/bookworm/[.0-9]*"))
+    return sorted(p.name[:8] for p in here.nights.world.directory.glob("runs/bookworm/[.0-9]*"))
 
 
 @pytest.mark.parametrize("kill", [False, True], ids=["stopped", "killed"])
@@ -87,7 +87,7 @@ def test_killed_too_often_it_counts_as_failed(here: Here) -> None:
 def test_killed_while_it_looked_whether_a_fix_matters(here: Here) -> None:
     """The source that it patched for that goes, too."""
     (run,) = here.nights.night(0).runs
-    with State(here.nights.world.folder) as state:
+    with State(here.nights.world.directory) as state:
         state.update_run(run.id, ended=None, outcome="", ours=None)
     run.folder.rename(run.folder.with_name(f"{run.folder.name}.probe"))
     assert left(here) == ["000001.p"]
@@ -98,7 +98,7 @@ def test_killed_while_it_looked_whether_a_fix_matters(here: Here) -> None:
 def test_killed_when_all_was_done_it_is_not_run_again(here: Here) -> None:
     """Its directory was whole, and nobody had noted it."""
     (run,) = here.nights.night(0).runs
-    with State(here.nights.world.folder) as state:
+    with State(here.nights.world.directory) as state:
         state.update_run(run.id, ended=None, outcome="", ours=None)
     done = here.nights.night(0)
     assert (done.runs, done.rows[0].ours) == ((), "6.1.0-1+bpf1")

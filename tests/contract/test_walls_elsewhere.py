@@ -43,7 +43,7 @@ def test_root_in_a_chroot(tmp_path: Path) -> None:
 def test_root_with_few_ids() -> None:
     """As in rootless podman: the wall has the same ids as what it is in."""
     outer = Order(
-        kind=WallKind.ALL, ids=ids.mine(), network=True, caps=None, folder="", inherit=True
+        kind=WallKind.ALL, ids=ids.mine(), network=True, caps=None, directory="", inherit=True
     )
     # Neither the tests' Python nor the checkout need be readable for who is nobody.
     argv = [*outer.argv(), *cli.python(None), "-c", ASK]

@@ -36,8 +36,8 @@ Red = Mapping[str, set[str]]
 @pytest.fixture(scope="module")
 def red(tmp_path_factory: pytest.TempPathFactory) -> Red:
     """Return the cases that are red with each tc, all tried in one guest."""
-    folder = tmp_path_factory.mktemp("breakages")
-    image = smoke.prepare(real.archive(), real.cache(), log_dir=folder)
+    directory = tmp_path_factory.mktemp("breakages")
+    image = smoke.prepare(real.archive(), real.cache(), log_dir=directory)
     rows = matrix.case_rows(
         select(CASES, ["tc"]),
         kernel=KernelFacts(version=image.kernel, config=image.config),
@@ -45,9 +45,9 @@ def red(tmp_path_factory: pytest.TempPathFactory) -> Red:
         version=real.VERSION,
         home=guest_files.HOME,
         cache=real.cache(),
-        log=folder / "log",
+        log=directory / "log",
     )
-    said = _played(image, rows, folder)
+    said = _played(image, rows, directory)
     loader = next(each for each in loaders() if each.name == "libbpf-1-fixed")
     tc = Tc(text="", version=real.VERSION, loader=loader)
     found: dict[str, set[str]] = {}
@@ -65,16 +65,16 @@ def red(tmp_path_factory: pytest.TempPathFactory) -> Red:
     return found
 
 
-def _played(image: GuestImage, rows: list[Row], folder: Path) -> results.Transcript:
+def _played(image: GuestImage, rows: list[Row], directory: Path) -> results.Transcript:
     """Run one guest with every tc and return what its player said."""
     binaries = breakages.binaries()
     plan = ""
     for name in NAMES:
         plan += f"path\t/respin/{name}:/usr/sbin:/usr/bin:/sbin:/bin\n"
         plan += player_script.plan(rows, name, home=guest_files.HOME)
-    initramfs, said = folder / "initramfs", folder / "said"
+    initramfs, said = directory / "initramfs", directory / "said"
     shutil.copyfile(image.initramfs, initramfs)
-    deb = real.archive().fetch_binary("iproute2", None, folder / "deb").path
+    deb = real.archive().fetch_binary("iproute2", None, directory / "deb").path
     with initramfs.open("ab") as out:
         init = guest_files.init(image, ["before"])
         guest_files.archive(out, init, rows, ["before"], [deb])
@@ -82,20 +82,20 @@ def _played(image: GuestImage, rows: list[Row], folder: Path) -> results.Transcr
         with Initramfs(out) as guest:
             guest.file("respin/plan-before", plan.encode())
             for name in NAMES:
-                guest.folder(f"respin/{name}")
+                guest.directory(f"respin/{name}")
                 guest.file(f"respin/{name}/tc", (binaries / f"{name}.tc").read_bytes(), 0o755)
     machine = qemu.Guest(
         machine=image.machine,
         kernel=image.vmlinuz,
         initramfs=initramfs,
         results=said,
-        console=folder / "console",
+        console=directory / "console",
     )
     accel = qemu.accelerator(image.machine, image.vmlinuz, real.cache())
-    qemu.run(machine, accel=accel, limit=SECONDS, log=folder / "qemu.log")
+    qemu.run(machine, accel=accel, limit=SECONDS, log=directory / "qemu.log")
     ids = player_script.ids(rows, NAMES) | {"before:install", "before:version"}
     transcript = results.parse(said.read_bytes(), ids)
-    assert transcript.done, (folder / "console").read_text()[-2000:]
+    assert transcript.done, (directory / "console").read_text()[-2000:]
     return transcript
 
 

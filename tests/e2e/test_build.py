@@ -182,10 +182,10 @@ def test_a_full_disk_is_said_to_be_full(tmp_path: Path) -> None:
     make = (real.TINY / "Makefile").read_text()
     big = make.replace("tiny: tiny.c", "tiny: tiny.c\n\thead -c 60000000 /dev/zero > big")
     for makefile, words in ((make, "built"), (big, "the disk filled up")):
-        folder = tmp_path / words
-        dsc = real.tiny(folder, Makefile=makefile)
+        directory = tmp_path / words
+        dsc = real.tiny(directory, Makefile=makefile)
         script = SUPPORT / "build-on.py"
-        done = real.on_small_disk(disk, "24m", script, dsc, disk, folder / "logs")
+        done = real.on_small_disk(disk, "24m", script, dsc, disk, directory / "logs")
         assert done.text.startswith(words), done
 
 
@@ -225,14 +225,14 @@ def alive(word: str) -> bool:
     return False
 
 
-def test_a_root_can_be_removed_like_any_folder() -> None:
+def test_a_root_can_be_removed_like_any_directory() -> None:
     """A cache is safe to delete: rm needs write permission on each directory with something in it.
 
     Root has it anyway; what root's roots are made of is nobody's.
     """
     mine = ids.mine().owner[0]
-    for folder, folders, files in os.walk(real.root().tree):
-        assert not (folders or files) or Path(folder).stat().st_uid == mine, folder
+    for directory, directories, files in os.walk(real.root().tree):
+        assert not (directories or files) or Path(directory).stat().st_uid == mine, directory
 
 
 @pytest.mark.e2e

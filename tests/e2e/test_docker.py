@@ -111,8 +111,8 @@ def patched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def sums(folder: Path) -> dict[str, str]:
-    return {path.name: file_sha256(path) for path in sorted(folder.glob("*.deb"))}
+def sums(directory: Path) -> dict[str, str]:
+    return {path.name: file_sha256(path) for path in sorted(directory.glob("*.deb"))}
 
 
 def test_image_holds_the_packages_the_patch_and_the_report(built: tuple[str, Path]) -> None:

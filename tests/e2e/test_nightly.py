@@ -39,16 +39,18 @@ def run(request: Request, out: Path) -> Report:
 class Play:
     """The archives, a client, and what they do before each night."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path, stack: ExitStack) -> None:
+        self.directory = directory
         self.signer = stack.enter_context(Signer("distro"))
         self.other = stack.enter_context(Signer("other"))
         self.distros = {
-            name: stack.enter_context(Distro(folder, self.signer, name))
+            name: stack.enter_context(Distro(directory, self.signer, name))
             for name in ("bullseye", "bookworm", "trixie")
         }
         self.stack = stack
-        self.nights = nights.begin(folder, list(self.distros.values()), real.cache(), run, known=())
+        self.nights = nights.begin(
+            directory, list(self.distros.values()), real.cache(), run, known=()
+        )
         start, day = self.nights.now, timedelta(days=1)
         known = (
             nights.known("bullseye", start - 900 * day, start + 9 * day),
@@ -59,7 +61,7 @@ class Play:
 
     def source(self, version: str, functions: str = smallpackage.VULNERABLE) -> Path:
         """Return a source of the small package."""
-        return smallpackage.make(self.folder / "made" / version, version, functions)
+        return smallpackage.make(self.directory / "made" / version, version, functions)
 
     def client(self) -> Client:
         """Return a machine that runs bookworm."""
@@ -69,9 +71,9 @@ class Play:
 
     def distro_deb(self, version: str, pocket: str) -> None:
         """Let bookworm have a binary package."""
-        folder = self.folder / "debs"
-        folder.mkdir(exist_ok=True)
-        deb = packages.make_deb(folder, "iproute2", version, architecture="amd64")
+        directory = self.directory / "debs"
+        directory.mkdir(exist_ok=True)
+        deb = packages.make_deb(directory, "iproute2", version, architecture="amd64")
         self.distros["bookworm"].add_deb(deb, suite=f"bookworm{pocket}")
 
     def check(self, done: Summary, code: int, **rows: tuple[str, str, list[str]]) -> None:
@@ -197,7 +199,7 @@ def test_fourteen_nights(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     assert client.upgrade() == "6.1.0-3+deb12u2"
 
     # 9: the distro withdraws a version.
-    trixie.now_has(play.folder / "made/6.15.0-1/iproute2_6.15.0-1.dsc")
+    trixie.now_has(play.directory / "made/6.15.0-1/iproute2_6.15.0-1.dsc")
     done = n.night()
     play.check(done, 0, bullseye=old, trixie=young, **both)
     assert done.runs == () and n.events() == [("new-package", "trixie")]
@@ -234,10 +236,12 @@ def test_fourteen_nights(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.runs == () and "it is bad" in n.page()
 
     # 14: a fix is edited, which touches nothing; and then the pipeline builds otherwise.
-    edited = [shutil.copytree(f.folder, play.folder / "fixes" / f.name) for f in n.world.fixes]
+    edited = [
+        shutil.copytree(f.directory, play.directory / "fixes" / f.name) for f in n.world.fixes
+    ]
     with (edited[1] / "fix.cocci").open("a") as f:
         f.write("// a comment\n")
-    done = n.night(fixes=tuple(fixes.load(folder) for folder in edited))
+    done = n.night(fixes=tuple(fixes.load(directory) for directory in edited))
     play.check(done, 0, bullseye=ended, trixie=("withdrawn", "6.15.0-1", []), **both)
     assert {r.outcome for r in done.runs} <= {"same", "not-needed"}
     monkeypatch.setattr(plan, "BUILDS", "2")

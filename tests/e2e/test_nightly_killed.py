@@ -39,32 +39,32 @@ DATED = ("Release", "InRelease", "Release.gpg")
 class Stage:
     """A night that is played again and again, from the same beginning."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, directory: Path, stack: ExitStack) -> None:
         signer = stack.enter_context(Signer("distro"))
         names = ("bookworm", "trixie")
-        self.distros = [stack.enter_context(Distro(folder, signer, name)) for name in names]
-        self.prepared = folder / "prepared"
-        cache = Cache(folder / "cache")
+        self.distros = [stack.enter_context(Distro(directory, signer, name)) for name in names]
+        self.prepared = directory / "prepared"
+        cache = Cache(directory / "cache")
         self.nights: Nights = nights.begin(
-            folder,
+            directory,
             self.distros,
             cache,
             standin.runner(self.prepared),  # type: ignore[arg-type]
             releases=names,
         )
         # Before: a version that is offered, and a release that needs nothing.
-        self._has(folder, ("6.1.0-1", True), ("6.5.0-1", False))
+        self._has(directory, ("6.1.0-1", True), ("6.5.0-1", False))
         assert self.nights.night(0).code == 0
         # After: the next version, and a source that is not understood.
-        self._has(folder, ("6.1.0-2", True), ("6.5.0-2", None))
+        self._has(directory, ("6.1.0-2", True), ("6.5.0-2", None))
         self.now = int((self.nights.now + timedelta(days=1)).timestamp())
-        self.folder = folder
-        self.state = self.nights.world.folder
-        shutil.copytree(self.state, folder / "beginning", symlinks=True)
-        self.letters = self.nights.letters
-        self.first_letters = self.letters.read_text()
+        self.directory = directory
+        self.state = self.nights.world.directory
+        shutil.copytree(self.state, directory / "beginning", symlinks=True)
+        self.notifications = self.nights.notifications
+        self.first_notifications = self.notifications.read_text()
         environment = {**os.environ, "PYTHONPATH": ":".join(filter(None, sys.path))}
-        argv = [folder / "respin.toml", folder / "cache", self.prepared, self.now]
+        argv = [directory / "respin.toml", directory / "cache", self.prepared, self.now]
         self.player = stack.enter_context(
             subprocess.Popen(
                 [sys.executable, "-W", "error", *map(str, (SCRIPT, *argv))],
@@ -75,10 +75,10 @@ class Stage:
             )
         )
 
-    def _has(self, folder: Path, *versions: tuple[str, bool | None]) -> None:
+    def _has(self, directory: Path, *versions: tuple[str, bool | None]) -> None:
         for distro, (version, good) in zip(self.distros, versions, strict=True):
             dsc = packages.make_source(
-                folder / "made" / f"{distro.name}-{version}", version=version
+                directory / "made" / f"{distro.name}-{version}", version=version
             )
             distro.now_has(dsc)
             if good is not None:
@@ -89,8 +89,8 @@ class Stage:
     def again(self) -> None:
         """Go back to the beginning."""
         shutil.rmtree(self.state)
-        shutil.copytree(self.folder / "beginning", self.state, symlinks=True)
-        self.letters.write_text(self.first_letters)
+        shutil.copytree(self.directory / "beginning", self.state, symlinks=True)
+        self.notifications.write_text(self.first_notifications)
 
     def play(self, fatal: int = 0) -> tuple[int, int]:
         """Play the night, to be killed at a moment; return its status and how many it saw."""
@@ -119,7 +119,7 @@ class Stage:
             for path in sorted((public / target).rglob("*")):
                 if path.is_file() and path.name not in DATED and "by-hash" not in path.parts:
                     files[f"{target}/{path.relative_to(public / target)}"] = file_sha256(path)
-        letters = [json.loads(line) for line in self.letters.read_text().splitlines()]
+        notifications = [json.loads(line) for line in self.notifications.read_text().splitlines()]
         return {
             "rows": rows,
             "runs": sorted(runs),
@@ -127,7 +127,7 @@ class Stage:
             "told": told,
             "files": files,
             # A kill after a letter was handed over and before that was noted sends it twice.
-            "letters": {json.dumps(each) for each in letters},
+            "letters": {json.dumps(each) for each in notifications},
             "left": sorted(p.name for p in (*public.rglob(".part*"), *self._unfinished())),
         }
 

@@ -47,7 +47,7 @@ UBUNTUS, UBUNTU, UBUNTUS_MENDED = "6.1.0-1ubuntu1", "6.1.0-1ubuntu2", "6.1.0-1ub
 class World:
     """What the tests ask of."""
 
-    folder: Path
+    directory: Path
     cache: Path
     config: Path
     debian: Archive
@@ -69,42 +69,42 @@ class World:
         )
 
 
-def small(folder: Path, version: str, case: str) -> Path:
+def small(directory: Path, version: str, case: str) -> Path:
     """Make a source that is never built: the loader of a golden case."""
     tree = GOLDEN / case / "in"
     files = {str(p.relative_to(tree)): p.read_text() for p in tree.rglob("*.[ch]")}
-    return make_source(folder / version, version=version, files=files)
+    return make_source(directory / version, version=version, files=files)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("world")
+    directory = tmp_path_factory.mktemp("world")
     with (
         world.signer("today") as today,
         world.signer("old", expired=True) as old,
-        Archive(folder / "debian", today) as debian,
-        Archive(folder / "ubuntu", old, suite="bionic") as ubuntu,
+        Archive(directory / "debian", today) as debian,
+        Archive(directory / "ubuntu", old, suite="bionic") as ubuntu,
         Service() as service,
     ):
         debian.add_source(real.dsc())
-        debian.add_source(small(folder, MENDED, "v4.20-fixed"), suite="bookworm-updates")
-        debian.add_source(small(folder, ODD, "unknown-second-test"), suite="bookworm-security")
+        debian.add_source(small(directory, MENDED, "v4.20-fixed"), suite="bookworm-updates")
+        debian.add_source(small(directory, ODD, "unknown-second-test"), suite="bookworm-security")
         world.stock(debian, "bookworm")
         debian.publish()
-        then_source = rows.source(folder / "then", SUPERSEDED, "v5.11-7a04dd84", libbpf=True)
-        with Archive(folder / "then-archive", today, suite="sid") as then:
+        then_source = rows.source(directory / "then", SUPERSEDED, "v5.11-7a04dd84", libbpf=True)
+        with Archive(directory / "then-archive", today, suite="sid") as then:
             then.add_source(then_source)
             then.publish(date=LONG_AGO)
             snapshot(service, then_source, SUPERSEDED, archive=then)
 
-        ubuntu.add_source(small(folder, UBUNTU, "unknown-second-test"))
-        ubuntu.add_source(small(folder, UBUNTUS_MENDED, "v4.20-fixed"), suite="bionic-updates")
+        ubuntu.add_source(small(directory, UBUNTU, "unknown-second-test"))
+        ubuntu.add_source(small(directory, UBUNTUS_MENDED, "v4.20-fixed"), suite="bionic-updates")
         world.stock(ubuntu, "bionic")
         ubuntu.publish(date=LONG_AGO)
-        old_source = rows.source(folder / "launchpad", UBUNTUS, "v4.10")
+        old_source = rows.source(directory / "launchpad", UBUNTUS, "v4.10")
         launchpad(service, old_source, UBUNTUS, series="bionic", pages=2)
 
-        described = folder / "respin.toml"
+        described = directory / "respin.toml"
         described.write_text(
             f'[archives]\nsnapshot = "{service.url}"\nlaunchpad = "{service.url}"\n'
             'debian-old = ""\ndebian-security-old = ""\nubuntu-old = ""\n'
@@ -112,8 +112,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             f'keyring = "{ubuntu.keyring}"\nkernel = "{world.KERNEL}"\n'
         )
         yield World(
-            folder=folder,
-            cache=world.cache(folder / "cache"),
+            directory=directory,
+            cache=world.cache(directory / "cache"),
             config=described,
             debian=debian,
             ubuntu=ubuntu,
@@ -128,7 +128,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def fixed(made: World) -> tuple[Path, dict[str, Any]]:
     """Return the directory and the report of a run for what the release has."""
     args = ("--release", "bookworm", "--version", RELEASED, *ONE)
-    return made.folder / "fixed", told(made.respin(*args, out=made.folder / "fixed"))
+    return made.directory / "fixed", told(made.respin(*args, out=made.directory / "fixed"))
 
 
 def test_what_the_release_has(made: World, fixed: tuple[Path, dict[str, Any]]) -> None:

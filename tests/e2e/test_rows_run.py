@@ -88,22 +88,22 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    folder = tmp_path_factory.mktemp("rows")
+    directory = tmp_path_factory.mktemp("rows")
     with (
         world.signer("today") as signer,
-        Archive(folder / "bookworm", signer) as bookworm,
-        Archive(folder / "bullseye", signer, suite="bullseye") as bullseye,
+        Archive(directory / "bookworm", signer) as bookworm,
+        Archive(directory / "bullseye", signer, suite="bullseye") as bullseye,
     ):
         archives = {"bookworm": bookworm, "bullseye": bullseye}
         for (release, version), case in NOT_NEEDED.items():
-            dsc = rows.source(folder / version, version, *case.rows, libbpf=case.libbpf)
+            dsc = rows.source(directory / version, version, *case.rows, libbpf=case.libbpf)
             archives[release].add_source(dsc)
-        bookworm.add_source(rows.source(folder / ALONE, ALONE, "v4.5"))
+        bookworm.add_source(rows.source(directory / ALONE, ALONE, "v4.5"))
         world.stock(bookworm, "bookworm")
-        bullseye.add_deb(make_deb(folder, "libbpf-dev", "1:0.3-2", architecture="amd64"))
+        bullseye.add_deb(make_deb(directory, "libbpf-dev", "1:0.3-2", architecture="amd64"))
         for archive in archives.values():
             archive.publish()
-        yield Place(archives=archives, cache=world.cache(folder / "cache"))
+        yield Place(archives=archives, cache=world.cache(directory / "cache"))
 
 
 @pytest.mark.parametrize(("release", "version"), NOT_NEEDED)

@@ -57,7 +57,7 @@ def workshop(docker: OciEngine) -> str:
 
 
 @pytest.fixture(scope="module")
-def folder(ordinary_user: str | None) -> Iterator[Path]:
+def directory(ordinary_user: str | None) -> Iterator[Path]:
     """Return a directory for sources and packages that an ordinary user can read and write."""
     path = Path(tempfile.mkdtemp(prefix="respin-same-"))
     path.chmod(0o777)
@@ -66,26 +66,26 @@ def folder(ordinary_user: str | None) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def sources(folder: Path) -> tuple[Path, Path]:
+def sources(directory: Path) -> tuple[Path, Path]:
     """Return the .dsc to be built and the .dsc whose build dependencies the root has."""
-    dsc = real.tiny(folder / "source")
-    shutil.copytree(real.dsc().parent, folder / "root")
-    subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
-    return dsc, folder / "root" / real.dsc().name
+    dsc = real.tiny(directory / "source")
+    shutil.copytree(real.dsc().parent, directory / "root")
+    subprocess.run(["chmod", "-R", "a+rX", directory], check=True)
+    return dsc, directory / "root" / real.dsc().name
 
 
 @pytest.fixture(scope="module")
-def expected(folder: Path, sources: tuple[Path, Path]) -> dict[str, str]:
+def expected(directory: Path, sources: tuple[Path, Path]) -> dict[str, str]:
     """Return the hashes of what comes out of namespaces, as the user who runs the tests."""
-    made = here("unshare", "", sources, folder)
+    made = here("unshare", "", sources, directory)
     assert made.container == "unshare"
     assert sorted(made.debs) == ["tiny-dbgsym_1.0_amd64.deb", "tiny_1.0_amd64.deb"]
     return made.debs
 
 
-def here(kind: str, image: str, sources: tuple[Path, Path], folder: Path) -> Made:
+def here(kind: str, image: str, sources: tuple[Path, Path], directory: Path) -> Made:
     """Build as the user who runs the tests, with their cache."""
-    return buildin.build(kind, image, *sources, folder / kind, real.cache().root)
+    return buildin.build(kind, image, *sources, directory / kind, real.cache().root)
 
 
 def as_user(
@@ -126,7 +126,7 @@ def test_of_namespaces_as_an_ordinary_user(
 def test_of_docker_over_an_image_pulled_by_digest(
     docker: OciEngine,
     workshop: str,
-    folder: Path,
+    directory: Path,
     sources: tuple[Path, Path],
     expected: dict[str, str],
     tmp_path: Path,
@@ -136,7 +136,7 @@ def test_of_docker_over_an_image_pulled_by_digest(
         docker.call("image", "tag", workshop, name)
         docker.call("image", "push", name)
         docker.call("image", "rm", name)
-        made = here("docker", name, sources, folder)
+        made = here("docker", name, sources, directory)
     assert (made.container, made.debs) == ("docker", expected)
     assert re.fullmatch(rf"{place}/debian@sha256:[0-9a-f]{{64}}", made.image)
     assert set(made.root) >= {"debhelper", "gcc", *MISSING}
@@ -161,23 +161,23 @@ def test_of_docker_as_an_ordinary_user(
     assert (made.container, made.debs) == ("docker", expected)
 
 
-def test_of_podman(folder: Path, sources: tuple[Path, Path], expected: dict[str, str]) -> None:
+def test_of_podman(directory: Path, sources: tuple[Path, Path], expected: dict[str, str]) -> None:
     with engine.podman():
-        made = here("podman", "scratch", sources, folder)
+        made = here("podman", "scratch", sources, directory)
     assert (made.container, made.debs) == ("podman", expected)
 
 
 def test_in_place_in_a_container(
     docker: OciEngine,
     workshop: str,
-    folder: Path,
+    directory: Path,
     sources: tuple[Path, Path],
     expected: dict[str, str],
 ) -> None:
     """``host`` in a container of Docker that may be used up; it completes itself by apt."""
     argv: list[str | Path] = ["docker", "container", "run", "--rm", "--interactive"]
     argv += ["--network=host", f"--label={LABEL}"]
-    for path in (folder, cli.installed()):
+    for path in (directory, cli.installed()):
         argv.append(f"--volume={path}:{path}:ro")
     argv += [f"--env={each}" for each in cli.environment() if not each.startswith("PATH=")]
     argv += [workshop, "python3", "-W", "error", "-", "host", ""]

@@ -60,7 +60,7 @@ def nothing_left(tmp_path: Path) -> object:
     assert guests(tmp_path) == []
 
 
-def guests(folder: Path) -> list[int]:
+def guests(directory: Path) -> list[int]:
     """Return the processes that write into a directory's console."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
@@ -68,7 +68,7 @@ def guests(folder: Path) -> list[int]:
             line = path.read_bytes()
         except OSError:
             continue
-        if line.startswith(b"/usr/bin/qemu") and bytes(folder) in line:
+        if line.startswith(b"/usr/bin/qemu") and bytes(directory) in line:
             found.append(int(path.parent.name))
     return found
 
@@ -97,9 +97,9 @@ def run(
     )
 
 
-def package(folder: Path, postinst: str = "", depends: str = "") -> Path:
+def package(directory: Path, postinst: str = "", depends: str = "") -> Path:
     """Make a .deb that does what a hostile or broken one might."""
-    debian = folder / "nuisance" / "DEBIAN"
+    debian = directory / "nuisance" / "DEBIAN"
     debian.mkdir(parents=True)
     arch = command.run(["dpkg", "--print-architecture"]).text.strip()
     fields = f"Package: nuisance\nVersion: 1\nArchitecture: {arch}\nMaintainer: Nobody\n"
@@ -107,20 +107,20 @@ def package(folder: Path, postinst: str = "", depends: str = "") -> Path:
     (debian / "control").write_text(f"{fields}Description: a nuisance\n")
     (debian / "postinst").write_text(f"#!/bin/sh\n{postinst}\n")
     (debian / "postinst").chmod(0o755)
-    target = folder / "nuisance.deb"
+    target = directory / "nuisance.deb"
     command.run(["dpkg-deb", "--root-owner-group", "--build", debian.parent, target])
     return target
 
 
-def with_file(image: GuestImage, folder: Path, name: str, text: str) -> GuestImage:
+def with_file(image: GuestImage, directory: Path, name: str, text: str) -> GuestImage:
     """Return an image in which one file is another."""
-    folder.mkdir()
-    shutil.copyfile(image.vmlinuz, folder / "vmlinuz")
-    shutil.copyfile(image.initramfs, folder / "initramfs")
-    with (folder / "initramfs").open("ab") as out, Initramfs(out) as archive:
+    directory.mkdir()
+    shutil.copyfile(image.vmlinuz, directory / "vmlinuz")
+    shutil.copyfile(image.initramfs, directory / "initramfs")
+    with (directory / "initramfs").open("ab") as out, Initramfs(out) as archive:
         archive.file(name, text.encode(), 0o755)
     # A kernel of another directory would be probed anew.
-    return dataclasses.replace(image, folder=folder)
+    return dataclasses.replace(image, directory=directory)
 
 
 def test_the_distros_package_twice_is_not_a_fix(
@@ -192,10 +192,10 @@ must) echo '{"kind":"ready"}' >/dev/vport0p1; exec sleep 999 ;;
 *) exec /respin/agent2 "$@" ;;
 esac
 """
-    folder = tmp_path / "image"
-    asleep = with_file(image, folder, "respin/agent", f"#!/bin/sh\n{liar}")
+    directory = tmp_path / "image"
+    asleep = with_file(image, directory, "respin/agent", f"#!/bin/sh\n{liar}")
     agent = guest_programs.agent(real.cache(), None).read_bytes()
-    with (folder / "initramfs").open("ab") as out, Initramfs(out) as archive:
+    with (directory / "initramfs").open("ab") as out, Initramfs(out) as archive:
         archive.file("respin/agent2", agent, 0o755)
     with pytest.raises(TestbedLost, match="the guest was lost"):
         run(asleep, tmp_path, [distro], [distro], seconds=8)
@@ -291,7 +291,7 @@ def test_a_guest_whose_first_process_fails(image: GuestImage, distro: Path, tmp_
 
 def test_a_guest_that_never_starts(image: GuestImage, distro: Path, tmp_path: Path) -> None:
     empty = with_file(image, tmp_path / "image", "x", "")
-    (empty.folder / "vmlinuz").write_bytes(bytes(1 << 20))
+    (empty.directory / "vmlinuz").write_bytes(bytes(1 << 20))
     with pytest.raises(TestbedLost):
         run(empty, tmp_path, [distro], seconds=5)
 

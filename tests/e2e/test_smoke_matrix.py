@@ -33,7 +33,7 @@ class Made:
     """What a call of ``respin smoke`` left."""
 
     said: cli.Said
-    folder: Path
+    directory: Path
 
     @property
     def report(self) -> dict[str, Any]:
@@ -57,14 +57,14 @@ def fixed(distro: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def made(distro: Path, fixed: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Measure both, once."""
-    folder = tmp_path_factory.mktemp("made")
+    directory = tmp_path_factory.mktemp("made")
     said = cli.respin(
         *("smoke", "--deb", fixed, "--against", distro, "--release", "bookworm", "--json"),
-        *("--html", folder / "page.html", "--junit", folder / "junit.xml"),
-        *("--markdown", folder / "table.md"),
+        *("--html", directory / "page.html", "--junit", directory / "junit.xml"),
+        *("--markdown", directory / "table.md"),
         cache=real.cache().root,
     )
-    return Made(said, folder)
+    return Made(said, directory)
 
 
 def test_every_cell_is_as_expected(made: Made) -> None:
@@ -96,14 +96,14 @@ def test_legacy_maps_load_after_and_not_before(made: Made) -> None:
 
 
 def test_the_documentation_has_this_matrix(made: Made) -> None:
-    table = (made.folder / "table.md").read_text()
+    table = (made.directory / "table.md").read_text()
     assert table.count("\n") > 50
     assert table in DOCS.read_text(), "docs/smoke.md: put the output of --markdown there"
 
 
 def test_a_browser_reads_the_page(made: Made, tmp_path: Path) -> None:
     """Chromium builds the document; what it then holds is what a reader sees."""
-    page = made.folder / "page.html"
+    page = made.directory / "page.html"
     argv = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
     done = subprocess.run(
         [*argv, f"--user-data-dir={tmp_path}", f"file://{page}"],
@@ -129,7 +129,7 @@ def test_a_browser_reads_the_page(made: Made, tmp_path: Path) -> None:
 
 
 def test_a_ci_system_reads_the_xml(made: Made) -> None:
-    root = ET.parse(made.folder / "junit.xml").getroot()
+    root = ET.parse(made.directory / "junit.xml").getroot()
     assert [suite.get("failures") for suite in root] == ["0", "0"]
     assert len(root.findall("testsuite/testcase")) == 2 * len(made.report["cases"])
 
@@ -159,16 +159,16 @@ def test_the_same_in_namespaces(distro: Path, fixed: Path, made: Made) -> None:
 def test_namespaces_are_refused_to_who_has_no_rights(
     distro: Path, ordinary_user: str | None
 ) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="respin-test-"))  # where that user can read
+    directory = Path(tempfile.mkdtemp(prefix="respin-test-"))  # where that user can read
     try:
-        deb = folder / distro.name
+        deb = directory / distro.name
         deb.write_bytes(distro.read_bytes())
-        folder.chmod(0o755)
+        directory.chmod(0o755)
         deb.chmod(0o644)
         args = ("smoke", "--deb", deb, "--place", "netns", "--case", "no-map", "--way", "tc")
         said = cli.respin(*args, user=ordinary_user)
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(directory)
     assert said.status == 15, said.err
     assert "may not create a network namespace" in said.err
     assert "a guest needs no privileges" in said.err

@@ -45,15 +45,15 @@ def distro(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def report(distro: Path, tmp_path_factory: pytest.TempPathFactory) -> SmokeReport:
     """Measure the nuisance."""
-    folder = tmp_path_factory.mktemp("nuisance")
-    tree = folder / "tree"
+    directory = tmp_path_factory.mktemp("nuisance")
+    tree = directory / "tree"
     command.run(["dpkg-deb", "--raw-extract", distro, tree])
     (tree / "sbin/tc").rename(tree / "sbin/tc.sound")
     (tree / "sbin/tc").write_bytes(SCRIPT.read_bytes())
     (tree / "sbin/tc").chmod(0o755)
-    image = smoke.prepare(real.archive(), real.cache(), log_dir=folder)
-    (tree / "sbin/oops.ko").write_bytes(_oops(image, folder))
-    deb = breakages.repack(tree, f"{real.VERSION}+nuisance1", folder / "nuisance.deb")
+    image = smoke.prepare(real.archive(), real.cache(), log_dir=directory)
+    (tree / "sbin/oops.ko").write_bytes(_oops(image, directory))
+    deb = breakages.repack(tree, f"{real.VERSION}+nuisance1", directory / "nuisance.deb")
     names = ["btf-maps", "array", "no-map", "mark", "drop", "redirect", "global-data"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(matrix, "LOAD_SECONDS", TIRED)
@@ -66,18 +66,18 @@ def report(distro: Path, tmp_path_factory: pytest.TempPathFactory) -> SmokeRepor
             lacks=None,
             cases=select(names, ["tc"]),
             cache=real.cache(),
-            log_dir=folder,
+            log_dir=directory,
         )
 
 
-def _oops(image: GuestImage, folder: Path) -> bytes:
+def _oops(image: GuestImage, directory: Path) -> bytes:
     """Return a module of the guest's own kernel whose first instruction is an invalid one.
 
     Debian's kernels have nothing else that makes them oops on demand (no lkdtm).
     """
-    (deb,) = real.archive().download([image.package], folder / "kernel")
-    command.run(["dpkg-deb", "--extract", deb.path, folder / "kernel/tree"])
-    (path,) = (folder / "kernel/tree").glob("**/net/sched/act_simple.ko")
+    (deb,) = real.archive().download([image.package], directory / "kernel")
+    command.run(["dpkg-deb", "--extract", deb.path, directory / "kernel/tree"])
+    (path,) = (directory / "kernel/tree").glob("**/net/sched/act_simple.ko")
     data = bytearray(path.read_bytes())
     elf = ELFFile(io.BytesIO(data))
     moves, code = (elf.get_section_by_name(f"{name}.init.text") for name in (".rela", ""))

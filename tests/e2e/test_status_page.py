@@ -94,7 +94,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     top = tmp_path_factory.mktemp("page")
     release = Release(distro="debian", codename="bookworm", version="12")
     dsc = packages.make_source(top / "made")
-    folder = standin.make(top / "runs/000001", dsc, release, number=2)
+    directory = standin.make(top / "runs/000001", dsc, release, number=2)
     good = RunRow(
         id=1,
         target="bookworm",
@@ -102,7 +102,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         dsc="d",
         number=2,
         reason="new version",
-        folder=folder,
+        folder=directory,
         started=SECONDS - 90100,
         ended=SECONDS - 90000,
         outcome="fixed",

@@ -55,7 +55,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Seen]:
             if all(f.verdict is not Verdict.UNKNOWN for f in found[case])
             and any(f.fix == fix.name and f.verdict is Verdict.NEEDED for f in found[case])
         ]
-        mended = patch.mend_all([trees[case] for case in needed], fix)
+        mended = patch.apply_fix_to_all([trees[case] for case in needed], fix)
         for case, files in zip(needed, mended, strict=True):
             changed[case].update(files)
     again = dict(zip(CASES, _diagnose(trees), strict=True))

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 NAME = "iproute2-respin"
-FOLDERS = (
+DIRECTORIES = (
     *("etc/apt/sources.list.d", "etc/apt/preferences.d", "etc/apt/apt.conf.d"),
     *("var/lib/dpkg", "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"),
 )
@@ -28,9 +28,9 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
+def served(directory: Path) -> Iterator[str]:
     """Serve a directory on loopback; yield its address."""
-    handler = functools.partial(_Quiet, directory=str(folder))
+    handler = functools.partial(_Quiet, directory=str(directory))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
@@ -47,7 +47,7 @@ class AptClient:
     def __init__(self, root: Path, uri: str, key: bytes, suite: str = "bookworm") -> None:
         """``uri`` has the repository of ``suite``; ``key`` is what the user has installed."""
         self._root = root
-        for name in FOLDERS:
+        for name in DIRECTORIES:
             (root / name).mkdir(parents=True)
         (root / "var/lib/dpkg/status").touch()
         self.keyring = root / f"etc/apt/{NAME}.asc"

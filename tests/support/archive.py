@@ -164,10 +164,15 @@ class Archive:
     """A Debian archive in a directory, and its server."""
 
     def __init__(
-        self, folder: Path, signer: Signer, *, suite: str = "bookworm", architecture: str = "amd64"
+        self,
+        directory: Path,
+        signer: Signer,
+        *,
+        suite: str = "bookworm",
+        architecture: str = "amd64",
     ) -> None:
         """Begin an archive; what has no other suite goes into ``suite``."""
-        self.root = folder / "archive"
+        self.root = directory / "archive"
         self.cut: set[str] = set()
         self.requests: list[str] = []
         """The paths of the files that were sent, oldest first."""
@@ -301,15 +306,15 @@ class Archive:
 
     def copy_suite(self, suite: str, *others: str) -> None:
         """Let other suites list what a published one lists, each under its own name."""
-        folder = self.root / "dists" / suite
-        text = (folder / "InRelease").read_text().partition("\n\n")[2]
+        directory = self.root / "dists" / suite
+        text = (directory / "InRelease").read_text().partition("\n\n")[2]
         text = text.partition("-----BEGIN PGP SIGNATURE")[0]
         for other in others:
-            shutil.copytree(folder, folder.parent / other)
+            shutil.copytree(directory, directory.parent / other)
             fields = "".join(f"{name}: {value}\n" for name, value in _names(other).items())
             kept = [n for n in text.splitlines(True) if n.partition(":")[0] not in _names(other)]
             signed = self._signer.clearsign(fields + "".join(kept))
-            (folder.parent / other / "InRelease").write_bytes(signed)
+            (directory.parent / other / "InRelease").write_bytes(signed)
 
     def corrupt(self, name: str, how: str = "bytes") -> None:
         """Spoil a published file, found by its name anywhere in the archive.

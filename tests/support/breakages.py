@@ -19,8 +19,8 @@ from pipeline.host import command
 from pipeline.host.cache import digest
 from support import real
 
-FOLDER = Path(__file__).parent
-SCRIPT = FOLDER / "build-breakages.sh"
+DIRECTORY = Path(__file__).parent
+SCRIPT = DIRECTORY / "build-breakages.sh"
 SOURCES = ("lib/bpf_legacy.c", "lib/bpf_libbpf.c")
 SOUND = "sound"
 
@@ -38,7 +38,7 @@ class Breakage:
 
 def all_breakages() -> tuple[Breakage, ...]:
     """Return every breakage of breakages.toml."""
-    data = tomllib.loads((FOLDER / "breakages.toml").read_text())
+    data = tomllib.loads((DIRECTORY / "breakages.toml").read_text())
     return tuple(
         Breakage(name=name, red=tuple(fields.pop("red")), **fields) for name, fields in data.items()
     )
@@ -63,7 +63,7 @@ def binaries() -> Path:
     with TemporaryDirectory() as tmp:
         tree = Path(tmp) / "tree"
         command.run(["dpkg-source", "--no-check", "-x", real.dsc(), tree])
-        patch.mend_all([tree], fix)
+        patch.apply_fix_to_all([tree], fix)
         texts = {name: (tree / name).read_text() for name in SOURCES}
         changed = {
             each.name: next((name, new) for name in SOURCES if (new := broken(texts[name], each)))
@@ -88,11 +88,11 @@ def binaries() -> Path:
 def _build(files: list[Path], names: list[str], dest: Path) -> None:
     with real.root().root.start(real.cache()) as container:
         copy_in(container, files, "/build")
-        container.call(["tar", "-xf", "tree.tar"], folder="/build")
+        container.call(["tar", "-xf", "tree.tar"], directory="/build")
         container.call(["update-ccache-symlinks"], user=User.ROOT)
         container.call(
             ["sh", f"../{SCRIPT.name}", *names],
-            folder="/build/tree",
+            directory="/build/tree",
             env={
                 "PATH": "/usr/lib/ccache:/usr/sbin:/usr/bin:/sbin:/bin",
                 "CCACHE_DIR": "/build/ccache",
@@ -103,13 +103,15 @@ def _build(files: list[Path], names: list[str], dest: Path) -> None:
         copy_out(container, "/build", [*made, f"{SOUND}.ip"], dest)
 
 
-def sound_deb(distro: Path, folder: Path) -> Path:
+def sound_deb(distro: Path, directory: Path) -> Path:
     """Return the distro's package with the fixed tc and ip in it, and respin's version."""
-    tree = folder / "sound"
+    tree = directory / "sound"
     command.run(["dpkg-deb", "--raw-extract", distro, tree])
     for name, path in (("tc", "sbin/tc"), ("ip", "bin/ip")):
         shutil.copyfile(binaries() / f"{SOUND}.{name}", tree / path)
-    return repack(tree, f"{real.VERSION}+bpf1", folder / f"iproute2_{real.VERSION}+bpf1_test.deb")
+    return repack(
+        tree, f"{real.VERSION}+bpf1", directory / f"iproute2_{real.VERSION}+bpf1_test.deb"
+    )
 
 
 def repack(tree: Path, version: str, deb: Path) -> Path:

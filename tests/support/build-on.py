@@ -17,11 +17,18 @@ from support import real
 
 # A shell that starts the tests in the background makes them ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-dsc, folder, logs = map(Path, sys.argv[1:])
+dsc, directory, logs = map(Path, sys.argv[1:])
 root = real.root()
 try:
     build.build(
-        root, dsc, "1.0", 1420070400, folder / "out", cache=Cache(folder), log_dir=logs, stage=QUIET
+        root,
+        dsc,
+        "1.0",
+        1420070400,
+        directory / "out",
+        cache=Cache(directory),
+        log_dir=logs,
+        stage=QUIET,
     )
     print("built")
 except BuildError as e:

@@ -29,19 +29,19 @@ def installed() -> Path:
     """
     if importlib.util.find_spec("hatchling") is None:
         raise RuntimeError("this virtual environment is older than its lock: make .venv/test")
-    folder = Path(tempfile.mkdtemp(prefix="respin-installed-"))
+    directory = Path(tempfile.mkdtemp(prefix="respin-installed-"))
     subprocess.run(
         [
             *(sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps"),
-            *("--no-build-isolation", "--target", folder, CHECKOUT),
+            *("--no-build-isolation", "--target", directory, CHECKOUT),
         ],
         check=True,
         stdin=subprocess.DEVNULL,
     )
     # No service of the world outside is asked (snapshot.debian.org and the like).
-    shutil.copyfile(Path(__file__).with_name("respin.toml"), folder / "respin.toml")
-    subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
-    return folder
+    shutil.copyfile(Path(__file__).with_name("respin.toml"), directory / "respin.toml")
+    subprocess.run(["chmod", "-R", "a+rX", directory], check=True)
+    return directory
 
 
 def remove_installed() -> None:

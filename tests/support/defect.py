@@ -20,21 +20,21 @@ ENTRY = """iproute2 ({version}) unstable; urgency=medium
 """
 
 
-def renumbered(folder: Path, version: str, change: Callable[[Path], None] | None = None) -> Path:
-    """Make Debian's source another version in ``folder``, a new one, and return its .dsc.
+def renumbered(directory: Path, version: str, change: Callable[[Path], None] | None = None) -> Path:
+    """Make Debian's source another version in ``directory``, a new one, and return its .dsc.
 
     ``change`` is what is done to its tree. The original tarball is the same, whatever the
     upstream version says.
     """
-    folder.mkdir(parents=True)
-    tree = folder / "iproute2-6.1.0"
-    command.run(["dpkg-source", "--no-check", "-x", real.dsc(), tree], cwd=folder)
+    directory.mkdir(parents=True)
+    tree = directory / "iproute2-6.1.0"
+    command.run(["dpkg-source", "--no-check", "-x", real.dsc(), tree], cwd=directory)
     tarball = f"iproute2_{version.rpartition('-')[0]}.orig.tar.xz"
-    shutil.copy(real.dsc().with_name("iproute2_6.1.0.orig.tar.xz"), folder / tarball)
+    shutil.copy(real.dsc().with_name("iproute2_6.1.0.orig.tar.xz"), directory / tarball)
     if change:
         change(tree)
     changelog = tree / "debian/changelog"
     changelog.write_text(ENTRY.format(version=version) + changelog.read_text())
-    command.run(["dpkg-source", "-b", tree.name], cwd=folder)
+    command.run(["dpkg-source", "-b", tree.name], cwd=directory)
     shutil.rmtree(tree)
-    return folder / f"iproute2_{version}.dsc"
+    return directory / f"iproute2_{version}.dsc"

@@ -88,17 +88,17 @@ def docker() -> Iterator[OciEngine]:
             given=bool(os.environ.get("DOCKER_HOST")),
         )
     )
-    folder = Path(tempfile.mkdtemp(prefix="respin-dockerd-"))
+    directory = Path(tempfile.mkdtemp(prefix="respin-dockerd-"))
     before = os.environ.get("DOCKER_HOST")
     try:
-        with daemon(folder) as place:
+        with daemon(directory) as place:
             os.environ["DOCKER_HOST"] = f"unix://{place}"
             yield oci_engine.find("docker")
     finally:
         os.environ.pop("DOCKER_HOST", None)
         if before is not None:
             os.environ["DOCKER_HOST"] = before
-        shutil.rmtree(folder)
+        shutil.rmtree(directory)
 
 
 PODMAN = """\
@@ -124,27 +124,28 @@ def podman() -> Iterator[OciEngine]:
     installed = command.which("podman") is not None
     ci = bool(os.environ.get("CI"))
     stop(lack("podman is missing", root=True, ci=ci, program=installed, given=False))
-    folder = Path(tempfile.mkdtemp(prefix="respin-podman-"))
-    (folder / "containers.conf").write_text(PODMAN)
-    (folder / "storage.conf").write_text(
-        f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n'
+    directory = Path(tempfile.mkdtemp(prefix="respin-podman-"))
+    (directory / "containers.conf").write_text(PODMAN)
+    (directory / "storage.conf").write_text(
+        f'[storage]\ndriver = "overlay"\n'
+        f'graphroot = "{directory}/graph"\nrunroot = "{directory}/run"\n'
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CONTAINERS_CONF", str(folder / "containers.conf"))
-        patch.setenv("CONTAINERS_STORAGE_CONF", str(folder / "storage.conf"))
+        patch.setenv("CONTAINERS_CONF", str(directory / "containers.conf"))
+        patch.setenv("CONTAINERS_STORAGE_CONF", str(directory / "storage.conf"))
         try:
             yield oci_engine.find("podman")
         finally:
-            _remove(folder)
+            _remove(directory)
 
 
-def _remove(folder: Path, seconds: float = 30) -> None:
+def _remove(directory: Path, seconds: float = 30) -> None:
     """Remove podman's directory: it cleans up there itself, after the command has ended."""
     deadline = time.monotonic() + seconds
     while True:
-        _unmount(folder)
+        _unmount(directory)
         try:
-            shutil.rmtree(folder)
+            shutil.rmtree(directory)
             return
         except OSError:
             if time.monotonic() > deadline:
@@ -152,20 +153,20 @@ def _remove(folder: Path, seconds: float = 30) -> None:
         time.sleep(0.2)
 
 
-def _unmount(folder: Path) -> None:
+def _unmount(directory: Path) -> None:
     """Unmount what an engine left mounted below its directory."""
     for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
-        if line.split()[1].startswith(f"{folder}/"):
+        if line.split()[1].startswith(f"{directory}/"):
             subprocess.run(["umount", "--lazy", line.split()[1]], check=True)
 
 
 @contextlib.contextmanager
-def daemon(folder: Path) -> Iterator[Path]:
-    """Start a daemon with all that it keeps in ``folder``; yield its socket; stop it."""
-    place, log = folder / "socket", folder / "log"
+def daemon(directory: Path) -> Iterator[Path]:
+    """Start a daemon with all that it keeps in ``directory``; yield its socket; stop it."""
+    place, log = directory / "socket", directory / "log"
     argv = [command.which("dockerd") or "dockerd", "--iptables=false", "--bridge=none"]
-    argv += [f"--data-root={folder}/data", f"--exec-root={folder}/exec"]
-    argv += [f"--pidfile={folder}/pid", f"--host=unix://{place}"]
+    argv += [f"--data-root={directory}/data", f"--exec-root={directory}/exec"]
+    argv += [f"--pidfile={directory}/pid", f"--host=unix://{place}"]
     with log.open("wb") as out:
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
@@ -189,20 +190,20 @@ def daemon(folder: Path) -> Iterator[Path]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        _unmount(folder)  # the network namespace under its exec-root
+        _unmount(directory)  # the network namespace under its exec-root
 
 
 @contextlib.contextmanager
-def registry(folder: Path) -> Iterator[str]:
-    """Start a registry on loopback that keeps its images in ``folder``; yield HOST:PORT."""
+def registry(directory: Path) -> Iterator[str]:
+    """Start a registry on loopback that keeps its images in ``directory``; yield HOST:PORT."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         place = f"127.0.0.1:{found.getsockname()[1]}"
-    config = folder / "config.yml"
+    config = directory / "config.yml"
     config.write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/images}}}}\n"
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {directory}/images}}}}\n"
         f"http: {{addr: '{place}'}}\n"
     )
-    with (folder / "log").open("wb") as out:
+    with (directory / "log").open("wb") as out:
         process = subprocess.Popen(
             ["docker-registry", "serve", config],
             stdin=subprocess.DEVNULL,

@@ -19,12 +19,12 @@ from pipeline.host import command
 from pipeline.host.cache import Cache
 
 
-def fill(box: Container, folder: str, megabytes: int) -> list[object]:
+def fill(box: Container, directory: str, megabytes: int) -> list[object]:
     """Write into a directory of a container what does not fit."""
     small = box.call(["head", "-c1000", "/dev/zero"], check=False).status
-    argv = ["dd", "if=/dev/zero", f"of={folder}/big", "bs=1M", f"count={megabytes}"]
+    argv = ["dd", "if=/dev/zero", f"of={directory}/big", "bs=1M", f"count={megabytes}"]
     big = box.call(argv, check=False)
-    after = box.call(["rm", f"{folder}/big"], check=False).status
+    after = box.call(["rm", f"{directory}/big"], check=False).status
     return [small, big.status, b"No space left on device" in big.stderr, after]
 
 

@@ -14,16 +14,16 @@ from pathlib import Path
 
 from pipeline.cli import main
 
-folder, free, words = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
-filler = folder / "filler"
+directory, free, words = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+filler = directory / "filler"
 with filler.open("wb", buffering=0) as file:
-    there = os.statvfs(folder)
+    there = os.statvfs(directory)
     left = there.f_bavail * there.f_bsize - free
     while left > 0:
         left -= file.write(bytes(min(left, 1 << 20)))
 try:
     main.main(words)
 finally:
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(directory.rglob("*")):
         if path.is_file() and path != filler:
-            print(path.relative_to(folder))
+            print(path.relative_to(directory))

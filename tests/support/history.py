@@ -69,10 +69,10 @@ def whole(source: Source, dsc: Path) -> None:
         assert (file.size, file.sha256) == (len(data), hashlib.sha256(data).hexdigest())
 
 
-def refused(archive: history.History, folder: Path, match: str, version: str) -> FetchError:
+def refused(archive: history.History, directory: Path, match: str, version: str) -> FetchError:
     with pytest.raises(FetchError, match=match) as caught:
-        archive.fetch_source("iproute2", version, folder / "out")
-    assert not (folder / "out").exists()
-    assert not list(folder.glob(".fetch-*"))
+        archive.fetch_source("iproute2", version, directory / "out")
+    assert not (directory / "out").exists()
+    assert not list(directory.glob(".fetch-*"))
     assert caught.value.exit_code == 10
     return caught.value

@@ -87,7 +87,7 @@ def tarball(path: Path, files: Files, top: str) -> None:
 
 
 def make(
-    folder: Path,
+    directory: Path,
     *,
     said: str = "3.0 (quilt)",
     own: str | None = "3.0 (quilt)",
@@ -100,7 +100,7 @@ def make(
     are put into the tree, in place of those that are there; what begins with ``without`` is
     left out of it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     tree = {**upstream(), **debian(own), **(files or {})}
     tree = {name: c for name, c in tree.items() if not without or not name.startswith(without)}
     native = said in ("1.0", "3.0 (native)", "3.0 (git)")
@@ -121,8 +121,8 @@ def make(
             ),
         }
     for name, (top, content) in parts.items():
-        tarball(folder / name, content, top)
-    dsc = folder / f"iproute2_{version}.dsc"
+        tarball(directory / name, content, top)
+    dsc = directory / f"iproute2_{version}.dsc"
     dsc.write_text(
         f"Format: {said}\nSource: iproute2\nBinary: iproute2\nArchitecture: any\n"
         f"Version: {version}\nMaintainer: A Tester <tester@example.org>\n"
@@ -149,10 +149,10 @@ def sums(dsc: Path) -> None:
     dsc.write_text(head)
 
 
-def tree(folder: Path, *, form: str | None = "3.0 (quilt)", files: Files | None = None) -> Path:
+def tree(directory: Path, *, form: str | None = "3.0 (quilt)", files: Files | None = None) -> Path:
     """Write the unpacked tree of such a package, with ``files`` put into it, and return it."""
     for name, content in {**upstream(), **debian(form), **(files or {})}.items():
         assert isinstance(content, str)
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(content)
-    return folder
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(content)
+    return directory

@@ -53,8 +53,8 @@ def hook(event: str, args: tuple[object, ...]) -> None:
 class Traced(state.State):
     """A state that counts every statement as a moment."""
 
-    def __init__(self, folder: Path, *, create: bool = False) -> None:
-        super().__init__(folder, create=create)
+    def __init__(self, directory: Path, *, create: bool = False) -> None:
+        super().__init__(directory, create=create)
         self._db._db.set_trace_callback(lambda statement: moment())
 
 

@@ -55,10 +55,10 @@ keyring = "{keyring}"
 class Distro(Archive):
     """The archive of one release, with its pockets, which stays valid for the nights to come."""
 
-    def __init__(self, folder: Path, signer: Signer, name: str) -> None:
-        super().__init__(folder / name, signer, suite=name)
+    def __init__(self, directory: Path, signer: Signer, name: str) -> None:
+        super().__init__(directory / name, signer, suite=name)
         self.name = name
-        self.trusted = folder / f"{name}.gpg"
+        self.trusted = directory / f"{name}.gpg"
         self.trusted.write_bytes(signer.keyring.read_bytes())
         for pocket in POCKETS:
             self._pool(f"{name}{pocket}")
@@ -106,7 +106,7 @@ class Nights:
     """A state directory, and one night after the other."""
 
     world: World
-    letters: Path
+    notifications: Path
     now: datetime
     heard: int = 0
 
@@ -118,19 +118,19 @@ class Nights:
 
     def events(self) -> list[tuple[str, str | None]]:
         """Return the notifications since the last call: event and target."""
-        lines = self.letters.read_text().splitlines() if self.letters.exists() else []
+        lines = self.notifications.read_text().splitlines() if self.notifications.exists() else []
         new, self.heard = lines[self.heard :], len(lines)
         return [(each["event"], each["target"]) for each in map(json.loads, new)]
 
     def rows(self) -> dict[str, status.TargetStatus]:
         """Return how it stands with each target."""
-        with State(self.world.folder) as state:
+        with State(self.world.directory) as state:
             found = status.rows(state, self.world.settings.publish.keep, self.world.now())
         return {row.target: row for row in found}
 
     def runs(self) -> tuple[RunRow, ...]:
         """Return the history."""
-        with State(self.world.folder) as state:
+        with State(self.world.directory) as state:
             return state.runs()
 
     def offered(self, target: str) -> dict[str, str]:
@@ -145,7 +145,7 @@ class Nights:
 
 
 def begin(
-    folder: Path,
+    directory: Path,
     distros: Sequence[Distro],
     cache: Cache,
     run: Runner,
@@ -156,14 +156,14 @@ def begin(
     more: str = "",
 ) -> Nights:
     """Write a respin.toml, make a key, and return nights that have not begun."""
-    letters = folder / "letters"
-    text = TOML.format(releases=json.dumps(list(releases)), letters=letters) + more
+    notifications = directory / "letters"
+    text = TOML.format(releases=json.dumps(list(releases)), notifications=notifications) + more
     for distro in distros:
         text += RELEASE.format(name=distro.name, url=distro.url, keyring=distro.trusted)
-    path = folder / "respin.toml"
+    path = directory / "respin.toml"
     path.write_text(text)
     found = config.load(path)
-    keys.init(found.nightly.state_folder(), "iproute2-respin")
+    keys.init(found.nightly.state_directory(), "iproute2-respin")
     start = datetime.now(UTC).replace(microsecond=0)
     world = World(config=found, cache=cache, clock=lambda: start, run=run, patch=patch, known=known)
-    return Nights(world=world, letters=letters, now=start)
+    return Nights(world=world, notifications=notifications, now=start)

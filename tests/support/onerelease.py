@@ -27,17 +27,17 @@ from support.nights import Distro, Nights
 class Here:
     """One release, its archive, and what has been prepared of it."""
 
-    folder: Path
+    directory: Path
     distro: Distro
     nights: Nights
 
     def prepare_source(self, version: str) -> None:
         """Make the source package of a version."""
-        packages.make_source(self.folder / "made" / version, version=version)
+        packages.make_source(self.directory / "made" / version, version=version)
 
     def dsc(self, version: str) -> Path:
         """Return where the source package of a version is."""
-        return self.folder / f"made/{version}/iproute2_{version}.dsc"
+        return self.directory / f"made/{version}/iproute2_{version}.dsc"
 
     def has(self, version: str, good: bool | None = True) -> None:
         """Let the release have a version, and a run of it end well: built, or nothing needed.
@@ -54,14 +54,16 @@ class Here:
         dsc = self.dsc(version)
         release = releases.find("bookworm", config=self.nights.world.config)
         name = f"bookworm_{version}" + (f"-{number}" if number > 1 else "")
-        return standin.make(self.folder / "prepared" / name, dsc, release, good=good, number=number)
+        return standin.make(
+            self.directory / "prepared" / name, dsc, release, good=good, number=number
+        )
 
     def respin(self, *args: str | Path) -> cli.Said:
         """Call respin with this state; it patches as ``prepare`` does."""
         world = functools.partial(World, patch=self.nights.world.patch)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(nightly, "World", world)
-            return respin(self.folder / "respin.toml", self.nights.world.cache.root, *args)
+            return respin(self.directory / "respin.toml", self.nights.world.cache.root, *args)
 
     def json(self, *args: str | Path) -> Any:
         """Call respin with this state; return its JSON."""
@@ -77,11 +79,11 @@ def respin(config: Path, cache: Path, *args: str | Path) -> cli.Said:
 
 
 @contextlib.contextmanager
-def begin(folder: Path) -> Iterator[Here]:
+def begin(directory: Path) -> Iterator[Here]:
     """Yield a release whose first night has not been."""
-    with Signer("distro") as signer, Distro(folder, signer, "bookworm") as distro:
-        run = standin.runner(folder / "prepared")
-        cache = Cache(folder / "cache")
-        patch = standin.patcher(folder / "prepared")
-        played = nights.begin(folder, [distro], cache, run, releases=["bookworm"], patch=patch)  # type: ignore[arg-type]
-        yield Here(folder=folder, distro=distro, nights=played)
+    with Signer("distro") as signer, Distro(directory, signer, "bookworm") as distro:
+        run = standin.runner(directory / "prepared")
+        cache = Cache(directory / "cache")
+        patch = standin.patcher(directory / "prepared")
+        played = nights.begin(directory, [distro], cache, run, releases=["bookworm"], patch=patch)  # type: ignore[arg-type]
+        yield Here(directory=directory, distro=distro, nights=played)

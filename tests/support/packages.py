@@ -23,7 +23,7 @@ RULES = """#!/usr/bin/make -f
 
 
 def make_source(
-    folder: Path,
+    directory: Path,
     *,
     name: str = "iproute2",
     version: str = "6.1.0-3",
@@ -35,9 +35,9 @@ def make_source(
 
     ``files`` are those of the upstream tarball, by path; ``rules`` is debian/rules.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     upstream = version.rpartition("-")[0]
-    tree = folder / f"{name}-{upstream}"
+    tree = directory / f"{name}-{upstream}"
     for path, text in (files or {"README": f"{name} {upstream}\n"}).items():
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         (tree / path).write_text(text)
@@ -53,7 +53,7 @@ def make_source(
     )
     subprocess.run(
         ["tar", *same, "--use-compress-program=gzip -n", "-cf", tarball, tree.name],
-        cwd=folder,
+        cwd=directory,
         check=True,
     )
     debian = {
@@ -72,16 +72,16 @@ def make_source(
     (tree / "debian/rules").chmod(0o755)
     subprocess.run(
         ["dpkg-source", "-b", tree.name],
-        cwd=folder,
+        cwd=directory,
         check=True,
         env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,
     )
-    return folder / f"{name}_{version}.dsc"
+    return directory / f"{name}_{version}.dsc"
 
 
 def make_deb(
-    folder: Path,
+    directory: Path,
     name: str,
     version: str = "1.0-1",
     *,
@@ -94,7 +94,7 @@ def make_deb(
 
     ``files`` are texts by path, ``programs`` what is copied there.
     """
-    tree = folder / f".{name}-{version}"
+    tree = directory / f".{name}-{version}"
     control = {
         "Package": name,
         "Version": version,
@@ -113,7 +113,7 @@ def make_deb(
     for path, program in (programs or {}).items():
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(program, tree / path)
-    deb = folder / f"{name}_{version.rpartition(':')[2]}_{architecture}.deb"
+    deb = directory / f"{name}_{version.rpartition(':')[2]}_{architecture}.deb"
     subprocess.run(
         ["dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, deb],
         check=True,
@@ -123,15 +123,15 @@ def make_deb(
     return deb
 
 
-def make_upload(folder: Path, dsc: Path, *, info_dsc: bool = True) -> Path:
-    """Write .buildinfo and .changes of the packages in ``folder``; return the .changes.
+def make_upload(directory: Path, dsc: Path, *, info_dsc: bool = True) -> Path:
+    """Write .buildinfo and .changes of the packages in ``directory``; return the .changes.
 
     With ``info_dsc`` the .buildinfo lists the .dsc that they were built of, too.
     """
     source = deb822.Dsc(dsc.read_bytes())
-    debs = sorted(folder.glob("*.deb"))
+    debs = sorted(directory.glob("*.deb"))
     plain = source["Version"].rpartition(":")[2]
-    stem = folder / f"{source['Source']}_{plain}_amd64"
+    stem = directory / f"{source['Source']}_{plain}_amd64"
     head = f"Source: {source['Source']}\nArchitecture: amd64\nVersion: {source['Version']}\n"
     info = stem.with_name(f"{stem.name}.buildinfo")
     files = [*debs, dsc] if info_dsc else debs

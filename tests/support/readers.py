@@ -69,8 +69,8 @@ class Target:
 @contextmanager
 def file(data: bytes, name: str = "file") -> Iterator[Path]:
     """Yield a file with this content, in a directory of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, name)
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         yield path
@@ -309,8 +309,8 @@ def _objects() -> tuple[bytes, ...]:
 
 
 def _take(data: bytes) -> object:
-    with tempfile.TemporaryDirectory() as folder:
-        return base.take(io.BytesIO(data), frozenset({"a", "b"}), Path(folder))
+    with tempfile.TemporaryDirectory() as directory:
+        return base.take(io.BytesIO(data), frozenset({"a", "b"}), Path(directory))
 
 
 def _signed(data: bytes) -> object:

@@ -59,8 +59,8 @@ def dsc() -> Path:
 @functools.cache
 def root() -> build.BuildRoot:
     """Return the root in which it is built."""
-    folder = cache().root / "logs"
-    return build.prepare(archive(), dsc(), cache(), log_dir=folder, stage=QUIET)
+    directory = cache().root / "logs"
+    return build.prepare(archive(), dsc(), cache(), log_dir=directory, stage=QUIET)
 
 
 @functools.cache
@@ -78,12 +78,12 @@ def small_log() -> Path:
     return cache().root / "logs" / "small-root.log"
 
 
-def tiny(folder: Path, *, version: str = "1.0", depends: str = "", **files: str) -> Path:
-    """Make the source package ``tiny`` in ``folder`` and return its .dsc.
+def tiny(directory: Path, *, version: str = "1.0", depends: str = "", **files: str) -> Path:
+    """Make the source package ``tiny`` in ``directory`` and return its .dsc.
 
     ``files`` replace its own by name, with ``_`` for the dot.
     """
-    tree = folder / f"tiny-{version}"
+    tree = directory / f"tiny-{version}"
     (tree / "debian" / "source").mkdir(parents=True)
     for path in sorted(p for p in TINY.rglob("*") if p.is_file()):
         text = path.read_text().replace("@VERSION@", version)
@@ -92,8 +92,8 @@ def tiny(folder: Path, *, version: str = "1.0", depends: str = "", **files: str)
     for name, text in files.items():
         (tree / name.replace("_", ".")).write_text(text)
     (tree / "debian" / "rules").chmod(0o755)
-    command.run(["dpkg-source", "--build", tree.name], cwd=folder)
-    return folder / f"tiny_{version}.dsc"
+    command.run(["dpkg-source", "--build", tree.name], cwd=directory)
+    return directory / f"tiny_{version}.dsc"
 
 
 @contextlib.contextmanager
@@ -104,13 +104,13 @@ def host_alone() -> Iterator[None]:
         yield
 
 
-def on_small_disk(folder: Path, size: str, script: Path, *args: str | Path) -> command.Completed:
-    """Run a Python script in namespaces where ``folder`` is a disk of ``size`` (mount(8))."""
+def on_small_disk(directory: Path, size: str, script: Path, *args: str | Path) -> command.Completed:
+    """Run a Python script in namespaces where ``directory`` is a disk of ``size`` (mount(8))."""
     paths = [str(Path(build.__file__).parents[2]), str(Path(__file__).parents[1]), *sys.path]
     small_disk = Path(__file__).with_name("small-disk.sh")
     python = [sys.executable, "-W", "error", script, *args]
     return command.run(
-        [*namespaces.unshare(), "sh", small_disk, folder, size, *python],
+        [*namespaces.unshare(), "sh", small_disk, directory, size, *python],
         env={
             "PATH": namespaces.PATH,
             "PYTHONPATH": ":".join(filter(None, paths)),

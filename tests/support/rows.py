@@ -69,21 +69,21 @@ def turn_back(tree: Path, row: Row) -> None:
         )
 
 
-def source(folder: Path, version: str, *names: str, libbpf: bool = False) -> Path:
-    """Make ``version`` of iproute2 in ``folder``, a new one, and return its .dsc.
+def source(directory: Path, version: str, *names: str, libbpf: bool = False) -> Path:
+    """Make ``version`` of iproute2 in ``directory``, a new one, and return its .dsc.
 
     It has one patch for each of the rows named, each of which makes of the tree before it
     what that row is; without ``libbpf`` it is not among the build dependencies.
     """
 
     def change(tree: Path) -> None:
-        a, b = folder / "a", folder / "b"
+        a, b = directory / "a", directory / "b"
         _loader(tree, a)
         for name in names:
             _loader(tree, b)
             turn_back(b, ROWS[name])
             # Status 1: there are differences.
-            done = command.run(["diff", "-Nurp", "a", "b"], cwd=folder, check=False)
+            done = command.run(["diff", "-Nurp", "a", "b"], cwd=directory, check=False)
             assert done.status == 1, done.text
             patch = tree / f"debian/patches/row-{name}.patch"
             patch.write_bytes(b"Description: a row of docs/facts.md\n" + done.stdout)
@@ -96,7 +96,7 @@ def source(folder: Path, version: str, *names: str, libbpf: bool = False) -> Pat
             control = tree / "debian/control"
             control.write_text(_replaced(control.read_text(), r" *libbpf-dev[^,]*,\n", ""))
 
-    return renumbered(folder, version, change)
+    return renumbered(directory, version, change)
 
 
 def _loader(tree: Path, dest: Path) -> None:

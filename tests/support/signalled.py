@@ -51,15 +51,15 @@ def hook(event: str, args: tuple[object, ...]) -> None:
         signal.raise_signal(plan[counted])
 
 
-def work(folder: Path, *, keep: bool = False) -> None:
+def work(directory: Path, *, keep: bool = False) -> None:
     """Do what a run does, in little."""
-    cache = Cache(folder / "cache")
+    cache = Cache(directory / "cache")
 
     def make(part: Path) -> None:
         part.mkdir()
         (part / "file").write_text("x")
 
-    out = folder / "place/deep/out"
+    out = directory / "place/deep/out"
     with (
         open_run(out, cache, keep=keep) as run,
         command.threads(2) as pool,
@@ -76,14 +76,14 @@ def work(folder: Path, *, keep: bool = False) -> None:
         (run.path / REPORT).write_text('{"tool": "iproute2-respin"}')
 
 
-def child(folder: Path, keep: bool, write: int) -> NoReturn:
+def child(directory: Path, keep: bool, write: int) -> NoReturn:
     """Do the work in a process of its own, and say how it ended."""
     global me
     os.dup2(write, 2)
     me = os.getpid()
     code = 99
     try:
-        ending.run(lambda: work(folder, keep=keep))
+        ending.run(lambda: work(directory, keep=keep))
     except SystemExit as e:
         code = int(e.code or 0)
     finally:
@@ -94,7 +94,7 @@ def child(folder: Path, keep: bool, write: int) -> NoReturn:
 def main() -> None:
     """Read plans, answer what came of them."""
     global plan
-    folder, keep = Path(sys.argv[1]), len(sys.argv) > 2
+    directory, keep = Path(sys.argv[1]), len(sys.argv) > 2
     sys.addaudithook(hook)
     for line in sys.stdin:
         first, one, later, two = map(int, line.split())
@@ -102,7 +102,7 @@ def main() -> None:
         read, write = os.pipe()
         number = os.fork()
         if number == 0:
-            child(folder, keep, write)
+            child(directory, keep, write)
         os.close(write)
         with os.fdopen(read, "rb") as stream:
             said, _, moments = stream.read().decode().rpartition("\0")

@@ -67,9 +67,9 @@ static const struct variant variants[] = {
 
 
 def make(
-    folder: Path, version: str, golden: str = VULNERABLE, *, rules: str = packages.RULES
+    directory: Path, version: str, golden: str = VULNERABLE, *, rules: str = packages.RULES
 ) -> Path:
-    """Make the source package in ``folder`` and return its .dsc; ``golden`` has the functions."""
+    """Make a source package in ``directory``, return its .dsc; ``golden`` has the functions."""
     files = {
         "lib/bpf.c": (GOLDEN / golden / "in/lib/bpf.c").read_text(),
         "tc.c": (TESTS / "variants/harness.c").read_text(),
@@ -78,14 +78,14 @@ def make(
     }
     depends = "debhelper-compat (= 13), libelf-dev"
     return packages.make_source(
-        folder, version=version, files=files, build_depends=depends, rules=rules
+        directory, version=version, files=files, build_depends=depends, rules=rules
     )
 
 
 def run(request: Request, out: Path) -> Report:
     """Fetch, diagnose, patch, build and prove, as pipeline/run.py does."""
-    with open_run(out, request.cache, keep=request.keep, logs=request.logs) as folder:
-        with begin(request, folder, None) as stages, command.threads(1) as pool:
+    with open_run(out, request.cache, keep=request.keep, logs=request.logs) as directory:
+        with begin(request, directory, None) as stages, command.threads(1) as pool:
             source = stages.inputs.fetch()
             tree = stages.inputs.tree(source)
             findings = stages.patching.diagnose(tree)
@@ -101,12 +101,12 @@ def run(request: Request, out: Path) -> Report:
                     patched.dsc,
                     patched.version,
                     patched.epoch,
-                    folder.path / "debs",
+                    directory.path / "debs",
                     cache=request.cache,
-                    log_dir=folder.logs,
+                    log_dir=directory.logs,
                     stage=QUIET,
                 )
-                smoke = _smoke(request.cache, folder.logs, before, coming)
+                smoke = _smoke(request.cache, directory.logs, before, coming)
                 built = coming.result()
             done = Report(
                 outcome=Outcome.FIXED if needed else Outcome.NOT_NEEDED,
@@ -116,9 +116,9 @@ def run(request: Request, out: Path) -> Report:
                 built=built,
                 smoke=smoke,
             )
-        report.write(done, folder.path)
+        report.write(done, directory.path)
         stages.inputs.write_lock(done, Used())
-    return report.moved(done, folder.path, out.absolute())
+    return report.moved(done, directory.path, out.absolute())
 
 
 def _built_here(tree: Path, version: str) -> Path:

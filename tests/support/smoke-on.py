@@ -13,8 +13,8 @@ from pipeline.smoke import smoke
 from pipeline.smoke.cases import select
 from support import real
 
-deb, folder = Path(sys.argv[1]), Path(sys.argv[2])
-image = smoke.prepare(real.archive(), real.cache(), log_dir=folder / "logs")
+deb, directory = Path(sys.argv[1]), Path(sys.argv[2])
+image = smoke.prepare(real.archive(), real.cache(), log_dir=directory / "logs")
 try:
     smoke.smoke(
         image,
@@ -23,8 +23,8 @@ try:
         turned={},
         lacks=None,
         cases=select(["no-map"]),
-        cache=Cache(folder),
-        log_dir=folder / "logs",
+        cache=Cache(directory),
+        log_dir=directory / "logs",
     )
 except RespinError as e:
     print(e.brief, e.hint, e.details, file=sys.stderr)

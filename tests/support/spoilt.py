@@ -28,17 +28,17 @@ def endless(path: Path) -> None:
     path.symlink_to("/dev/zero")
 
 
-def make(folder: Path) -> dict[str, Path]:
+def make(directory: Path) -> dict[str, Path]:
     """Make all; return their paths by name."""
-    dsc = packages.make_source(folder / "source", version="6.1.0-3")
-    return {**_trees(folder), **_dscs(folder, dsc), **_runs(folder, dsc)}
+    dsc = packages.make_source(directory / "source", version="6.1.0-3")
+    return {**_trees(directory), **_dscs(directory, dsc), **_runs(directory, dsc)}
 
 
-def _trees(folder: Path) -> dict[str, Path]:
+def _trees(directory: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
 
     def tree(name: str, spoil: Callable[[Path], object]) -> None:
-        found[name] = folder / name
+        found[name] = directory / name
         (found[name] / "debian").mkdir(parents=True)
         text = CHANGELOG.format("6.1.0-3", DATE)
         (found[name] / "debian/changelog").write_text(text)
@@ -62,14 +62,14 @@ def _trees(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _dscs(folder: Path, dsc: Path) -> dict[str, Path]:
+def _dscs(directory: Path, dsc: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     tarball = "iproute2_6.1.0.orig.tar.gz"
 
     def spoilt(name: str, spoil: Callable[[Path, Path], object]) -> None:
-        shutil.copytree(dsc.parent, folder / name)
-        found[name] = folder / name / dsc.name
-        spoil(found[name], folder / name / tarball)
+        shutil.copytree(dsc.parent, directory / name)
+        found[name] = directory / name / dsc.name
+        spoil(found[name], directory / name / tarball)
 
     def said(old: str, new: str) -> Callable[[Path, Path], object]:
         return lambda d, _: d.write_text(d.read_text().replace(old, new))
@@ -92,12 +92,12 @@ def _dscs(folder: Path, dsc: Path) -> dict[str, Path]:
     return found
 
 
-def _runs(folder: Path, dsc: Path) -> dict[str, Path]:
+def _runs(directory: Path, dsc: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     release = releases.find("bookworm")
 
     def run(name: str, spoil: Callable[[Path], object] = lambda _: None) -> Path:
-        found[name] = standin.make(folder / name, dsc, release)
+        found[name] = standin.make(directory / name, dsc, release)
         spoil(found[name])
         return found[name]
 
@@ -123,15 +123,15 @@ def _runs(folder: Path, dsc: Path) -> dict[str, Path]:
     run("runchanged", lambda p: (p / own).write_text((p / own).read_text() + "\n"))
     run("runnosource", lambda p: shutil.rmtree(p / "source"))
     patched = run("patched", lambda p: shutil.rmtree(p / "debs"))
-    return {**found, **_debs(folder, patched)}
+    return {**found, **_debs(directory, patched)}
 
 
-def _debs(folder: Path, patched: Path) -> dict[str, Path]:
+def _debs(directory: Path, patched: Path) -> dict[str, Path]:
     version = json.loads((patched / "report.json").read_text())["patched"]["version"]
     found: dict[str, Path] = {}
 
     def debs(name: str, spoil: Callable[[Path, Path], object]) -> None:
-        found[name] = folder / name
+        found[name] = directory / name
         found[name].mkdir()
         deb = packages.make_deb(found[name], "iproute2", version, architecture="amd64")
         shutil.rmtree(found[name] / f".iproute2-{version}")

@@ -55,14 +55,16 @@ def patcher(prepared: Path) -> Callable[[Request, Path], Report]:
     return patch
 
 
-def make(folder: Path, dsc: Path, release: Release, *, number: int = 1, good: bool = True) -> Path:
-    """Leave at ``folder`` what a run over a source leaves; if not ``good``, nothing was needed."""
+def make(
+    directory: Path, dsc: Path, release: Release, *, number: int = 1, good: bool = True
+) -> Path:
+    """Leave in ``directory`` what a run leaves; if it is not ``good``, nothing was needed."""
     version = dsc.stem.partition("_")[2]
-    (folder / "source").mkdir(parents=True)
-    shutil.copy(dsc, folder / "source")
+    (directory / "source").mkdir(parents=True)
+    shutil.copy(dsc, directory / "source")
     for listed in dsc_file.read(dsc).files:
-        shutil.copy(dsc.parent / listed.name, folder / "source")
-    own = folder / "source" / dsc.name
+        shutil.copy(dsc.parent / listed.name, directory / "source")
+    own = directory / "source" / dsc.name
     verdict = Verdict.NEEDED if good else Verdict.FIXED
     source = Source(
         name="iproute2",
@@ -80,15 +82,15 @@ def make(folder: Path, dsc: Path, release: Release, *, number: int = 1, good: bo
     done = Report(outcome=Outcome.NOT_NEEDED, source=source, findings=(finding,))
     if good:
         ours = rebuilt(version, release.distro, number)
-        done = _built(folder, source, finding, ours)
-    report.write(done, folder)
-    _lock(folder, source, number)
-    (folder / "logs").mkdir()
-    (folder / "logs/build.log").write_text("made up\n")
-    return folder
+        done = _built(directory, source, finding, ours)
+    report.write(done, directory)
+    _lock(directory, source, number)
+    (directory / "logs").mkdir()
+    (directory / "logs/build.log").write_text("made up\n")
+    return directory
 
 
-def _lock(folder: Path, source: Source, number: int) -> None:
+def _lock(directory: Path, source: Source, number: int) -> None:
     locked = filled(
         Lock,
         distro=source.release.distro,
@@ -100,15 +102,15 @@ def _lock(folder: Path, source: Source, number: int) -> None:
         number=number,
         time="20260101T000000Z",
     )
-    lockfile.write(locked, folder)
+    lockfile.write(locked, directory)
 
 
-def _built(folder: Path, source: Source, finding: Finding, ours: str) -> Report:
-    made = packages.make_source(folder / "patched", version=ours)
+def _built(directory: Path, source: Source, finding: Finding, ours: str) -> Report:
+    made = packages.make_source(directory / "patched", version=ours)
     for path in made.parent.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
-    patch = folder / "patched/patches/respin-stt-object.patch"
+    patch = directory / "patched/patches/respin-stt-object.patch"
     patch.parent.mkdir()
     patch.write_text("--- a\n+++ b\n")
     patched = filled(
@@ -120,16 +122,16 @@ def _built(folder: Path, source: Source, finding: Finding, ours: str) -> Report:
         patches=(patch,),
         fixes=("stt-object",),
     )
-    return built_of(folder, source, finding, patched)
+    return built_of(directory, source, finding, patched)
 
 
-def built_of(folder: Path, source: Source, finding: Finding, patched: Patched) -> Report:
+def built_of(directory: Path, source: Source, finding: Finding, patched: Patched) -> Report:
     """Add what a build of a patched source leaves, and a proof; return the report."""
     ours = patched.version
-    (folder / "debs").mkdir()
-    deb = packages.make_deb(folder / "debs", "iproute2", ours, architecture="amd64")
-    shutil.rmtree(folder / "debs" / f".iproute2-{ours}")
-    changes = packages.make_upload(folder / "debs", patched.dsc, info_dsc=False)
+    (directory / "debs").mkdir()
+    deb = packages.make_deb(directory / "debs", "iproute2", ours, architecture="amd64")
+    shutil.rmtree(directory / "debs" / f".iproute2-{ours}")
+    changes = packages.make_upload(directory / "debs", patched.dsc, info_dsc=False)
 
     def artifact(path: Path) -> Artifact:
         return Artifact(path=path, size=path.stat().st_size, sha256=file_sha256(path))
@@ -186,12 +188,12 @@ def runner(prepared: Path) -> Callable[[Request, Path], Report | None]:
     """
 
     def run(request: Request, out: Path) -> Report | None:
-        folder = prepared / f"{request.release.codename}_{request.version}"
+        directory = prepared / f"{request.release.codename}_{request.version}"
         with open_run(out, request.cache, keep=request.keep, logs=request.logs) as part:
-            if not folder.exists():
+            if not directory.exists():
                 raise DiagnosisRefused("made up: not understood")
             shutil.rmtree(part.path)
-            shutil.copytree(folder, part.path)
+            shutil.copytree(directory, part.path)
             shutil.rmtree(part.path / "logs")
             (part.logs / "build.log").write_text("made up\n")
         return None

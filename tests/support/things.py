@@ -40,22 +40,22 @@ def section(name: int, kind: int, flags: int, offset: int, size: int) -> bytes:
     return struct.pack("<IIQQQQIIQQ", name, kind, flags, 0, offset, size, 0, 0, 1, 0)
 
 
-def _no_run(folder: Path, text: str | None) -> Path:
-    folder.mkdir()
+def _no_run(directory: Path, text: str | None) -> Path:
+    directory.mkdir()
     if text is None:
-        os.mkfifo(folder / "report.json")
+        os.mkfifo(directory / "report.json")
     else:
-        (folder / "report.json").write_text(text)
-    return folder
+        (directory / "report.json").write_text(text)
+    return directory
 
 
-def _deb(folder: Path, name: str, **more: object) -> Path:
-    (folder / name).mkdir()
-    return packages.make_deb(folder / name, "iproute2", "6.1.0-3", **more)  # type: ignore[arg-type]
+def _deb(directory: Path, name: str, **more: object) -> Path:
+    (directory / name).mkdir()
+    return packages.make_deb(directory / name, "iproute2", "6.1.0-3", **more)  # type: ignore[arg-type]
 
 
-def _no_architecture(folder: Path) -> Path:
-    made = _deb(folder, "noarchitecture", architecture="amd64")
+def _no_architecture(directory: Path) -> Path:
+    made = _deb(directory, "noarchitecture", architecture="amd64")
     tree = next(p for p in made.parent.iterdir() if p.is_dir())
     control = tree / "DEBIAN/control"
     lines = control.read_text().splitlines(keepends=True)
@@ -68,35 +68,35 @@ def _no_architecture(folder: Path) -> Path:
     return made
 
 
-def make(folder: Path) -> dict[str, str]:
+def make(directory: Path) -> dict[str, str]:
     """Make all; return the word for each."""
     things: dict[str, Path | str] = {}
 
     def file(name: str, content: bytes | str) -> Path:
-        path = folder / name
+        path = directory / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         things[name] = path
         return path
 
     def made(name: str, do: Callable[[Path], object]) -> None:
-        do(folder / name)
-        things[name] = folder / name
+        do(directory / name)
+        things[name] = directory / name
 
     made("fifo", lambda p: os.mkfifo(p))
     made("folder", lambda p: p.mkdir())
-    (folder / "folder/letter").write_text("dear")
+    (directory / "folder/letter").write_text("dear")
     made("dangling", lambda p: p.symlink_to("nowhere"))
     made("loop", lambda p: p.symlink_to(p.name))
-    things["missing"] = folder / "nothing/of the kind"
-    things["toolong"] = folder / ("a" * 300)
+    things["missing"] = directory / "nothing/of the kind"
+    things["toolong"] = directory / ("a" * 300)
     things["zero"], things["full"], things["mem"] = "/dev/zero", "/dev/full", "/proc/self/mem"
     with socket.socket(socket.AF_UNIX) as listening:
         # A path of a socket has at most 107 characters.
         here = Path.cwd()
-        os.chdir(folder)
+        os.chdir(directory)
         listening.bind("socket")
         os.chdir(here)
-    things["socket"] = folder / "socket"
+    things["socket"] = directory / "socket"
     with file("sparse", b"").open("wb") as f:
         f.truncate(SPARSE)
     file("empty", b"")
@@ -106,28 +106,28 @@ def make(folder: Path) -> dict[str, str]:
     text = file("text", "dear reader\n")
     things["belowfile"] = text / "below"
     things["deepout"] = text / "a/b/c"
-    shutil.copy("/bin/true", folder / "x86")
-    things["x86"] = folder / "x86"
+    shutil.copy("/bin/true", directory / "x86")
+    things["x86"] = directory / "x86"
     file("cut", elf(count=9))
     head = section(1, 3, 0, 64, 14) + section(11, 8, 6, 64, 1 << 60)
     file("nobits", elf(sections=section(0, 0, 0, 0, 0) + head, count=3))
     file("counted", elf(sections=section(0, 0, 0, 0, 1 << 40), count=0))
     file("ar", "!<arch>\n")
     tc = {"sbin/tc": Path("/bin/true")}
-    things["deb"] = _deb(folder, "debs", architecture="amd64", programs=tc)
-    things["foreign"] = _deb(folder, "foreign", architecture="arm64", programs=tc)
-    things["notc"] = _deb(folder, "notc", architecture="amd64")
+    things["deb"] = _deb(directory, "debs", architecture="amd64", programs=tc)
+    things["foreign"] = _deb(directory, "foreign", architecture="arm64", programs=tc)
+    things["notc"] = _deb(directory, "notc", architecture="amd64")
     odd = {"usr/share/a file -> /sbin/tc": "x", "usr/share/sbin/tc": "x"}
-    things["odd"] = _deb(folder, "odd", architecture="amd64", files=odd)
-    things["noarchitecture"] = _no_architecture(folder)
-    dsc = packages.make_source(folder / "source", version="6.1.0-3")
+    things["odd"] = _deb(directory, "odd", architecture="amd64", files=odd)
+    things["noarchitecture"] = _no_architecture(directory)
+    dsc = packages.make_source(directory / "source", version="6.1.0-3")
     things["dsc"] = dsc
     made("fetched", lambda p: standin.make(p, dsc, releases.find("bookworm"), good=False))
     for name, report in (
         *(("norun", "{}"), ("deeprun", DEEP), ("listrun", "[]"), ("fiforun", None)),
         ("binaryrun", "\0\1\2"),
     ):
-        things[name] = _no_run(folder / name, report)
-    things |= spoilt.make(folder / "spoilt")
+        things[name] = _no_run(directory / name, report)
+    things |= spoilt.make(directory / "spoilt")
     things["archive"] = "http://127.0.0.1:9/debian"
     return {name: str(thing) for name, thing in things.items()}

@@ -30,13 +30,13 @@ class Variant:
     must: frozenset[str] = frozenset()
     """Functions whose verdict must not be ``unknown``."""
 
-    def write(self, folder: Path) -> Path:
+    def write(self, directory: Path) -> Path:
         """Write the tree into a directory and return it."""
         for name, text in self.files.items():
-            path = folder / name
+            path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text.encode())
-        return folder
+        return directory
 
 
 def _header(size: str) -> str:

@@ -71,17 +71,17 @@ def signer(name: str, *, expired: bool = False) -> Iterator[Signer]:
 
     With a new key for each run of the tests each would make its roots anew.
     """
-    kept = real.cache().folder("keys") / name
+    kept = real.cache().directory("keys") / name
     with contextlib.ExitStack() as stack:
         with real.cache().lock("keys", name):
             made = stack.enter_context(Signer(name, expired=expired, kept=kept))
         yield made
 
 
-def cache(folder: Path) -> Path:
+def cache(directory: Path) -> Path:
     """Return a new cache that has in common with the tests' own what does not name an archive."""
     own = real.cache()
-    folder.mkdir()
+    directory.mkdir()
     for kind in SHARED:
-        (folder / kind).symlink_to(own.folder(kind))
-    return folder
+        (directory / kind).symlink_to(own.directory(kind))
+    return directory

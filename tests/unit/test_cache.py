@@ -72,7 +72,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
 
 def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
-    (cache.folder("kind") / "key.part").mkdir()
+    (cache.directory("kind") / "key.part").mkdir()
     assert cache.entry("kind", "key", lambda part: part.write_text("x")).is_file()
 
 

@@ -31,10 +31,10 @@ CSV = {
 }
 
 
-def written(folder: Path, **changed: str) -> Path:
+def written(directory: Path, **changed: str) -> Path:
     for distro, text in {**CSV, **changed}.items():
-        (folder / f"{distro}.csv").write_text(text)
-    return folder
+        (directory / f"{distro}.csv").write_text(text)
+    return directory
 
 
 @pytest.mark.parametrize(

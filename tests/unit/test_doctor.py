@@ -31,9 +31,9 @@ def test_needs(tmp_path: Path) -> None:
 def test_a_package_that_is_missing_is_mended_by_apt() -> None:
     need = doctor.Need(package="foo", shown_by="/nowhere/foo", stages=("fetch",))
     check = doctor._package(need)
-    assert not check.ok and check.mend == "apt-get install foo"
+    assert not check.ok and check.remedy == "apt-get install foo"
     there = doctor._package(doctor.Need(package="sh", shown_by="sh", stages=("fetch",)))
-    assert there.ok and not there.mend and there.found.endswith("/sh")
+    assert there.ok and not there.remedy and there.found.endswith("/sh")
 
 
 @pytest.mark.parametrize(
@@ -60,4 +60,4 @@ def test_cache(tmp_path: Path) -> None:
     assert all(c.ok or c.what == "disk space" for c in doctor._cache(tmp_path / "cache"))
     (tmp_path / "file").touch()
     (broken,) = doctor._cache(tmp_path / "file")
-    assert not broken.ok and "cannot be written" in broken.found and "--cache" in broken.mend
+    assert not broken.ok and "cannot be written" in broken.found and "--cache" in broken.remedy

@@ -21,7 +21,7 @@ FILES = {"iproute2_6.1.0.orig.tar.xz": b"upstream", "iproute2_6.1.0-3.debian.tar
 
 
 def write(
-    folder: Path,
+    directory: Path,
     *,
     name: str = "iproute2",
     version: str = "6.1.0-3",
@@ -30,13 +30,13 @@ def write(
     files: dict[str, bytes] = FILES,
 ) -> Path:
     """Write a .dsc with its files; ``rename`` changes names in the .dsc alone."""
-    folder.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     sums = []
     for file, data in files.items():
-        (folder / file).write_bytes(data)
+        (directory / file).write_bytes(data)
         listed = (rename or {}).get(file, file)
         sums.append(f" {hashlib.sha256(data).hexdigest()} {len(data)} {listed}\n")
-    dsc = folder / "iproute2_6.1.0-3.dsc"
+    dsc = directory / "iproute2_6.1.0-3.dsc"
     dsc.write_text(
         f"Format: 3.0 (quilt)\nSource: {name}\nVersion: {version}\n{extra}"
         f"Checksums-Sha256:\n{''.join(sums)}"
@@ -59,11 +59,11 @@ def test_local(tmp_path: Path) -> None:
     assert source.origin == str(dsc)
 
 
-def refused(dsc: Path, folder: Path, match: str) -> FetchError:
+def refused(dsc: Path, directory: Path, match: str) -> FetchError:
     with pytest.raises(FetchError, match=match) as caught:
-        fetch.local(dsc, folder / "out", BOOKWORM)
-    assert not (folder / "out").exists()
-    assert {p.name for p in folder.iterdir()} <= {"in"}
+        fetch.local(dsc, directory / "out", BOOKWORM)
+    assert not (directory / "out").exists()
+    assert {p.name for p in directory.iterdir()} <= {"in"}
     return caught.value
 
 
@@ -84,7 +84,7 @@ def test_changed_file(tmp_path: Path, data: bytes) -> None:
 @pytest.mark.parametrize(
     "name", ["../evil", "/etc/passwd", "sub/file", "..", ".", ".hidden", "-o", "a\\b", "a;b"]
 )
-def test_name_outside_the_folder(tmp_path: Path, name: str) -> None:
+def test_name_outside_the_directory(tmp_path: Path, name: str) -> None:
     dsc = write(tmp_path / "in", rename={"iproute2_6.1.0.orig.tar.xz": name})
     refused(dsc, tmp_path, "lists a file outside its directory")
 

@@ -21,7 +21,7 @@ def test_the_two_fixes() -> None:
 
 
 @pytest.mark.parametrize("fix", fixes.all_fixes(), ids=lambda f: f.name)
-def test_a_folder_is_complete(fix: fixes.Fix) -> None:
+def test_a_directory_is_complete(fix: fixes.Fix) -> None:
     assert fix.diagnose_cocci.is_file()
     assert fix.fix_cocci.is_file()
     assert {"Description", "Origin", "Forwarded"} <= set(fix.dep3)
@@ -44,10 +44,10 @@ def test_no_stage_names_a_fix() -> None:
         assert not [w for w in words if w in text], path
 
 
-def test_a_third_fix_is_one_more_folder(tmp_path: Path) -> None:
-    folder = tmp_path / "third"
-    shutil.copytree(fixes.all_fixes()[1].folder, folder)
-    fix = fixes.load(folder)
+def test_a_third_fix_is_one_more_directory(tmp_path: Path) -> None:
+    directory = tmp_path / "third"
+    shutil.copytree(fixes.all_fixes()[1].directory, directory)
+    fix = fixes.load(directory)
     assert fix.name == "third"
     assert fix.functions == fixes.all_fixes()[1].functions
 

@@ -27,11 +27,11 @@ from pipeline.runs import lockfile, lockfile_reader
 SCHEMA = json.loads(package_data("pipeline.runs", "lock.schema.json").read_text())
 
 
-def source(folder: Path, data: bytes = b"dsc") -> Source:
+def source(directory: Path, data: bytes = b"dsc") -> Source:
     files = []
     for number, name in enumerate(("iproute2_6.1.0-3.dsc", "iproute2_6.1.0.orig.tar.xz")):
         sha = f"{number}" * 64
-        files.append(VerifiedFile(path=folder / name, size=len(data), sha256=sha, verified="so"))
+        files.append(VerifiedFile(path=directory / name, size=len(data), sha256=sha, verified="so"))
     return Source(
         name="iproute2",
         version="6.1.0-3",
@@ -45,7 +45,7 @@ def package(name: str) -> Package:
     return Package(name=name, version="12.2.0-14", architecture="amd64", sha256="a" * 64)
 
 
-def made(folder: Path) -> lockfile.Lock:
+def made(directory: Path) -> lockfile.Lock:
     return lockfile.Lock(
         distro="debian",
         codename="bookworm",
@@ -53,7 +53,7 @@ def made(folder: Path) -> lockfile.Lock:
         version="6.1.0-3",
         kind="archive",
         origin="bookworm at http://mirror.example.org/debian",
-        files=lockfile.files(source(folder)),
+        files=lockfile.files(source(directory)),
         fixes=("stt-object",),
         number=2,
         time="20261122T105600Z",
@@ -64,12 +64,12 @@ def made(folder: Path) -> lockfile.Lock:
     )
 
 
-def written(folder: Path) -> Path:
-    return lockfile.write(made(folder), folder)
+def written(directory: Path) -> Path:
+    return lockfile.write(made(directory), directory)
 
 
-def value(folder: Path) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads(written(folder).read_text())
+def value(directory: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(written(directory).read_text())
     return read
 
 
@@ -81,9 +81,9 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     lockfile.check_source(found, source(tmp_path))
 
 
-def edited(folder: Path, change: str, new: object) -> dict[str, Any]:
+def edited(directory: Path, change: str, new: object) -> dict[str, Any]:
     """Change the value at a path such as ``source.files.0.name``; ``new`` ... removes it."""
-    whole = value(folder)
+    whole = value(directory)
     *parents, last = change.split(".")
     at: Any = whole
     for key in parents:

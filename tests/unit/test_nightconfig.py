@@ -105,7 +105,7 @@ def test_the_schema_has_every_key_and_says_what_it_is_for() -> None:
         assert all(key["description"] for key in table["properties"].values())
 
 
-def test_the_state_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_state_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESPIN_STATE", "/srv/respin")
-    assert parse("").state_folder() == Path("/srv/respin")
-    assert parse('[nightly]\nstate = "here"').state_folder() == Path("/etc/respin/here")
+    assert parse("").state_directory() == Path("/srv/respin")
+    assert parse('[nightly]\nstate = "here"').state_directory() == Path("/etc/respin/here")

@@ -140,7 +140,7 @@ def test_a_plain_legacy_object_runs_into_no_limit() -> None:
 def test_each_limit_is_named_and_says_what_to_do(changes: dict[str, object], words: str) -> None:
     (found,) = limits(description(**changes))
     assert re.search(words, found.what)
-    assert found.mend
+    assert found.remedy
 
 
 def test_without_legacy_maps_there_is_no_limit_of_theirs() -> None:

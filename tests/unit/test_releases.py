@@ -76,8 +76,8 @@ def test_any_name_is_a_release_or_a_usage_error(name: str) -> None:
         assert e.hint
 
 
-def os_release(folder: Path, text: str) -> Path:
-    path = folder / "os-release"
+def os_release(directory: Path, text: str) -> Path:
+    path = directory / "os-release"
     path.write_text(text)
     return path
 
@@ -205,8 +205,8 @@ deb http://vendor.example/debian bookworm-vendor extra
 """
 
 
-def apt_folder(folder: Path, **files: str) -> Path:
-    etc = folder / "apt"
+def apt_directory(directory: Path, **files: str) -> Path:
+    etc = directory / "apt"
     (etc / "sources.list.d").mkdir(parents=True)
     for name, text in files.items():
         (etc / "sources.list.d" / name.replace("_", ".")).write_text(text)
@@ -218,7 +218,7 @@ def apt_folder(folder: Path, **files: str) -> Path:
 def test_the_mirror_that_this_machine_uses(
     tmp_path: Path, keyring: Path, files: dict[str, str], vendors: str
 ) -> None:
-    etc = apt_folder(tmp_path, **files)
+    etc = apt_directory(tmp_path, **files)
     (etc / "sources.list").write_text(vendors)
     sources = releases.sources(
         releases.find("bookworm"), keyring=keyring, etc=etc, lists=tmp_path / "lists"
@@ -232,7 +232,7 @@ def test_the_mirror_that_this_machine_uses(
 def test_another_release_of_the_distro_comes_from_the_same_mirror(
     tmp_path: Path, keyring: Path
 ) -> None:
-    etc = apt_folder(tmp_path, a_list=ONE_LINE)
+    etc = apt_directory(tmp_path, a_list=ONE_LINE)
     trixie = releases.find("trixie")
     sources = releases.sources(trixie, keyring=keyring, etc=etc, lists=tmp_path / "lists")
     assert sources[0].uri == "http://mirror.example/debian"
@@ -240,7 +240,7 @@ def test_another_release_of_the_distro_comes_from_the_same_mirror(
 
 
 def test_entries_of_both_styles(tmp_path: Path) -> None:
-    etc = apt_folder(tmp_path, a_sources=DEB822, b_list=ONE_LINE, c_save=VENDORS)
+    etc = apt_directory(tmp_path, a_sources=DEB822, b_list=ONE_LINE, c_save=VENDORS)
     found = host_apt.entries(etc)
     assert {e.uri for e in found} == {
         "http://mirror.example/debian",

@@ -40,7 +40,7 @@ def test_a_failed_run_leaves_nothing_but_logs(tmp_path: Path, cache: Cache) -> N
         run.log("stage").write_text("why")
         raise BuildError("no")
     assert not out.parent.exists()
-    assert [p.read_text() for p in cache.folder("logs").rglob("*.log")] == ["why"]
+    assert [p.read_text() for p in cache.directory("logs").rglob("*.log")] == ["why"]
 
 
 def test_a_failed_run_leaves_the_older_one(tmp_path: Path, cache: Cache) -> None:
@@ -105,7 +105,7 @@ def test_a_file_or_a_link_is_not_ours(tmp_path: Path) -> None:
             check(tmp_path / name)
 
 
-def test_an_empty_folder_is_taken(tmp_path: Path, cache: Cache) -> None:
+def test_an_empty_directory_is_taken(tmp_path: Path, cache: Cache) -> None:
     (tmp_path / "out").mkdir()
     write(cache, tmp_path / "out")
     assert (tmp_path / "out/file").exists()
@@ -114,4 +114,4 @@ def test_an_empty_folder_is_taken(tmp_path: Path, cache: Cache) -> None:
 def test_logs_are_pruned(tmp_path: Path, cache: Cache) -> None:
     for _ in range(KEPT_LOGS + 5):
         write(cache, tmp_path / "out")
-    assert len(list(cache.folder("logs").iterdir())) <= KEPT_LOGS + 1
+    assert len(list(cache.directory("logs").iterdir())) <= KEPT_LOGS + 1

@@ -14,7 +14,14 @@ from pipeline.fixes import fixes
 from pipeline.host.resources import package_data, project_data, render
 from pipeline.model import Expect
 from pipeline.smoke import matrix, mutate, player_script
-from pipeline.smoke.cases import all_cases, loader_of, loaders, map_struct_size, select, ways
+from pipeline.smoke.cases import (
+    all_cases,
+    attach_types,
+    loader_of,
+    loaders,
+    map_struct_size,
+    select,
+)
 from pipeline.smoke.matrix import KernelFacts, Row
 
 
@@ -39,7 +46,7 @@ def test_every_kind_of_object_of_the_issue_has_a_case() -> None:
         *("both-sections", "global-data", "static-map", "struct-large", "struct-small"),
         *("struct-between", "unnamed-offset", "maps-64", "maps-65", "no-map", "broken-objects"),
     }
-    assert {c.way.name for c in select(None, whole=True)} == set(ways())
+    assert {c.way.name for c in select(None, whole=True)} == set(attach_types())
     assert {c.verdict for c in all_cases()} == {"pass", "drop", "mark", "redirect", "match"}
 
 
@@ -176,7 +183,7 @@ def test_a_way_by_a_script_brings_it() -> None:
     assert player_script.files([found])["handover-export.sh"] == script
     load, home = found.commands[0], "/home dir/handover-export"
     assert load.argv[:3] == ("sh", f"{home}.sh", f"{home}.o")
-    assert load.says == ways()["export"].says
+    assert load.says == attach_types()["export"].says
     assert "tail-calls-exec.sh" not in player_script.files([row("tail-calls", "exec")])
 
 

@@ -17,7 +17,7 @@ from pipeline.host.resources import package_data
 from pipeline.model import CaseResult, Cell, Expect, Package, Seen, SmokeReport
 from pipeline.runs import proving
 from pipeline.smoke import render
-from pipeline.smoke.cases import Expected, loaders, ways
+from pipeline.smoke.cases import Expected, attach_types, loaders
 from pipeline.smoke.matrix import Command, Row
 from pipeline.smoke.verdict import Said, Tc, engine, judge
 from pipeline.vm.results import Counted, Ran, Tried
@@ -35,7 +35,7 @@ def row(**changes: Any) -> Row:
     fields: dict[str, Any] = {
         "case": "pinned-hash",
         "title": "one map",
-        "way": ways()["tc"],
+        "way": attach_types()["tc"],
         "name": "x",
         "object": Path("x.o"),
         "commands": (Command(argv=("tc", "filter")),),
@@ -182,7 +182,7 @@ def test_the_guest_crashed_in_it() -> None:
 
 
 def test_what_the_loading_command_itself_must_say() -> None:
-    way = ways()["export"]
+    way = attach_types()["export"]
     case = row(way=way, commands=(Command(argv=("sh", "x.sh"), says=way.says),))
     map_info = "map_type:\t{}\nkey_size:\t4\nvalue_size:\t8\nmax_entries:\t8\nmap_flags:\t0x0\n"
     assert cell(case, output=map_info.format(1)).ok

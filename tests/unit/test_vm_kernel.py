@@ -33,10 +33,10 @@ def module(depends: str) -> bytes:
 @pytest.fixture
 def modules(tmp_path: Path) -> Path:
     """Return a directory of modules: one built in, one compressed, one with its dependency gone."""
-    folder = tmp_path / "modules"
-    (folder / "kernel" / "net").mkdir(parents=True)
-    (folder / "modules.builtin").write_text("kernel/lib/crypto-core.ko\n")
-    net = folder / "kernel" / "net"
+    directory = tmp_path / "modules"
+    (directory / "kernel" / "net").mkdir(parents=True)
+    (directory / "modules.builtin").write_text("kernel/lib/crypto-core.ko\n")
+    net = directory / "kernel" / "net"
     (net / "virtio_pci.ko").write_bytes(module("virtio_ring,virtio"))
     (net / "virtio.ko").write_bytes(module("virtio_ring"))
     (net / "virtio_ring.ko.xz").write_bytes(lzma.compress(module("")))
@@ -44,7 +44,7 @@ def modules(tmp_path: Path) -> Path:
     (net / "sch-ingress.ko").write_bytes(module(""))
     (net / "lonely.ko").write_bytes(module("not-there"))
     (net / "broken.ko").write_bytes(b"\x7fELF")
-    return folder
+    return directory
 
 
 def test_dependencies_come_first(modules: Path) -> None:

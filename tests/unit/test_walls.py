@@ -23,12 +23,12 @@ from pipeline.isolation.order import Bind, Order, WallKind
 WHOLE = "         0          0 4294967295\n"
 
 
-def machine(folder: Path, outer: str, subid: str = "") -> tuple[Path, Path]:
+def machine(directory: Path, outer: str, subid: str = "") -> tuple[Path, Path]:
     """Return a directory in /proc and an /etc of a machine on which root has these ids."""
     for kind in ("uid", "gid"):
-        (folder / f"{kind}_map").write_text(outer)
-        (folder / f"sub{kind}").write_text(subid)
-    return folder, folder
+        (directory / f"{kind}_map").write_text(outer)
+        (directory / f"sub{kind}").write_text(subid)
+    return directory, directory
 
 
 def test_root_gets_ids_that_nobody_has(tmp_path: Path) -> None:
@@ -105,10 +105,10 @@ def test_without_libseccomp_nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def process(proc: Path, number: int, parent: int, name: str = "cc1", anonymous: int = 1000) -> None:
-    folder = proc / str(number)
-    folder.mkdir(parents=True)
-    (folder / "stat").write_text(f"{number} ({name}) S {parent} 1 1 0\n")
-    (folder / "status").write_text(
+    directory = proc / str(number)
+    directory.mkdir(parents=True)
+    (directory / "stat").write_text(f"{number} ({name}) S {parent} 1 1 0\n")
+    (directory / "status").write_text(
         f"Name:\t{name}\nThreads:\t2\nRssAnon:\t{anonymous} kB\nRssFile:\t5000 kB\n"
         "RssShmem:\t24 kB\nVmSwap:\t0 kB\n"
     )

@@ -54,15 +54,15 @@ EXPECTED = {
 @pytest.fixture(scope="module")
 def debian(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the unpacked source."""
-    folder = tmp_path_factory.mktemp("debian")
-    source = fetch.local(real.dsc(), folder / "source", releases.find("bookworm"))
-    return fetch.unpack(source, folder / "tree")
+    directory = tmp_path_factory.mktemp("debian")
+    source = fetch.local(real.dsc(), directory / "source", releases.find("bookworm"))
+    return fetch.unpack(source, directory / "tree")
 
 
 def _turn_back(debian: Path, row: Row, tree: Path, *, built_with: bool = True) -> None:
     """Make a tree of a row: what the diagnosis reads, and no more."""
-    for folder in ("lib", "tc", "ip", "include", "debian"):
-        shutil.copytree(debian / folder, tree / folder, symlinks=True)
+    for directory in ("lib", "tc", "ip", "include", "debian"):
+        shutil.copytree(debian / directory, tree / directory, symlinks=True)
     turn_back(tree, row)
     if not built_with:
         control = tree / "debian/control"
@@ -90,7 +90,7 @@ def test_row(name: str, debian: Path, tmp_path: Path) -> None:
     assert _verdicts(dispatch) == {"bpf_do_load": right.dispatch}
     needed = [f for f in (dispatch, symbols) if f.verdict is Verdict.NEEDED]
     for finding in needed:
-        patch.mend(tree, fixes.choose([finding.fix])[0])
+        patch.apply_fix(tree, fixes.choose([finding.fix])[0])
     again = diagnose.diagnose(tree, fixes.all_fixes(), libraries=right.libraries)
     assert {f.verdict for f in again} <= {Verdict.FIXED, Verdict.ABSENT}
     if name in ("v4.10", "7a04dd84"):

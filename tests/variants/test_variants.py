@@ -30,10 +30,10 @@ def _fix(name: str) -> Fix:
     return fixes.choose([name])[0]
 
 
-def _write(variants: Sequence[Variant], folder: Path) -> list[Path]:
+def _write(variants: Sequence[Variant], directory: Path) -> list[Path]:
     names = [v.name for v in variants]
     assert len(set(names)) == len(names)
-    return [v.write(folder / str(n)) for n, v in enumerate(variants)]
+    return [v.write(directory / str(n)) for n, v in enumerate(variants)]
 
 
 def _right(variant: Variant, site: Site) -> bool:
@@ -115,7 +115,7 @@ def test_dispatch(tmp_path: Path, figure: Callable[[str], None]) -> None:
     figure(f"libbpf-legacy-maps: {len(variants)} source packages; functions: {counted}")
     needed = [v.name for v in variants if found[v.name].verdict is Verdict.NEEDED]
     before = {n: (trees[n] / LEGACY).read_text() for n in needed}
-    patch.mend_all([trees[n] for n in needed], fix)
+    patch.apply_fix_to_all([trees[n] for n in needed], fix)
     again = diagnose.diagnose_all([trees[n] for n in needed], [fix])
     assert {row[0].verdict for row in again} == {Verdict.FIXED}
     for name in needed:
@@ -156,7 +156,7 @@ def test_mended(
     variants, _, found = symbols
     needed = [v for v, f in zip(variants, found, strict=True) if f.verdict is Verdict.NEEDED]
     trees = _write(needed, tmp_path)
-    changed = patch.mend_all(trees, fix)
+    changed = patch.apply_fix_to_all(trees, fix)
     again = diagnose.diagnose_all(trees, [fix])
     wrong = []
     for variant, tree, files, row in zip(needed, trees, changed, again, strict=True):

@@ -85,22 +85,22 @@ def _expected(symbols: list[Symbol], types: set[int]) -> list[str]:
     return [str(len(maps)), "-1" if missed else "0", *found]
 
 
-def _run(trees: Mapping[str, str], folder: Path, size: int) -> dict[str, dict[str, list[str]]]:
+def _run(trees: Mapping[str, str], directory: Path, size: int) -> dict[str, dict[str, list[str]]]:
     """Compile named sources into one harness; return variant -> object -> words printed."""
-    folder.mkdir()
+    directory.mkdir()
     table, rows = [], []
     for name, text in trees.items():
-        (folder / f"{name}.c").write_bytes(text.encode())
+        (directory / f"{name}.c").write_bytes(text.encode())
         table += [f"#define {f} {f}_{name}" for f in FUNCTIONS]
         table += [f'#include "{name}.c"', *(f"#undef {f}" for f in FUNCTIONS)]
         rows.append(f'{{ "{name}", ' + ", ".join(f"{f}_{name}" for f in FUNCTIONS) + " },")
     table += ["static const struct variant variants[] = {", *rows, "{ 0 } };", ""]
-    (folder / "table.h").write_text("\n".join(table))
+    (directory / "table.h").write_text("\n".join(table))
     harness = Path(__file__).with_name("harness.c")
     # The previous symbol of 7a04dd84's order is not initialised at first.
-    options = ["-w", f"-I{folder}", f"-DMAP_MEMBERS={MEMBERS[size]}"]
+    options = ["-w", f"-I{directory}", f"-DMAP_MEMBERS={MEMBERS[size]}"]
     options += ["-ftrivial-auto-var-init=zero", "-fsanitize=address,undefined"]
-    subprocess.run(["gcc", *options, harness, "-o", folder / "run", "-lelf"], check=True)
+    subprocess.run(["gcc", *options, harness, "-o", directory / "run", "-lelf"], check=True)
     lines = []
     for name, symbols in OBJECTS.items():
         lines.append(f"object {name} {size} {_count(symbols) * size}")
@@ -108,10 +108,10 @@ def _run(trees: Mapping[str, str], folder: Path, size: int) -> dict[str, dict[st
             lines.append(f"symbol {s.name} {s.type} {s.bind} {s.section} {s.at * size}")
         lines.append("run")
     done = subprocess.run(
-        [folder / "run"],
+        [directory / "run"],
         input="\n".join(lines),
         text=True,
-        cwd=folder,
+        cwd=directory,
         capture_output=True,
         check=True,
     )
@@ -145,7 +145,7 @@ def test_they_count_verify_and_name(tmp_path: Path, figure: Callable[[str], None
     }
     found = dict(zip(trees, diagnose.diagnose_all(list(trees.values()), [fix]), strict=True))
     needed = [n for n, row in found.items() if row[0].verdict is Verdict.NEEDED]
-    patch.mend_all([trees[n] for n in needed], fix)
+    patch.apply_fix_to_all([trees[n] for n in needed], fix)
     mended = {
         n: (trees[n] / next(f for f in ROWS.values() if (trees[n] / f).is_file())).read_text()
         for n in needed

@@ -3,11 +3,11 @@
 #
 # Leaves DIRECTORY/debs (empty if nothing was to be built), DIRECTORY/patches and DIRECTORY/report.json.
 set -eu
-run=$1 folder=$2
-mkdir -p "$folder/debs" "$folder/patches"
+run=$1 directory=$2
+mkdir -p "$directory/debs" "$directory/patches"
 for name in debs patches; do
 	from=$run/$name
 	[ "$name" = debs ] || from=$run/patched/patches
-	[ ! -d "$from" ] || cp -R "$from/." "$folder/$name/"
+	[ ! -d "$from" ] || cp -R "$from/." "$directory/$name/"
 done
-cp "$run/report.json" "$folder/"
+cp "$run/report.json" "$directory/"

@@ -6,9 +6,9 @@
 # build dependencies, and nothing that another version of the source would change. Docker
 # keeps the layer that installs them for as long as it stays the same.
 set -eu
-run=$1 folder=$2
-mkdir -p "$folder/patched" "$folder/build-depends"
-python3 - "$run/report.json" >"$folder/build-depends/release" <<'END'
+run=$1 directory=$2
+mkdir -p "$directory/patched" "$directory/build-depends"
+python3 - "$run/report.json" >"$directory/build-depends/release" <<'END'
 import json, sys
 
 release = json.load(open(sys.argv[1]))["source"]["release"]
@@ -16,13 +16,13 @@ print(release["codename"], release["version"] or "-")
 END
 for dsc in "$run"/patched/*.dsc; do
 	[ -e "$dsc" ] || exit 0
-	find "$run/patched" -maxdepth 1 -type f -exec cp -t "$folder/patched" {} +
-	mkdir "$folder/build-depends/debian"
+	find "$run/patched" -maxdepth 1 -type f -exec cp -t "$directory/patched" {} +
+	mkdir "$directory/build-depends/debian"
 	{
 		echo "Source: iproute2"
 		# dpkg-source writes each on a line of its own. apt sees to build-essential itself.
 		grep -E '^Build-(Depends|Conflicts)(-Arch|-Indep)?:' "$dsc" |
 			sed 's/^Build-Depends: /&fakeroot, /'
 		printf '\nPackage: iproute2\nArchitecture: any\n'
-	} >"$folder/build-depends/debian/control"
+	} >"$directory/build-depends/debian/control"
 done

@@ -4,13 +4,13 @@
 # BUILD-DEPENDS is what handover.sh left. Refuses an image of another release than that, and
 # one without apt. Installs what pipeline/build/build.py has in its roots, but for ccache.
 set -eu
-folder=$1
+directory=$1
 refuse() {
 	echo "respin: $*" >&2
 	exit 13
 }
 
-read -r codename number <"$folder/release"
+read -r codename number <"$directory/release"
 [ -r /etc/os-release ] || refuse "the base image does not say which release it is (/etc/os-release)"
 PRETTY_NAME= VERSION= VERSION_ID= VERSION_CODENAME=
 . /etc/os-release
@@ -26,9 +26,9 @@ echo build:x:65533:65533:build:/nonexistent:/usr/sbin/nologin >>/etc/passwd
 echo build:x:65533: >>/etc/group
 install -d --owner=65533 --group=65533 /build
 
-[ -e "$folder/debian/control" ] || exit 0
+[ -e "$directory/debian/control" ] || exit 0
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
 # A base image's archives have no deb-src, which build-dep of a directory does not need.
-apt-get build-dep -q -y --no-install-recommends "$folder"
+apt-get build-dep -q -y --no-install-recommends "$directory"
 rm -rf /var/lib/apt/lists/*

@@ -192,7 +192,7 @@ static void take_file(int fd, const char *path, size_t size)
 	close(out);
 }
 
-static int do_take(const char *folder)
+static int do_take(const char *directory)
 {
 	int fd = open(FILES, O_RDONLY | O_CLOEXEC);
 	char text[512], name[256], path[1024];
@@ -208,7 +208,7 @@ static int do_take(const char *folder)
 			errno = EINVAL;
 			die("take");
 		}
-		snprintf(path, sizeof(path), "%s/%s", folder, name);
+		snprintf(path, sizeof(path), "%s/%s", directory, name);
 		take_file(fd, path, size);
 	}
 }

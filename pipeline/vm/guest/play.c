@@ -188,20 +188,20 @@ static int do_run(char **args)
 
 /* -- many objects ----------------------------------------------------------------------- */
 
-static struct ended batch(double seconds, const char *folder, const char *section, int from,
+static struct ended batch(double seconds, const char *directory, const char *section, int from,
 			  int to)
 {
 	char file[512];
 	char *command[] = { "tc", "-force", "-batch", file, NULL };
 	FILE *f;
 
-	snprintf(file, sizeof(file), "%s/batch", folder);
+	snprintf(file, sizeof(file), "%s/batch", directory);
 	f = fopen(file, "w");
 	if (!f)
 		die(file);
 	for (int i = from; i < to; i++)
 		fprintf(f, "filter replace dev " NEAR_NAME " ingress prio 1 handle 1 bpf "
-			"direct-action object-file %s/%d.o section %s\n", folder, i, section);
+			"direct-action object-file %s/%d.o section %s\n", directory, i, section);
 	/* Seen in the output, it says that the batch was not left half-way. */
 	fprintf(f, "qdisc show dev " NEAR_NAME "\n");
 	if (fclose(f))

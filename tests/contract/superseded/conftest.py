@@ -42,10 +42,10 @@ def uploader() -> Iterator[Signer]:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The sources, made once."""
-    folder = tmp_path_factory.mktemp("sources")
+    directory = tmp_path_factory.mktemp("sources")
     # Long enough to be cut in the middle.
     files = {"README": "".join(hashlib.sha256(b"%d" % n).hexdigest() for n in range(2000))}
-    return {v: make_source(folder / v, version=v, files=files) for v in (VERSION, UBUNTU)}
+    return {v: make_source(directory / v, version=v, files=files) for v in (VERSION, UBUNTU)}
 
 
 @pytest.fixture(scope="module")

@@ -131,13 +131,13 @@ def test_two_sources_of_one_version(
     other = make_source(tmp_path / "other", version=VERSION, files={"README": "another\n"})
     signed = {"first": made[VERSION], "second": other}
     answers = []
-    for folder, dsc in signed.items():
-        here = tmp_path / folder / dsc.name
+    for directory, dsc in signed.items():
+        here = tmp_path / directory / dsc.name
         here.parent.mkdir()
         for path in dsc.parent.glob("*.tar.*"):
             (here.parent / path.name).write_bytes(path.read_bytes())
         here.write_bytes(uploader.clearsign(dsc.read_text()))
-        signed[folder] = here
+        signed[directory] = here
         snapshot(server, here, VERSION)
         answers.append(json.loads(server.answers[f"/mr/package/iproute2/{VERSION}/srcfiles"]))
     both = {

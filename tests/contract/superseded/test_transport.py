@@ -144,7 +144,7 @@ def test_spoilt_part_in_the_cache(
     debian: Snapshot, server: Service, tmp_path: Path, made: dict[str, Path]
 ) -> None:
     sha256 = hashlib.sha256((made[VERSION].parent / ORIG).read_bytes()).hexdigest()
-    part = Cache(tmp_path / "cache").folder("partial") / sha256
+    part = Cache(tmp_path / "cache").directory("partial") / sha256
     part.write_bytes(b"spoilt")
     whole(debian.fetch_source("iproute2", VERSION, tmp_path / "out"), made[VERSION])
     assert not part.exists()

@@ -43,7 +43,7 @@ KEYRINGS = (
     "smoke --release bookworm --deb {deb} --mirror {archive} --keyring {}",
 )
 RUNS = ("patch {}", "build {}", "prove {}", "publish {}")
-FOLDERS = (
+DIRECTORIES = (
     "diagnose --tree {}",
     "run --release bookworm --tree {}",
     "fetch --release bookworm --tree {}",
@@ -79,6 +79,6 @@ def rows() -> Iterator[Row]:
     yield from _each(KEYRINGS, NO_FILES, 2)
     yield from _each(RUNS, ("text", "fifo", "missing", "loop", "toolong", "zero"), 2)
     yield from _each(RUNS, ("folder", "norun", "deeprun", "binaryrun", "fiforun", "listrun"), 2)
-    yield from _each(FOLDERS, ("text", "fifo", "missing", "loop", "toolong", "zero"), 2)
+    yield from _each(DIRECTORIES, ("text", "fifo", "missing", "loop", "toolong", "zero"), 2)
     yield from _each(OUTS, NO_OUTS, 2)
     yield from _each(CACHES, NO_CACHES, 2)
