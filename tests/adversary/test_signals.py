@@ -177,7 +177,7 @@ from pipeline.host import leftovers
 def work():
     def remove(path):
         raise OSError("no")
-    with leftovers.folder(Path.cwd(), "stubborn-", remove):
+    with leftovers.directory(Path.cwd(), "stubborn-", remove):
         raise KeyboardInterrupt
 
 ending.run(work)

@@ -137,7 +137,7 @@ class TestNight:
         where: str,
     ) -> None:
         archives["bad"].drips[name] = where
-        held_up(archives, "is too slow: it is not done after 2 s")
+        held_up(archives, "is too slow: it has not finished after 2 s")
 
     def test_too_few_bytes_a_second(
         self, archives: dict[str, Archive], patience: Callable[..., None], took: None
@@ -346,7 +346,7 @@ def test_a_service_that_drips(
         service = history.service_of(server, history.Time(), tmp_path / "cache")
         asked = replace(service, url=Address(dripping.url))
         error = history.refused(Snapshot(BOOKWORM, asked), tmp_path, "is too slow", history.VERSION)
-    assert "it is not done after 1 s" in error.details
+    assert "it has not finished after 1 s" in error.details
 
 
 def test_a_webhook_that_drips(

@@ -42,7 +42,7 @@ state = "state"
 url = "http://apt.example.org/respin"
 
 [notify]
-command = ["sh", "-c", "cat >> {letters}; echo >> {letters}"]
+command = ["sh", "-c", "cat >> {notifications}; echo >> {notifications}"]
 """
 RELEASE = """
 [release.{name}]
