@@ -140,7 +140,8 @@ def show_error(error: RespinError) -> None:
     """
     to = console()
     soft = not to.is_terminal
-    brief = f"respin: {visible.line(error.brief)}"
+    # As other programs do: the name of the program stands before the colon, and once.
+    brief = f"respin: {visible.line(error.brief).removeprefix('respin ')}"
     to.print(styled((brief, "bold red")), soft_wrap=soft)
     for line in error.details.splitlines():
         to.print(f"  {line}", soft_wrap=True)
