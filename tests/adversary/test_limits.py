@@ -179,7 +179,7 @@ def test_all_of_it_in_one_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             log_dir=tmp_path / "logs",
             stage=QUIET,
         )
-    assert caught.value.brief.startswith("tiny 1.0 was not built: it ran ")
+    assert caught.value.brief.startswith("the build of tiny 1.0 did not finish: it ran ")
     assert not (tmp_path / "debs").exists()
 
 
