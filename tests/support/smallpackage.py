@@ -184,6 +184,8 @@ def _smoke(cache: Cache, logs: Path, before: Path, built: Future[Built]) -> Smok
         kernel=played.said.kernel,
         kernel_package=image.package,
         accelerator=accel,
+        packages=(before.name, "the one after"),
+        loaders=("own", "own"),
         cases=(row,),
         seconds=played.seconds,
     )
