@@ -32,7 +32,7 @@ from pipeline.source import same_source
 from pipeline.text import visible
 
 GIVEN = ".given"
-"""Of STATE/runs: a directory that somebody gives, until it is a run."""
+"""In STATE/runs: the copy of a directory that somebody gives, until it is a run."""
 NOTHING = "respin watches no release yet"
 BEGIN = "run `respin nightly`, which watches the releases under [nightly] in respin.toml"
 
@@ -40,7 +40,7 @@ BEGIN = "run `respin nightly`, which watches the releases under [nightly] in res
 @contextmanager
 def _opened(world: World, doing: str) -> Iterator[State]:
     with (
-        # First: where there is no state, no directory is made for a lock.
+        # The state comes first: where there is none, no directory is made for a lock.
         State(world.directory, create=doing == "publish") as state,
         state_lock.held(world.directory, doing, world.clock()),
     ):
@@ -63,8 +63,8 @@ def find(state: State, name: str) -> TargetState:
 def retry(world: World, names: Sequence[str]) -> tuple[str, ...]:
     """Let the next night run these targets whatever the state says; without names, all that fail.
 
-    That is their newest version, and of the others what failed. Return their names. Raises
-    UsageError for a name that is none.
+    It runs their newest version, and the older ones that failed. Return their names. Raises
+    UsageError for an unknown name.
     """
     with _opened(world, "retry") as state:
         chosen = [find(state, name) for name in names]
@@ -89,9 +89,10 @@ def retry(world: World, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def forget(world: World, name: str, version: str | None) -> int:
-    """Forget what was found out of a target, or of one version of the distro; return how many.
+    """Forget the runs of a target, or of one distro version of it; return how many.
 
-    It counts as new then. What is offered stays: raises UsageError if nothing is left to forget.
+    The version then counts as new. What is offered stays. Raises UsageError if nothing is left
+    to forget.
     """
     with _opened(world, "forget") as state:
         target = find(state, name)
@@ -112,10 +113,10 @@ def forget(world: World, name: str, version: str | None) -> int:
 
 
 def withdraw(world: World, name: str, version: str, why: str) -> str:
-    """Take a version of ours out of the repository, at once; return the one offered now, or ''.
+    """Take a version of ours out of the repository at once; return the one offered now, or ''.
 
-    It waits for no night: one that goes on does not offer the version again. Raises UsageError
-    if it is not offered, PublishError if clients still see it.
+    It does not wait for a running night, which will not offer the version again. Raises
+    UsageError if the version is not offered, PublishError if clients still see it.
     """
     with State(world.directory) as state:
         target = find(state, name)
@@ -149,10 +150,10 @@ def withdraw(world: World, name: str, version: str, why: str) -> str:
 def publish(world: World, directory: Path) -> tuple[str, str]:
     """Publish the packages of a run directory in the repository of its release; return both names.
 
-    A copy of the directory is held against all that can be known here: its own files, the signed
-    index of the release's archive, which is looked at first, and what this respin makes of the
-    source. Raises PublishError if it proves nothing, was changed, or its version must not be
-    published.
+    A copy of the directory is checked against all that can be known here: its own files, the
+    signed index of the release's archive, which is read first, and what this respin makes of the
+    source. Raises PublishError if the run proves nothing or was changed, or if its version must
+    not be published.
     """
     offer = verified_run.proven(directory)  # before a state is made for nothing
     with _opened(world, "publish") as state:
@@ -190,7 +191,7 @@ def _watched(world: World, state: State, name: str) -> Night:
 
 
 def _check(world: World, night: Night, offer: Proven, copy: Path) -> None:
-    """Hold a run directory against the archive, the history, and what this respin makes.
+    """Check a run directory against the archive, the history, and what this respin makes.
 
     Raises PublishError.
     """
@@ -261,7 +262,7 @@ def _adopt(world: World, state: State, offer: Proven, copy: Path) -> None:
 
 
 def _settle(night: Night, name: str) -> None:
-    """Publish one target, show and tell it. Raises PublishError if it could not be published."""
+    """Publish one target, show it and notify. Raises PublishError if it cannot be published."""
     done = offering.settle(night.world, night.state, night.key, name)
     night.show()
     night.tell()

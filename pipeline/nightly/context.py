@@ -36,10 +36,10 @@ class World:
     run: Runner = pipeline_run.run
     patch: Runner = single_stage.patch_only
     known: Sequence[Known] | None = None
-    """The releases that there are; None: distro-info-data's."""
+    """The releases that exist; None: those of distro-info-data."""
     fixes: tuple[Fix, ...] = field(default_factory=all_fixes)
     note: Callable[[str, str], None] = lambda target, text: None
-    """Is told what is going on."""
+    """Called with a target and what is going on there."""
 
     @property
     def settings(self) -> Nightly:
@@ -53,11 +53,11 @@ class World:
 
     @property
     def public(self) -> Path:
-        """What a web server serves."""
+        """The directory that a web server serves."""
         return self.directory / PUBLIC
 
     def watched(self) -> dict[str, Target]:
-        """What is to be watched today, by its name. Raises UsageError for a name that is none."""
+        """The targets to watch today, by name. Raises UsageError for an unknown name."""
         named, today = self.settings.releases, self.clock().date()
         found = targets(named, self.settings.pockets, self.config, today, self.known)
         return {target.name: target for target in found}
@@ -69,7 +69,7 @@ class World:
     def request(
         self, target: Target, version: str | None, number: int, *, logs: Path | None = None
     ) -> Request:
-        """Return what a run of a version is asked for; ``number`` is the N of +bpfN."""
+        """Return the request for a run of a version; ``number`` is the N of +bpfN."""
         return Request(
             release=target.release,
             version=version,

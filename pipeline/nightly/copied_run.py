@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A run directory that somebody gives, copied so that nothing else comes along.
+"""Copy a run directory that somebody gives, and nothing from outside it.
 
-What is in it is served to the world later: a symbolic link to /etc/shadow would be, too. So
-regular files and directories of the caller's own are copied, within bounds, and nothing is
-followed; anything else is refused.
+Its content is served to the world later, and a symbolic link to /etc/shadow would be, too. So
+only regular files and directories that the caller owns are copied, within bounds; no link is
+followed, and anything else is refused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipeline.errors import PublishError
 FILES = 5_000
 BYTES = 4 << 30
 DEEPEST = 10
-"""Of a run directory: one of iproute2's has about fifty files, 30 MB, in three levels."""
+"""Bounds of a run directory: one of iproute2 has about fifty files, 30 MB, in three levels."""
 PIECE = 1 << 20
 
 
@@ -33,9 +33,9 @@ class _Left:
 
 
 def copy(directory: Path, dest: Path) -> None:
-    """Copy a directory to ``dest``, which must not exist, a whole or not at all.
+    """Copy a whole directory to ``dest``, which must not exist, or leave nothing there.
 
-    Raises PublishError for what is not to be copied, and where the disk is full.
+    Raises PublishError for what must not be copied, and if the disk is full.
     """
     try:
         number = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -56,7 +56,7 @@ def copy(directory: Path, dest: Path) -> None:
 
 
 def _directory(number: int, path: Path, dest: Path, left: _Left, deep: int) -> None:
-    """Copy what is in an open directory into ``dest``."""
+    """Copy the content of an open directory into ``dest``."""
     _check(os.fstat(number), path)
     if deep < 0:
         raise _refused(path, f"is nested deeper than {DEEPEST} directories")
@@ -81,7 +81,7 @@ def _directory(number: int, path: Path, dest: Path, left: _Left, deep: int) -> N
 
 
 def _file(number: int, name: str, path: Path, dest: Path, left: _Left) -> None:
-    # It may have become a pipe meanwhile.
+    # The file may have become a pipe in the meantime.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with os.fdopen(os.open(name, flags, dir_fd=number), "rb") as file:
         found = os.fstat(file.fileno())

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A SQLite file whose errors are explained: damaged, full, locked, not writable.
 
-Times out after half a minute where another process writes. A reader needs no right to write,
-neither the file nor its directory.
+It times out after half a minute if another process writes. A reader needs write permission
+neither on the file nor on its directory.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from pipeline.files.state_lock import HINT, WHAT
 PATIENCE = 30.0
 """Seconds that a process waits for another one that writes."""
 BACKUP = ".bak"
-"""Ends the name of the copy that ``keep`` leaves beside the file."""
+"""The suffix of the copy that ``keep`` leaves beside the file."""
 
 Values = Sequence[object] | Mapping[str, object]
 
 
 class Database:
-    """One SQLite file, in WAL mode: who reads does not wait for who writes."""
+    """One SQLite file, in WAL mode: readers do not wait for a writer."""
 
     def __init__(self, path: Path, *, create: bool = False, read_only: bool = False) -> None:
-        """Open it. Raises UsageError if that cannot be done, LockHeld if another one is at it."""
+        """Open it. Raises UsageError if that fails, LockHeld if another process is writing."""
         self.path = path
         try:
             if create:
@@ -53,8 +53,8 @@ class Database:
     def _open(self, create: bool, read_only: bool) -> sqlite3.Connection:
         mode = "rwc" if create else "rw"
         if read_only:
-            # Without a log beside it nobody has it open. SQLite wants to make that log, which it
-            # may not where the directory is another's, unless it is told that nothing changes.
+            # Without a log beside it, nobody has the file open. SQLite would make that log, which
+            # fails in another user's directory, unless it is told that nothing changes.
             log = self.path.with_name(f"{self.path.name}-wal")
             mode = "ro" if log.exists() else "ro&immutable=1"
         uri = f"{self.path.absolute().as_uri()}?mode={mode}"
@@ -69,21 +69,21 @@ class Database:
         self._db.close()
 
     def rows(self, query: str, values: Values = ()) -> list[sqlite3.Row]:
-        """Return what a query finds."""
+        """Return the rows that a query finds."""
         try:
             return self._db.execute(query, values).fetchall()
         except sqlite3.Error as e:
             raise self._said(e) from e
 
     def write(self, statement: str, values: Values = ()) -> int:
-        """Do a statement; return the id of the row that it made, if it made one."""
+        """Run a statement; return the id of the row that it made, if it made one."""
         try:
             return self._db.execute(statement, values).lastrowid or 0
         except sqlite3.Error as e:
             raise self._said(e) from e
 
     def script(self, text: str) -> None:
-        """Do many statements."""
+        """Run several statements."""
         try:
             self._db.executescript(text)
         except sqlite3.Error as e:
@@ -91,7 +91,7 @@ class Database:
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """Write all of the block, or nothing; inside another such block, with that one."""
+        """Write the whole block or nothing; a block inside another one is part of that one."""
         if self._db.in_transaction:
             yield
             return
@@ -99,7 +99,7 @@ class Database:
         try:
             yield
         except BaseException:
-            # A full disk has ended it already.
+            # A full disk has already ended the transaction.
             if self._db.in_transaction:
                 self.write("ROLLBACK")
             raise
@@ -126,7 +126,7 @@ class Database:
             raise self._said(e) from e
 
     def damaged(self, details: str) -> UsageError:
-        """Return the error that says so."""
+        """Return the error that says that the file is damaged."""
         copy = self.path.with_name(self.path.name + BACKUP)
         return UsageError(
             f"{self.path} is damaged",
@@ -138,8 +138,8 @@ class Database:
         )
 
     def _said(self, e: sqlite3.Error) -> RespinError:
-        """Return an error of SQLite's as a sentence."""
-        # Without a code it is Python's own: text that is none.
+        """Return an SQLite error as a sentence."""
+        # An error without a code is Python's own: the text cannot be decoded.
         code = getattr(e, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return self.damaged(str(e))
@@ -158,7 +158,7 @@ class Database:
 
 
 def sound(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row's values. Raises ValueError for a number that is no time and no count."""
+    """Return a row's values. Raises ValueError for a number that can be no time and no count."""
     for name, value in values.items():
         if isinstance(value, int) and not 0 <= value <= LATEST:
             raise ValueError(f"{name} is {value}")
@@ -166,4 +166,4 @@ def sound(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 LATEST = 253_402_300_799
-"""The last second of the year 9999, the last one that has a name."""
+"""The last second of the year 9999, the last one that datetime can name."""

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The life of the key of ``respin key init``: renewed before it expires, changed for another.
+"""Renew the key of ``respin key init`` before it expires, or replace it by another one.
 
-Clients hold a copy of the public key. So an expiry is moved, and a key is changed, while the
+Clients hold a copy of the public key. So the expiry is moved, or the key is replaced, while the
 old copy is still good: both keys sign until clients have the new one.
 """
 
@@ -23,7 +23,7 @@ from pipeline.publish.keys import HOME, Key
 
 @contextmanager
 def _home(settings: Nightly, doing: str) -> Iterator[Path]:
-    """Yield the home of our key, while no night goes on. Raises UsageError, LockHeld."""
+    """Yield the home of our key while no night is running. Raises UsageError, LockHeld."""
     if settings.publish.key:
         raise UsageError(
             "the signing key is your own, which key under [publish] names",
@@ -38,7 +38,7 @@ def _home(settings: Nightly, doing: str) -> Iterator[Path]:
 
 
 def renew(settings: Nightly) -> Key:
-    """Let the key, or both while one takes the other's place, expire later; return it."""
+    """Let the key expire later, or both keys while one replaces the other; return it."""
     with _home(settings, "key renew") as home:
         for secret in keys.secrets(home):
             keys.change(
@@ -48,9 +48,9 @@ def renew(settings: Nightly) -> Key:
 
 
 def rotate(settings: Nightly) -> Key:
-    """Make a new key beside the one there is; return both: from now on both sign.
+    """Make a new key beside the present one; return both: from now on both sign.
 
-    Raises UsageError if that was begun before.
+    Raises UsageError if a key is already being replaced.
     """
     with _home(settings, "key rotate") as home:
         there = keys.secrets(home)
@@ -66,7 +66,7 @@ def rotate(settings: Nightly) -> Key:
 def finish(settings: Nightly) -> Key:
     """Remove all keys but the newest; return that one.
 
-    Raises UsageError if there is no other, or if clients have never been shown it.
+    Raises UsageError if it is the only one, or if clients have never been shown it.
     """
     with _home(settings, "key rotate --finish") as home:
         there = keys.secrets(home)
@@ -85,7 +85,7 @@ def finish(settings: Nightly) -> Key:
 
 
 def _check_shown(directory: Path, new: str) -> None:
-    """Raise UsageError if a repository was not yet signed with a key."""
+    """Raise UsageError if a repository is not yet signed with the new key."""
     if not (directory / NAME).exists():
         return
     with State(directory) as state:

@@ -34,7 +34,7 @@ from pipeline.releases import releases
 from pipeline.runs.request import PACKAGE
 
 SOON = 60 * 24 * 3600
-"""Seconds before the key expires, from when on each night says so."""
+"""Seconds before the key expires; from then on, each night says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,20 +43,20 @@ class Summary:
 
     rows: tuple[status.TargetStatus, ...]
     runs: tuple[RunRow, ...]
-    """Those that were made."""
+    """The runs that were made."""
     published: tuple[str, ...]
     """Targets whose repository changed."""
     repaired: tuple[tuple[str, str], ...]
-    """Targets of whose repository somebody else changed something, and what came of it."""
+    """Targets whose repository somebody else changed, and what respin did about it."""
     code: int
     """The exit code: 0, or that of the first thing that went wrong tonight."""
 
 
 def nightly(world: World) -> Summary:
-    """Watch all releases, rebuild what is new, publish it, show and tell the state.
+    """Watch all releases, rebuild what is new, publish it, show the state and notify.
 
     What fails for one release is recorded and holds up no other. Raises UsageError if it cannot
-    begin, LockHeld if another one is at it.
+    begin, LockHeld if another night is running.
     """
     with (
         state_lock.held(world.directory, "nightly", world.clock()),
@@ -84,16 +84,16 @@ class Night:
     def __init__(
         self, world: World, state: State, only: Mapping[str, Target] | None = None
     ) -> None:
-        """Look up what has to be there; ``only`` are the targets, if not all. Raises UsageError."""
+        """Find the key and the targets; ``only`` are these, if not all. Raises UsageError."""
         self.world, self.state = world, state
         self.key: Key = find_key(world.directory, world.settings.publish)
         self.targets = world.watched() if only is None else only
         self._inputs = plan.inputs_of(world.fixes)
         self._runs = Runs(world, state, self._inputs)
         self._made: list[int] = []
-        """The ids of the runs that were begun."""
+        """The ids of the runs that it began."""
         self._codes: list[int] = []
-        """The exit codes of what went wrong, in that order."""
+        """The exit codes of what went wrong, in the order in which it did."""
         self._published: list[str] = []
         self._repaired: list[tuple[str, str]] = []
         self._changed: set[str] = set()
@@ -103,7 +103,7 @@ class Night:
     # -- audit --------------------------------------------------------------------------
 
     def audit(self) -> None:
-        """Hold what clients see against what was published; make it anew where it differs."""
+        """Compare what clients see with what was published; publish again where it differs."""
         for row in self.rows():
             names = offering.altered(self.world, self.state, row.target)
             if not names:
@@ -123,7 +123,7 @@ class Night:
             notify.note_repair(self.state, row, text, self.world.now(), url)
 
     def check_key(self) -> None:
-        """Say in time that the key expires: clients need the renewed one before that."""
+        """Warn before the key expires: clients need the renewed one by then."""
         now, expires = self.world.now(), self.key.expires
         if expires is None or expires - now > SOON:
             return
@@ -137,7 +137,7 @@ class Night:
     # -- watch --------------------------------------------------------------------------
 
     def watch(self, *, end_others: bool = True) -> None:
-        """Find out what the distros have now; what is not watched any more has its end."""
+        """Find out what the distros have now; end the targets that are no longer watched."""
         known, world = self.state.indexes(), self.world
         views = watching.watch(
             tuple(self.targets.values()),
@@ -198,7 +198,7 @@ class Night:
         self._codes += [run.code for run in runs if run.code]
 
     def plan(self) -> tuple[Step, ...]:
-        """Return what is to be done tonight; of each release the oldest version first."""
+        """Return the steps for tonight; of each release the oldest version first."""
         steps: list[Step] = []
         for name, target in self.state.targets().items():
             if name not in self.targets or (target.problem and target.problem_code != PUBLISHING):
@@ -223,7 +223,7 @@ class Night:
     def _toolchain(
         self, target: TargetState, seen: Sighting, runs: Sequence[RunRow]
     ) -> dict[str, str]:
-        """Return what the build dependencies are now, where that is asked for and may differ."""
+        """Return the present build dependencies, if configured and if they may have changed."""
         if TOOLCHAIN not in self.world.settings.rebuild_on or target.name not in self._changed:
             return {}
         mine = [run for run in runs if (run.version, run.dsc) == seen.key]
@@ -246,12 +246,12 @@ class Night:
     # -- the rest -----------------------------------------------------------------------
 
     def rows(self) -> tuple[status.TargetStatus, ...]:
-        """Return how it stands with every target."""
+        """Return the status of every target."""
         return status.rows(self.state, self.world.settings.publish.keep, self.world.now())
 
     @contextlib.contextmanager
     def recording(self, what: str) -> Iterator[None]:
-        """Record what goes wrong in a step that holds up no other."""
+        """Record what goes wrong in the block, so that it holds up no other step."""
         try:
             yield
         except RespinError as e:
@@ -264,7 +264,7 @@ class Night:
             status.write(self.world.public, self.rows(), self.state.runs(), self.world.clock())
 
     def tell(self) -> None:
-        """Tell those who want to know what has changed."""
+        """Send notifications about what has changed."""
         url = self.world.settings.publish.url
         with self._alone("sending notifications", state_lock.NOTIFY):
             notify.note_changes(self.state, self.rows(), self.world.now(), url)
@@ -272,7 +272,7 @@ class Night:
                 self.world.note("notify", trouble)
 
     def _alone(self, doing: str, name: str) -> contextlib.AbstractContextManager[None]:
-        """Hold a lock against a person who withdraws a version meanwhile."""
+        """Hold a lock, since a person may withdraw a version at the same time."""
         world = self.world
         return state_lock.held(
             world.directory, doing, world.clock(), name=name, wait=offering.PATIENCE

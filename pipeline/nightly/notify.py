@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Notifications about changes: a new package, a failure, a recovery.
 
-A notification is recorded in the state together with the last ones, in one transaction, and then
-sent. So a kill loses nothing, and the same failure is sent once. Addresses and tokens come from
+A notification is written to the state in one transaction with what it says of the target, and
+then sent. So a kill loses nothing, and the same failure is sent once. Addresses and tokens come from
 files or the environment, and never appear in an error or a log.
 """
 
@@ -33,17 +33,17 @@ from pipeline.text import visible
 SCHEMA = 1
 TIMEOUT = 30.0
 OLDEST = 7 * 24 * 3600
-"""Seconds after which a notification that could not be sent is given up."""
+"""Seconds after which respin gives up on a notification that it could not send."""
 
 NEW, GONE, FAILURE, RECOVERY, END = "new-package", "withdrawn", "failure", "recovery", "ended"
 TAMPERED, KEY_EXPIRES = "tampered", "key-expires"
 KEY = "/key"
-"""In the place of a target's name, which has no slash."""
+"""Stands for the key where a target's name would be, which has no slash."""
 BAD = ("failed", "unknown", status.PROBLEM)
 
 
 def note_changes(state: State, rows: Sequence[TargetStatus], now: int, url: str) -> None:
-    """Put what has changed since the last time into the outbox."""
+    """Put a notification about each change since the last time into the outbox."""
     told = state.told()
     for row in rows:
         before = told.get(row.target, {})
@@ -67,13 +67,13 @@ def note_changes(state: State, rows: Sequence[TargetStatus], now: int, url: str)
 
 
 def note_repair(state: State, row: TargetStatus, text: str, now: int, url: str) -> None:
-    """Put into the outbox that somebody else has changed what was published."""
+    """Put into the outbox that somebody else changed what was published."""
     bad = replace(row, outcome=status.PROBLEM, why=text, code=PublishError.exit_code)
     state.post(now, _body(bad, TAMPERED, now, url))
 
 
 def note_key(state: State, expires: int, text: str, now: int, url: str) -> None:
-    """Put into the outbox, once, that the key that signs expires."""
+    """Put into the outbox, once, that the signing key expires."""
     standing = {"expires": expires}
     if state.told().get(KEY) == standing:
         return
@@ -92,7 +92,7 @@ def note_key(state: State, expires: int, text: str, now: int, url: str) -> None:
 
 
 def _bad(row: TargetStatus) -> list[Any] | None:
-    """Return by what a failure is known for the same one."""
+    """Return what two reports of the same failure have in common."""
     if row.outcome not in BAD:
         return None
     return [row.outcome, row.code, row.version if row.outcome != status.PROBLEM else None]
@@ -144,14 +144,14 @@ def _body(row: TargetStatus, event: str, now: int, url: str) -> dict[str, Any]:
         "needs_person": row.needs_person,
         "status": f"{url}/index.html",
     }
-    # Whoever gets it shows it: in a mail, a chat, on a terminal.
+    # The receiver shows it in a mail, in a chat or on a terminal.
     return {k: visible.line(v) if isinstance(v, str) else v for k, v in body.items()}
 
 
 def send(state: State, settings: Notifying, now: int) -> Iterator[str]:
-    """Send what has not been sent yet; yield what could not be, in words without secrets.
+    """Send what has not been sent yet; yield what went wrong, in words without secrets.
 
-    That stays for the next night, for a week.
+    What could not be sent is tried again each night, for a week.
     """
     address = _secret(settings.webhook_file, "RESPIN_WEBHOOK")
     token = _secret(settings.token_file, "RESPIN_WEBHOOK_TOKEN")
@@ -176,7 +176,7 @@ def send(state: State, settings: Notifying, now: int) -> Iterator[str]:
 
 
 def _secret(path: Path | None, variable: str) -> str:
-    """Return a secret: from its file, else from the environment, else nothing."""
+    """Return a secret from its file, else from the environment, else an empty text."""
     if path is None:
         return os.environ.get(variable, "").strip()
     try:
@@ -192,7 +192,7 @@ def _post(notification: Notification, address: str, token: str) -> str:
     """Post a notification; return what went wrong. The address itself may be the secret."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        # What it answers is not read: its status says all.
+        # The body of the answer is not read: the status says enough.
         with Wire().ask(
             address,
             method="POST",

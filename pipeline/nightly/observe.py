@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is known of a target after a look at its archive, or a try to publish."""
+"""What is known of a target after respin has read its archive, or has tried to publish."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PUBLISHING = PublishError.exit_code
 
 
 def seen(view: TargetView, old: TargetState | None, now: int) -> TargetState:
-    """Return what is known of a target after a look at its archive."""
+    """Return what is known of a target after its archive was read."""
     target = view.target
     if view.error is not None:
         base = old or TargetState(
@@ -45,7 +45,7 @@ def seen(view: TargetView, old: TargetState | None, now: int) -> TargetState:
         since=old.since if old and (same or (old.version is None and best is None)) else now,
         asked=old.asked if old else False,
     )
-    if old and old.problem_code == PUBLISHING:  # that is for publish() to settle
+    if old and old.problem_code == PUBLISHING:  # publish() settles that
         return dataclasses.replace(
             new,
             problem=old.problem,
@@ -56,7 +56,7 @@ def seen(view: TargetView, old: TargetState | None, now: int) -> TargetState:
 
 
 def with_problem(target: TargetState, error: RespinError | None, now: int) -> TargetState:
-    """Return a target with a problem, which began now unless it is the one it had; or without."""
+    """Return a target with a problem, or without; a problem that it did not have begins now."""
     if error is None:
         return without_problem(target)
     same = target.problem_code == error.exit_code
@@ -69,5 +69,5 @@ def with_problem(target: TargetState, error: RespinError | None, now: int) -> Ta
 
 
 def without_problem(target: TargetState) -> TargetState:
-    """Return a target that is well."""
+    """Return a target without its problem."""
     return dataclasses.replace(target, problem=None, problem_code=None, problem_since=None)

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the repository of one target offers, brought about from what the state says.
+"""Let the repository of one target offer what the state says that it should.
 
-A person withdraws a version while a night goes on: so each repository has a lock of its own,
-and what it is to offer is read from the state under that lock.
+A person may withdraw a version while a night is running. So each repository has a lock of its
+own, and what it should offer is read from the state under that lock.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from pipeline.publish.verified_run import Proven
 from pipeline.runs.request import PACKAGE
 
 PATIENCE = 600.0
-"""Seconds that a process waits for another one that changes the same repository."""
+"""Seconds that a process waits for another one that is changing the same repository."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settled:
-    """What came of it."""
+    """The repository after ``settle``."""
 
     changed: bool
     problem: RespinError | None
@@ -41,7 +41,7 @@ class Settled:
 def settle(world: World, state: State, key: Key, name: str) -> Settled:
     """Let the repository of a target offer what it should; remember what came of it.
 
-    What fails is in what is returned, and a problem of the target.
+    A failure is in the returned record, and is noted as a problem of the target.
     """
     problem: RespinError | None = None
     changed = False
@@ -77,10 +77,10 @@ def settle(world: World, state: State, key: Key, name: str) -> Settled:
 def _offers(
     state: State, target: TargetState, runs: Sequence[RunRow]
 ) -> tuple[list[Proven], RespinError | None]:
-    """Return what is to be offered, and what of it cannot be.
+    """Return what to offer, and the first error of what cannot be offered.
 
-    That is raised, and clients go on to see what they saw; but not if that is a version which
-    was withdrawn: then it goes, and what cannot be offered with it.
+    If clients still see a withdrawn version, it goes, and with it what cannot be offered.
+    Otherwise the error is raised, and clients see what they saw before.
     """
     seen = generations.visible(state.issued(target.name))
     bad = any(r.withdrawn and r.ours in seen for r in state.runs(target.name))
@@ -99,7 +99,7 @@ def _offers(
 
 
 def _check_clock(state: State, name: str, now: int) -> None:
-    """Raise PublishError if an index is of a day that is still to come."""
+    """Raise PublishError if an index has a date in the future."""
     date = max(issued.date for issued in state.issued(name))
     if date > now + apt_repository.DAY:
         raise PublishError(
@@ -112,7 +112,7 @@ def _check_clock(state: State, name: str, now: int) -> None:
 
 
 def altered(world: World, state: State, name: str) -> tuple[str, ...]:
-    """Return what clients see of a target that is not what was published: names of files."""
+    """Return the names of the files that clients see and that are not as they were published."""
     doing = f"looking at what is published of {name}"
     with state_lock.held(world.directory, doing, world.clock(), name=f"{name}.lock", wait=PATIENCE):
         known = state.issued(name)
@@ -122,7 +122,7 @@ def altered(world: World, state: State, name: str) -> tuple[str, ...]:
 def repository_of(
     world: World, key: Key, target: str, offers: Sequence[Proven]
 ) -> apt_repository.Repository:
-    """Return the repository of a target that offers these."""
+    """Return the repository of a target that offers these runs."""
     debs = {f.path.name for o in offers for f in o.files if f.path.suffix == ".deb"}
     packages = {PACKAGE, *(name.partition("_")[0] for name in debs)}
     return apt_repository.Repository(

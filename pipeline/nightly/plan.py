@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a night has to do: a decision for each version, from what is known and the clock.
+"""What a night has to do: a decision for each version, from the state and the clock.
 
-Pure: the same state, inputs and time give the same plan.
+The functions are pure: the same state, inputs and time give the same plan.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from pipeline.nightly.state import (
 )
 
 BUILDS = "1"
-"""Raised by a change of ours that makes other packages of the same source: all are rebuilt."""
+"""Raise it with a change that makes other packages of the same source: all are then rebuilt."""
 
 HOUR = 3600
 BACKOFF = (HOUR, 6 * HOUR, 24 * HOUR, 72 * HOUR, 168 * HOUR)
-"""Seconds to wait after the first, second … failure; after one more it is left until asked."""
+"""Seconds to wait after the first, second … failure; after one more, respin waits to be asked."""
 
 BAD = (FAILED, UNKNOWN)
 
@@ -43,11 +43,11 @@ KILLED = 3
 """Runs of one version that may be killed before that counts as a failure."""
 
 A_NIGHT = 5
-"""Versions of one release that are run in one night, the newest; others wait for the next one."""
+"""Versions of one release to run in one night, the newest ones; the others wait for the next."""
 
 
 class StepKind(StrEnum):
-    """What is to be done for a version."""
+    """What to do for a version."""
 
     RUN = "run"
     PROBE = "probe"
@@ -57,11 +57,11 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A decision."""
+    """The decision for one version."""
 
     target: str
     version: str
-    """The distro's."""
+    """The distro's version."""
     dsc: str
     """The SHA-256 of its .dsc."""
     kind: StepKind
@@ -70,7 +70,7 @@ class Step:
 
 
 def inputs_of(fixes: Sequence[Fix]) -> dict[str, str]:
-    """Return what of ours a package depends on: the pipeline's version, each fix by content."""
+    """Return what a package depends on in respin: the pipeline's version, each fix by content."""
     found = {"builds": BUILDS}
     for fix in fixes:
         parts: list[str | bytes] = []
@@ -81,7 +81,7 @@ def inputs_of(fixes: Sequence[Fix]) -> dict[str, str]:
 
 
 def each(sightings: Iterable[Sighting]) -> tuple[Sighting, ...]:
-    """Return the versions that were seen, each once, the oldest first in dpkg's order."""
+    """Return the versions that were seen, each once, oldest first in dpkg's order."""
     once: dict[str, Sighting] = {}
     for sighting in sightings:
         once.setdefault(sighting.version, sighting)
@@ -101,7 +101,7 @@ def decide(
     """Decide for one version that a target has.
 
     ``runs`` are the target's, oldest first; ``highest`` is the highest number that our rebuilds
-    of the version ever had; ``now`` in seconds since 1970. What is asked for is the newest.
+    of the version ever had; ``now`` is in seconds since 1970. A request means the newest version.
     """
     kind, reason = StepKind.NOTHING, ""
     mine = [r for r in runs if (r.version, r.dsc) == seen.key]
@@ -129,7 +129,7 @@ def decide(
 def _again(
     last: RunRow, inputs: Mapping[str, str], now: int, rebuild_on: Collection[str]
 ) -> tuple[StepKind, str]:
-    """Decide for a version that was run before: what is done, and why."""
+    """Decide for a version that was run before; return what to do, and why."""
     changed = [k for k, v in inputs.items() if k != TOOLCHAIN and last.inputs.get(k) != v]
     changed += [k for k in last.inputs if k.startswith("fix ") and k not in inputs]
     if "builds" in changed:
@@ -148,9 +148,9 @@ def _again(
 
 
 def retry_at(failed: RunRow, runs: Sequence[RunRow], now: int) -> int | None:
-    """Return when a version whose run has just failed is tried again; None: when it is asked for.
+    """Return when to retry a version whose run has just failed; None: only on request.
 
-    ``runs`` are those of the target, the failed one not among them.
+    ``runs`` are those of the target without the failed one.
     """
     failures = 0
     for run in reversed(runs):
@@ -171,7 +171,7 @@ def settled(runs: Iterable[RunRow]) -> dict[str, RunRow]:
 
 
 def older_failures(target: TargetState, runs: Iterable[RunRow]) -> tuple[RunRow, ...]:
-    """Return the failed last runs of those versions that the archive has beside the newest."""
+    """Return the last runs, if they failed, of the archive's versions beside the newest."""
     return tuple(
         run
         for version, run in settled(runs).items()
@@ -180,15 +180,15 @@ def older_failures(target: TargetState, runs: Iterable[RunRow]) -> tuple[RunRow,
 
 
 def newest(versions: Sequence[str]) -> str | None:
-    """Return the highest of some versions, in dpkg's order."""
+    """Return the highest version in dpkg's order."""
     return max(versions, key=Version, default=None)
 
 
 def offered(target: TargetState, runs: Sequence[RunRow], keep: int) -> tuple[RunRow, ...]:
     """Return the runs whose packages the repository offers, the newest version first.
 
-    Not what was withdrawn, and not what is made from a version above the distro's newest: that
-    one the distro has withdrawn itself.
+    Withdrawn packages are not among them, nor those made from a version above the distro's
+    newest, which the distro itself has withdrawn.
     """
     best = target.version
     found = [

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Keep the disk bounded: old runs and the cache, by age and by size.
 
-Never what a repository offers, what is the newest of its release, or what was used within a
-day: that may be in use by another run.
+What a repository offers, and the newest run of a release, always stay. So does what was used
+within a day: another run may be using it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KINDS = (
     *("roots", "root-tars", "images", "guests", "downloads", "partial", "solutions", "apt"),
     *("ccache", "objects", "corpora", "programs", "kvm"),
 )
-"""Of the cache. Of the logs the last few are kept, whatever their age."""
+"""Directories of the cache. The last few logs are kept, whatever their age."""
 
 IN_USE = 24 * 3600
 """Seconds."""
@@ -71,7 +71,7 @@ def runs(state: State, directory: Path, settings: Nightly, keep: int, now: int) 
 
 
 def too_much(entries: list[Removable], oldest: float, most: int) -> Iterator[Removable]:
-    """Yield what is older than ``oldest``, and the oldest of what is beyond ``most`` bytes."""
+    """Yield what is older than ``oldest``, and the oldest of what exceeds ``most`` bytes."""
     total = 0
     for entry in sorted(entries, key=lambda e: e.used, reverse=True):
         total += entry.size
@@ -80,7 +80,7 @@ def too_much(entries: list[Removable], oldest: float, most: int) -> Iterator[Rem
 
 
 def cache(of: Cache, settings: Nightly, clock: float | None = None) -> None:
-    """Remove what is old in the cache, or beyond its size; it can all be had again."""
+    """Remove what is old in the cache, or exceeds its size; all of it can be obtained again."""
     now = time.time() if clock is None else clock
     there = [
         Removable(path=path, used=_used(path), size=size_of(path))
@@ -98,8 +98,8 @@ def cache(of: Cache, settings: Nightly, clock: float | None = None) -> None:
 def _used(path: Path) -> float:
     """Return when an entry was made or last used, whichever is later.
 
-    apt gives a download the time at which the server's file was made, years ago perhaps; the
-    time of its last change (inode(7), ctime) nobody but the kernel sets.
+    apt gives a download the server's time of the file, perhaps years ago. Only the kernel sets
+    the time of the last status change (inode(7), ctime).
     """
     found = path.lstat()
     return max(found.st_mtime, found.st_ctime)
@@ -107,7 +107,7 @@ def _used(path: Path) -> float:
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        # A root has files of other ids, which only its namespace can remove.
+        # A root has files with other user ids, which only its namespace can remove.
         with contextlib.suppress(RespinError):
             remove_tree(path)
     else:

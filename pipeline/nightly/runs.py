@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The runs of a night: each is noted before it begins, made, and what came of it remembered.
+"""The runs of a night: each is recorded before it begins, and again when it has ended.
 
-A run's row is in the state before its directory is begun, and has its end only when the
-directory is whole. The next night settles a run that a kill left without an end: if its directory
-is whole, it counts as finished; if not, the leftovers are removed and the run is made again from
-its beginning.
+A run's row is in the state before its directory is created, and gets its end only when the
+directory is complete. The next night settles a run that a kill left without an end: if its
+directory is complete, it counts as finished; if not, the leftovers are removed and the run is made
+again from its beginning.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ DETAILS = 4000
 
 
 class Runs:
-    """Makes runs, and remembers in the state what came of each."""
+    """Makes runs, and records in the state how each ended."""
 
     def __init__(self, world: World, state: State, inputs: Mapping[str, str]) -> None:
-        """``inputs`` are what of ours a package depends on."""
+        """``inputs`` are what a package depends on in respin."""
         self._world, self._state, self._inputs = world, state, inputs
 
     def settle_killed(self) -> tuple[RunRow, ...]:
@@ -55,7 +55,7 @@ class Runs:
         return tuple(self._settle(run) for run in self._state.runs() if run.ended is None)
 
     def _settle(self, run: RunRow) -> RunRow:
-        """Settle one run, and clear up after it."""
+        """Settle one run and clean up after it."""
         if (run.folder / REPORT).exists():
             return self._finished(run)
         for path in _leftovers(run):
@@ -76,7 +76,7 @@ class Runs:
         )
 
     def do(self, step: Step, target: Target) -> RunRow:
-        """Do one step of the plan, and remember what came of it; return its row."""
+        """Do one step of the plan, and record how it ended; return its row."""
         self._world.note(step.target, f"{step.version}: {step.reason}")
         run = self._state.begin_run(
             RunRow(
@@ -103,7 +103,7 @@ class Runs:
             return self._failed(run, RespinError(f"a bug: {e!r}", details=traceback.format_exc()))
 
     def gone(self, target: str, listed: Collection[str]) -> None:
-        """Say of what failed, and would be tried again, that the archive does not list it."""
+        """Retry nothing that the archive no longer lists, and record that as the reason."""
         last = {run.version: run for run in self._state.runs(target)}
         for version, run in last.items():
             waits = run.retry_at is not None or run.outcome == INTERRUPTED
@@ -111,7 +111,7 @@ class Runs:
                 self._state.update_run(run.id, retry_at=None, why=plan.GONE)
 
     def _untouched(self, request: Request, run: RunRow) -> bool:
-        """Tell whether our patches for a source are what they were when it was last run."""
+        """Return whether our patches for a source are the same as in its last run."""
         good = [r for r in self._state.runs(run.target) if r.outcome in (FIXED, NOT_NEEDED)]
         last = next((r for r in reversed(good) if r.dsc == run.dsc), None)
         if last is None or not (last.folder / REPORT).exists():
@@ -124,7 +124,7 @@ class Runs:
             shutil.rmtree(part, ignore_errors=True)
 
     def _finished(self, run: RunRow) -> RunRow:
-        """Remember a run whose directory is whole."""
+        """Record a run whose directory is complete."""
         report = load(run.folder)
         if report["source"]["files"][0]["sha256"] != run.dsc:
             shutil.rmtree(run.folder)
@@ -149,7 +149,7 @@ class Runs:
         return ended
 
     def _failed(self, run: RunRow, error: RespinError) -> RunRow:
-        """Remember why a run failed, and when it is tried again."""
+        """Record why a run failed, and when to retry it."""
         others = [r for r in self._state.runs(run.target) if r.id != run.id]
         return self._end(
             run,
@@ -173,22 +173,22 @@ class Runs:
 
 
 def _leftovers(run: RunRow) -> list[Path]:
-    """Return the directories that a run leaves which is killed before it is whole."""
+    """Return the directories that a run leaves when it is killed."""
     return [*run.folder.parent.glob(f".{run.folder.name}.*"), _probe(run)]
 
 
 def _probe(run: RunRow) -> Path:
-    """Return where a source is patched to see whether it has to be built again."""
+    """Return where a source is patched to see whether it must be built again."""
     return run.folder.with_name(f"{run.folder.name}.probe")
 
 
 def _logs(run: RunRow) -> Path:
-    """Return where the logs of a run are until it has ended well."""
+    """Return where the logs of a run are until it has succeeded."""
     return run.folder.with_name(f"{run.folder.name}.logs")
 
 
 def _patches(directory: Path) -> dict[str, str]:
-    """Return the patches of a run; without the date, which follows the number of the rebuild."""
+    """Return the patches of a run without the date, which depends on the rebuild's number."""
     return {
         path.name: digest(
             *(

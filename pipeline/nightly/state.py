@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What ``respin nightly`` remembers: SQLite, so that a kill at any moment loses nothing.
 
-Every step is written, and on the disk (synchronous=FULL), before the next begins. Readers
-(status, history) do not wait for the night.
+Every step is on the disk (synchronous=FULL) before the next begins. Readers (status, history) do
+not wait for the night.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class State:
     """The database of one state directory."""
 
     def __init__(self, directory: Path, *, create: bool = False, read_only: bool = False) -> None:
-        """Open it; ``read_only`` for who only looks, and may have no right to write.
+        """Open it; ``read_only`` for readers, who may lack write permission.
 
-        Raises UsageError if it is not there, is damaged, or is none of this version's.
+        Raises UsageError if it is missing or damaged, or if this version cannot read it.
         """
         path = directory / NAME
         try:
@@ -105,16 +105,16 @@ class State:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Write all of the block, or nothing; inside another such block, with that one."""
+        """Write the whole block or nothing; a block inside another one is part of that one."""
         with self._db.together():
             yield
 
     def keep(self) -> None:
-        """Leave a copy beside it, for the day on which it is damaged."""
+        """Leave a copy beside it, in case it gets damaged."""
         self._db.keep()
 
     def _read(self, make: Callable[[dict[str, Any]], T], row: sqlite3.Row) -> T:
-        """Return the record that a row holds. Raises UsageError if it holds none."""
+        """Return the record in a row. Raises UsageError if the row holds none."""
         try:
             return make(sound(dict(row)))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
@@ -123,7 +123,7 @@ class State:
     # -- indexes ------------------------------------------------------------------------
 
     def indexes(self) -> dict[tuple[str, str], SuiteIndex]:
-        """Return what is known of every suite."""
+        """Return the last known index of every suite."""
         rows = self._db.rows("SELECT value FROM indexes")
         found = [self._read(state_rows.index_of, row) for row in rows]
         return {(index.site, index.suite): index for index in found}
@@ -143,7 +143,7 @@ class State:
         return {row["name"]: self._read(state_rows.target_of, row) for row in rows}
 
     def save_target(self, target: TargetState) -> None:
-        """Remember what was seen of a target."""
+        """Remember the last view of a target."""
         values = {**asdict(target), "versions": json.dumps(target.versions)}
         values["asked"] = int(target.asked)
         names = ", ".join(values)
@@ -158,16 +158,16 @@ class State:
     # -- runs ---------------------------------------------------------------------------
 
     def runs(self, target: str | None = None) -> tuple[RunRow, ...]:
-        """Return the runs, oldest first: all, or a target's."""
+        """Return the runs, oldest first: all of them, or a target's."""
         where = "WHERE target = ?" if target else ""
         query = f"SELECT * FROM runs {where} ORDER BY id"
         rows = self._db.rows(query, (target,) if target else ())
         return tuple(self._read(state_rows.run_of, row) for row in rows)
 
     def begin_run(self, run: RunRow) -> RunRow:
-        """Remember that a run begins; ``directory`` is the one in which its own will be made.
+        """Remember that a run begins, and return it with its id and its own directory.
 
-        Return it with its id and its own directory.
+        Its ``folder`` is at first the directory in which its own will be made.
         """
         values = state_rows.values_of(run)
         del values["id"]
@@ -179,12 +179,12 @@ class State:
         return self.run(number)
 
     def run(self, number: int) -> RunRow:
-        """Return the run of an id."""
+        """Return the run with an id."""
         (row,) = self._db.rows("SELECT * FROM runs WHERE id = ?", (number,))
         return self._read(state_rows.run_of, row)
 
     def update_run(self, number: int, **changes: Any) -> RunRow:
-        """Remember what became of a run: these fields, and no others; return it.
+        """Change these fields of a run, and no others; return it.
 
         Another process may have changed others meanwhile: ``respin withdraw`` waits for no night.
         """
@@ -202,7 +202,7 @@ class State:
         return run
 
     def highest_number(self, target: str, version: str) -> int:
-        """Return the highest number that our rebuilds of a version ever had; 0: none yet."""
+        """Return the highest number that our rebuilds of a version ever had; 0 if none exists."""
         rows = self._db.rows(
             "SELECT number FROM numbers WHERE target = ? AND version = ?", (target, version)
         )
@@ -217,12 +217,12 @@ class State:
     # -- repositories -------------------------------------------------------------------
 
     def issued(self, target: str) -> tuple[Issued, ...]:
-        """Return what was last published of a target, by serial."""
+        """Return what was last published for a target, by serial."""
         query = "SELECT * FROM generations WHERE target = ? ORDER BY serial"
         return tuple(self._read(state_rows.issued_of, r) for r in self._db.rows(query, (target,)))
 
     def issue(self, target: str, issued: Issued) -> None:
-        """Remember what is published of a target."""
+        """Remember what is published for a target."""
         values = {"target": target, **asdict(issued), "placed": int(issued.placed)}
         for name in ("files", "own", "kept", "keys", "offered"):
             values[name] = json.dumps(values[name])
@@ -230,7 +230,7 @@ class State:
         self._db.write(f"INSERT OR REPLACE INTO generations ({names}) VALUES ({holes})", values)
 
     def forget_issued(self, target: str, but: Collection[str]) -> None:
-        """Forget what was published of a target, but these generations."""
+        """Forget what was published for a target, except these generations."""
         holes = ", ".join("?" for _ in but)
         self._db.write(
             f"DELETE FROM generations WHERE target = ? AND generation NOT IN ({holes})",
@@ -240,27 +240,27 @@ class State:
     # -- notifications ------------------------------------------------------------------
 
     def told(self) -> dict[str, dict[str, Any]]:
-        """Return what was last said of each target."""
+        """Return what the last notification said about each target."""
         rows = self._db.rows("SELECT * FROM told")
         return {row["target"]: self._read(state_rows.told_of, row) for row in rows}
 
     def tell(self, target: str, value: str, at: int, bodies: Iterable[Mapping[str, Any]]) -> None:
-        """Note what is said of a target now, and put what is to be sent into the outbox."""
+        """Note what is now said about a target, and put the notifications into the outbox."""
         with self.together():
             self._db.write("INSERT OR REPLACE INTO told VALUES (?, ?)", (target, value))
             for body in bodies:
                 self.post(at, body)
 
     def post(self, at: int, body: Mapping[str, Any]) -> None:
-        """Put what is to be sent into the outbox."""
+        """Put a notification into the outbox."""
         self._db.write("INSERT INTO outbox (at, body) VALUES (?, ?)", (at, json.dumps(body)))
 
     def outbox(self) -> tuple[Notification, ...]:
-        """Return what did not go every way yet, oldest first."""
+        """Return the notifications that still have to go to a receiver, oldest first."""
         query = "SELECT * FROM outbox WHERE webhook IS NULL OR command IS NULL ORDER BY id"
         return tuple(self._read(state_rows.notification_of, row) for row in self._db.rows(query))
 
     def sent(self, notification: Notification, way: str, at: int) -> None:
-        """Note that a notification went a way: ``webhook`` or ``command``."""
+        """Note that a notification was sent to ``way``: ``webhook`` or ``command``."""
         assert way in ("webhook", "command")
         self._db.write(f"UPDATE outbox SET {way} = ? WHERE id = ?", (at, notification.id))

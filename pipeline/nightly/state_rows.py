@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the state of ``respin nightly`` holds: its records, and the rows that they come from.
+"""The records in the state of ``respin nightly``, and the rows that they come from.
 
-What makes a record of a row raises ValueError, KeyError, TypeError or AttributeError if the row
-holds none.
+A function that makes a record of a row raises ValueError, KeyError, TypeError or AttributeError if
+the row holds none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipeline.publish.generations import Issued
 
 FIXED, NOT_NEEDED, FAILED, UNKNOWN = "fixed", "not-needed", "failed", "unknown"
 SAME, INTERRUPTED = "same", "interrupted"
-"""``same``: a change of ours that does not touch it. ``interrupted``: killed while it ran."""
+"""``same``: the changed fix does not affect it. ``interrupted``: killed while it ran."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,24 +31,24 @@ class TargetState:
     distro: str
     codename: str
     version: str | None
-    """The distro's newest; None: it has none."""
+    """The distro's newest version; None: it has none."""
     dsc: str | None
     pocket: str | None
     versions: tuple[str, ...]
-    """All that its pockets list."""
+    """All versions that its pockets list."""
     since: int
-    """When that version was first seen; seconds since 1970, as all times here."""
+    """When that version was first seen, in seconds since 1970, like all times here."""
     ended: int | None = None
     problem: str | None = None
     problem_code: int | None = None
     problem_since: int | None = None
     asked: bool = False
-    """A run was asked for (``respin retry``)."""
+    """Whether a run was asked for (``respin retry``)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRow:
-    """A run: why it was made, and what became of it."""
+    """A run: why it was made, and how it ended."""
 
     id: int
     target: str
@@ -70,17 +70,17 @@ class RunRow:
     published: int | None = None
     withdrawn: int | None = None
     why: str = ""
-    """Why it was withdrawn, or is not tried again."""
+    """Why it was withdrawn, or is not retried."""
 
     @property
     def bad(self) -> bool:
-        """It ended other than well."""
+        """Whether it failed, or the verdict of a fix was unknown."""
         return self.outcome in (FAILED, UNKNOWN)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Notification:
-    """A notification, and when it went which way."""
+    """A notification, and when it was sent to each receiver."""
 
     id: int
     at: int
@@ -90,40 +90,40 @@ class Notification:
 
 
 def index_of(row: dict[str, Any]) -> SuiteIndex:
-    """Return what a row knows of a suite."""
+    """Return the index of a suite in a row."""
     return records.structure(json.loads(row["value"]), SuiteIndex)
 
 
 def target_of(values: dict[str, Any]) -> TargetState:
-    """Return what a row knows of a target."""
+    """Return the target in a row."""
     return records.structure(
         _read(values, "versions") | {"asked": bool(values["asked"])}, TargetState
     )
 
 
 def run_of(values: dict[str, Any]) -> RunRow:
-    """Return the run of a row."""
+    """Return the run in a row."""
     return records.structure(_read(values, "inputs"), RunRow)
 
 
 def issued_of(values: dict[str, Any]) -> Issued:
-    """Return what a row says was published of a target."""
+    """Return what a row says was published for a target."""
     lists = _read(values, "files", "own", "kept", "keys", "offered")
     return records.structure(lists | {"placed": bool(values["placed"])}, Issued)
 
 
 def told_of(values: dict[str, Any]) -> dict[str, Any]:
-    """Return what a row says was told of a target."""
+    """Return what a row says was last told about a target."""
     return records.structure(json.loads(values["value"]), dict[str, Any])
 
 
 def notification_of(values: dict[str, Any]) -> Notification:
-    """Return the notification of a row."""
+    """Return the notification in a row."""
     return records.structure(_read(values, "body"), Notification)
 
 
 def _read(values: dict[str, Any], *columns: str) -> dict[str, Any]:
-    """Return a row with the JSON of these columns read."""
+    """Return a row with the JSON of these columns decoded."""
     return values | {name: json.loads(values[name]) for name in columns}
 
 

@@ -24,9 +24,9 @@ from pipeline.runs.directory import REPORT
 SCHEMA = 1
 DAY = 24 * 3600
 LARGEST = 256 << 20
-"""Bytes of a log that is shown."""
+"""Bytes of a file that the page links to."""
 TIMELINE = 200
-"""Runs that the page's timeline shows."""
+"""Runs in the page's timeline."""
 
 PENDING, ABSENT, ENDED, WITHDRAWN, PROBLEM = "pending", "absent", "ended", "withdrawn", "problem"
 
@@ -44,16 +44,16 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class TargetStatus:
-    """How it stands with one target."""
+    """The status of one target."""
 
     target: str
     distro: str
     release: str
     pocket: str | None
     version: str | None
-    """The distro's."""
+    """The distro's version."""
     ours: str | None
-    """The newest that our repository offers."""
+    """The newest version that our repository offers."""
     offered: tuple[str, ...]
     outcome: str
     """A run's outcome, or ``pending``, ``absent``, ``ended``, ``withdrawn``, ``problem``."""
@@ -66,20 +66,20 @@ class TargetStatus:
     run: int | None
     """The run whose outcome this is."""
     ours_run: int | None
-    """The run that made what is offered."""
+    """The run that made the newest version on offer."""
     older: tuple[Failure, ...] = ()
-    """What failed beside the newest version."""
+    """Failures of older versions."""
 
 
 def rows(state: State, keep: int, now: int) -> tuple[TargetStatus, ...]:
-    """Return how it stands with every target; ``keep`` versions are offered at once."""
+    """Return the status of every target; ``keep`` versions are offered at once."""
     return tuple(
         row(target, state.runs(name), keep, now) for name, target in state.targets().items()
     )
 
 
 def row(target: TargetState, runs: Sequence[RunRow], keep: int, now: int) -> TargetStatus:
-    """Return how it stands with one target."""
+    """Return the status of one target."""
     offers = plan.offered(target, runs, keep)
     mine = [
         r
@@ -134,7 +134,7 @@ def _failure(run: RunRow) -> Failure:
 
 
 def to_json(found: Sequence[TargetStatus]) -> dict[str, Any]:
-    """Return the JSON of ``respin status --json``; times as in RFC 3339."""
+    """Return the JSON of ``respin status --json``, with times as in RFC 3339."""
 
     def plain(values: dict[str, Any]) -> dict[str, Any]:
         return {k: iso(v) if k in ("since", "next_retry") else v for k, v in values.items()}
@@ -154,7 +154,7 @@ def history_json(runs: Sequence[RunRow]) -> dict[str, Any]:
 
 
 def iso(when: int | None) -> str | None:
-    """Return a time as in RFC 3339."""
+    """Return a time in the form of RFC 3339."""
     return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if when else None
 
 
@@ -164,9 +164,9 @@ def iso(when: int | None) -> str | None:
 def write(
     public: Path, found: Sequence[TargetStatus], runs: Sequence[RunRow], now: datetime
 ) -> None:
-    """Write index.html and status.json, each in one step, and what the page links to.
+    """Write index.html and status.json, each in one step, and the files that the page links to.
 
-    Raises PublishError if they cannot be written; what was there before stays.
+    Raises PublishError if they cannot be written; the old ones then stay.
     """
     try:
         _write(public, found, runs, now)
@@ -220,7 +220,7 @@ def _report(run: RunRow) -> dict[str, Any] | None:
 def _show(public: Path, run: RunRow) -> dict[str, list[str]]:
     """Put a run's report, patches and logs where the page can link to them; return the links.
 
-    Hard links where the file system allows it: they take no room.
+    They are hard links where the file system allows it, and take no space.
     """
     name = f"{run.id:06d}"
     final = public / "runs" / name
@@ -242,7 +242,7 @@ def _show(public: Path, run: RunRow) -> dict[str, list[str]]:
 
 
 def _regular(path: Path) -> bool:
-    """Tell whether this is a file, and no link to one: what is shown is the run's own."""
+    """Return whether this is a regular file, and not a link to one outside the run."""
     try:
         return stat.S_ISREG(path.lstat().st_mode)
     except OSError:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is watched: each release, and its backports apart, since a fleet may use either."""
+"""What is watched: each release, and separately its backports, since a fleet may use either."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ LIVING = {
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """One repository of ours, and the pockets of the distro that it follows."""
+    """One of our repositories, and the distro's pockets that it follows."""
 
     name: str
     """``bookworm``, ``bookworm-backports``: also the name of its repository and suite."""
     release: Release
     pockets: tuple[Pocket, ...]
-    """Where its versions come from."""
+    """The pockets that its versions come from."""
 
     def pocket(self, suite: str) -> str:
-        """Return the pocket that a suite is; of a derivative's own suites, their name."""
+        """Return the pocket that a suite is; for a derivative's own suite, its name."""
         for pocket in Pocket:
             if releases.suite(self.release, pocket) == suite:
                 return pocket.value
         return suite
 
     def follows(self, suite: str) -> bool:
-        """Tell whether the versions in a suite are this target's."""
+        """Return whether the versions in a suite belong to this target."""
         backports = suite == releases.suite(self.release, Pocket.BACKPORTS)
         return backports == (self.pockets == (Pocket.BACKPORTS,))
 
     def asked(self) -> tuple[Pocket, ...]:
-        """Return the pockets that a run has to name: none where they are the usual ones."""
+        """Return the pockets that a run has to name: none if they are the usual ones."""
         return () if set(self.pockets) == set(USUAL) else self.pockets
 
 
@@ -57,10 +57,10 @@ def targets(
     on: date,
     known: Sequence[Known] | None = None,
 ) -> tuple[Target, ...]:
-    """Return what is to be watched on a day, each once, in the order of the names.
+    """Return the targets to watch on a day, each once, in the order of the names.
 
-    ``known`` are the releases that there are (default: distro-info-data's). Raises UsageError
-    for a name that is none, or if there is no name.
+    ``known`` are the releases that exist (default: those of distro-info-data). Raises UsageError
+    for an unknown name, or if there is no name.
     """
     found: dict[str, Release] = {}
     for name in names:

@@ -27,7 +27,7 @@ def key(packages: Iterable[Mapping[str, str]]) -> str:
 
 
 def now(request: Request, dsc: Path) -> str:
-    """Return the digest of what a root for a source would hold now. Raises RespinError."""
+    """Return the digest of what a root for a source would now hold. Raises RespinError."""
     sources = releases.sources(
         request.release,
         pockets=request.pockets or USUAL,
@@ -43,9 +43,9 @@ def now(request: Request, dsc: Path) -> str:
 
 
 def of_last(world: World, target: Target, runs: Sequence[RunRow]) -> dict[str, str]:
-    """Return what a root for the last package of these runs, of one source, would hold now.
+    """Return what a root for the last package of these runs of one source would now hold.
 
-    It is empty where no package was built, or its run's directory is gone. Raises RespinError.
+    It is empty if no package was built, or if its run's directory is gone. Raises RespinError.
     """
     built = [run for run in runs if run.outcome == FIXED]
     if not built or not (built[-1].folder / REPORT).exists():

@@ -26,7 +26,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class TargetView:
-    """What there is of the package for one target; after an error, only the error."""
+    """The versions of the package for one target; after an error, only the error."""
 
     target: Target
     indexes: tuple[SuiteIndex, ...] = ()
@@ -45,8 +45,8 @@ def watch(
 ) -> tuple[TargetView, ...]:
     """Read the signed indexes of all targets' archives, conditionally; return a view of each.
 
-    ``sources`` gives a target's archives, ``memory`` is the cache's. What one archive does wrong
-    is in that target's view and touches no other.
+    ``sources`` gives a target's archives, ``memory`` is the cache's. An error of one archive is in
+    its target's view and affects no other.
     """
     places: dict[Target, list[tuple[AptSource, str]]] = {}
     views: dict[Target, TargetView] = {}
@@ -57,7 +57,7 @@ def watch(
             views[target] = TargetView(target=target, error=e)
     wanted = {place for each in places.values() for place in each}
     with contextlib.ExitStack() as stack:
-        # Threads of its own for each archive: one that drips keeps none from being asked.
+        # Each archive has threads of its own, so that a slow one does not hold up the others.
         asked: dict[str, tuple[Mirror, ThreadPoolExecutor]] = {}
         reads: dict[tuple[AptSource, str], Future[SuiteIndex | None]] = {}
         for source, suite in wanted:
@@ -71,7 +71,7 @@ def watch(
             )
         try:
             futures.wait(reads.values())
-        except BaseException:  # Ctrl-C is not to wait for who drips
+        except BaseException:  # Ctrl-C must not wait for a slow archive
             for mirror, _ in asked.values():
                 mirror.stop()
             raise
