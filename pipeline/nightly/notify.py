@@ -3,8 +3,8 @@
 """Notifications about changes: a new package, a failure, a recovery.
 
 A notification is written to the state in one transaction with what it says of the target, and
-then sent. So a kill loses nothing, and the same failure is sent once. Addresses and tokens come from
-files or the environment, and never appear in an error or a log.
+then sent. So a kill loses nothing, and the same failure is sent once. Addresses and tokens come
+from files or the environment, and never appear in an error or a log.
 """
 
 from __future__ import annotations
