@@ -84,7 +84,7 @@ def not_needed(
     *,
     prove: bool,
 ) -> tuple[Report, Used]:
-    """Return the report if nothing is to fix, and what it used; ``prove`` it on request."""
+    """Return the report if nothing needs a fix, and what it used; ``prove`` it on request."""
     before: tuple[VerifiedFile, ...] = ()
     smoked, used = None, Used()
     if prove:

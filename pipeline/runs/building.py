@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The build of one run: its container, the packages, and what ccache keeps of it."""
+"""The build of one run: its container, the packages, and what it adds to ccache."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Building:
     """The packages of one run."""
 
     def __init__(self, context: RunContext, inputs: Inputs, containers: ExitStack) -> None:
-        """``containers`` stops the container that is prepared, at the latest when it closes."""
+        """``containers`` stops the prepared container when it closes, if nothing did before."""
         self._context, self._inputs, self._containers = context, inputs, containers
 
     @cached_property
     def engine(self) -> Engine:
-        """What makes the build's container."""
+        """The engine that makes the build's container."""
         request = self._context.request
         return engines.choose(request.container, image=request.image, force=request.force_host)
 
@@ -57,7 +57,7 @@ class Building:
             _ = self.engine
 
     def prepare_root(self, source: Source) -> BuildRoot:
-        """The container's root, with the build dependencies."""
+        """Return the container's root with the build dependencies."""
         locked = self._context.request.locked
         exact: Sequence[Package] = locked.root if locked else ()
         if locked and locked.guest and not exact:
@@ -82,7 +82,7 @@ class Building:
         return root
 
     def prepare(self, source: Source) -> BuildEnvironment:
-        """The build's root and container, which can be ready before there is a new source."""
+        """Return the build's root and container, which need no patched source yet."""
         root = self.prepare_root(source)
         container = self._containers.enter_context(
             build.container(root, self._context.request.cache)
@@ -90,7 +90,7 @@ class Building:
         return BuildEnvironment(root=root, container=container)
 
     def build(self, environment: BuildEnvironment, patched: Patched) -> Built:
-        """The packages."""
+        """Build the packages."""
         with self._context.progress.stage("build") as stage:
             return build.build_in(
                 environment.container,
@@ -106,10 +106,10 @@ class Building:
     def stop(
         self, environment: BuildEnvironment, source: Source, built: Future[Built]
     ) -> Path | str:
-        """Stop the container once it has ``built``; return what it added to ccache, a tar.
+        """Stop the container once it has ``built``; return a tarball of what it added to ccache.
 
-        Or, in words, why nothing of it is kept: what no signed index lists leaves nothing to
-        others.
+        If nothing is kept, return the reason: a source that no signed index lists leaves nothing
+        to other builds.
         """
         built.result()
         with self._containers:
@@ -122,9 +122,9 @@ class Building:
             return taken or "ccache keeps nothing: the build left none"
 
     def keep_ccache(self, environment: BuildEnvironment, added: Path | str) -> None:
-        """Let later builds have what this one added to ccache: only once all is proven.
+        """Give later builds what this one added to ccache, once everything is proven.
 
-        What goes wrong here costs the next build some time, and is no reason to lose this one.
+        An error here costs the next build some time, and is no reason to lose this one.
         """
         with self._context.progress.stage("ccache") as stage:
             if isinstance(added, str):
@@ -139,7 +139,7 @@ class Building:
     def build_control(
         self, root: BuildRoot, source: Source, tree: Path
     ) -> tuple[VerifiedFile, ...]:
-        """The source without our patch, which unpacks to ``tree``, built in the same root."""
+        """Build the source without our patch, which unpacks to ``tree``, in the same root."""
         dest = self._context.directory.path / "control"
         logs = self._context.directory.logs / "control"  # the other build may not have ended yet
         epoch = patch.changelog_epoch(tree)

@@ -26,12 +26,12 @@ class RunContext:
     directory: RunDirectory
     progress: Progress
     scratch: Path
-    """A directory for what is not part of the run's outcome."""
+    """A directory for what does not become part of the run's directory."""
     begun: str
     """When the run began: YYYYMMDDTHHMMSSZ."""
 
     def note_changed(self, stage: Stage) -> None:
-        """Say what in the cache somebody, or something, has changed since it was made."""
+        """Say what in the cache has been changed since it was made."""
         changed = self.request.cache.changed
         while changed:
             stage.note(f"{changed.pop()} has changed since it was made, so it is made again")
@@ -41,9 +41,9 @@ class RunContext:
 def begin(
     request: Request, directory: RunDirectory, journal: Journal | None
 ) -> Iterator[RunContext]:
-    """Yield the context of a run; its scratch directory is there until the block has ended.
+    """Yield the context of a run; its scratch directory exists until the block ends.
 
-    What killed processes left in the cache and among the temporary files is removed first.
+    First remove what killed processes left in the cache and among the temporary files.
     """
     scratch.sweep(request.cache)
     temporary.sweep()

@@ -31,14 +31,14 @@ REPORT = "report.json"
 UNFINISHED = ".unfinished"
 """Marks a directory that is being written by the process that has locked it (flock(2))."""
 OLD = "run"
-"""What another run is called in the directory to which it is moved aside."""
+"""The name of an older run in the directory to which it is moved aside."""
 _MADE = re.compile(r"\.[a-z0-9_]{8}$")
 """The end of a name that tempfile.mkdtemp made."""
 YOUNG = 60.0
-"""Seconds in which a directory may be there and not be locked yet by the process that made it."""
+"""Seconds in which the process that made a directory may not have locked it yet."""
 HINT = "choose another directory with --out"
 KEPT_LOGS = 20
-"""Runs whose logs stay under the cache."""
+"""The number of runs whose logs stay under the cache."""
 
 
 class RunDirectory:
@@ -54,7 +54,7 @@ class RunDirectory:
 
 
 def check(out: Path) -> None:
-    """Raise UsageError if ``out`` exists and is not a run of ours, or cannot be made."""
+    """Raise UsageError if ``out`` exists and is not a run of respin, or cannot be made."""
     try:
         _check(out)
     except OSError as e:
@@ -71,7 +71,7 @@ def _check(out: Path) -> None:
         parent = parent.parent
     if not parent.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, f"{parent} is not a directory", str(parent))
-    if not namespaces.in_container():  # who has lent a directory to root of one has lent it
+    if not namespaces.in_container():  # there, root may use a directory that it was given
         ownership.check_place(parent, "--out in", HINT)
     if out.is_dir() and not any(out.iterdir()):
         return
@@ -106,10 +106,10 @@ def open_run(
 
     The logs are written into ``logs``, by default a new directory under the cache.
 
-    An older run of ours at ``out`` is replaced. If the block fails nothing is at ``out``
-    that was not there before; with ``keep`` the unfinished directory stays where it is, and a note
-    on the error says where. What runs to the same place left when they were killed is removed.
-    Raises UsageError if ``out`` cannot be written.
+    An older run at ``out`` is replaced. If the block fails, ``out`` is as it was before; with
+    ``keep`` the unfinished directory stays where it is, and a note on the error says where.
+    Leftovers of killed runs to the same place are removed. Raises UsageError if ``out`` cannot be
+    written.
     """
     check(out)
     final = out.absolute()
@@ -132,7 +132,7 @@ def open_run(
 
 @contextlib.contextmanager
 def _parents(final: Path) -> Iterator[None]:
-    """Make the directories above a place; take away again what is empty if the block fails."""
+    """Make the directories above a place; if the block fails, remove those that are empty."""
     lacking = [parent for parent in final.parents if not parent.exists()]
     try:
         with interrupts.held():
@@ -152,14 +152,14 @@ def _parents(final: Path) -> Iterator[None]:
 
 
 def _clear(parents: list[Path]) -> None:
-    """Remove directories that were made, the deepest first; one that is not empty is somebody's."""
+    """Remove the directories that were made, the deepest first, unless somebody has used them."""
     with interrupts.held():
         for parent in parents:
             leftovers.clear(parent)
 
 
 def _begin(final: Path) -> Path:
-    """Make the directory beside ``final`` that is written into."""
+    """Make the directory beside ``final`` in which the run is written."""
     with interrupts.held():
         try:
             part = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}."))
@@ -170,7 +170,7 @@ def _begin(final: Path) -> Path:
 
 
 def _finish(part: Path, final: Path, logs: Path) -> None:
-    """Add the logs and put a whole run in its place."""
+    """Add the logs and put a complete run in its place."""
     try:
         shutil.copytree(logs, part / "logs")
         with interrupts.held():
@@ -192,7 +192,7 @@ def _finish(part: Path, final: Path, logs: Path) -> None:
 
 
 def _stop(part: Path, e: BaseException, *, keep: bool) -> None:
-    """Clear away a run that failed or was stopped, or keep what is to be kept of it."""
+    """Remove a run that failed or was stopped, or keep it if that was asked for."""
     with interrupts.held():
         if keep and part.exists():
             (part / UNFINISHED).unlink(missing_ok=True)
@@ -213,7 +213,7 @@ def _sweep(final: Path) -> None:
             found = part.lstat()
             if found.st_uid != os.geteuid() or not _MADE.search(part.name):
                 continue
-            # Whoever writes one locks it first, and marks it then.
+            # A process that writes a directory first locks it, then marks it.
             with _lock(part) as locked:
                 if locked and (part / UNFINISHED).exists():
                     shutil.rmtree(part)
@@ -224,14 +224,14 @@ def _sweep(final: Path) -> None:
 
 
 def _take_back(part: Path, final: Path) -> None:
-    """Put an older run back into its place, or remove it if a newer one is there."""
+    """Put an older run back in its place, or remove it if a newer one is there."""
     if not final.exists():
         (part / OLD).rename(final)
     shutil.rmtree(part)
 
 
 def _replace(part: Path, final: Path) -> None:
-    """Put a directory in the place of another, which then goes."""
+    """Put a directory in the place of another, and remove that one."""
     if not final.exists():
         part.rename(final)
         return

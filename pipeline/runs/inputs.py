@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The inputs of a run: its archive, its source, the distro's own package, and its lock.
+"""The inputs of a run: its archive, its source, the distro's package, and its lock.
 
-The source's directory, its log and its clock are those of the run.
+The source's directory, log and clock are those of the run.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ class Used:
     """What a run used besides its source, for its lock."""
 
     root: tuple[Package, ...] = ()
-    """What the build's root held."""
+    """The packages in the build's root."""
     guest: GuestPackages | None = None
-    """What the smoke test's guest was made of."""
+    """The packages that the smoke test's guest was made of."""
     control: tuple[VerifiedFile, ...] = ()
-    """The distro's own package, if the smoke test held ours against that."""
+    """The distro's package, if the smoke test compared ours with it."""
 
 
 class Inputs:
-    """The inputs of one run: as the request says, or exactly those of its lock."""
+    """The inputs of one run: those of its request, or exactly those of its lock."""
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
@@ -49,7 +49,7 @@ class Inputs:
 
     @cached_property
     def archive(self) -> AptArchive:
-        """The release's pockets."""
+        """The archive with the release's pockets."""
         request = self._request
         sources = releases.sources(
             request.release,
@@ -64,7 +64,7 @@ class Inputs:
 
     @cached_property
     def _past(self) -> AptArchive | None:
-        """The pockets, and with them what they held when the locked run read them."""
+        """The pockets as they are now, and as they were when the locked run read them."""
         request = self._request
         assert request.locked
         return superseded.then(
@@ -79,13 +79,13 @@ class Inputs:
         )
 
     def having(self, packages: Sequence[Package]) -> AptArchive:
-        """The archive that has these packages of the lock. Raises FetchError naming the gone."""
+        """Return an archive with these packages of the lock. Raises FetchError naming lost ones."""
         assert self._request.locked
         return lockfile.holding(self._request.locked, packages, self.archive, lambda: self._past)
 
     @cached_property
     def dsc(self) -> Path | None:
-        """The local .dsc that takes the archive's place, if any."""
+        """The local .dsc that replaces the archive's, if any."""
         request = self._request
         if request.tree_dir:
             return local_tree.make_source(
@@ -99,7 +99,7 @@ class Inputs:
         return request.dsc
 
     def fetch(self) -> Source:
-        """The exact source, verified."""
+        """Return the exact source, verified."""
         dest = self._context.directory.path / "source"
         request = self._request
         with self._context.progress.stage("fetch") as stage:
@@ -123,7 +123,7 @@ class Inputs:
             return source
 
     def write_lock(self, done: Report, used: Used, *, kind: str | None = None) -> None:
-        """Leave respin.lock: what this run was made of.
+        """Write respin.lock, which says what this run was made of.
 
         ``kind`` is where its source came from, if this run did not fetch it.
         """
@@ -147,7 +147,7 @@ class Inputs:
             files=lockfile.files(source),
             fixes=tuple(fix.name for fix in request.fixes),
             number=request.number,
-            # What was locked is what there was then.
+            # A locked run has the archive's content of that time.
             time=locked.time if locked else self._context.begun,
             pockets=request.pockets,
             root=_known(used.root or (done.built.root if done.built else ())),
@@ -157,11 +157,11 @@ class Inputs:
         lockfile.write(written, self._context.directory.path)
 
     def tree(self, source: Source) -> Path:
-        """The source as dpkg-source unpacks it."""
+        """Return the source as dpkg-source unpacks it."""
         return self.unpack(source, "tree", "fetch")
 
     def unpack(self, source: Source, name: str, stage: str) -> Path:
-        """Unpack a source behind the wall, into a scratch directory of this name."""
+        """Unpack a source behind the wall into a scratch directory with this name."""
         return fetch.unpack(
             source,
             self._context.scratch / name,
@@ -170,9 +170,9 @@ class Inputs:
         )
 
     def check_sandbox(self) -> Wall:
-        """Return where the source is read on this machine; raise now if it may not be.
+        """Return where the source is read on this machine; raise now if it must not be.
 
-        UsageError if no sandbox can be had, FetchError if what is asked for wants a better one.
+        Raises UsageError if there is no sandbox, FetchError if the request needs a better one.
         """
         request = self._request
         given = request.tree_dir or request.dsc
@@ -183,17 +183,17 @@ class Inputs:
         )
 
     def libraries(self) -> dict[str, str]:
-        """The versions that the archive has of the libraries which a fix may require."""
+        """Return the archive's versions of the libraries that a fix may require."""
         names = {fix.requires.build_depends for fix in self._request.fixes if fix.requires}
         found = {name: self.archive.candidate(name) for name in names}
         return {name: package.version for name, package in found.items() if package}
 
     def distro_package(self, source: Source) -> tuple[VerifiedFile, ...]:
-        """The distro's own build of this very source, or nothing if there is none to be had."""
+        """Return the distro's build of this very source, or nothing if it is not available."""
         locked, dest = self._request.locked, self._context.directory.path / "control"
         if self.dsc:
             return ()
-        if locked and locked.guest:  # as it was then: the distro's, or built here
+        if locked and locked.guest:  # the same as then: the distro's, or built here
             if not locked.control:
                 return ()
             return self.having((locked.control,)).download((locked.control,), dest)
@@ -203,7 +203,7 @@ class Inputs:
             return ()  # superseded, or rebuilt: the source without our patch is built in its place
 
     def control(self, source: Source) -> tuple[VerifiedFile, ...]:
-        """The distro's own build of this very source. Raises FetchError if there is none."""
+        """Return the distro's build of this very source. Raises FetchError if there is none."""
         found = self.distro_package(source)
         if not found:
             raise FetchError(
@@ -214,5 +214,5 @@ class Inputs:
 
 
 def _known(packages: Sequence[Package]) -> tuple[Package, ...]:
-    """Return the packages if the file of each is known: those of this very machine are not."""
+    """Return the packages, or nothing if a file is unknown, as it is for those of this machine."""
     return tuple(packages) if all(p.sha256 for p in packages) else ()

@@ -31,23 +31,23 @@ class Lock:
     name: str
     version: str
     kind: str
-    """Where the source came from: ``archive`` (or what keeps old versions), ``dsc``, ``tree``."""
+    """Where the source came from: ``archive`` (or one of old versions), ``dsc``, ``tree``."""
     origin: str
     files: tuple[dsc_file.Listed, ...]
-    """The .dsc first."""
+    """The files of the source, the .dsc first."""
     fixes: tuple[str, ...]
-    """Those that were asked for."""
+    """The requested fixes."""
     number: int
     time: str
     """When the archive was read: YYYYMMDDTHHMMSSZ."""
     pockets: tuple[Pocket, ...] = ()
-    """Those that were asked for."""
+    """The requested pockets."""
     root: tuple[Package, ...] = ()
-    """What the build's root held; empty where nothing was built."""
+    """The packages in the build's root; empty if nothing was built."""
     guest: GuestPackages | None = None
-    """None where nothing was tested."""
+    """The guest's packages; None if nothing was tested."""
     control: Package | None = None
-    """The distro's own package that ours was held against; None where it was built here."""
+    """The distro's package that ours was compared with; None if it was built here."""
     path: Path | None = None
 
 
@@ -85,14 +85,14 @@ def _packages(packages: Sequence[Package]) -> list[dict[str, str]]:
 
 
 def files(source: Source) -> tuple[dsc_file.Listed, ...]:
-    """Return a source's files as a lock has them."""
+    """Return a source's files in the form of a lock."""
     return tuple(
         dsc_file.Listed(name=f.path.name, size=f.size, sha256=f.sha256) for f in source.files
     )
 
 
 def check_source(lock: Lock, source: Source) -> None:
-    """Hold a fetched source against the lock. Raises FetchError naming what differs."""
+    """Compare a fetched source with the lock. Raises FetchError naming what differs."""
     there = {f.path.name: f for f in source.files}
     for want in lock.files:
         found = there.get(want.name)
@@ -114,9 +114,9 @@ def holding(
     archive: AptArchive,
     past: Callable[[], AptArchive | None],
 ) -> AptArchive:
-    """Return an archive that has these packages of a lock: the ``archive``, or the ``past`` one.
+    """Return an archive that has these packages of a lock: the ``archive`` or the ``past`` one.
 
-    The latter is asked for only if the first lacks some. Raises FetchError naming what is gone.
+    The second is called only if the first lacks some. Raises FetchError naming what is gone.
     """
     gone = archive.lacking(packages)
     if not gone:
@@ -136,9 +136,9 @@ def holding(
 
 
 def check_root(lock: Lock, packages: Sequence[Package]) -> None:
-    """Hold what a container really holds against the lock. Raises BuildError if it differs.
+    """Compare the real content of a container with the lock. Raises BuildError if it differs.
 
-    An image, or this very machine, may hold other packages than those that were asked for.
+    An image, or this machine itself, may hold other packages than the requested ones.
     """
     missing, more = set(lock.root) - set(packages), set(packages) - set(lock.root)
     if missing or more:
@@ -154,7 +154,7 @@ def check_root(lock: Lock, packages: Sequence[Package]) -> None:
 def local_dsc(lock: Lock) -> Path:
     """Return the .dsc of a locked source that was the user's own.
 
-    It is the one that it was, or else the copy in the run's directory, where the lock lies. Raises
+    It is the original file, or else the copy beside the lock in the run's directory. Raises
     FetchError if both are gone.
     """
     places = [Path(lock.origin)] if lock.kind == "dsc" else []

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Reading respin.lock, which may have been edited by hand: lock.schema.json says what it holds."""
+"""Read respin.lock, which may have been edited by hand: lock.schema.json says what it holds."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pipeline.files import bounded, records, schema
 from pipeline.runs.lockfile import NAME, SCHEMA, Lock
 
 LIMIT = 4 << 20
-"""Bytes."""
+"""Bytes of a lock."""
 
 
 def read(path: Path) -> Lock:
-    """Read a lock. Raises UsageError, naming the place of what is wrong, and what was expected."""
+    """Read a lock. Raises UsageError, naming what is wrong, where, and what was expected."""
     try:
         value = bounded.from_json(path, LIMIT)
     except OSError as e:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The stages diagnose and patch of one run, and the check of what they make."""
+"""The stages diagnose and patch of one run, and the check of their results."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from pipeline.source import fetch
 
 
 class Patching:
-    """What is wrong with the source, and the source package without it."""
+    """The defects of the source, and the source package without them."""
 
     def __init__(self, context: RunContext, inputs: Inputs) -> None:
         self._context, self._inputs = context, inputs
 
     def diagnose(self, tree: Path) -> tuple[Finding, ...]:
-        """The verdict of every fix."""
+        """Return the verdict of every fix."""
         fixes = self._context.request.fixes
         with self._context.progress.stage("diagnose") as stage:
             return diagnose.diagnose(tree, fixes, libraries=self._inputs.libraries(), stage=stage)
 
     def patch(self, source: Source, tree: Path, needed: Sequence[Fix]) -> Patched:
-        """The new source package; ``tree`` is what ``source`` unpacks to."""
+        """Return the new source package; ``tree`` is what ``source`` unpacks to."""
         with self._context.progress.stage("patch") as stage:
             return patch.patch(
                 source,
@@ -45,11 +45,11 @@ class Patching:
             )
 
     def check(self, patched: Patched, when: Future[Built] | None = None) -> None:
-        """Hold the new source package against the diagnosis and the archive.
+        """Check the new source package against the diagnosis and the archive.
 
-        Nothing may be needed any more, and its version has to keep the law among those that
-        the archive really has. That waits for ``when``: the build has more use for the
-        processors than the guest that comes after it.
+        No fix may still be needed, and its version must keep the law among the archive's real
+        versions. This waits for ``when``: until then, the build has more use for the processors
+        than the guest that comes after it.
         """
         wait([when] if when else [])
         archive = self._inputs.archive

@@ -26,7 +26,7 @@ class Proving:
         self._context, self._inputs = context, inputs
 
     def prepare_guest(self) -> GuestImage:
-        """The guest's kernel and root."""
+        """Return the guest's kernel and root."""
         locked = self._context.request.locked
         exact = locked.guest if locked else None
         archive = self._inputs.archive
@@ -48,9 +48,9 @@ class Proving:
         built: Future[Built] | None,
         needed: Sequence[Fix],
     ) -> SmokeReport:
-        """The proof: what loads before and after, on the release's own kernel.
+        """Prove what loads before and after, on the release's own kernel.
 
-        The distro's package is tried while the other is still being built.
+        The distro's package is tested while the other is still being built.
         """
         request, directory = self._context.request, self._context.directory
         turned: dict[str, list[str]] = {}
@@ -84,7 +84,7 @@ class Proving:
 
 
 def packages_of(built: Future[Built]) -> Future[Sequence[Path]]:
-    """Return the packages that will come of a build, of those the one with tc and ip."""
+    """Return the package with tc and ip that will come from a build."""
     coming: Future[Sequence[Path]] = Future()
 
     def pass_on(done: Future[Built]) -> None:
@@ -100,7 +100,7 @@ def packages_of(built: Future[Built]) -> Future[Sequence[Path]]:
 
 
 def _check_possible(seen: SmokeReport, turned: Collection[str]) -> None:
-    """Raise SmokeImpossible if a case that a fix turns could not be tried by any way."""
+    """Raise SmokeImpossible if no attach type could try a case that a fix turns."""
     for name in turned:
         rows = [row for row in seen.cases if row.case == name]
         if rows and all((row.after or row.before).seen is Seen.NOT_POSSIBLE for row in rows):
@@ -112,7 +112,7 @@ def _check_possible(seen: SmokeReport, turned: Collection[str]) -> None:
 
 
 def complaints(row: CaseResult) -> list[str]:
-    """Return, for each cell of a row that is not as it must be, a few lines that say why."""
+    """Return, for each cell of a row that is not as expected, a few lines that say why."""
     return [
         f"{row.case} ({row.way}), {when}: {cell.why}\n$ {cell.command}\n{cell.output.strip()}"
         for when, cell in row.cells

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The report of a run: a record, and its JSON form.
 
-docs/report.md explains the form, pipeline/runs/report.schema.json defines it.
+docs/report.md explains the form, and pipeline/runs/report.schema.json defines it.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ SCHEMA = 1
 
 
 class Outcome(StrEnum):
-    """How a run ended that did not fail."""
+    """How a successful run ended."""
 
     FIXED = "fixed"
     """Built, and proven on a real kernel against the package without the fix."""
     PROVEN = "proven"
-    """The same of packages that were built elsewhere; not all that is said of them is verified."""
+    """The same for packages that were built elsewhere; not all that is said of them is verified."""
     FETCHED = "fetched"
-    """The verified source was fetched, and nothing else asked for."""
+    """The verified source was fetched, and nothing else was asked for."""
     BUILT = "built"
     """The patched source package was built, and nothing is proven."""
     PATCHED = "patched"
-    """The patched source package was made, and nothing else asked for."""
+    """The patched source package was made, and nothing else was asked for."""
     NOT_NEEDED = "not-needed"
     """No fix is needed; nothing was built."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What one run observed; what it did not do is None."""
+    """What one run observed; a step that it did not take is None."""
 
     outcome: Outcome
     source: Source
@@ -50,14 +50,14 @@ class Report:
     patched: Patched | None = None
     built: Built | None = None
     unverified: tuple[str, ...] = ()
-    """In words: what is said of packages that were built elsewhere, and cannot be checked."""
+    """In words: what cannot be checked about packages that were built elsewhere."""
     control: tuple[VerifiedFile, ...] = ()
-    """The packages without the fix that the smoke test held ours against."""
+    """The packages without the fix that the smoke test compared ours with."""
     smoke: SmokeReport | None = None
     sandbox: Wall | None = None
-    """Where this machine's tools read the source; None: none did."""
+    """Where this machine's tools read the source; None if none did."""
     archives: tuple[str, ...] = ()
-    """In words: each signed index that packages were chosen by, and what was waived of it."""
+    """In words: each signed index from which packages were chosen, and any waived check."""
     timings: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
@@ -65,7 +65,7 @@ def to_json(report: Report, directory: Path) -> dict[str, Any]:
     """Return the report as JSON values; paths under ``directory`` become relative to it."""
     values = dataclasses.asdict(report)
     if values["patched"]:
-        del values["patched"]["source"]  # it stands beside it
+        del values["patched"]["source"]  # the report has it already
     return {
         "schema": SCHEMA,
         "tool": "iproute2-respin",
@@ -88,7 +88,7 @@ def plain(value: Any, directory: Path) -> Any:
 
 
 def moved(report: Report, old: Path, new: Path) -> Report:
-    """Return the report with every path under ``old`` put under ``new``."""
+    """Return the report with every path under ``old`` moved under ``new``."""
 
     def move(value: Any) -> Any:
         if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An earlier run, read back from its directory, so that a stage can go on from there.
+"""Read an earlier run back from its directory, so that a stage can continue from there.
 
 report.schema.json says what a report holds.
 """
@@ -22,8 +22,8 @@ from pipeline.runs.report import SCHEMA, Report
 def read(directory: Path) -> Report:
     """Return the report of a run's directory, its paths made absolute.
 
-    Raises UsageError if that is no directory of a run, or was written by a respin whose reports
-    have another form.
+    Raises UsageError if it is not the directory of a run, or was written by a version of respin
+    whose reports have another form.
     """
     values = load(directory)
     if values["patched"]:
@@ -50,8 +50,8 @@ def _paths(value: Any) -> Iterator[Path]:
 def load(directory: Path, *, broken: type[RespinError] = UsageError) -> dict[str, Any]:
     """Return the report of a run's directory as JSON.
 
-    Raises UsageError as ``read`` does, and ``broken`` for a report of ours that is not as its
-    schema says.
+    Raises UsageError like ``read``, and ``broken`` for a report of this form that does not match
+    its schema.
     """
     path = directory / REPORT
     try:

@@ -29,17 +29,17 @@ class Request:
     fixes: tuple[Fix, ...]
     cache: Cache
     version: str | None = None
-    """None: the newest in the release's pockets."""
+    """The distro's version; None: the newest in the release's pockets."""
     dsc: Path | None = None
     """A local source package in place of the archive's."""
     tree_dir: Path | None = None
     """A source tree with debian/, in place of the archive's."""
     locked: Lock | None = None
-    """The inputs of an earlier run, to be had again."""
+    """The inputs of an earlier run, to be used again."""
     accepted: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of .dsc files that no signature vouches for -> a text about who does."""
+    """SHA-256 of each .dsc that no signature vouches for -> a text that says who does."""
     pockets: tuple[Pocket, ...] = ()
-    """Empty: release, updates, security."""
+    """The pockets to read; empty: release, updates, security."""
     config: Config = NO_CONFIG
     mirror: str | None = None
     keyring: Path | None = None
@@ -48,16 +48,16 @@ class Request:
     cases: tuple[str, ...] | None = None
     objects: tuple[UserObject, ...] = ()
     container: Kind = Kind.AUTO
-    """Where it is built."""
+    """Where the package is built."""
     image: str | None = None
     """The base image for docker and podman."""
     trust_container: bool = False
-    """Read also what no signed index vouches for where the only wall is the container that all of
-    respin runs in."""
+    """Read a source that no signed index vouches for, even if the only wall is the container in
+    which respin itself runs."""
     force_host: bool = False
-    """Build in place even where this machine is no container."""
+    """Build in place even if this machine is not a container."""
     prove: bool = False
-    """Smoke-test the distro's own package where no fix is needed."""
+    """Smoke-test the distro's package if no fix is needed."""
     keep: bool = False
     logs: Path | None = None
-    """Where the logs are written while the run goes on; None: a directory under the cache."""
+    """Where the logs are written during the run; None: a directory under the cache."""

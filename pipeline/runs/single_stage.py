@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Run one stage or a few separately, also from the directory of earlier ones.
 
-``run`` (run.py) is the whole. Each part leaves a directory like that of a run, with what the
-directory before had in it; what is read back is held against the SHA-256 in its report.
+``run`` (run.py) runs all of them. Each part leaves a directory like that of a run, which includes
+the earlier content; what is read back is checked against the SHA-256 in its report.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from pipeline.source import fetch, source_tree
 
 NOTHING = Used()
 LARGEST = 1 << 30
-"""Bytes of what is taken over from an earlier run; iproute2's source has 1 MB."""
+"""Bytes that may be copied from an earlier run; iproute2's source has 1 MB."""
 
 
 def fetch_only(request: Request, out: Path, journal: Journal | None = None) -> Report:
@@ -68,7 +68,7 @@ def patch_only(
         wall = stages.inputs.check_sandbox()
         before = _again(earlier, directory) if earlier else None
         source = before.source if before else stages.inputs.fetch()
-        # What a directory says of itself is no signed index.
+        # A directory's claim about itself is no signed index.
         tree = stages.inputs.tree(replace(source, indexed=False) if before else source)
         findings = stages.patching.diagnose(tree)
         needed = diagnose.needed_fixes(request.fixes, findings)
@@ -93,7 +93,7 @@ def build_only(
 ) -> Report:
     """Build the patched source of ``earlier``, a directory of ``patch_only`` or of a whole run.
 
-    ``request`` is of its release. Raises UsageError if nothing was patched there.
+    ``request`` is for its release. Raises UsageError if nothing was patched there.
     """
     with _part(request, out, journal) as (stages, directory):
         before = _again(earlier, directory)
@@ -123,9 +123,9 @@ def prove_only(
 ) -> Report:
     """Do the last part of ``run``, also for packages that were built elsewhere.
 
-    ``earlier`` is the directory of ``patch_only``, ``build_only`` or a whole run; ``debs`` what
-    dpkg-buildpackage made of its source, None for those in ``earlier``. Where it found nothing to
-    patch, it is the distro's own package that is proven. ``request`` is of its release and fixes.
+    ``earlier`` is the directory of ``patch_only``, ``build_only`` or a whole run; ``debs`` has what
+    dpkg-buildpackage made from its source, None for those in ``earlier``. If nothing was patched
+    there, the distro's package is proven. ``request`` is for its release and fixes.
     """
     with _part(request, out, journal) as (stages, directory):
         before = _again(earlier, directory)
@@ -178,7 +178,7 @@ def diagnose_only(
 ) -> tuple[Finding, ...]:
     """Diagnose an unpacked tree or a local .dsc, and do nothing else.
 
-    Raises FetchError if it cannot be read or is not taken, DiagnosisRefused if there is no loader.
+    Raises FetchError if it cannot or must not be read, DiagnosisRefused if it has no loader.
     """
     sandbox.admit(str(tree or dsc), indexed=False, trust_container=trust_container)
     with Progress(journal).stage("diagnose") as stage, tempfile.TemporaryDirectory() as tmp:
@@ -195,7 +195,7 @@ def diagnose_only(
 def _part(
     request: Request, out: Path, journal: Journal | None
 ) -> Iterator[tuple[Stages, RunDirectory]]:
-    """Yield the stages, and the directory that takes what they leave."""
+    """Yield the stages, and the directory into which they write."""
     with (
         open_run(out, request.cache, keep=request.keep, logs=request.logs) as directory,
         begin(request, directory, journal) as stages,
@@ -222,7 +222,7 @@ def _archives(stages: Stages, before: Report | None) -> tuple[str, ...]:
 
 
 def _again(earlier: Path, directory: RunDirectory) -> Report:
-    """Take over the sources of an earlier run; raise FetchError if they are not what it had."""
+    """Copy the sources of an earlier run. Raises FetchError if they have changed since then."""
     before = read(earlier)
     here = report.moved(before, earlier.absolute(), directory.path)
     had = {file.path: file.sha256 for file in here.source.files}
@@ -233,7 +233,7 @@ def _again(earlier: Path, directory: RunDirectory) -> Report:
 
 
 def _built_again(built: Built, earlier: Path, directory: RunDirectory) -> Built:
-    """Take over the packages of an earlier run; raise FetchError if they are not what it had."""
+    """Copy the packages of an earlier run. Raises FetchError if they have changed since then."""
     had = {file.path: file.sha256 for file in (*built.debs, built.changes, built.buildinfo)}
     _take_over(("debs",), had, earlier, directory, "respin build")
     return built
@@ -246,9 +246,9 @@ def _take_over(
     directory: RunDirectory,
     maker: str,
 ) -> None:
-    """Copy directories of an earlier run, and hold what it ``had`` there against its SHA-256.
+    """Copy directories of an earlier run, and check what it ``had`` there by its SHA-256.
 
-    ``maker`` is what makes them anew, for the error.
+    ``maker`` is the command that makes them again, for the error.
     """
     for name in names:
         if (earlier / name).is_dir():
@@ -270,7 +270,7 @@ def _take_over(
 
 
 def _there(built: Built) -> Future[Built]:
-    """Return packages in the form of those that are being built."""
+    """Return packages in the form of those that are still being built."""
     future: Future[Built] = Future()
     future.set_result(built)
     return future

@@ -32,7 +32,7 @@ class Stages:
 
 @contextmanager
 def begin(request: Request, directory: RunDirectory, journal: Journal | None) -> Iterator[Stages]:
-    """Yield the stages of a run; what they hold besides its outcome is cleared away at the end."""
+    """Yield the stages of a run; at the end, remove what they hold besides its outcome."""
     with context.begin(request, directory, journal) as shared, ExitStack() as containers:
         inputs = Inputs(shared)
         yield Stages(
