@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""QEMU's devices as values: each knows its options, and which files it opens.
+"""QEMU's devices as values: each knows its options and the files that it opens.
 
-A guest is a sequence of them; nobody else writes an option of a device.
+A guest is a sequence of them; no other module writes an option of a device.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ class Boot:
     initramfs: Path | None = None
 
     def argv(self) -> list[str]:
-        """-append is one argument, whatever is in it."""
+        """Return its options; -append is one argument, whatever it contains."""
         argv = ["-kernel", str(self.kernel), "-append", " ".join(self.options)]
         return [*argv, "-initrd", str(self.initramfs)] if self.initramfs else argv
 
     def files(self) -> list[Bind]:
-        """They are read only."""
+        """Return the kernel and the initramfs, read-only."""
         return [Bind(host=path) for path in (self.kernel, self.initramfs) if path]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SerialConsole:
-    """The serial console, which goes into a file; without one, to QEMU's standard output."""
+    """The serial console, written to a file, or without one to QEMU's standard output."""
 
     file: Path | None = None
 
     def argv(self) -> list[str]:
-        """A character device of its own: -serial file:PATH would read commas in the path."""
+        """Use a separate character device: -serial file:PATH would parse commas in the path."""
         if self.file is None:
             return ["-serial", "stdio"]
         return [*_chardev("file", "console", self.file), "-serial", "chardev:console"]
 
     def files(self) -> list[Bind]:
-        """QEMU writes to it."""
+        """Return the file that QEMU writes to, if any."""
         return [Bind(host=self.file, write=True)] if self.file else []
 
 
@@ -65,17 +65,17 @@ class Bus:
     """The bus that ports are on."""
 
     def argv(self) -> list[str]:
-        """It has no values."""
+        """Return its options, which have no values."""
         return ["-device", "virtio-serial-pci"]
 
     def files(self) -> list[Bind]:
-        """There are none."""
+        """Return none."""
         return []
 
 
 @dataclass(frozen=True, kw_only=True)
 class Port:
-    """A virtio port: in the guest /dev/vportNpM, here a file, or a pipe (PATH.in, PATH.out)."""
+    """A virtio port: /dev/vportNpM in the guest, here a file or a pipe (PATH.in, PATH.out)."""
 
     name: str
     number: int
@@ -83,12 +83,12 @@ class Port:
     pipe: bool = False
 
     def argv(self) -> list[str]:
-        """In the guest its name is respin.NAME."""
+        """Return its options; in the guest its name is respin.NAME."""
         port = f"virtserialport,chardev={self.name},name=respin.{self.name},nr={self.number}"
         return [*_chardev("pipe" if self.pipe else "file", self.name, self.path), "-device", port]
 
     def files(self) -> list[Bind]:
-        """QEMU opens a pipe for reading and writing at both of its ends."""
+        """Return its files; QEMU opens both ends of a pipe for reading and writing."""
         ends = [f"{self.path}.in", f"{self.path}.out"] if self.pipe else [self.path]
         return [Bind(host=Path(end), write=True) for end in ends]
 
@@ -98,6 +98,6 @@ def _chardev(kind: str, name: str, path: Path) -> list[str]:
 
 
 def option(kind: str, **values: str | Path) -> str:
-    """Return the value of an option of QEMU's that has parts; a comma in one is doubled."""
+    """Return the value of a QEMU option that has parts; a comma in a part is doubled."""
     parts = (f"{name}={value}".replace(",", ",,") for name, value in values.items())
     return ",".join([kind, *parts])

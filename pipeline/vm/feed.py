@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files for a guest that is running, through a virtio port.
+"""Give files to a running guest through a virtio port.
 
-The guest is started while what it will test is still being built. It takes each file as a
-line, its name and its size in bytes, then its content; the line ``end`` ends them
+The guest starts while the packages that it will test are still being built. Each file is a
+line with its name and its size in bytes, then its content; the line ``end`` follows the last
 (``agent take``). The guest's answers never come this way.
 """
 
@@ -19,14 +19,14 @@ from typing import Self
 from pipeline.files import bounded
 
 POLL_SECONDS = 0.2
-"""How often it is asked whether the guest is still there, while it does not read."""
+"""Seconds between checks that the guest is still there, while it does not read."""
 
 
 class Feed:
     """The pipe to a guest: QEMU's chardev ``pipe`` reads from PATH.in and writes to PATH.out."""
 
     def __init__(self, path: Path) -> None:
-        """Name the pipe; both its ends are made in the directory of ``path``."""
+        """Name the pipe; both of its ends are made in the directory of ``path``."""
         self.path = path
         self._fd = -1
 
@@ -34,7 +34,7 @@ class Feed:
         """Make it."""
         for end in ("in", "out"):
             os.mkfifo(f"{self.path}.{end}", 0o600)
-        # To read, too: opening does not wait for QEMU, and writing never ends us by a signal.
+        # Opened to read, too: this does not wait for QEMU, and no write raises SIGPIPE.
         self._fd = os.open(f"{self.path}.in", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         return self
 
@@ -48,15 +48,15 @@ class Feed:
         os.close(self._fd)
 
     def give(self, files: Mapping[str, Path], *, gone: Callable[[], bool]) -> None:
-        """Give files, by their names in the guest; return when all is written, or it is gone.
+        """Give files by their names in the guest; return when all is written or the guest is gone.
 
-        ``gone`` says whether the guest has ended; what it said then tells why.
+        ``gone`` says whether the guest has ended; its own output then tells why.
         """
         for name, path in files.items():
             with bounded.open_regular(path) as file:
                 left = os.fstat(file.fileno()).st_size
                 self._write(f"{name} {left}\n".encode(), gone)
-                # Just as many bytes as were said: what is written to it meanwhile does not count.
+                # Send exactly the announced number of bytes, even if the file has grown since.
                 while left and (piece := file.read(min(left, bounded.PIECE))):
                     left -= len(piece)
                     self._write(piece, gone)

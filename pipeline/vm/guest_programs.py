@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The programs of ours that run in a guest, or in namespaces: pipeline/vm/guest/*.c.
+"""Our programs that run in a guest or in namespaces: pipeline/vm/guest/*.c.
 
-Static, so that they run in a root of any release, and compiled for this machine.
+They are compiled for this machine, and static, so that they run in a root of any release.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ _PLAYER = ("play.c", "net.c", "traffic.c", "maps.c", "say.c")
 
 
 def agent(cache: Cache, log: Path | None) -> Path:
-    """Return the guest's agent, which does what its root has no program for.
+    """Return the guest's agent, which does what no program in the guest's root can.
 
-    It is an entry of the cache, named by what it is made of. Raises SmokeImpossible if it
-    cannot be compiled.
+    It is a cache entry, named after its inputs. Raises SmokeImpossible if it cannot be
+    compiled.
     """
     return _program("agent", _AGENT, cache, log)
 
 
 def player(cache: Cache, log: Path | None) -> Path:
-    """Return the player, which plays the rows of the smoke matrix; as ``agent`` does."""
+    """Return the player, which plays the rows of the smoke matrix; otherwise like ``agent``."""
     return _program("player", _PLAYER, cache, log)
 
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The guest's base image: a kernel, and a RAM file system with a root of the release.
 
-It depends on nothing that a run builds, so it is made while the package builds and kept in
-the cache. What a run brings is a second, small archive after it.
+It depends on nothing that a run builds, so it is made while the package is built, and is kept
+in the cache. A run adds a second, small archive after it.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from pipeline.vm.initramfs import Initramfs
 from pipeline.vm.machine import Machine, machine_for
 
 FORMAT = "1"
-"""Part of every key: to be raised when images are made in another way."""
+"""Part of every key: raise it when images are made in another way."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GuestImage:
-    """What a guest boots."""
+    """The kernel and the root that a guest boots."""
 
     machine: Machine
     directory: Path
-    """The cache's entry: ``vmlinuz``, ``initramfs``, ``image.json``."""
+    """The cache entry: ``vmlinuz``, ``initramfs``, ``image.json``."""
     kernel: str
     """``uname -r``, as the package says."""
     package: Package
     """The kernel's package."""
     packages: GuestPackages
-    """All that it was made of."""
+    """All packages that it was made of."""
     config: frozenset[str] | None
-    """Its options that are set; None if its package does not say."""
+    """The kernel's options that are set; None if its package does not say."""
     modules: tuple[str, ...]
     """Files under /respin/modules, in the order to load them in."""
 
@@ -65,9 +65,9 @@ def build(
     settings: Mapping[str, Any],
     log: Path | None,
 ) -> GuestImage:
-    """Return the image of a root (a tarball) and a kernel: ``packages`` says what they are.
+    """Return the image of a root (a tarball) and a kernel, which consist of ``packages``.
 
-    ``fetch`` puts the kernel's .debs into a directory, if the cache has no such image yet;
+    ``fetch`` puts the kernel's .debs into a directory if the cache has no such image yet;
     ``settings`` is pipeline/smoke/guest.toml. Raises SmokeImpossible if the kernel lacks
     what the test needs, or our programs cannot be compiled.
     """
@@ -77,7 +77,7 @@ def build(
     package = kernels.image_package(kernel)
     key = digest(
         FORMAT,
-        root.name,  # the name of a cache entry: it says what the root contains
+        root.name,  # the name of a cache entry, which depends on what the root contains
         *(program.name for program in programs.values()),  # cache entries, too
         json.dumps(settings, sort_keys=True),
         *(f"{p.name} {p.version} {p.architecture} {p.sha256}" for p in kernel),
@@ -121,7 +121,7 @@ def build(
 def _fill(
     archive: Initramfs, modules: Sequence[tuple[str, bytes]], programs: Mapping[str, Path]
 ) -> None:
-    """Add what is ours: programs, modules, and the nodes that are there before devtmpfs."""
+    """Add our programs, the modules, and the device nodes that are needed before devtmpfs."""
     for directory in ("dev", "proc", "sys", "tmp", "respin", "respin/modules"):
         archive.directory(directory)
     archive.node("dev/console", 5, 1)

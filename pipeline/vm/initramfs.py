@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Initial RAM file systems: archives in cpio's "newc" form, as Linux unpacks them at boot.
 
-Written here and not by a program, because none at hand turns a tarball into one without
-unpacking it: GNU cpio wants files (whose owners and device nodes an ordinary user cannot
+This module writes them itself, because no common program turns a tarball into one without
+unpacking it: GNU cpio needs files (whose owners and device nodes an ordinary user cannot
 make), and ``bsdtar --format=newc @root.tar`` leaves the second name of a hard link empty
-(measured with libarchive 3.6.2: /usr/bin/perl5.36.0 of zero bytes, no type).
+(measured with libarchive 3.6.2: /usr/bin/perl5.36.0 had no bytes and no type).
 
-The format: Documentation/driver-api/early-userspace/buffer-format.rst in Linux. Linux
+Documentation/driver-api/early-userspace/buffer-format.rst in Linux describes the format. Linux
 accepts several archives one after the other; a later file replaces an earlier one.
 """
 
@@ -33,7 +33,7 @@ _TYPES = {
 
 
 class Initramfs:
-    """Writes one archive to a binary stream; a context manager that ends it well."""
+    """Writes one archive to a binary stream; a context manager, which writes the trailer."""
 
     def __init__(self, out: IO[bytes]) -> None:
         self._out = out
@@ -60,13 +60,13 @@ class Initramfs:
         raw = name.encode("utf-8", "surrogateescape") + b"\0"
         fields = (self._ino, mode, *owner, 1, mtime, len(data), 0, 0, *device, len(raw), 0)
         header = b"070701" + "".join(f"{f:08x}" for f in fields).encode() + raw
-        # Name and data both end on a multiple of four bytes, counted from the header.
+        # The name and the data are each padded to four bytes, counted from the header.
         self._out.write(header + b"\0" * (-len(header) % 4))
         self._out.write(data)
         self._out.write(b"\0" * (-len(data) % 4))
 
     def directory(self, name: str, mode: int = 0o755) -> None:
-        """Add a directory, named without a leading slash."""
+        """Add a directory; its name has no leading slash."""
         self._entry(name, stat.S_IFDIR | mode, b"")
 
     def file(self, name: str, data: bytes, mode: int = 0o644) -> None:
@@ -81,7 +81,7 @@ class Initramfs:
         """Add a whole tarball with its owners, modes and device nodes.
 
         ``without`` are shell patterns of names (no leading slash) to leave out. A hard link
-        becomes a file of its own. Raises OSError or tarfile.TarError.
+        becomes a separate file. Raises OSError or tarfile.TarError.
         """
         with tarfile.open(path) as tar:
             for member in tar.getmembers():

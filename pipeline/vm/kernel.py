@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The release's own kernel: which package, its image, and the modules that the test needs."""
+"""The release's own kernel: its packages, its image, and the modules that the test needs."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from pipeline.isolation import sandbox
 from pipeline.model import Package
 
 CONFIG_BYTES = 8 << 20
-"""Bytes of a kernel's configuration (0.3 MB), and of the list of what is built in."""
+"""Bytes of a kernel's configuration (0.3 MB), and of the list of built-in modules."""
 MODULE_BYTES = 64 << 20
 """Bytes of one module, unpacked; amdgpu has 20 MB."""
 SECONDS = 600.0
 
 _PARTS = re.compile(r"linux-(image|modules|modules-extra)-\d[^/]*")
-"""Debian has image and modules in one package, Ubuntu in two or three."""
+"""Debian has the image and the modules in one package, Ubuntu in two or three."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kernel:
-    """What was taken from the kernel's packages."""
+    """The parts of the kernel's packages that the guest needs."""
 
     version: str
     """``uname -r``."""
@@ -36,17 +36,17 @@ class Kernel:
     modules: tuple[tuple[str, bytes], ...]
     """Name and content of each module (not compressed), in the order to load them in."""
     config: frozenset[str] | None
-    """The options that are set to y or m, but for those whose module the packages lack; None
+    """The options that are set to y or m, except those whose module the packages lack; None
     if they do not ship the configuration."""
 
 
 def parts(closure: Sequence[Package]) -> tuple[Package, ...]:
-    """Return the packages of a kernel metapackage's closure that hold image and modules."""
+    """Return the packages with image and modules in the closure of a kernel metapackage."""
     return tuple(p for p in closure if _PARTS.fullmatch(p.name))
 
 
 def image_package(packages: Sequence[Package]) -> Package:
-    """Return the one that holds the image. Raises SmokeImpossible if there is none."""
+    """Return the package with the image. Raises SmokeImpossible if there is none."""
     for package in packages:
         if package.name.startswith("linux-image-"):
             return package
@@ -63,11 +63,11 @@ def unpack(
     options: Mapping[str, str],
     log: Path | None,
 ) -> Kernel:
-    """Unpack kernel packages into the directory ``into`` and read what the guest needs of them.
+    """Unpack kernel packages into the directory ``into``, and read what the guest needs.
 
-    ``needed`` and ``wanted`` are module names, ``config`` options that must be set,
-    ``options`` those that are had by a module of this name. Raises SmokeImpossible if the
-    kernel lacks one that is needed.
+    ``needed`` and ``wanted`` are module names, ``config`` are options that must be set,
+    ``options`` maps an option to the module that provides it. Raises SmokeImpossible if the
+    kernel lacks something that is needed.
     """
     deb_file.extract(debs, into, error=SmokeImpossible, log=log)
     images = sorted(into.glob("boot/vmlinu[xz]-*"))
@@ -94,7 +94,7 @@ def read_config(path: Path) -> frozenset[str] | None:
 
     A name that ends in .gz is decompressed.
     """
-    if not path.exists():  # Not every package ships it; the modules tell the rest.
+    if not path.exists():  # Not every package ships it; the modules say enough.
         return None
     text = _unpacked(path, CONFIG_BYTES).decode("utf-8", "replace")
     lines = (line.partition("=") for line in text.splitlines())
@@ -111,7 +111,7 @@ def _check_config(found: frozenset[str] | None, version: str, options: Sequence[
 
 
 class _Modules:
-    """The modules of one kernel, found by name; a name has '_' where a file may have '-'."""
+    """The modules of one kernel by name; a name has '_' where its file may have '-'."""
 
     def __init__(self, directory: Path) -> None:
         self._files = {_name(p): p for p in sorted(directory.rglob("*.ko*"))}
@@ -120,11 +120,11 @@ class _Modules:
         self._builtin = {_name(Path(line)) for line in lines}
 
     def has(self, name: str) -> bool:
-        """Whether the kernel has a module, or has it built in."""
+        """Return whether the kernel has a module, perhaps built in."""
         return name in self._builtin or name in self._files
 
     def resolve(self, needed: Sequence[str], wanted: Sequence[str]) -> Mapping[str, bytes]:
-        """Return the modules with those that they depend on, dependencies first."""
+        """Return the modules and those that they depend on, dependencies first."""
         order: dict[str, bytes] = {}
         for name in needed:
             if not self._add(name, order):
@@ -140,7 +140,7 @@ class _Modules:
         if path is None:
             return False
         data = _read(path)
-        # modules.dep is made by depmod on the machine; the same is in each module itself.
+        # depmod makes modules.dep on the machine; each module has the same information.
         if not all([self._add(d, order) for d in _depends(data, path)]):
             return False
         order[f"{name}.ko"] = data
@@ -166,7 +166,7 @@ def _read(path: Path) -> bytes:
 
 
 def _unpacked(path: Path, limit: int) -> bytes:
-    """Return what a file holds, which may be compressed. Raises SmokeImpossible."""
+    """Return the content of a file, which may be compressed. Raises SmokeImpossible."""
     try:
         return b"".join(compressed.pieces(path, path.suffix, limit))
     except FetchError as e:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Architectures: what Debian, QEMU, clang and the kernel packages call one and the same."""
+"""Architectures: what Debian, QEMU, clang and the kernel packages call each of them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ class Machine:
     """How to emulate one architecture."""
 
     architecture: str
-    """As dpkg calls it."""
+    """dpkg's name for it."""
     kernel: str
-    """As the kernel packages' flavours call it."""
+    """Its name in the flavours of the kernel packages."""
     qemu: str
-    """The program."""
+    """The name of QEMU's program."""
     package: str
     """The Debian package that has the program."""
     type: str
     """QEMU's -machine."""
     cpu: str
-    """QEMU's -cpu in emulation. With rdrand, where the kernel can seed its random numbers at
-    once; without it the first program that asks for some waits a second (measured)."""
+    """QEMU's -cpu in emulation. With rdrand, the kernel can seed its random numbers at once;
+    without it the first program that asks for some waits a second (measured)."""
     console: str
     bpf_target: str
     """clang's -target, for the byte order."""

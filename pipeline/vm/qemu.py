@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""QEMU: whether KVM works here, and one guest from its start to its end.
+"""Run QEMU: find out whether KVM works here, and run one guest from its start to its end.
 
 QEMU runs in the foreground of ``command.run``: its deadline, a Ctrl-C or the failure of
-another stage stops the guest, and none outlives the run.
+another stage stops the guest, and no guest outlives the run.
 """
 
 from __future__ import annotations
@@ -23,38 +23,38 @@ from pipeline.vm.devices import Boot, Bus, Device, Port, SerialConsole
 from pipeline.vm.machine import Machine
 
 MEMORY = 768
-"""MiB of the guest. Its root is in memory: about 50 MiB, and half of the rest may be used."""
+"""The guest's memory in MiB. Its root takes about 50 MiB of it, and may use half of the rest."""
 
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 """QEMU's own filter of system calls (qemu(1), -sandbox)."""
 
 PROBE_SECONDS = 5.0
-"""A kernel under KVM boots in one second."""
+"""Seconds for the probe; a kernel under KVM boots in one."""
 
 RESULTS_MAX = 32 * 1024 * 1024
-"""Bytes that the guest may write to a file of ours; the kernel ends QEMU if it writes more."""
+"""Bytes that the guest may write to one of our files; the kernel kills QEMU if it writes more."""
 
 LIMITS = {"FSIZE": RESULTS_MAX, "AS": 8 << 30, "CORE": 0}
-"""What the kernel holds QEMU to (setrlimit(2)). Of addresses, emulation takes 2 GiB."""
+"""QEMU's resource limits (setrlimit(2)). Emulation takes 2 GiB of addresses."""
 
 CONSOLE_TAIL = 20
 """Lines of the console's log that an error shows."""
 
 _WHY = re.compile(r"Kernel panic|BUG:|Oops:|\[#\d+\] |agent: ")
-"""What says why a guest crashed; every oops is counted: ``invalid opcode: 0000 [#1] PREEMPT``."""
+"""Lines that say why a guest crashed; each oops has a number: ``invalid opcode: 0000 [#1]``."""
 
 KERNEL_OPTIONS = (
-    # A crash ends the guest at once, and is seen by the line that is missing.
+    # A crash ends the guest at once, and a missing line reveals it.
     "oops=panic",
     "panic=-1",
-    # Router solicitations would be frames of the kernel's own.
+    # Without this, the kernel would send frames of its own: router solicitations.
     "ipv6.disable=1",
     "random.trust_cpu=on",
-    # Halves the time of every program in emulation: equal addresses in all processes, so
-    # that translated code is used again (measured: dpkg -i 2.3 s without both, 1.2 s with).
+    # These halve the time of every program in emulation: with equal addresses in all processes,
+    # translated code is used again (measured: dpkg -i 2.3 s without both, 1.2 s with).
     "norandmaps",
     "mitigations=off",
-    # Each saves some 0.2 s of the boot: no relocation, no self-tests of ciphers.
+    # Each saves some 0.2 s of the boot: no relocation, and no self-tests of ciphers.
     "nokaslr",
     "cryptomgr.notests",
     "quiet",
@@ -63,20 +63,20 @@ KERNEL_OPTIONS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Guest:
-    """A guest to be run."""
+    """A guest to run."""
 
     machine: Machine
     kernel: Path
     initramfs: Path
     results: Path
-    """The file that takes what the guest writes to its virtio port."""
+    """The file for what the guest writes to its virtio port."""
     console: Path
-    """The file that takes its console."""
+    """The file for its console output."""
     pipe: Path | None = None
-    """The pipe (``vm/feed.py``) through which it is given files while it runs."""
+    """The pipe (``vm/feed.py``) through which it gets files while it runs."""
 
     def devices(self) -> tuple[Device, ...]:
-        """Return what its machine has."""
+        """Return the devices of its machine."""
         options = [f"console={self.machine.console}", *KERNEL_OPTIONS]
         files = Port(name="files", number=2, path=self.pipe, pipe=True) if self.pipe else None
         return (
@@ -102,10 +102,10 @@ def program(machine: Machine) -> str:
 def accelerator(machine: Machine, kernel: Path, cache: Cache) -> str:
     """Return ``kvm`` if this kernel runs with it here, else ``tcg`` (emulation).
 
-    /dev/kvm may be there and not work: QEMU gives up, or the guest dies with an internal
-    error and QEMU stays, stopped, or it never ends (all three seen; a boot sector alone ran
-    well even there). So the kernel is booted, once; the answer is kept until the machine
-    boots anew. Raises SmokeImpossible if QEMU is missing.
+    /dev/kvm may exist and not work: QEMU gives up, or the guest dies with an internal error
+    and QEMU stays, stopped, or the guest never ends (all three were seen; a boot sector alone
+    ran well even there). So the kernel is booted once; the answer is kept until the machine
+    reboots. Raises SmokeImpossible if QEMU is missing.
     """
     path = program(machine)
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
@@ -122,7 +122,7 @@ def accelerator(machine: Machine, kernel: Path, cache: Cache) -> str:
 
 
 def _probe(machine: Machine, kernel: Path) -> bool:
-    """Whether the kernel comes under KVM as far as to miss its root file system."""
+    """Return whether the kernel boots under KVM until it misses its root file system."""
     boot = Boot(kernel=kernel, options=[f"console={machine.console}", "panic=-1"])
     devices = (boot, SerialConsole())
     begin = _wall(devices, kvm=True)
@@ -143,16 +143,16 @@ def _machine(machine: Machine, accel: str, devices: Sequence[Device]) -> list[st
     argv = [program(machine), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     argv += ["-sandbox", SANDBOX]
     argv += ["-accel", accel, "-machine", machine.type, "-smp", "1", "-m", str(MEMORY)]
-    # Two processors in emulation are slower than one (measured: by a third), all told.
+    # Emulation with two processors takes longer than with one (measured: by a third).
     argv += ["-cpu", "host" if accel == "kvm" else machine.cpu]
     return [*argv, *(word for device in devices for word in device.argv())]
 
 
 def _wall(devices: Sequence[Device], *, kvm: bool) -> list[str]:
-    """Return the beginning of QEMU's command line: it sees its files, and can do nothing else.
+    """Return the start of QEMU's command line, which confines it to its files.
 
-    By namespaces, in which root is another id; without them, as a step of ``docker build`` is,
-    it keeps no capability at least, and the container is the wall.
+    Namespaces do this, in which root is another id. Without them, as in a step of ``docker
+    build``, QEMU at least keeps no capability, and the container is the wall.
     """
     binds = [bind for device in devices for bind in device.files()]
     begin = namespaces.apart(*binds, kvm=kvm, limits=LIMITS)
@@ -173,17 +173,17 @@ def run(
 ) -> None:
     """Run a guest until it ends itself.
 
-    ``limit`` is how long it may take (seconds), ``log`` takes QEMU's own words. With
-    ``aside`` it leaves the processors to what is waited for meanwhile. Raises TestbedLost,
+    ``limit`` is how long it may take (seconds), ``log`` takes QEMU's own output. With
+    ``aside`` it leaves the processors to what the run is waiting for. Raises TestbedLost,
     with the end of the console, if QEMU fails or time runs out; a guest that crashed ends
-    like any other, and is known by what it did not say.
+    like any other, and is known by what it did not report.
     """
     devices = guest.devices()
     written = [bind.host for device in devices for bind in device.files() if bind.write]
     for path in (guest.console, guest.results):
-        # They have to be there to be seen behind a wall.
+        # Only files that exist can be seen behind a wall.
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
-    # Not the default of 10: on a busy machine the guest would get next to nothing.
+    # With the default of 10, the guest would get next to nothing on a busy machine.
     begin = ["nice", "-n", "4"] if aside else []
     begin += _wall(devices, kvm=accel == "kvm")
     try:
@@ -207,7 +207,7 @@ def lost(brief: str, console: Path, details: str = "") -> TestbedLost:
         text = bounded.end(console, 65536).decode("utf-8", "replace")
         lines = ["".join(c for c in line if c.isprintable()) for line in text.splitlines()]
         end = lines[-CONSOLE_TAIL:]
-        # The call trace after a panic is longer than what says why.
+        # The call trace after a panic is longer than the lines that say why.
         parts += ["The end of the console's output:"]
         parts += [line for line in lines[:-CONSOLE_TAIL] if _WHY.search(line)]
         parts += [*end, f"The whole log: {console}"]

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the guest says over its virtio port: JSON lines, hostile until parsed.
+"""Parse what the guest writes to its virtio port: JSON lines, hostile until parsed.
 
 The package under test runs as root in the guest and can write to the port what it likes.
-So a line is one of the known kinds, with exactly its fields, of the right types and sizes,
-said once and expected; anything else, and the guest's word counts for nothing.
+So a line must be one of the known kinds, with exactly its fields, of the right types and
+sizes, expected, and written once; otherwise the whole output counts for nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LINE_MAX = 256 * 1024
 LINES_MAX = 4096
 
 OUTPUT_MAX = 64 * 1024
-"""Characters of a command's output."""
+"""Characters of a command's output that are kept."""
 
 _INTEGER_MAX = 1 << 63
 
@@ -37,45 +37,45 @@ class Ran:
     """Exit status; negative: killed by that signal."""
     seconds: float
     late: bool
-    """It did not end in its time and was killed."""
+    """Whether it was killed because its time was up."""
     output: str
-    """The end of both outputs, without control characters."""
+    """The end of its output and errors, without control characters."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
-    """Frames that were sent, how many were received, and what the pinned maps then held."""
+    """Frames that were sent, how many were received, and the pinned maps afterwards."""
 
     sent: int
     received: int
     maps: Mapping[str, int]
-    """By name; -1 for a map that could not be read."""
+    """The value of each map by its name; -1 if it could not be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tried:
-    """What became of many broken objects."""
+    """The results for many broken objects."""
 
     loaded: int
     refused: int
     crashed: tuple[tuple[int, int], ...]
-    """Number and signal of each that ended tc; signal 0: tc hung."""
+    """Number and signal of each object that killed tc; signal 0: tc hung."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Transcript:
-    """All that a guest said."""
+    """Everything that a guest reported."""
 
     kernel: str
     ran: Mapping[str, Ran]
     counted: Mapping[str, Counted]
     tried: Mapping[str, Tried]
     logs: Mapping[str, str]
-    """What the kernel said during each row that came to its end."""
+    """The kernel's messages during each row that was completed."""
     begun: str
     """The last row that began; empty if none did."""
     done: bool
-    """The guest came to its own end."""
+    """Whether the guest came to its own end."""
 
 
 _FIELDS: Mapping[str, Mapping[str, type]] = MappingProxyType(
@@ -93,16 +93,16 @@ _FIELDS: Mapping[str, Mapping[str, type]] = MappingProxyType(
 
 
 def parse(data: bytes, expected: Collection[str]) -> Transcript:
-    """Return what a guest said. ``expected`` are the ids that it may use.
+    """Return what a guest reported. ``expected`` are the ids that it may use.
 
-    Raises TestbedLost at the first line that is not as it must be.
+    Raises TestbedLost at the first line that is not valid.
     """
     kernel, ready, done, begun = "", False, False, ""
     found: dict[str, dict[str, Any]] = {kind: {} for kind in _MAKE}
     lines = data.split(b"\n")
     if len(lines) > LINES_MAX:
         raise _refuse(b"", f"more than {LINES_MAX} lines")
-    # What stands after the last newline is a line that the guest did not live to end.
+    # After the last newline is a line that the guest did not live to finish.
     for raw in lines[:-1]:
         line = _line(raw)
         kind = line["kind"]
@@ -133,7 +133,7 @@ def parse(data: bytes, expected: Collection[str]) -> Transcript:
 
 
 def merged(old: Transcript, new: Transcript) -> Transcript:
-    """Return what two boots of a guest said, as if it were one; the later one counts."""
+    """Return the reports of two boots of a guest as one; the later one counts."""
     return Transcript(
         kernel=new.kernel or old.kernel,
         ran={**old.ran, **new.ran},
@@ -160,7 +160,7 @@ def _constant(name: str) -> float:
 
 
 def _line(raw: bytes) -> dict[str, Any]:
-    # Types are checked here, once; what comes out is used as what it was found to be.
+    # Types are checked here, once; the other functions rely on them.
     if len(raw) > LINE_MAX:
         raise _refuse(raw, f"a line of more than {LINE_MAX} bytes")
     try:
@@ -173,7 +173,7 @@ def _line(raw: bytes) -> dict[str, Any]:
         raise _refuse(raw, "a line of no known kind")
     for name, wanted in fields.items():
         value = line[name]
-        if type(value) is not wanted:  # bool is a kind of int to isinstance
+        if type(value) is not wanted:  # isinstance takes a bool for an int
             raise _refuse(raw, f"{name} is not of type {wanted.__name__}")
         if isinstance(value, int) and abs(value) >= _INTEGER_MAX:
             raise _refuse(raw, f"{name} is out of range")
@@ -214,7 +214,7 @@ def _maps(raw: bytes, maps: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _clean(text: str, limit: int) -> str:
-    """Return the end of a text without what could steer the terminal that will show it."""
+    """Return the end of a text without characters that could control the user's terminal."""
     return "".join(c for c in text[-limit:] if c.isprintable() or c in "\n\t")
 
 
