@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """respin.toml: the user's own archives and releases.
 
-    [archives]                     # where superseded versions and old releases are had
+    [archives]                     # where superseded versions and old releases come from
     snapshot = "https://snapshot.debian.org"
 
     [release.NAME]                 # a derivative, or a private archive
@@ -43,7 +43,7 @@ class Archives:
     ubuntu_old: Address = Address("http://old-releases.ubuntu.com/ubuntu")
 
     def __post_init__(self) -> None:
-        """Accept plain text for addresses, too."""
+        """Also accept plain text for addresses."""
         for each in fields(self):
             object.__setattr__(self, each.name, Address(getattr(self, each.name)))
 
@@ -72,7 +72,7 @@ class Config:
     archives: Archives = Archives()
     releases: Mapping[str, Derivative] = field(default_factory=dict)
     nightly: Nightly = field(default_factory=Nightly)
-    """What [nightly], [publish] and [notify] say."""
+    """The tables [nightly], [publish] and [notify]."""
     here: tuple[str, ...] = ()
     """The keys that came from a respin.toml in the current directory."""
 

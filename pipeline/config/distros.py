@@ -33,7 +33,7 @@ class Distro(ABC):
     later_support: ClassVar[Mapping[str, str]]
     """Column of distro-info-data -> the support that ends on that day, in order."""
     debootstrap: ClassVar[str]
-    """debootstrap's script for every release that it has none for yet."""
+    """debootstrap's script for each release for which it has none yet."""
     suffix: ClassVar[str]
     """The suffix of a rebuild's version; a number follows."""
     binary_rebuilds: ClassVar[int] = 0
@@ -89,7 +89,7 @@ class Debian(Distro):
         return archives.snapshot
 
     def old(self, archives: Archives) -> tuple[Address, Address]:
-        """Return both; they are separate, like the current ones."""
+        """Return both addresses; they differ, like the current ones."""
         return archives.debian_old, archives.debian_security_old
 
     def security_suite(self, release: Release) -> str:
@@ -128,7 +128,7 @@ class Ubuntu(Distro):
 
 
 ALL: Mapping[str, Distro] = {each.name: each for each in (Debian(), Ubuntu())}
-"""By name, in the order in which they are shown."""
+"""The distros by name, in the order in which they are shown."""
 
 
 def of(release: Release) -> Distro:

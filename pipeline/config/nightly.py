@@ -24,11 +24,11 @@ class Publishing:
     """How the repository is signed and described."""
 
     key: tuple[str, ...] = ()
-    """The fingerprints of the keys that sign; empty: the one of ``respin key init``."""
+    """The fingerprints of the signing keys; empty: the key of ``respin key init``."""
     gnupg_home: Path | None = None
-    """Where that key is; None: the state directory's own, or with ``key`` the user's."""
+    """Where they are; None: in the state directory, or with ``key`` in the user's home."""
     passphrase_file: Path | None = None
-    """None: no passphrase, or gpg-agent knows it."""
+    """A file with the passphrase; None: there is none, or gpg-agent knows it."""
     url: str = "http://localhost/respin"
     """Where clients find the repository."""
     origin: str = "iproute2-respin"
@@ -43,9 +43,9 @@ class Notifying:
     """Who is told of changes."""
 
     webhook_file: Path | None = None
-    """A file that holds the address alone; or $RESPIN_WEBHOOK."""
+    """A file with nothing but the address; None: $RESPIN_WEBHOOK."""
     token_file: Path | None = None
-    """A file with what is sent as bearer token; or $RESPIN_WEBHOOK_TOKEN."""
+    """A file with the bearer token; None: $RESPIN_WEBHOOK_TOKEN."""
     command: tuple[str, ...] = ()
     """A program that gets the JSON on its standard input."""
 
@@ -75,7 +75,7 @@ class Nightly:
 
 
 def nightly(values: Mapping[str, Any], path: Path) -> Nightly:
-    """Read the tables of the file ``path``, which are as its schema says."""
+    """Return the tables of the file ``path``, which match its schema."""
     publish = toml_tables.record(Publishing, values.get("publish", {}), path)
     key = tuple(each.replace(" ", "").upper() for each in publish.key)
     return replace(

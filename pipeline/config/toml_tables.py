@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The values of a configuration file: held to respin.schema.json, and made into records."""
+"""Check the values of a configuration file against respin.schema.json; make records of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNITS = {"M": 20, "G": 30, "T": 40}
 
 
 def check(values: Mapping[str, Any], path: Path) -> None:
-    """Raise UsageError, naming file, table and key, if this is not as the schema says."""
+    """Raise UsageError, naming file, table and key, if the values do not match the schema."""
     try:
         schema.hold(values, "pipeline.config", "respin.schema.json")
     except schema.Wrong as e:
@@ -34,7 +34,7 @@ def check(values: Mapping[str, Any], path: Path) -> None:
 
 
 def _place(path: tuple[str | int, ...]) -> str:
-    """Return the place of a value as it stands in the file: ``[release.acme] uris[0]``."""
+    """Return the place of a value as in the file: ``[release.acme] uris[0]``."""
     tables = path[:2] if path[:1] == ("release",) else path[:1]
     table = f"[{'.'.join(map(str, tables))}]" if tables else ""
     keys = "".join(f"[{p}]" if isinstance(p, int) else f" {p}" for p in path[len(tables) :])
@@ -42,7 +42,7 @@ def _place(path: tuple[str | int, ...]) -> str:
 
 
 def record(kind: type[Record], table: Mapping[str, Any], beside: Path) -> Record:
-    """Return the record of a table that is as the schema says.
+    """Return the record of a table that matches the schema.
 
     An empty text or list counts as not given. Paths are relative to the file ``beside``.
     """
