@@ -1,15 +1,15 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
 
-# The fixed iproute2 of a release, built and proven by nothing but Docker:
+# The fixed iproute2 of a release, built and proven with nothing but Docker:
 #
 #   docker build --build-arg RELEASE=bookworm --tag iproute2-fixed:bookworm .
 #
-# The image holds only the .debs, the patch and the report; docs/docker.md says what takes
-# them from it, and what each argument does. Works with BuildKit and the classic builder.
+# The image contains only the .debs, the patch and the report; docs/docker.md says how to copy
+# them out, and what each argument does. This file works with BuildKit and the classic builder.
 #
-# Which layer depends on what: TOOLS on the lists of packages alone; BUILD-DEPENDS on the base image and
-# the list of build dependencies alone. So neither a new version of the distro nor a new
+# The layer TOOLS depends only on the lists of packages, and the layer BUILD-DEPENDS only on the base
+# image and the list of build dependencies. So neither a new version of the distro nor a new
 # commit of ours installs anything again.
 
 ARG RELEASE=bookworm
@@ -24,7 +24,7 @@ ARG TOOLS_MIRROR=
 COPY tools/docker/mirror.sh tools/docker/tools.sh tools/install-packages /respin/tools/
 COPY packages.txt /respin/
 RUN sh /respin/tools/mirror.sh "$TOOLS_MIRROR" && sh /respin/tools/tools.sh /respin
-# "container" is how programs are told that they run in one (systemd's CONTAINER_INTERFACE).
+# "container" tells programs that they run in one (systemd's CONTAINER_INTERFACE).
 ENV container=docker PYTHONPATH=/respin PYTHONDONTWRITEBYTECODE=1 RESPIN_CACHE=/cache
 
 
@@ -51,7 +51,7 @@ COPY --from=patch /handover/build-depends /respin/build-depends
 RUN sh /respin/mirror.sh "$MIRROR" && sh /respin/prepare.sh /respin/build-depends
 
 
-# -- the build, with no tool of ours but a few lines of shell --------------------------
+# -- the build, with none of our tools but a few lines of shell ------------------------
 FROM build-depends AS build
 COPY tools/docker/build.sh /respin/
 COPY --from=patch /handover/patched /patched
@@ -75,6 +75,6 @@ COPY --from=prove /fixed/debs /debs
 RUN sh /respin/mirror.sh "$MIRROR" && sh /respin/install.sh /debs
 
 
-# -- what is left: the .debs, the patch, the report --------------------------------------
+# -- the result: the .debs, the patch, the report ----------------------------------------
 FROM scratch
 COPY --from=prove /fixed /

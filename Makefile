@@ -1,16 +1,16 @@
 # make deb    the fixed iproute2 for this machine's release (RELEASE=, VERSION=, OUT= to choose)
 # make test   all tests (make unit: the fast ones, make lint: style and types)
-# make fuzz   the readers of what comes from outside, for MINUTES= (10)
-# make bench  ratios to sbuild
-# make lock   what the tests and the tools of a release are, by hash, out of pyproject.toml
-#             (UPGRADE=1: the newest of everything)
+# make fuzz   fuzz the parsers of untrusted input, for MINUTES= (10)
+# make bench  compare the speed with sbuild's
+# make lock   write the lock files, with hashes, from pyproject.toml
+#             (UPGRADE=1: the newest version of everything)
 # make man    the manual pages, in build/man
-# make sbom   what respin is made of, as CycloneDX, in dist/
-# make release VERSION=  checks the tree, builds what a release consists of into dist/, tags it
-# make audit  known vulnerabilities of what is locked; asks a service on the network
-# make clean  removes what the others left here, but OUT
+# make sbom   the software bill of materials, as CycloneDX, in dist/
+# make release VERSION=  check the tree, build the files of a release into dist/, tag it
+# make audit  known vulnerabilities of the locked wheels; asks a service on the network
+# make clean  remove what the other targets left here, except OUT
 #
-# Each installs what it needs: Debian packages (packages.txt; nothing else for make deb), and
+# Each target installs what it needs: Debian packages (packages.txt; nothing else for make deb), and
 # for the others a virtual environment (.venv) with exactly the wheels of requirements-dev.lock.
 
 # SPDX-FileCopyrightText: the iproute2-respin authors
@@ -20,7 +20,7 @@ PYTHON ?= python3
 OUT ?= out
 VENV := .venv
 
-# They reach the shell as its variables, whatever is in them.
+# The shell gets these as variables, so it does not matter what they contain.
 export OUT RELEASE VERSION TAG
 
 .PHONY: deb test lint lint-man unit man fuzz bench lock sbom release audit packages test-packages bench-packages clean help
@@ -31,8 +31,8 @@ help:
 deb: packages
 	./respin run $${RELEASE:+--release "$$RELEASE"} $${VERSION:+--version "$$VERSION"} --out "$$OUT"
 
-# Four at once, a file of tests each, on two processors: most of them wait for something. Not
-# those with the most tests first: there are files of one long test.
+# Four files of tests at a time on two processors, since most tests wait for something. The files
+# with the most tests do not come first, since some files have a single, long test.
 test: test-packages $(VENV)/test lint
 	rm -rf build/coverage
 	mkdir -p build/coverage
@@ -58,15 +58,15 @@ lint-man: man
 		lexgrog "$$page" >/dev/null || echo "$$page: no NAME that apropos can read"; \
 	done | grep .
 
-# With Debian's own Python and pandoc alone: a package's build calls it, too.
+# This needs only Debian's own Python and pandoc, since the build of the Debian package calls it too.
 man:
 	tools/make_man.py build/man
 
-# The fast part, for those who edit.
+# The fast tests, to run while editing.
 unit: $(VENV)/test
 	$(VENV)/bin/pytest tests/unit tests/golden
 
-# The same as in make test, where it takes a minute.
+# The same tests as in make test, where they take a minute.
 MINUTES ?= 10
 fuzz: $(VENV)/test
 	FUZZ_MINUTES='$(MINUTES)' $(VENV)/bin/pytest --numprocesses auto tests/adversary/test_fuzz.py
@@ -74,9 +74,9 @@ fuzz: $(VENV)/test
 bench: bench-packages $(VENV)/test
 	$(VENV)/bin/python tests/bench/bench.py
 
-# For every Python from 3.11 on and every machine, wheels only, and nothing that came out within
-# the last days: a release with a back door is mostly found and gone by then. uv asks the index
-# that it is set to (UV_DEFAULT_INDEX); its address does not come into the lock.
+# The locks are for every Python from 3.11 on and every machine, and name wheels only. Versions
+# released within the last AGE are left out, since most releases with a back door are found and
+# removed within days. uv uses its configured index (UV_DEFAULT_INDEX), whose address is not written to the lock.
 AGE ?= 7 days
 COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 \
 	--only-binary :all: --generate-hashes --no-emit-index-url --no-emit-find-links \
@@ -95,7 +95,7 @@ sbom: packages $(VENV)/test
 release: test-packages $(VENV)/test
 	tools/release "$$VERSION"
 
-# Of what the lock names, nothing resolved anew. Strict: what the service does not know fails.
+# Audit exactly what the lock names, without resolving again. With --strict, an unknown wheel fails.
 AUDIT := $(VENV)/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner off
 audit: $(VENV)/test
 	$(AUDIT) --requirement requirements.lock
@@ -110,14 +110,14 @@ test-packages:
 bench-packages:
 	@tools/install-packages packages.txt tests/packages.txt tests/bench/packages.txt
 
-# Made anew with each lock: what is in it is what the lock says, and nothing is left from before.
+# A new lock makes a new environment, so it has exactly what the lock names and nothing older.
 $(VENV)/locked: requirements-dev.lock
 	@tools/install-packages packages.txt tests/packages.txt
 	$(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/pip install -q --no-deps --require-hashes --only-binary :all: -r requirements-dev.lock
 	touch $@
 
-# Nothing is fetched for it: what builds it is of the lock.
+# This downloads nothing: the lock has the build tools.
 $(VENV)/test: pyproject.toml $(VENV)/locked
 	$(VENV)/bin/pip install -q --no-index --no-deps --no-build-isolation --editable .
 	touch $@
