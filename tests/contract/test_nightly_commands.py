@@ -56,9 +56,7 @@ def test_before_the_first_night(tmp_path: Path) -> None:
     words = "run `respin nightly`, which watches the releases under [nightly] in respin.toml"
     for command in (["retry", "bookworm"], ["forget", "bookworm"], ["history", "bookworm"]):
         said = call(*command)
-        assert (
-            said.status == 2 and "watches no release yet" in said.err and words in said.err
-        )
+        assert said.status == 2 and "watches no release yet" in said.err and words in said.err
     said = call("status")
     assert said.status == 0 and said.out == f"respin watches no release yet: {words}\n"
     assert json.loads(call("status", "--json").out)["targets"] == []
