@@ -320,10 +320,10 @@ def test_without_qemu(image: GuestImage, distro: Path, tmp_path: Path) -> None:
     machine = dataclasses.replace(image.machine, qemu="qemu-system-none", package="qemu-none")
     with pytest.raises(SmokeImpossible, match="qemu-system-none is missing") as e:
         run(dataclasses.replace(image, machine=machine), tmp_path, [distro])
-    assert e.value.hint == "apt install qemu-none"
+    assert e.value.hint == "install it: apt install qemu-none"
 
 
 def test_nothing_to_test(image: GuestImage, tmp_path: Path) -> None:
     (tmp_path / "no.deb").write_bytes(b"no package")
-    with pytest.raises(SmokeFailed, match=r"no\.deb is not a package"):
+    with pytest.raises(SmokeFailed, match=r"no\.deb is not a Debian package"):
         run(image, tmp_path, [tmp_path / "no.deb"])

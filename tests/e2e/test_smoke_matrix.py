@@ -149,7 +149,7 @@ def test_the_same_in_namespaces(distro: Path, fixed: Path, made: Made) -> None:
     for here, there in zip(report["cases"], made.report["cases"], strict=True):
         for when in ("before", "after"):
             if here[when]["seen"] == "not-possible":
-                assert "it needs CONFIG_" in here[when]["reason"]
+                assert "this needs CONFIG_" in here[when]["reason"]
             else:
                 assert here[when]["seen"] == there[when]["seen"], (here["case"], here["way"])
                 seen += 1
@@ -192,7 +192,7 @@ def test_one_case_alone_against_a_breakage(fixed: Path, tmp_path: Path) -> None:
 
 def test_what_is_no_iproute2(tmp_path: Path) -> None:
     for name, content, status, words in (
-        ("text.deb", b"text", 14, "text.deb is not a package"),
+        ("text.deb", b"text", 14, "text.deb is not a Debian package"),
         ("none.deb", None, 2, "does not exist"),
     ):
         path = tmp_path / name

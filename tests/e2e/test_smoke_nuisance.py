@@ -188,4 +188,4 @@ def test_a_full_disk(distro: Path, tmp_path: Path) -> None:
     script = Path(__file__).parents[1] / "support" / "smoke-on.py"
     done = real.on_small_disk(small, "4m", script, distro, small)
     assert done.status == SmokeImpossible.exit_code, done.stderr
-    assert b"the guest cannot be given its files: No space left on device" in done.stderr
+    assert b"respin could not write the files for the guest: No space left on device" in done.stderr
