@@ -26,7 +26,7 @@ from pipeline.runs.report import Outcome, Report
 
 HASH = "0123456789abcdef" * 4
 PATH = Path("/srv/builds/of/somebody/with/a-long-name/iproute2_6.1.0-3.dsc")
-ORIGIN = "http://deb.debian.org/debian/dists/bookworm of an archive that is signed by its keys"
+ORIGIN = "http://mirror.example.org/debian/dists/bookworm of an archive that is signed by its keys"
 
 
 @pytest.fixture
