@@ -3,8 +3,8 @@
 """The distro's archive: the exact version of a source, and binary packages, each verified.
 
 apt does the work in a private root: it checks InRelease against the distro's keyring, the
-indexes against InRelease, the files against the indexes. What it fetched is then checked
-again here, so that the report can say by which index and whose signature each file is known.
+indexes against InRelease, the files against the indexes. This module then checks what apt
+fetched once more, so that the report can say which index and whose signature vouch for a file.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class AptArchive:
         required: Collection[str] = (),
         log: Path | None = None,
     ) -> None:
-        """Prepare; nothing is fetched before ``update`` (or the first question).
+        """Prepare the archive; nothing is fetched before ``update`` or the first question.
 
-        Suites other than the first, and than the ``required`` ones, may be missing.
+        Suites may be missing, except for the first and the ``required`` ones.
         ``log`` takes apt's output. Raises UsageError if a keyring cannot be read.
         """
         self.release = release
@@ -57,11 +57,11 @@ class AptArchive:
 
     @property
     def sources(self) -> tuple[AptSource, ...]:
-        """What there is of the sources: those that the last update read."""
+        """The sources as the last update read them."""
         return self._root.active or self._root.sources
 
     def trust(self) -> tuple[str, ...]:
-        """Say of each index of binary packages why it is trusted. Raises FetchError if not."""
+        """Say why each index of binary packages is trusted. Raises FetchError if one is not."""
         return tuple(index.trust() for index in self._indexes("Packages"))
 
     def update(self) -> None:
@@ -108,8 +108,8 @@ class AptArchive:
     def fetch_source(self, name: str, version: str | None, dest: Path) -> Source:
         """Fetch a source package into the directory ``dest`` by ``apt-get source``, and verify it.
 
-        Without a version, the newest. Each file's SHA-256 must be that of the signed index,
-        and of the .dsc. Raises FetchError; ``dest`` then is as it was.
+        Without a version, it takes the newest. Each file's SHA-256 must be that of the signed
+        index and of the .dsc. Raises FetchError, and then leaves ``dest`` unchanged.
         """
         chosen = self._choose(self.versions(name), name, version)
         trust = chosen.index.trust()
@@ -150,7 +150,7 @@ class AptArchive:
     # -- binary packages ----------------------------------------------------------------
 
     def _binaries(self, names: Iterable[str]) -> dict[str, list[ListedPackage]]:
-        """Return all that the pockets have of these names for this architecture."""
+        """Return all packages of these names that the pockets have for this architecture."""
         wanted = set(names)
         found: dict[str, list[ListedPackage]] = {name: [] for name in wanted}
         for index in self._indexes("Packages"):
@@ -165,7 +165,7 @@ class AptArchive:
         return _package(found[0]) if found else None
 
     def matching(self, pattern: str) -> tuple[str, ...]:
-        """Return the names of binary packages that a regular expression matches as a whole."""
+        """Return the names of binary packages that match a regular expression in full."""
         return tuple(sorted(set().union(*(i.matching(pattern) for i in self._indexes("Packages")))))
 
     def binary_versions(self, package: str) -> tuple[str, ...]:
@@ -187,12 +187,12 @@ class AptArchive:
         return tuple(sorted(set().union(*(index.essential(priorities) for index in indexes))))
 
     def closure(self, packages: Sequence[str], *, dsc: Path | None = None) -> tuple[Package, ...]:
-        """Return what apt would install of ``packages`` in an empty root, without recommends.
+        """Return what apt would install for ``packages`` in an empty root, without Recommends.
 
         A package may be given as ``name`` or ``name=version``. With the path of a .dsc, its
         build dependencies (build-essential among them) are part of the same solution. The
-        Essential packages are there only if they are asked for or depended upon. Sorted by
-        name. Raises BuildError, with apt's words, if a dependency cannot be satisfied.
+        Essential packages are included only if they are requested or depended upon. The result
+        is sorted by name. Raises BuildError, with apt's words, if a dependency cannot be satisfied.
         """
         self._indexes("Packages")
         argv = ["apt-get", "-q", "--yes", "--print-uris", "--no-install-recommends"]
@@ -211,12 +211,12 @@ class AptArchive:
         found = []
         for package in packages:
             sums = {e.files[0].sha256 for e in known[package.name] if _package(e) == package}
-            # Two archives may have two files of one name and version; then neither is meant.
+            # Two archives may have different files of one name and version; then neither is meant.
             found.append(replace(package, sha256=sums.pop() if len(sums) == 1 else ""))
         return tuple(found)
 
     def _solved(self, argv: Sequence[str], what: str) -> str:
-        """Return what apt answers; the same lists and the same question are solved once."""
+        """Return apt's answer; the same question about the same lists is solved only once."""
         paths = sorted(index.path for index in self._indexes("Packages"))
         with self._root.locked():
             key = digest(self.architecture, *argv, *(f"{p.name} {file_sha256(p)}" for p in paths))
@@ -232,8 +232,8 @@ class AptArchive:
     def lacking(self, packages: Sequence[Package]) -> tuple[Package, ...]:
         """Return those of the packages that the pockets do not have at their versions.
 
-        A package whose SHA-256 is known is lacking, too, if what is there under its name and
-        version is, or may be, another file.
+        A package whose SHA-256 is known is also lacking if the file under its name and version
+        is, or may be, a different one.
         """
         there = self._named(packages)
         known = self._binaries(p.name for p in packages)
@@ -245,9 +245,9 @@ class AptArchive:
         )
 
     def download(self, packages: Sequence[Package], dest: Path) -> tuple[VerifiedFile, ...]:
-        """Fetch these .debs into the directory ``dest``, in their order. Raises FetchError.
+        """Fetch these .debs into the directory ``dest``, in this order. Raises FetchError.
 
-        They are kept in the cache by their SHA-256, and linked (or copied) from there.
+        The cache keeps them by their SHA-256; they are linked or copied from there.
         """
         known = self._binaries(p.name for p in packages)
         chosen = []

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What apt's complaints mean: its words to a brief and a hint for the user."""
+"""Turns apt's complaints into a brief and a hint for the user."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ _EXPIRED_SUITE = re.compile(
 
 
 def explain(failed: FetchError, doing: str) -> FetchError:
-    """Return the error again, with apt's words made plain; ``doing`` is what was being done."""
+    """Return the error with apt's words made plain; ``doing`` is what was being done."""
     for pattern, brief, hint in _MEANING:
         if re.search(pattern, f"{failed.brief}\n{failed.details}"):
             return FetchError(f"{doing}: {brief}", details=failed.details, hint=hint)

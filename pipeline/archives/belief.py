@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether a signed index is believed: is it the one that was asked for, and not an old one?
+"""Decides whether to believe a signed index: is it the requested one, and not an old one?
 
-A signature says that somebody made it, once; not for which suite it is served, nor when. Both
-roads ask here: a night's watch (signedindex.py), and what apt has fetched (privateroot.py).
+A signature says that somebody once made the index, not for which suite it is served, nor when.
+Both callers ask here: the nightly watch (signedindex.py) and apt's downloads (privateroot.py).
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from pipeline.errors import FetchError
 from pipeline.model import AptSource
 
 BEHIND = timedelta(days=2)
-"""An index may be so much older than one that was seen: mirrors behind one name are not all of
-one hour. (apt keeps the newer one of the two, however old the other is.)"""
+"""How much older an index may be than one seen before: the mirrors behind one name are not all
+of the same hour. (apt keeps the newer of the two, however old the other is.)"""
 
 GRACE = timedelta(days=7)
-"""A pocket may be so much older than the release: they are not signed in one hour."""
+"""How much older a pocket may be than the release: they are not signed in the same hour."""
 
 AHEAD = timedelta(hours=1)
-"""A date may be so far in the future: clocks differ."""
+"""How far in the future a date may be: clocks differ."""
 
 MIRROR = "use another mirror (--mirror): this one is behind, or somebody replays an old index"
 
 
 def check_name(release: SignedRelease) -> None:
-    """Raise FetchError if an index is not that of the suite that was asked for."""
+    """Raise FetchError if an index is not that of the requested suite."""
     if not _is(release.stated, release.suite):
         said = release.stated
         raise FetchError(
@@ -44,12 +44,12 @@ def check_name(release: SignedRelease) -> None:
 
 
 def _is(said: Stated, asked: str) -> bool:
-    """Tell whether an index says that it is the one that was asked for.
+    """Tell whether an index says that it is the requested one.
 
-    By its Codename (``bookworm-updates``) or its Suite (``stable-updates``), as apt does. Ubuntu's
-    pockets have the release's Codename, so there the Suite decides. Debian's security archive up
-    to Debian 10 is asked for ``buster/updates`` and says ``buster``, as the release itself does;
-    its Label tells them apart.
+    Its Codename (``bookworm-updates``) or its Suite (``stable-updates``) has to match, as in apt.
+    Ubuntu's pockets have the release's Codename, so there the Suite decides. Up to Debian 10, the
+    security archive is requested as ``buster/updates`` and says ``buster``, as the release itself
+    does; its Label tells them apart.
     """
     if said.codename and said.suite.startswith(f"{said.codename}-"):
         return asked == said.suite
@@ -68,11 +68,11 @@ def hold(
     *,
     forget: str = "",
 ) -> SeenIndex | None:
-    """Hold an index against what was asked for, and what was seen of it ``before``.
+    """Check an index against what was requested, and against what was seen of it ``before``.
 
-    Returns the newest of what was seen if that is newer: the mirror is merely behind. ``forget``
-    says how to forget what was seen. Raises FetchError if it is another's, is from the future, is
-    older than the release that it is of, or older by more than BEHIND than what was seen.
+    Returns the newest index that was seen if that is newer: the mirror is merely behind. ``forget``
+    says how to forget what was seen. Raises FetchError if the index is another's, is from the
+    future, is older than its release, or is older by more than BEHIND than what was seen.
     """
     check_name(release)
     made = release.stated.date
@@ -114,7 +114,7 @@ def hold_version(
     """Raise FetchError if an index that is behind lists a lower version than was seen.
 
     ``place`` is its site and suite, ``newer`` what ``hold`` returned. An index that is newer than
-    all that was seen may list a lower one: then the distro has withdrawn a version.
+    all that were seen may list a lower one: then the distro has withdrawn a version.
     """
     seen = newer.versions.get(package) if newer else None
     if newer and seen and lower(version, seen):
@@ -129,7 +129,7 @@ def hold_version(
 
 @dataclass(frozen=True, kw_only=True)
 class Dated:
-    """An index among those of one release."""
+    """One of the indexes of a release."""
 
     source: AptSource
     suite: str
@@ -139,7 +139,7 @@ class Dated:
 def check_order(indexes: Sequence[Dated], release: str) -> None:
     """Raise FetchError if a pocket's index is older than that of the ``release``, a suite.
 
-    Only where the distro signs them again at least whenever it signs the release.
+    This holds only where the distro signs pockets again at least whenever it signs the release.
     """
     ours = [i for i in indexes if i.source.ordered and not i.source.frozen]
     first = max((i.date for i in ours if i.suite == release), default=None)
@@ -162,7 +162,7 @@ def note(memory: Memory, source: AptSource, release: SignedRelease, **versions: 
 
 
 def gone(source: AptSource, suite: str, seen: SeenIndex) -> FetchError:
-    """Return the error of a suite that was there, and is not."""
+    """Return the error for a suite that was there before and is missing now."""
     return FetchError(
         f"{suite} no longer exists at {source.uri}",
         details=f"respin has seen its index of {seen.date:%F %T} UTC there",

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """HTTP to apt archives, asking only for what has changed (RFC 9110, If-None-Match and the like).
 
-Several threads may ask at once: unlike the services of web.py these are mirrors, made for it.
+Several threads may ask at once: unlike the services of web.py, these are mirrors, made for it.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from pipeline.errors import FetchError
 from pipeline.text.address import Address, scrub
 
 AT_ONCE = 8
-"""Requests that one archive gets at a time."""
+"""Simultaneous requests to one archive."""
 PIECE = 16 << 10
-"""Bytes that are taken at once."""
+"""Bytes that are read at once."""
 
 _HERE = ("file:", "copy:")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Validators:
-    """By what a server recognises the edition that we have; both may be empty."""
+    """What tells a server which edition we have; both may be empty."""
 
     etag: str = ""
     modified: str = ""
@@ -43,7 +43,7 @@ class Validators:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What came back."""
+    """A server's answer."""
 
     same: bool = False
     """Not modified: nothing was sent."""
@@ -53,12 +53,12 @@ class Answer:
 
 
 class Mirror:
-    """A client for one archive, which has a time for all that it is asked."""
+    """A client for one archive, with a time limit for all its requests together."""
 
     def __init__(self) -> None:
-        """Set up, with the proxies that this machine's apt uses, else those of the environment.
+        """Set up, with the proxies of this machine's apt, or else those of the environment.
 
-        Its time begins now.
+        The time limit starts now.
         """
         self._seconds = limits.LIMITS.watch
         self._end = time.monotonic() + self._seconds
@@ -66,15 +66,15 @@ class Mirror:
         self._wire.session.proxies.update(host_apt.proxies())
 
     def stop(self) -> None:
-        """Let other threads' requests end now."""
+        """End other threads' requests now."""
         self._end = 0.0
         self._wire.stop()
 
     def get(self, url: Address, *, limit: int, have: Validators | None = None) -> Answer:
         """Ask for ``url``, at most ``limit`` bytes, unless it is what we ``have``.
 
-        Raises FetchError for what is neither the file, nor that it is the same or missing, and
-        when the archive's time is up.
+        Raises FetchError if the answer is neither the file, nor that it is unchanged or missing,
+        and when the archive's time is up.
         """
         if url.startswith(_HERE):
             return _local(_path(url), limit, have)
@@ -96,7 +96,7 @@ class Mirror:
             return Answer(body=body, validators=validators)
 
     def save(self, url: Address, path: Path, *, limit: int) -> bool:
-        """Write the body at ``url``, at most ``limit`` bytes, to ``path``; False: it is missing.
+        """Write the body at ``url``, at most ``limit`` bytes, to ``path``; False if it is missing.
 
         Raises FetchError as ``get`` does.
         """
@@ -147,7 +147,7 @@ def _slow(url: str, why: str) -> FetchError:
 def _body(
     answer: requests.Response, pieces: Iterator[bytes], url: str, limit: int
 ) -> Iterator[bytes]:
-    """Yield the body of a good answer. Raises FetchError if it is none, too long or cut off."""
+    """Yield a good answer's body. Raises FetchError if it is bad, too long or cut off."""
     host = urlsplit(url).netloc
     if answer.status_code != 200:
         raise FetchError(
@@ -183,7 +183,7 @@ def _path(url: str) -> Path:
 
 
 def _local(path: Path, limit: int, have: Validators | None) -> Answer:
-    """Answer for an archive on a disk of this machine: its time of change is the validator."""
+    """Answer for an archive on this machine's disk: the modification time is the validator."""
     try:
         found = path.stat()
         _check_file(path, found)
@@ -202,7 +202,7 @@ def _local(path: Path, limit: int, have: Validators | None) -> Answer:
 
 
 def _check_file(path: Path, found: os.stat_result) -> None:
-    """Raise FetchError for what is no file: reading a pipe might have no end."""
+    """Raise FetchError for anything but a regular file: reading a pipe might never end."""
     if not stat.S_ISREG(found.st_mode):
         raise FetchError(
             f"{path} is not a file", hint="use another mirror: this one is not an archive"

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Who gets the credentials of an archive: apt by a file, requests by a pair, nobody else.
+"""Who gets the credentials of an archive: apt in a file, requests as a pair, nobody else.
 
 Those of an address (text/address.py) come first, then those of the machine's own apt: auth.conf and
 auth.conf.d (apt_auth.conf(5)).
@@ -25,10 +25,10 @@ PARTS = "auth.conf.d"
 
 
 def write(directory: Path, addresses: Iterable[Address], etc: Path | None = None) -> None:
-    """Leave in a directory what its apt needs to know: ``auth.conf``, ``auth.conf.d``.
+    """Write the credentials that apt needs to a directory: ``auth.conf``, ``auth.conf.d``.
 
-    Nobody but this user can read it. apt looks into the first before the others. Raises
-    UsageError for credentials that apt cannot be given.
+    Only this user can read them. apt reads the first before the others. Raises UsageError for
+    credentials that cannot be given to apt.
     """
     private(directory / NETRC, text(addresses))
     parts = directory / PARTS
@@ -40,23 +40,23 @@ def write(directory: Path, addresses: Iterable[Address], etc: Path | None = None
 
 
 def files(etc: Path | None = None) -> tuple[tuple[Path, str], ...]:
-    """Return the machine's files of credentials, for what runs where it may not read them."""
+    """Return the machine's credential files, for programs that run where they may not read them."""
     return tuple((path, str(path)) for path in host_apt.netrcs(etc or host_apt.ETC))
 
 
 def text(addresses: Iterable[Address]) -> str:
-    """Return an auth.conf for these, the longest path of a host first. Raises UsageError."""
+    """Return an auth.conf for these, a host's longest path first. Raises UsageError."""
     lines = {_line(each) for each in addresses if each.credentials}
     return "".join(sorted(lines, reverse=True))
 
 
 def private(path: Path, text: str) -> None:
-    """Write a file that nobody but this user can read, in one step."""
+    """Write a file that only this user can read, in one step."""
     own_files.write(path, text, mode=0o600)
 
 
 def _line(address: Address) -> str:
-    """Return an entry of apt_auth.conf(5); of plain HTTP it wants the protocol to be named."""
+    """Return an entry of apt_auth.conf(5); for plain HTTP, it has to name the protocol."""
     assert address.credentials
     own = address.credentials
     words = (re.sub(r"^mirror\+", "", address), own.user, own.password)
@@ -69,11 +69,11 @@ def _line(address: Address) -> str:
 
 
 def of(address: Address, etc: Path | None = None) -> Credentials | None:
-    """Return what to send to an address, as apt would choose it; None: nothing."""
+    """Return the credentials that apt would send to an address, or None."""
     if address.credentials:
         return address.credentials
     for path in host_apt.netrcs(etc or host_apt.ETC):
-        # What is not to be read, or no such file, has nothing for us.
+        # A file that cannot be read or parsed has nothing for us.
         with contextlib.suppress(OSError, ValueError, netrc.NetrcParseError):
             for name, (user, _, password) in netrc.netrc(str(path)).hosts.items():
                 if _serves(name, address):

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Binary packages as dpkg-deb reads them, behind the wall: they may be anybody's."""
+"""Binary packages as dpkg-deb reads them, behind the wall: anybody may have made them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.files import bounded
 from pipeline.isolation import lent, sandbox
 
 LARGEST = 1 << 30
-"""Bytes of a package; that of a kernel has 100 MiB."""
+"""Bytes of a package; a kernel's has 100 MiB."""
 SECONDS = 600.0
 
 
@@ -29,9 +29,9 @@ def contents(deb: Path, *, error: type[RespinError]) -> str:
 def extract(
     debs: Sequence[Path], into: Path, *, error: type[RespinError], log: Path | None
 ) -> None:
-    """Unpack packages into the directory ``into``, which is made if it is not there.
+    """Unpack packages into the directory ``into``, which is created if it does not exist.
 
-    Links that lead out of it are left out. Raises ``error``; ``into`` is not there then.
+    Links that lead out of it are left out. Raises ``error``; then ``into`` does not exist.
     """
     into.parent.mkdir(parents=True, exist_ok=True)
     with lent.lent(into.parent, ".deb-") as directory:
@@ -50,7 +50,7 @@ def extract(
             )
             (directory / name).unlink()
         try:
-            lent.take_back(directory / "root", drop_links=True)  # also to what lies beside it here
+            lent.take_back(directory / "root", drop_links=True)  # also links to what lies beside it
         except (OSError, lent.Strange) as e:
             raise error(f"the package {deb.name} could not be unpacked: it contains {e}") from e
         (directory / "root").rename(into)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Source control files (.dsc): what they name, and whether the files beside them are that."""
+"""Source control files (.dsc): what they name, and whether the files beside them match."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ LARGEST = 1 << 30
 # A name is at most what a file system takes; a version is part of such a name.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.~_%:-]{0,254}")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,99}")
-# Narrower than dpkg, which takes more than one colon: no distro has such a version, and it would
-# be part of file names. A dash at its beginning would be an option of some program's.
+# This is narrower than dpkg, which takes more than one colon: no distro has such a version, and
+# it would be part of file names. A program would take a dash at its beginning for an option.
 _VERSION = re.compile(r"(?:[0-9]{1,9}:)?[0-9][A-Za-z0-9.+~-]{0,119}(?<!-)")
 _SIZE = re.compile(r"[0-9]{1,10}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -22,7 +22,7 @@ from pipeline.text.address import Address
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """How a service is asked, and whom to believe."""
+    """How to query a service, and whom to believe."""
 
     url: Address
     """Without a slash at its end."""
@@ -33,11 +33,11 @@ class Service:
     uploaders: tuple[Path, ...] = ()
     """Keys that may have signed a .dsc."""
     accepted: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of .dsc files that somebody vouches for -> in words: who (``accepted by …``)."""
+    """SHA-256 of a .dsc -> who vouches for it, in words (``accepted by …``)."""
 
     @property
     def store(self) -> Store:
-        """The downloads."""
+        """The store of downloads."""
         return Store(self.client, self.cache)
 
 
@@ -47,13 +47,13 @@ class History(Protocol):
     def fetch_source(self, name: str, version: str, dest: Path) -> Source:
         """Fetch and verify this version of a source package into the directory ``dest``.
 
-        Raises FetchError; ``dest`` then is as it was.
+        Raises FetchError, and then leaves ``dest`` unchanged.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A .dsc, and where the files that it names can be had."""
+    """A .dsc, and where to get the files that it names."""
 
     data: bytes
     name: str
@@ -67,7 +67,7 @@ class Candidate:
 
     @property
     def sha256(self) -> str:
-        """What the .dsc is known by: a version may have been given to two sources."""
+        """What identifies the .dsc: two sources may have been given the same version."""
         return hashlib.sha256(self.data).hexdigest()
 
 
@@ -83,7 +83,7 @@ def expect(value: object, kind: type, where: str) -> Any:
 
 
 def check_identity(data: bytes, name: str, version: str, where: str) -> dsc_file.Dsc:
-    """Read a .dsc; raise FetchError if it is that of another package or version."""
+    """Read a .dsc; raise FetchError if it belongs to another package or version."""
     fields = dsc_file.parse(data, where)
     if (fields.name, fields.version) != (name, version):
         raise FetchError(
@@ -108,7 +108,7 @@ def only(candidates: Sequence[Candidate], name: str, version: str) -> Candidate:
 def deliver(
     chosen: Candidate, fields: dsc_file.Dsc, service: Service, dest: Path, release: Release
 ) -> Source:
-    """Fetch the files that a .dsc names and put all of them into ``dest``, each checked."""
+    """Fetch and check the files that a .dsc names, and put all of them into ``dest``."""
     missing = [f.name for f in fields.files if f.name not in chosen.urls]
     if missing:
         raise FetchError(

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What this machine's own apt is set up to use: mirrors, proxies, credentials.
 
-Only read; the pipeline's apt works in a private root (archives/privateroot.py).
+It is only read; the pipeline's own apt works in a private root (archives/privateroot.py).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def network_settings() -> tuple[str, ...]:
 def proxies() -> dict[str, str]:
     """Return the proxies of the machine's apt, as requests names them: by scheme, or by host.
 
-    An empty one means none, which apt.conf(5) calls DIRECT.
+    An empty value means no proxy, which apt.conf(5) calls DIRECT.
     """
     said = (_PROXY.fullmatch(line) for line in network_settings())
     return {
@@ -68,7 +68,7 @@ def proxies() -> dict[str, str]:
 
 
 def netrcs(etc: Path) -> tuple[Path, ...]:
-    """Return the machine's apt credentials, as far as this user may read them, in apt's order."""
+    """Return the machine's apt credential files that this user may read, in apt's order."""
     directory = etc / "auth.conf.d"
     parts = sorted(directory.iterdir()) if os.access(directory, os.R_OK | os.X_OK) else []
     named = [p for p in parts if p.suffix in (".conf", "") and not p.name.startswith(".")]
@@ -104,7 +104,7 @@ def _deb822(text: str) -> Iterator[HostArchive]:
 def entries(etc: Path = ETC) -> tuple[HostArchive, ...]:
     """Return what the machine's sources.list and sources.list.d name, in apt's order.
 
-    A file that this user may not read, or that is no such list, counts as empty.
+    A file that this user may not read, or that is not a source list, counts as empty.
     """
     found: list[HostArchive] = []
     directory = etc / "sources.list.d"
@@ -124,7 +124,7 @@ def entries(etc: Path = ETC) -> tuple[HostArchive, ...]:
 def signed_by(entry: HostArchive, keyring: Path, lists: Path = LISTS) -> bool | None:
     """Tell whether the index that apt keeps of an archive is signed by a key of ``keyring``.
 
-    None if apt keeps none (a container image ships without).
+    None if apt keeps no index (a container image ships without them).
     """
     bare = re.sub(r"^[a-z+]+:/*", "", entry.uri)
     quoted = f"{bare}/dists/{entry.suite.strip('/')}/InRelease".replace("_", "%5f")

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """An archive's signed indexes, as apt has fetched them: Packages and Sources.
 
-They are read as they are, by searching for the paragraphs that are asked for (paragraphs.py).
+They are searched in place for the requested paragraphs (paragraphs.py).
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class ListedPackage:
     architecture: str
     """``source`` for a source package."""
     suite: str
-    """``bookworm-security``: the suite of the index, as asked for."""
+    """``bookworm-security``: the suite of the index, as requested."""
     directory: str
     """Where its files lie, relative to the archive."""
     files: tuple[dsc_file.Listed, ...]
-    """Of a source package, the .dsc first."""
+    """For a source package, the .dsc first."""
     index: Index = field(repr=False, compare=False)
 
 
@@ -49,10 +49,10 @@ class Index:
     def __init__(
         self, path: Path, *, meta: str, release: SignedRelease, frozen: bool = False
     ) -> None:
-        """Open the list file ``path``, which ``release`` has as ``meta``.
+        """Open the list file ``path``, which ``release`` lists as ``meta``.
 
-        Of an archive that is ``frozen``, ``trust`` says what was not held against it. The bytes
-        stay those of this moment, whatever another run's update does to the file.
+        For a ``frozen`` archive, ``trust`` says which checks were waived. The content stays
+        that of this moment, whatever another run's update does to the file.
         """
         self.path, self.meta, self.release = path, meta, release
         self.suite, self.site = release.suite, release.site
@@ -78,7 +78,7 @@ class Index:
         return self._trust
 
     def _waived(self) -> str:
-        """Say what was not held against the index of a frozen archive."""
+        """Say which checks were waived for the index of a frozen archive."""
         waived = [f"that the key {key} has expired since" for key in self.release.expired]
         until = self.release.stated.valid_until
         if self._frozen and until and until < datetime.now(UTC):
@@ -88,7 +88,7 @@ class Index:
         return f"; the archive is frozen, so respin ignored {' and '.join(waived)}"
 
     def _check_hash(self) -> None:
-        """Compare this list with the signed Release, where that lists it uncompressed."""
+        """Compare this list with the signed Release, if that lists it uncompressed."""
         listed = self.release.listed(self.meta)
         if listed and listed[0] != self._text.sha256():
             raise FetchError(
@@ -136,7 +136,7 @@ class Index:
             )
 
     def matching(self, pattern: str) -> set[str]:
-        """Return the names of all packages that a regular expression matches as a whole."""
+        """Return the names of all packages that match a regular expression in full."""
         return self._text.matching(pattern)
 
     def essential(self, priorities: Iterable[str]) -> set[str]:

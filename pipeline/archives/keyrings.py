@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whose keys vouch for what comes from an archive: what is kept of it is kept for those alone."""
+"""Whose keys vouch for an archive's files: what is kept of them is kept for those keys alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.model import AptSource
 
 
 def contents(source: AptSource) -> list[bytes]:
-    """Return what is in the keyrings of a source. Raises UsageError if one cannot be read."""
+    """Return the contents of a source's keyrings. Raises UsageError if one cannot be read."""
     try:
         return [bounded.read(path, bounded.KEYRING) for path in (source.keyring, *source.also)]
     except OSError as e:
@@ -31,8 +31,8 @@ def sums(source: AptSource) -> list[str]:
 def trust(sources: Iterable[AptSource]) -> str:
     """Return a digest of all keys that vouch for what comes from these sources.
 
-    Where keys that have expired count (``gpgv``), that is another trust. Raises UsageError if a
-    keyring cannot be read.
+    Whether expired keys count (``gpgv``) is part of the digest. Raises UsageError if a keyring
+    cannot be read.
     """
     told = {f"{each} {bool(source.gpgv)}" for source in sources for each in sums(source)}
     return digest(*sorted(told))

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Launchpad: every version that Ubuntu ever published.
 
-Its web service gives the SHA-256 of each file, but signs nothing: the signature of the .dsc
-has to vouch for them, or the user.
+Its web service gives the SHA-256 of each file, but signs nothing: the signature of the .dsc,
+or the user, has to vouch for them.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Launchpad:
     def fetch_source(self, name: str, version: str, dest: Path) -> Source:
         """Fetch and verify this version of a source package into the directory ``dest``.
 
-        It has to have been published in the release. Raises FetchError;
-        ``dest`` then is as it was.
+        The version must have been published in the release. Raises FetchError, and then leaves
+        ``dest`` unchanged.
         """
         entries = [
             e

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What was seen of each archive, so that it cannot go back: in the cache, for all runs and nights.
 
-One file for each archive, suite and keyring: its index's date, and the newest version of each
-source package that was asked for. It only ever goes forward. The cache may be deleted; then the
-next look is a first one.
+There is one file for each archive, suite and keyring: the date of its index, and the newest
+version of each source package that was requested. Both only ever go forward. The cache may be
+deleted; then the next look counts as the first.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pipeline.host.cache import Cache, digest
 from pipeline.model import AptSource
 
 KIND = "seen"
-"""Of the cache."""
+"""The kind of these cache entries."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +48,11 @@ class Memory:
         return digest(source.uri.rstrip("/"), suite, digest(*keyrings.contents(source)))
 
     def path(self, source: AptSource, suite: str) -> Path:
-        """Return where it is; who deletes it makes the next look a first one."""
+        """Return the file's path; if somebody deletes it, the next look counts as the first."""
         return self._cache.directory(KIND) / f"{self._key(source, suite)[:32]}.json"
 
     def of(self, source: AptSource, suite: str) -> SeenIndex | None:
-        """Return what was seen; None if nothing was. Raises FetchError if it is damaged."""
+        """Return what was seen, or None. Raises FetchError if the file is damaged."""
         path = self.path(source, suite)
         try:
             return _read(json.loads(bounded.text(path, bounded.SMALL, follow=False)))
@@ -66,7 +66,7 @@ class Memory:
             ) from e
 
     def note(self, source: AptSource, suite: str, new: SeenIndex) -> None:
-        """Remember this, if it is no older than what is remembered."""
+        """Remember this, unless it is older than what is remembered."""
         with self._cache.lock(KIND, self._key(source, suite)):
             old = self.of(source, suite)
             if old and old.date > new.date:
@@ -97,5 +97,5 @@ def _read(value: dict[str, Any]) -> SeenIndex:
 
 
 def lower(version: str | None, seen: str) -> bool:
-    """Tell whether a version, or none, is below one that was seen."""
+    """Tell whether a version, or its absence, is below one that was seen."""
     return version is None or Version(version) < Version(seen)

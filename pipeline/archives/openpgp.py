@@ -29,14 +29,14 @@ class Signed:
     content: bytes
     """What the signature covers; empty without a good signature."""
     expired: tuple[str, ...] = ()
-    """Those of the signers whose key has expired since."""
+    """The signers whose keys have expired since."""
     weak: tuple[str, ...] = ()
-    """The digests (``SHA-1``) of signatures that would be good, had they been made with others."""
+    """The weak digests (``SHA-1``) of signatures that would otherwise be good."""
 
 
 STRONG = frozenset({"8", "9", "10", "11", "12", "14"})
-"""SHA-2 and SHA-3, by number (RFC 9580, 9.5). A signature over another digest counts for nothing:
-somebody may have made two texts with one SHA-1, and had the harmless one signed."""
+"""SHA-2 and SHA-3, by number (RFC 9580, 9.5). A signature over another digest does not count:
+somebody may have made two texts with the same SHA-1, and had the harmless one signed."""
 
 WEAK = {"1": "MD5", "2": "SHA-1", "3": "RIPEMD-160"}
 
@@ -47,7 +47,7 @@ def is_signed(data: bytes) -> bool:
 
 
 def binary(data: bytes) -> bytes:
-    """Return a keyring in binary form; gpgv before 2.4 reads no other, apt does.
+    """Return a keyring in binary form; gpgv before 2.4 reads no other, while apt does.
 
     Raises ValueError if its armour holds no base64.
     """
@@ -68,17 +68,17 @@ def check(
 ) -> Signed:
     """Ask gpgv who signed ``data`` (clear-signed, or with a ``detached`` signature).
 
-    Only keys of the ``keyrings`` count, and signatures over a STRONG digest. An expired or
-    revoked key is no signer; in an archive that is ``frozen``, a key that has expired since is
-    one. Raises UsageError if gpgv is missing.
+    Only keys of the ``keyrings`` count, and only signatures over a STRONG digest. An expired or
+    revoked key does not count; in a ``frozen`` archive, a key that has expired since does.
+    Raises UsageError if gpgv is missing.
     """
     return _asked(data, tuple(keyring(path) for path in keyrings), detached, frozen)
 
 
 @functools.lru_cache(maxsize=8)
 def _asked(data: bytes, keys: tuple[bytes, ...], detached: bytes | None, frozen: bool) -> Signed:
-    """Ask gpgv once: each index of a suite is held against the same InRelease."""
-    # It reads what anybody may have made: behind a wall, where there is one.
+    """Ask gpgv only once: each index of a suite is checked against the same InRelease."""
+    # gpgv reads what anybody may have made, so it runs behind a wall where there is one.
     walled = namespaces.possible() and command.which("gpgv") is not None
     with contextlib.ExitStack() as stack:
         copies: list[tuple[Path, str]] = []
@@ -88,7 +88,7 @@ def _asked(data: bytes, keys: tuple[bytes, ...], detached: bytes | None, frozen:
             copies.append((path, f"/{name}-{len(copies)}"))
             return copies[-1][1] if walled else str(path)
 
-        # Without a home of its own it would look at the user's.
+        # Without a home directory of its own, gpgv would look at the user's.
         argv = ["gpgv", "--homedir", "/nonexistent", "--status-fd", "2"]
         for key in keys:
             argv += ["--keyring", file("keyring", key)]
@@ -162,12 +162,12 @@ def keyring(path: Path) -> bytes:
 
 @contextlib.contextmanager
 def _in_memory(name: str, content: bytes) -> Iterator[Path]:
-    """Yield a path at which programs of this user find a file that lies on no disk.
+    """Yield a path at which this user's programs find a file that is on no disk.
 
-    Whatever ends this process, nothing of it is left.
+    However this process ends, nothing of the file is left.
     """
     with os.fdopen(os.memfd_create(f"respin-{name}"), "wb") as file:
         file.write(content)
         file.flush()
-        # In a process namespace /proc may be that of another, where this process has another id.
+        # In a process namespace, /proc may be another's, in which this process has another id.
         yield Path("/proc/self").resolve() / "fd" / str(file.fileno())

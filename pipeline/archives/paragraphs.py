@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An index file, searched as it is: Packages or Sources, 50 MB for a release.
+"""An index file, searched in place: Packages or Sources, 50 MB for a release.
 
-Starting apt-cache for each question costs more than the question. The file is mapped, not read;
-what an archive writes into it is bounded: no paragraph, and no number of them, takes the memory.
+Starting apt-cache for each question costs more than the question. The file is mapped, not read,
+and what an archive writes into it is bounded: no paragraph, and no number of them, can exhaust
+the memory.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from pipeline.errors import FetchError
 LONGEST = 4 << 20
 """Bytes of a paragraph; Debian's longest, of the source linux, has 400 kB."""
 MOST = 500_000
-"""Paragraphs that are noted; Debian's main has 63,000."""
+"""Paragraphs whose places are noted; Debian's main has 63,000."""
 VERSIONS = 1000
 """Paragraphs of one name."""
 FEW = 8
-"""Up to so many names it is quicker to search for each than to note where all are."""
+"""Up to this many names, searching for each is quicker than noting where all are."""
 
 _PACKAGE = re.compile(rb"^Package: (\S{1,200})$", re.MULTILINE)
 
@@ -35,18 +36,18 @@ class Paragraphs:
     def __init__(self, path: Path, where: str) -> None:
         """Open it; ``where`` names it in errors.
 
-        The bytes stay those of this moment, whatever another run's update does to the file.
+        The content stays that of this moment, whatever another run's update does to the file.
         """
         self._where = where
         with path.open("rb") as f:
             size = path.stat().st_size
-            # An empty file cannot be mapped; an index of nothing is empty.
+            # An empty file cannot be mapped, and an index may be empty.
             self._data: mmap.mmap | bytes = (
                 mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
             )
 
     def sha256(self) -> str:
-        """Return the SHA-256 of the whole."""
+        """Return the SHA-256 of the whole file."""
         return hashlib.sha256(self._data).hexdigest()
 
     def at(self, place: int) -> str:
@@ -61,7 +62,7 @@ class Paragraphs:
         return self._data[begin:end].decode("utf-8", "replace")
 
     def lines(self, line: bytes) -> Iterator[int]:
-        """Yield where this very line stands (15 ms for 50 MB, a regular expression 250)."""
+        """Yield the places of this exact line (15 ms for 50 MB; a regular expression takes 250)."""
         if self._data[: len(line) + 1] == line + b"\n":
             yield 0
         at = self._data.find(b"\n" + line + b"\n")
@@ -82,7 +83,7 @@ class Paragraphs:
                 yield self.at(at)
 
     def matching(self, pattern: str) -> set[str]:
-        """Return the names of all packages that a regular expression matches as a whole."""
+        """Return the names of all packages that match a regular expression in full."""
         names = (name.decode("utf-8", "replace") for name in self._offsets)
         return {name for name in names if re.fullmatch(pattern, name)}
 

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An apt of our own: a directory with its own sources, lists and cache, as chdist(1) makes.
+"""A private apt: a directory with its own sources, lists and cache, as chdist(1) makes.
 
-It needs no root and touches nothing of the machine's apt. The lists stay in the cache
+Root is not required, and the machine's own apt stays untouched. The lists stay in the cache
 between runs, so that what has not changed is not fetched again; a lock keeps runs apart.
 """
 
@@ -33,7 +33,7 @@ from pipeline.model import AptSource
 from pipeline.text import quoting
 
 _FORMAT = "\x1f".join(("$(FILENAME)", "$(METAKEY)", "$(RELEASE)", "$(REPO_URI)", "$(CREATED_BY)"))
-"""A unit separator stands in no address and no name of a file of ours."""
+"""A unit separator occurs in no address and in none of our file names."""
 
 
 class PrivateRoot:
@@ -52,7 +52,7 @@ class PrivateRoot:
         self._cache = cache
         self._key = digest(architecture, *map(repr, sources), *keys)
         self.active: tuple[AptSource, ...] = ()
-        """What the last update read: sources without the suites that they do not have."""
+        """The sources as the last update read them, without the suites that do not exist."""
         self.expired_keys = False
         """The index of a frozen archive is signed by keys that have expired since."""
         self.memory = Memory(cache)
@@ -63,12 +63,12 @@ class PrivateRoot:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other runs from changing the root; not to be nested."""
+        """Keep other runs from changing the root; do not nest it."""
         with self._cache.lock("apt", self._key):
             yield
 
     def _choose(self, missing: frozenset[tuple[str, str]]) -> tuple[AptSource, ...]:
-        """Return the sources without what is missing; fallbacks for what nobody else has."""
+        """Return the sources without missing suites, and fallbacks for what no other source has."""
         chosen, had = [], set[str]()
         for source in sorted(self.sources, key=lambda s: s.fallback):
             suites = [s for s in source.suites if (source.uri.rstrip("/"), s) not in missing]
@@ -93,7 +93,7 @@ class PrivateRoot:
         return path
 
     def _directory(self, name: str) -> Path:
-        """Return a directory in ours; root lends those in it to root behind a wall."""
+        """Return a directory in this root; root lends its subdirectories to root behind a wall."""
         path = self._cache.directory(f"apt/{self.path.name}") / name
         path.mkdir(mode=ownership.PUBLIC, parents=True, exist_ok=True)
         return path
@@ -103,7 +103,7 @@ class PrivateRoot:
         for directory in ("etc", "state/lists/partial", "cache/archives/partial"):
             self._directory(directory)
         user = "root" if os.geteuid() != 0 or namespaces.possible() else "_apt"
-        if user == "_apt":  # which has to come as far as to what it fetches
+        if user == "_apt":  # it has to reach what it fetches
             for path in (self._cache.root, self.path.parent, self.path):
                 path.chmod(path.stat().st_mode | 0o011)
         conf = render(
@@ -121,7 +121,7 @@ class PrivateRoot:
         _replace(self.path / "etc/respin.sources", stanzas)
 
     def gpgv(self) -> Path:
-        """Return the program that takes keys which have expired since (templates/)."""
+        """Return the program that accepts keys which have expired since (templates/)."""
         path = self._directory("etc") / "gpgv-frozen"
         _replace(path, package_data(__package__, "gpgv-frozen.sh").read_bytes(), mode=0o755)
         return path
@@ -135,19 +135,19 @@ class PrivateRoot:
         seconds: float | None = None,
         longest: int | None = None,
     ) -> command.Completed:
-        """Run a program of apt's in this root; the command is re-runnable as shown.
+        """Run one of apt's programs in this root; the command can be run again as shown.
 
-        It begins in the directory ``into``, and writes to that. It may take so many ``seconds``
-        (default: those for files), however a mirror drips, and write files of at most ``longest``
-        bytes (default: a file's).
+        It starts in the directory ``into``, and writes to it. It may take at most ``seconds``
+        (default: the limit for files), however slowly a mirror sends, and write files of at most
+        ``longest`` bytes (default: the limit for a file).
         """
         size = longest or limits.LIMITS.file
-        # apt unpacks what an index lists, and learns afterwards whether it is that.
-        # A file that gets too long is an error of the program that writes it, and not its end.
+        # apt unpacks what an index lists, and checks it only afterwards. A file that gets too long
+        # is an error for the program that writes it, and does not kill it.
         limited = ["prlimit", f"--fsize={size}", "--core=0"]
         env = {k: v for k, v in os.environ.items() if k not in ("LANGUAGE", "APT_CONFIG")}
         writes = [self.path / "state", self.path / "cache"]
-        # For good: another thread of ours may be using it at the same time.
+        # They are given for good: another thread of ours may be using them at the same time.
         namespaces.given(self.path / "etc", *writes)
         begin = self._apart([*writes, *([into] if into else [])])
         if begin:
@@ -172,7 +172,7 @@ class PrivateRoot:
             )
 
     def _apart(self, writes: Sequence[Path]) -> list[str]:
-        """Return what begins a command line by which apt, and all that it runs, is apart.
+        """Return the beginning of a command line that keeps apt, and all that it runs, apart.
 
         It sees its own root, the keys, and what it needs to reach the archives.
         """
@@ -191,11 +191,11 @@ class PrivateRoot:
     def update(self, required: Collection[str]) -> tuple[Index, ...]:
         """Bring the lists up to date and return them; the caller holds the lock.
 
-        A suite that an archive does not have is looked for in the fallbacks and else left
-        out, unless it is one of the ``required`` (the release itself); every other failure
-        raises FetchError: an archive that does not answer, or answers with what cannot be
-        verified, is not passed over. Of an index that has expired a fallback may have the
-        final state. Keys that have expired are taken for frozen archives alone.
+        A suite that an archive lacks is looked for in the fallbacks and otherwise left out, unless
+        it is one of the ``required`` (the release itself). Every other failure raises FetchError:
+        an archive that does not answer, or whose answer cannot be verified, is not passed over. A
+        fallback may have the final state of an index that has expired. Expired keys are accepted
+        for frozen archives alone.
         """
         missing: frozenset[tuple[str, str]] = frozenset()
         end = time.monotonic() + limits.LIMITS.update
@@ -226,7 +226,7 @@ class PrivateRoot:
                 return found
 
     def _gone(self, failed: FetchError) -> frozenset[tuple[str, str]]:
-        """Return what apt says is missing, or has expired where a fallback may have it."""
+        """Return suites that apt says are missing, or expired where a fallback may have them."""
         spare = {suite for s in self.sources if s.fallback for suite in s.suites}
         expired = apt_errors.expired_suites(failed.details)
         return apt_errors.missing_suites(failed.details) | {
@@ -236,7 +236,7 @@ class PrivateRoot:
     def _indexes(self) -> tuple[Index, ...]:
         """Return the lists. Raises FetchError if one is not signed by a key that counts for us.
 
-        What apt takes is not the same everywhere: Debian 13's takes keys that have expired.
+        Not every apt accepts the same: Debian 13's accepts keys that have expired.
         """
         kept = {(s.uri.rstrip("/"), suite): s for s in self.active for suite in s.suites}
         releases: dict[tuple[str, str], SignedRelease] = {}
@@ -262,11 +262,11 @@ class PrivateRoot:
         return tuple(found)
 
     def _hold(self, indexes: Sequence[Index], missing: Collection[tuple[str, str]]) -> None:
-        """Hold what apt has fetched against what was asked for, and what was seen before.
+        """Check what apt has fetched against what was requested, and what was seen before.
 
-        Raises FetchError if it is not to be believed, or lacks a suite that was there.
+        Raises FetchError if it cannot be believed, or lacks a suite that was there before.
         """
-        # As they were given, for so they are known to whoever else remembers.
+        # By their original names: others who remember them know them by these.
         given = {(s.uri.rstrip("/"), suite): s for s in self.sources for suite in s.suites}
         there = {(i.site, i.suite): i.release for i in indexes}
         for place in sorted(set(given) & set(missing)):
@@ -286,9 +286,9 @@ class PrivateRoot:
             belief.note(self.memory, given[place], release)
 
     def hold_versions(self, package: str, found: Sequence[ListedPackage]) -> None:
-        """Hold the versions of a source package, the newest first, against what was seen.
+        """Check the versions of a source package, the newest first, against what was seen.
 
-        Raises FetchError if an index that is older than one that was seen has none as new.
+        Raises FetchError if an index that is older than one seen before has none as new.
         """
         releases = {(i.index.site, i.suite): i.index.release for i in found}
         for place, (source, newer) in self._newer.items():
@@ -306,13 +306,13 @@ def _paths(setting: str) -> list[Path]:
 
 
 def _local(source: AptSource) -> list[Path]:
-    """Return the directory of an archive that is one of this machine's."""
+    """Return the directory of an archive that is on this machine."""
     kind, _, path = source.uri.partition(":")
     return [Path(path)] if kind in ("file", "copy") and Path(path).is_dir() else []
 
 
 def _replace(path: Path, data: str | bytes, *, mode: int = 0o644) -> None:
-    """Write a file if it does not say this already: others may be reading it."""
+    """Write a file unless it has this content already: others may be reading it."""
     wanted = data.encode() if isinstance(data, str) else data
     try:
         same = bounded.read(path, len(wanted), follow=False) == wanted

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A suite's signed Release: who signed it, and what it says of itself."""
+"""A suite's signed Release: who signed it, and what it says about itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HINT = "use another mirror (--mirror), or name the keyring of this one (--keyrin
 
 @dataclass(frozen=True, kw_only=True)
 class Stated:
-    """The fields of a Release that are held against what was asked for; empty if not there."""
+    """The fields of a Release that are checked against the request; empty if missing."""
 
     origin: str
     label: str
@@ -47,8 +47,8 @@ class SignedRelease:
     ) -> None:
         """Check an InRelease, or a Release with its ``detached`` signature, by gpgv.
 
-        It was got as that of ``suite`` at ``site``. Of an archive that is ``frozen``, keys that
-        have expired since are taken. Raises FetchError if it is not signed by a key of the
+        It was fetched as that of ``suite`` at ``site``. For a ``frozen`` archive, keys that have
+        expired since are accepted. Raises FetchError if it is not signed by a key of the
         ``keyrings``, or does not say when it was made.
         """
         self.suite, self.site = suite, site
@@ -117,7 +117,7 @@ def utc(text: str) -> datetime:
 
 
 def beside(path: Path, meta: str) -> tuple[bytes, bytes | None]:
-    """Return the signed Release beside a list of apt's, and its signature if it is a file apart.
+    """Return the signed Release beside one of apt's lists, and its signature if that is detached.
 
     ``meta`` is the list's name in the archive. Raises FetchError.
     """

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A suite's signed index of source packages, as the watch keeps it from night to night.
 
-InRelease is asked for conditionally; only when it has changed, and says that Sources has,
-Sources is fetched. apt is not started: a night in which nothing is new takes one "not
-modified" per suite. What is found here only says that there is something to do: the run
-then fetches and verifies by apt.
+InRelease is requested conditionally; Sources is fetched only if InRelease has changed and says
+that Sources has, too. apt is not started: a night without news takes one "not modified" per
+suite. What is found here only says that there is something to do: the run then fetches and
+verifies with apt.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class Sighting:
 
     version: str
     dsc: str
-    """The SHA-256 of its .dsc: one version may have been there twice with other contents."""
+    """The SHA-256 of its .dsc: one version may have appeared twice with different contents."""
     suite: str
 
     @property
     def key(self) -> tuple[str, str]:
-        """What makes it another one: its version, and its contents."""
+        """What distinguishes it: its version and its contents."""
         return self.version, self.dsc
 
 
@@ -58,7 +58,7 @@ class SuiteIndex:
     suite: str
     validators: Validators
     codename: str
-    """As its Release says; empty if it does not."""
+    """As its Release says; empty if it says none."""
     keys: str
     """A digest of the keyrings that it was verified with."""
     date: datetime
@@ -69,8 +69,8 @@ class SuiteIndex:
 
 
 FORMAT = "2"
-"""Of how an index is held against what was asked for: to be raised when that changes, so that
-what an older respin took is looked at again."""
+"""The version of the checks on an index: to be raised when they change, so that indexes that an
+older respin accepted are checked again."""
 
 
 class Reader:
@@ -84,9 +84,9 @@ class Reader:
         now: datetime,
         memory: Memory | None = None,
     ) -> None:
-        """Read by a mirror's client what it has of a source package; ``now`` is tonight.
+        """Read, through a mirror's client, what it has of a source package; ``now`` is tonight.
 
-        ``memory`` is that of the cache.
+        ``memory`` is the cache's.
         """
         self._mirror, self._source, self._package, self._now = mirror, source, package, now
         self._memory = memory
@@ -94,9 +94,9 @@ class Reader:
     def read(self, suite: str, known: SuiteIndex | None) -> SuiteIndex | None:
         """Return the suite's index, ``known`` itself if nothing has changed; None: no such suite.
 
-        ``known`` stays, too, if the mirror has one that is a little older. Raises FetchError for
-        what cannot be had or verified, has expired, or is not to be believed (belief.py). A suite
-        that was there before has to be there.
+        ``known`` also stays if the mirror's index is a little older. Raises FetchError if the index
+        cannot be fetched or verified, has expired, or cannot be believed (belief.py), or if a suite
+        that was there before is missing.
         """
         source = self._source
         keys = digest(FORMAT, digest(*keyrings.contents(source)))
@@ -140,7 +140,7 @@ class Reader:
         )
 
     def _remember(self, release: SignedRelease, fresh: SuiteIndex, newer: SeenIndex | None) -> None:
-        """Hold the versions against what was seen, and remember them."""
+        """Check the versions against what was seen, and remember them."""
         versions = sorted((s.version for s in fresh.sightings), key=Version)
         best = versions[-1] if versions else None
         belief.hold_version((fresh.site, fresh.suite), newer, self._package, best)
@@ -182,7 +182,7 @@ class Reader:
         )
 
     def _components(self, release: SignedRelease) -> Iterator[str]:
-        """Yield the components of which the index lists sources."""
+        """Yield the components for which the index lists sources."""
         for component in self._source.components:
             if _listed(release, component):
                 yield component

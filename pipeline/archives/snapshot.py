@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """snapshot.debian.org: every version that Debian ever published.
 
-Its machine interface finds the files by name and version; a file is got by its SHA-1, which
+Its machine interface finds the files by name and version; a file is fetched by its SHA-1, which
 proves nothing. So each .dsc is looked up in the signed index of the archive as it was when
-the file was first seen (/archive/ARCHIVE/TIME/). Where none of these lists it, only the
+the file was first seen (/archive/ARCHIVE/TIME/). If none of these indexes lists it, only the
 signature of the .dsc can vouch for it.
 """
 
@@ -48,7 +48,7 @@ _SHA1 = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True, kw_only=True)
 class _Seen:
-    """A file as snapshot knows it: one of its appearances."""
+    """One appearance of a file, as snapshot knows it."""
 
     sha1: str
     name: str
@@ -68,7 +68,7 @@ class Snapshot:
     def fetch_source(self, name: str, version: str, dest: Path) -> Source:
         """Fetch and verify this version of a source package into the directory ``dest``.
 
-        Raises FetchError; ``dest`` then is as it was.
+        Raises FetchError, and then leaves ``dest`` unchanged.
         """
         seen = self._files(name, version)
         urls = {s.name: f"{self._service.url}/file/{s.sha1}" for s in seen}
@@ -154,7 +154,7 @@ class Snapshot:
         return Candidate(data=data, name=found.name, urls=urls, trust=trust, origin=url)
 
     def _listed(self, place: _Seen, suite: str, name: str, sha256: str) -> str:
-        """Return the words of the signed index that lists this .dsc, or nothing."""
+        """Describe the signed index that lists this .dsc; empty if it does not."""
         site = f"{self._service.url}/archive/{place.archive}/{place.time}"
         dists = f"{site}/dists/{suite}"
         try:
@@ -172,7 +172,7 @@ class Snapshot:
                 frozen=True,
             )
             belief.check_name(release)
-        except FetchError:  # by keys that are not at hand, or by nobody; or it is another's
+        except FetchError:  # signed by unknown keys or by nobody, or another's
             return ""
         with tempfile.TemporaryDirectory(prefix="respin-index-") as tmp:
             path = Path(tmp) / "Sources"
@@ -205,7 +205,7 @@ class Snapshot:
 
 
 def _appearances(sha1: str, values: object, url: str) -> Iterator[_Seen]:
-    """Read the list that fileinfo has for a hash (an object in place of it is taken, too)."""
+    """Read the list that fileinfo has for a hash (an object in its place is accepted, too)."""
     for each in [values] if isinstance(values, dict) else expect(values, list, url):
         info = expect(each, dict, url)
         name, archive, time = (

@@ -16,7 +16,7 @@ from pipeline.errors import FetchError
 
 @dataclass(frozen=True, kw_only=True)
 class Staging:
-    """A directory beside ``dest`` that files leave for it together, or not at all."""
+    """A directory beside ``dest``, from which files move there together, or not at all."""
 
     path: Path
     dest: Path

@@ -22,8 +22,8 @@ class Store:
     def get(self, url: str, want: dsc_file.Listed, where: str) -> Path:
         """Return the path of the file that ``where`` lists, fetched from ``url`` if need be.
 
-        A download that was broken off goes on where it stopped. Raises FetchError if the
-        bytes are not those that are listed.
+        An interrupted download resumes where it stopped. Raises FetchError if the content is not
+        what is listed.
         """
         final = self._cache.directory("downloads") / want.sha256
         part = self._cache.directory("partial") / want.sha256
@@ -34,7 +34,7 @@ class Store:
             try:
                 self._fetch(url, part, want, where)
             except FetchError:
-                # What another run left behind may itself have been spoilt.
+                # What another run left behind may itself be damaged.
                 if not continued or part.exists():
                     raise
                 self._fetch(url, part, want, where)
@@ -42,7 +42,7 @@ class Store:
         return final
 
     def _fetch(self, url: str, part: Path, want: dsc_file.Listed, where: str) -> None:
-        """Raises FetchError; ``part`` is gone if it was whole and wrong."""
+        """Raises FetchError; removes ``part`` if it is complete but wrong."""
         if part.exists() and part.stat().st_size > want.size:
             part.unlink()
         if not part.exists() or part.stat().st_size < want.size:
@@ -55,7 +55,7 @@ class Store:
 
 
 def check_content(path: Path, want: dsc_file.Listed, where: str) -> None:
-    """Hold a file of another name against what ``where`` lists. Raises FetchError."""
+    """Check a file of another name against what ``where`` lists. Raises FetchError."""
     size = path.stat().st_size
     found = file_sha256(path)
     if (size, found) != (want.size, want.sha256):

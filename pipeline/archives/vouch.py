@@ -23,14 +23,14 @@ def changed(where: str) -> FetchError:
 def signed(data: bytes, where: str, keyrings: Sequence[Path]) -> openpgp.Signed:
     """Say who signed a .dsc, as far as the keyrings know them.
 
-    Raises FetchError if it was changed after it was signed, or says other than what the
-    signature covers.
+    Raises FetchError if it was changed after it was signed, or says something else than what
+    the signature covers.
     """
     nobody = openpgp.Signed(signers=(), bad=False, content=b"")
     there = [path for path in keyrings if path.exists()]
     if not openpgp.is_signed(data) or not there:
         return nobody
-    # A developer's key may have expired long after an upload that is as old.
+    # A developer's key may have expired long after an old upload.
     found = openpgp.check(data, *there, frozen=True)
     if found.bad:
         raise changed(where)
@@ -54,8 +54,8 @@ def nobody(data: bytes, found: openpgp.Signed, of: str) -> str:
 def vouched(data: bytes, where: str, keyrings: Sequence[Path], accepted: Mapping[str, str]) -> str:
     """Say in words why a .dsc that no signed index lists is trusted.
 
-    By a signature whose key is in one of the keyrings; or because its SHA-256 is ``accepted``,
-    with words that say by whom. Raises FetchError otherwise.
+    A key in one of the keyrings has signed it; or its SHA-256 is ``accepted``, with words that
+    say by whom. Raises FetchError otherwise.
     """
     found = signed(data, where, keyrings)
     if found.signers:

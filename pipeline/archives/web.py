@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """HTTP to services that are not apt archives: one request at a time, patient, suspicious.
 
-What is transient (throttling, a server's error, a time-out, a connection that ends early) is
-tried again after a while; what is not (any other answer) is an error at once. A download
-goes on where the last try stopped. Nothing here is trusted: who asks checks the bytes.
+Transient failures (throttling, a server's error, a time-out, a connection that ends early) are
+retried after a while; any other answer is an error at once. A download resumes where the last
+try stopped. Nothing here is trusted: the caller checks the bytes.
 
 urllib3's Retry has other rules: it repeats the first failure at once, waits within the request
-(so with the turn of all other clients, and on its deadline), does not go on with a body that was
-cut off, and waits however long Retry-After asks (newer versions: six hours at most).
+(so while all other clients wait, and on its deadline), does not resume a body that was cut off,
+and waits however long Retry-After asks (newer versions: six hours at most).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 LONGEST_WAIT = 300.0
 """Seconds; a service that asks for a longer pause is not waited for."""
 PIECE = 8 << 10
-"""Bytes that are taken at once, and lost at most when a connection ends too early."""
+"""Bytes that are read at once; at most these are lost when a connection ends too early."""
 SMALL = 16 << 20
 """Bytes of an answer that is read into memory."""
 
@@ -45,7 +45,7 @@ _turn = threading.Lock()  # for all clients of this process: snapshot asks for t
 
 
 class _Status(Exception):
-    """The status that ended it."""
+    """The HTTP status that ended a request."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"status {status}")
@@ -89,9 +89,9 @@ class Client:
     ) -> None:
         """Set up.
 
-        The credentials of the ``service``'s address, if it has any, are sent to it and to no
-        other. ``timeout`` seconds without a byte end a try; the pauses double from ``pause``
-        seconds.
+        The credentials of the ``service``'s address, if it has any, are sent to it alone. A try
+        ends after ``timeout`` seconds without a byte; the pauses start at ``pause`` seconds, and
+        double.
         """
         self._service = service
         self._timeout, self._tries, self._pause = timeout, tries, pause
@@ -130,16 +130,16 @@ class Client:
         return value
 
     def download(self, url: str, path: Path, *, limit: int) -> None:
-        """Leave the body at ``url`` in ``path``; what of it is there already is not asked again.
+        """Download the body at ``url`` to ``path``, without requesting what is already there.
 
-        At most ``limit`` bytes. Raises FetchError; what has come stays in ``path``.
+        At most ``limit`` bytes. Raises FetchError; what has arrived stays in ``path``.
         """
 
         def attempt() -> None:
             have = path.stat().st_size if path.exists() else 0
             headers = {"Range": f"bytes={have}-"} if have else {}
             with self._answer(url, None, headers) as (answer, chunks):
-                if answer.status_code == 416:  # it is not longer than what is there, or another
+                if answer.status_code == 416:  # no longer than what is there, or another file
                     path.unlink()
                     raise _Again("the server has no such range", 0.0)
                 begins = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
@@ -183,7 +183,7 @@ class Client:
 
     @contextmanager
     def _timed(self, url: str, problems: Sequence[str]) -> Iterator[None]:
-        """Count the seconds of the block; raise FetchError if the service had enough of them."""
+        """Count the seconds of the block; raise FetchError if the service has used up its time."""
         if self._spent >= limits.LIMITS.service:
             raise FetchError(
                 f"{_host(url)} is too slow: respin has spent {self._spent:.0f} s on it",

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""HTTP over connections that are cut when they are too slow, however they drip.
+"""HTTP over connections that are cut when they are too slow, even if bytes keep trickling in.
 
-requests' own time-out is one between two bytes. Here a thread beside each request shuts its
-connection down when its time is up, or when too little has come: in the middle of a handshake,
-of the headers or of the body. What reads from it then ends, and TooSlow says why.
+requests' own time-out is one between two bytes. Here, a thread beside each request shuts its
+connection down when its time is up, or when too little has arrived: in the middle of a
+handshake, of the headers or of the body. Reading from it then ends, and TooSlow says why.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from pipeline.config import limits
 
 AGENT = f"iproute2-respin/{__version__} (python-requests)"
 TICK = 0.5
-"""Seconds between two looks at the time."""
+"""Seconds between two checks of the time."""
 
-_mine = threading.local()  # ``watch``: that of the request which this thread makes
+_mine = threading.local()  # ``watch``: that of this thread's request
 
 
 class TooSlow(Exception):
@@ -43,7 +43,7 @@ class _Watch:
     def __init__(self, seconds: float, stopped: threading.Event) -> None:
         self._stopped = stopped
         self.size = 0
-        """Bytes of the body that have come."""
+        """Bytes of the body that have arrived."""
         self.late = ""
         self._began, self._seconds = time.monotonic(), seconds
         self._over = threading.Event()
@@ -64,7 +64,7 @@ class _Watch:
             each.close()
 
     def take(self, fileno: int) -> None:
-        """Watch a connection. It is shut by a second descriptor: TLS takes the first away."""
+        """Watch a connection. It is shut by a second descriptor: TLS takes over the first."""
         with self._lock:
             self._sockets.append(socket.socket(fileno=os.dup(fileno)))
             if self.late:
@@ -112,7 +112,7 @@ class _Plain(HTTPConnection):
         return sock
 
     def getresponse(self, *args: Any, **options: Any) -> Any:
-        if self.sock is not None:  # it may be one that an earlier request has opened
+        if self.sock is not None:  # an earlier request may have opened it
             _seen(self.sock.fileno())
         return super().getresponse(*args, **options)
 
@@ -152,21 +152,21 @@ class _Adapter(HTTPAdapter):
 
 
 class Wire:
-    """A session whose requests have an end. Threads may share it."""
+    """A session whose requests always end. Threads may share it."""
 
     def __init__(self, *, at_once: int = 4) -> None:
         """Set up; ``at_once`` connections are kept open to a host."""
         self._stopped = threading.Event()
         self.session = requests.Session()
         self.session.headers["User-Agent"] = AGENT
-        # Compressed on the way, a part could not be continued, nor its length be compared.
+        # A part of a compressed body could not be resumed, nor its length be compared.
         self.session.headers["Accept-Encoding"] = "identity"
         self.session.max_redirects = 10  # as apt's
         for scheme in ("http://", "https://"):
             self.session.mount(scheme, _Adapter(pool_maxsize=at_once))
 
     def stop(self) -> None:
-        """Cut all that is being asked, and what will be: other threads then have an end."""
+        """Cut all present and future requests, so that other threads come to an end."""
         self._stopped.set()
 
     @contextlib.contextmanager
@@ -181,10 +181,10 @@ class Wire:
         timeout: float | None = None,
         **options: Any,
     ) -> Iterator[tuple[requests.Response, Iterator[bytes]]]:
-        """Yield an answer, and its body in pieces of so many bytes; the rest is requests' own.
+        """Yield an answer, and its body in pieces of ``piece`` bytes; requests takes ``options``.
 
         Raises TooSlow if it is not done after ``seconds``, or comes too slowly, and requests'
-        exceptions for what else goes wrong.
+        exceptions for other failures.
         """
         with _Watch(seconds, self._stopped) as watch:
             try:
@@ -210,7 +210,7 @@ class Wire:
         except requests.RequestException:
             raise
         except (HTTPError, TypeError, ValueError) as e:
-            # A proxy or a redirect that is no address: requests lets some of these through.
+            # A proxy or a redirect may not be an address: requests lets some of these through.
             raise requests.exceptions.InvalidURL(type(e).__name__) from None
 
 
