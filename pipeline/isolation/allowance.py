@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How much a command behind a wall may use: the values, in one place.
 
-Each is far above what a build of iproute2 takes (in brackets, of 6.1.0-3 with two jobs), and
-far below what would make the machine unusable. docs/docker.md has them for the reader.
+Each is far above what a build of iproute2 takes (in brackets: of 6.1.0-3, with two jobs), and
+far below what would make the machine unusable. docs/docker.md lists them for users.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MIB, GIB = 1 << 20, 1 << 30
 
 
 def _memory() -> int:
-    """Return two GiB and one for each processor, but no more than three quarters of all."""
+    """Return two GiB plus one for each processor, but at most three quarters of all memory."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min((2 + len(os.sched_getaffinity(0))) * GIB, total // 4 * 3)
 
@@ -26,7 +26,7 @@ class Allowance:
     """What is allowed."""
 
     processes: int = 4096
-    """At once, of all that a container runs, threads counted (about 30)."""
+    """Of all that a container runs at the same time, threads counted (about 30)."""
     memory: int = field(default_factory=_memory)
     """Bytes of all its processes together, and of what they keep in memory as files (300 MiB)."""
     disk: int = 16 * GIB
@@ -36,7 +36,7 @@ class Allowance:
     file: int = 4 * GIB
     """Bytes of any file (12 MiB)."""
     seconds: float = 900.0
-    """For a command for which nobody says another time (2 s)."""
+    """For a command to which no other time is given (2 s)."""
     taken: int = 512 * MIB
     """Bytes of all that is taken out (4 MiB)."""
     taken_files: int = 500
@@ -44,10 +44,10 @@ class Allowance:
 
     @property
     def of_each(self) -> Mapping[str, int]:
-        """What the kernel holds each process to, as setrlimit(2) calls it: the hard stop.
+        """The limits of the kernel for each process, as setrlimit(2) names them: the hard stop.
 
-        Of memory twice of what all may have, so that the sum is seen first. CORE is 1 because
-        with 0 a program that takes core files (core(5)) would be started for it, out here.
+        The memory is twice what all together may have, so that the sum is seen first. CORE is 1:
+        with 0, a program that takes core files (core(5)) would be started for it, out here.
         """
         return {"NPROC": self.processes, "AS": 2 * self.memory, "FSIZE": self.file, "CORE": 1}
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """System calls that Python has no function for.
 
-Imported by ``enter.py``, which runs without site-packages: nothing but the standard library.
+``enter.py`` imports it, and runs without site-packages: only the standard library is used.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ NEWPID, NEWNET = 0x20000000, 0x40000000
 # sys/prctl.h.
 PDEATHSIG, DUMPABLE, SECCOMP, CAPBSET_DROP, NO_NEW_PRIVS = 1, 4, 22, 24, 38
 
-# linux/mount.h. The numbers of these calls are the same on every architecture that Debian has;
-# a libc may be older than its kernel and have no function for them.
+# linux/mount.h. These calls have the same numbers on every architecture that Debian has; a libc
+# may be older than its kernel and lack functions for them.
 OPEN_TREE, MOVE_MOUNT, FSOPEN, FSCONFIG, FSMOUNT = 428, 429, 430, 431, 432
 OPEN_TREE_CLONE, AT_RECURSIVE, AT_FDCWD = 1, 0x8000, -100
 FROM_DESCRIPTOR, CREATE = 4, 6

@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The program that runs one command behind a wall: enter.py ORDER [NAME=VALUE]... COMMAND...
 
-ORDER is JSON, as ``order.Order`` makes it. The command gets the environment that is given, and
-the status is the command's, as a shell counts it; 125 if no wall could be built.
+ORDER is JSON, as ``order.Order`` makes it. The command gets the given environment, and
+the status is the command's, as a shell counts it; it is 125 if no wall could be built.
 
 It is started as a file, by the Python that runs respin. The first process makes namespaces and
-waits; the second is process 1 in them: it makes the mounts, goes into the new root, gives up
-what it was, and starts the command as the third. Root makes namespaces and mounts as root and
-enters a user namespace last: the id that it is there has no way to the cache, and may change
-nothing in namespaces that it did not make. An ordinary user has to begin with the user namespace.
+waits; the second is process 1 in them: it makes the mounts, enters the new root, gives up its
+rights, and starts the command as the third. Root makes namespaces and mounts as root and enters
+a user namespace last: the id that it has there cannot reach the cache, and may change nothing in
+namespaces that it did not make. An ordinary user has to begin with the user namespace.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import signal
 import sys
 
 if __name__ == "__main__":
-    # As the file that is started, it is no part of a package yet.
+    # Started as a file, this is not part of a package yet.
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from pipeline.isolation import calls, mounts, rights
@@ -35,13 +35,13 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127  # as env(1) has it
 
 
 class EnteredWall:
-    """What was ordered, with what had to be opened while the caller's files were there."""
+    """What was ordered, with what had to be opened while the caller's files were visible."""
 
     def __init__(self, order: dict[str, Any]) -> None:
         """Open them. Raises OSError."""
         self.order = order
         self.root = os.geteuid() == 0
-        """Whether it is root who builds it."""
+        """Whether root builds it."""
         self.filter = None
         if order["filter"]:
             with open(order["filter"], "rb") as f:
@@ -77,8 +77,8 @@ def first(wall: EnteredWall, words: Sequence[str]) -> int:
 def second(wall: EnteredWall, alive: int, words: Sequence[str]) -> int:
     """As process 1: make what is seen, start the command, and return its status.
 
-    ``alive`` is at its end if the first process has ended before the kernel was told to end
-    this one with it, whose parent has no number in here.
+    ``alive`` is at its end if the first process ended before the kernel was told to end this
+    one with it; its parent has no number in here.
     """
     order = wall.order
     rights.end_with()
@@ -89,12 +89,12 @@ def second(wall: EnteredWall, alive: int, words: Sequence[str]) -> int:
     except BlockingIOError:
         os.close(alive)
     os.setsid()
-    # Where memory runs out, this is the first to go (proc(5)).
+    # If memory runs out, this is the first to go (proc(5)).
     with open("/proc/self/oom_score_adj", "w") as f:
         f.write("1000")
     mounts.build(order, wall.copies, root=wall.root)
     if order["ids"] and (wall.root or order["mounts"]):
-        # Who may mount gets mounts of its own; those that were made before are locked there.
+        # A command that may mount gets mounts of its own; the earlier ones are locked there.
         ids = order["ids"] if wall.root else rights.same(order["ids"])
         rights.enter_user_namespace(ids, calls.NEWNS if order["mounts"] else 0)
         rights.become(0, keep_groups=order["kvm"])
@@ -109,9 +109,9 @@ def second(wall: EnteredWall, alive: int, words: Sequence[str]) -> int:
 
 
 def shared(wall: EnteredWall, words: Sequence[str]) -> int:
-    """Run the command where no namespace can be had, and kill what it leaves behind.
+    """Run the command where no namespaces are available, and kill what it leaves behind.
 
-    That is known by the number of its user, which nothing else in such a container has.
+    Its processes are known by their user's number, which nothing else in such a container has.
     """
     if wall.filter is not None:
         rights.refuse_calls(wall.filter)
@@ -128,7 +128,7 @@ def shared(wall: EnteredWall, words: Sequence[str]) -> int:
 
 
 def start(wall: EnteredWall, words: Sequence[str]) -> int:
-    """Start the command and return its status; take in whatever lost its parent meanwhile."""
+    """Start the command and return its status; reap whatever lost its parent meanwhile."""
     child = os.fork()
     if child == 0:
         os._exit(guarded(lambda: become(wall, words)))
@@ -176,7 +176,7 @@ def execute(argv: list[str], env: dict[str, str]) -> NoReturn:
 
 
 def ended(status: int, *, same: bool = False) -> int:
-    """Return a child's status as a shell counts it; with ``same``, end by the signal it did."""
+    """Return a child's status as a shell counts it; with ``same``, end by the same signal."""
     if os.WIFEXITED(status):
         return os.WEXITSTATUS(status)
     number = os.WTERMSIG(status)
@@ -191,7 +191,7 @@ def say(text: str) -> None:
 
 
 def guarded(step: Callable[[], int]) -> int:
-    """Return what a step returns; where it cannot be done, say why and return NOT_BUILT."""
+    """Return what a step returns; if it fails, say why and return NOT_BUILT."""
     try:
         return step()
     except Exception as e:

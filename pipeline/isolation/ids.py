@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which ids of this machine stand for those behind a wall.
 
-An ordinary user has a range of subordinate ids (subuid(5)), and is root in there. Root needs
-one, too, so that whoever is root in there is nobody out here: the range that /etc/subuid gives
-to root, if it does; else one that nobody has. systemd's allocation of ids (UIDS-GIDS) leaves
-1879048192 (0x70000000) to 2147352575 unused, above what it gives to containers and below what
-it calls foreign; Debian Policy 9.2.2 gives out none above 65535; login.defs and adduser make
-none above 600100000. Where respin is itself in a container that has few ids, those are all there
-are: the namespace then has the same ids as the container that it is in, and no others.
+An ordinary user has a range of subordinate ids (subuid(5)), and is root in there. Root needs a
+range, too, so that root in there is nobody out here: the range that /etc/subuid gives to root, if
+there is one; else one that nobody has. systemd's allocation of ids (UIDS-GIDS) leaves 1879048192
+(0x70000000) to 2147352575 unused, above what it gives to containers and below what it calls
+foreign; Debian Policy 9.2.2 assigns none above 65535; login.defs and adduser assign none above
+600100000. If respin itself runs in a container that has few ids, there are no others: the
+namespace then has the same ids as the container around it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COUNT = 65536
 BASE = 0x70000000
 
 Ranges = tuple[tuple[int, int, int], ...]
-"""As in /proc/PID/uid_map: the first number inside, the first outside, how many."""
+"""As in /proc/PID/uid_map: the first number inside, the first outside, the count."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,22 +35,22 @@ class Ids:
     uid: Ranges
     gid: Ranges
     words: str = ""
-    """What is to be said of them; empty where they are as they should be."""
+    """What is wrong with them; empty if nothing is."""
 
     @property
     def owner(self) -> tuple[int, int]:
-        """User and group, out here, of what root makes in there."""
+        """The user and group, out here, of what root makes in there."""
         return self.uid[0][1], self.gid[0][1]
 
     @property
     def key(self) -> str:
-        """What a tree that was made with them depends upon."""
+        """What identifies them in the key of a tree that was made with them."""
         return f"{self.uid} {self.gid}"
 
 
 @functools.cache
 def mine() -> Ids:
-    """Return those that this user has for a user namespace.
+    """Return the ids that this user has for a user namespace.
 
     There may be too few of them, or none but the user's own: then namespaces cannot be entered.
     """
@@ -95,7 +95,7 @@ def read_map(path: Path) -> Ranges:
 
 
 def subordinate(path: Path, user: str, uid: int) -> list[tuple[int, int]]:
-    """Return the longest range in a subuid(5) file for a user: its first id, how many.
+    """Return the longest range in a subuid(5) file for a user: its first id and the count.
 
     The list is empty if there is none.
     """

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The directories that a sandboxed tool works in: lent to it, and checked when it has ended.
+"""The directories that a sandboxed tool works in: lent to it, and checked after it has ended.
 
-What is in one afterwards was made by somebody else. Nothing of ours reads it before it is known
-to hold nothing but regular files, directories and links that stay inside, of a bearable size.
+What is in one afterwards was made by somebody else. We read none of it before we know that it
+holds only regular files, directories and links that stay inside, and has a bearable size.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ LARGEST = 2 << 30
 ENTRIES = 200_000
 """Files and directories; iproute2 has 750, a kernel's package 5,000."""
 DEPTH = 64
-"""Directories in each other; iproute2 has 5."""
+"""Depth of nested directories; iproute2 has 5."""
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Strange(Exception):
-    """Something that no source holds, or more than any; the text says what and where."""
+    """Something that no source holds, or too much of it; the text says what and where."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +48,8 @@ class LentEntry:
 def entries(top: Path, *, without: Collection[str] = ()) -> Iterator[LentEntry]:
     """Yield everything below a directory, each directory before its contents; follow no link.
 
-    What is called as one of ``without`` is passed over. An entry may be changed or removed
-    before the next is asked for. Raises Strange if it is too much, OSError.
+    Names that are in ``without`` are passed over. An entry may be changed or removed before
+    the next is asked for. Raises Strange if there is too much, and OSError.
     """
     left = ENTRIES
     number = os.open(top, _DIRECTORY)
@@ -90,10 +90,10 @@ def lend(directory: Path, owner: int) -> None:
 
 
 def take_back(directory: Path, *, drop_links: bool = False) -> None:
-    """Make all in a directory this user's own again, and hold it to what is bearable (``look``).
+    """Make all in a directory this user's own again, and check that it is bearable (``look``).
 
-    With ``drop_links`` a link that leads out of the directory is removed. Raises Strange, OSError;
-    what is in the directory is then good for nothing but to be removed.
+    With ``drop_links``, links that lead out of the directory are removed. Raises Strange or
+    OSError; then what is in the directory can only be removed.
     """
     mine, group, seen = os.geteuid(), os.getegid(), _Look(directory)
     top = directory.stat()
@@ -116,9 +116,9 @@ def take_back(directory: Path, *, drop_links: bool = False) -> None:
 
 
 def look(directory: Path, *, without: Collection[str] = ()) -> None:
-    """Hold a directory that is not ours to what is bearable: raise Strange if it is not, OSError.
+    """Check that a directory that is not ours is bearable. Raises Strange if not, and OSError.
 
-    That is: files, directories and links that stay in it, not more than ENTRIES and LARGEST.
+    It may hold files, directories and links that stay in it, up to ENTRIES and LARGEST.
     """
     seen = _Look(directory)
     for each in entries(directory, without=without):
@@ -126,14 +126,14 @@ def look(directory: Path, *, without: Collection[str] = ()) -> None:
 
 
 class _Look:
-    """Holds one entry of a directory after the other to what is bearable."""
+    """Checks the entries of a directory one by one."""
 
     def __init__(self, directory: Path) -> None:
         self._top = os.path.realpath(directory)
         self._left = LARGEST
 
     def at(self, each: LentEntry) -> None:
-        """Raise Strange if an entry is, or is too much."""
+        """Raise Strange if an entry is strange, or one too many."""
         mode = each.info.st_mode
         if stat.S_ISLNK(mode):
             if self.leads_out(each):
@@ -146,7 +146,7 @@ class _Look:
             raise Strange(f"something that is not a file, directory or link: {each.path[:200]!r}")
 
     def leads_out(self, each: LentEntry) -> bool:
-        """Whether a link leads out of the directory, by whatever other links."""
+        """Whether a link leads out of the directory, directly or through other links."""
         path = os.path.join(self._top, each.path)  # noqa: PTH118 - names may not be UTF-8
         end = os.path.realpath(path)
         return end != self._top and not end.startswith(f"{self._top}/")

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a command sees: a root of its own, and what is mounted in it.
 
-What is in the new root may have been written by hostile commands before: nothing in it is found
-by its path from outside. What is mounted there is taken before (open_tree(2), of Linux 5.2),
-the old root is put away, and only then are the places looked up, which cannot lead outside now.
+Hostile commands may have written what is in the new root, so nothing in it is found by its path
+from outside. What is mounted there is taken first (open_tree(2), of Linux 5.2), the old root is
+put away, and only then are the places looked up, which cannot lead outside any more.
 
-Imported by ``enter.py``, which runs without site-packages.
+``enter.py`` imports it, and runs without site-packages.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class Mount:
     def __init__(
         self, number: int, inside: str, *, directory: bool, readonly: bool = False
     ) -> None:
-        """Take over the descriptor of a mount that is nowhere yet."""
+        """Take over the descriptor of a mount that is not attached anywhere yet."""
         self._number, self._inside = number, inside
         self._directory, self._readonly = directory, readonly
 
     @classmethod
     def of(cls, path: str, inside: str, *, readonly: bool = False) -> Mount:
-        """Take a file or a directory of the host's, with all that is mounted in it."""
+        """Take a file or a directory of the host, with all that is mounted in it."""
         flags = calls.OPEN_TREE_CLONE | calls.AT_RECURSIVE | calls.CLOEXEC
         number = calls.syscall(calls.OPEN_TREE, calls.AT_FDCWD, os.fsencode(path), flags)
         return cls(number, inside, directory=os.path.isdir(path), readonly=readonly)
@@ -62,15 +62,15 @@ class Mount:
         calls.syscall(calls.MOVE_MOUNT, self._number, b"", calls.AT_FDCWD, target, flags)
         os.close(self._number)
         if self._readonly:
-            # What restricts it already has to be said again (mount_namespaces(7), locked flags);
-            # statvfs(3) has the flags of mount(2), but for relatime.
+            # What restricts it already has to be repeated (mount_namespaces(7), locked flags);
+            # statvfs(3) has the flags of mount(2), except for relatime.
             kept = os.statvfs(self._inside).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC | 0xC00)
             flags = calls.MS_REMOUNT | MS_BIND | calls.MS_RDONLY | kept
             mount("", self._inside, None, flags)
 
 
 def build(order: dict[str, Any], copies: Sequence[tuple[int, str]], *, root: bool) -> None:
-    """Make the new root and go there; by root, or in an ordinary user's own user namespace.
+    """Make the new root and enter it, as root or in an ordinary user's own user namespace.
 
     ``copies`` are open files, and where they are seen. Raises OSError.
     """
@@ -98,16 +98,16 @@ def build(order: dict[str, Any], copies: Sequence[tuple[int, str]], *, root: boo
 
 
 def _tree(order: dict[str, Any]) -> str:
-    """Mount a tree in the scratch directory, and return where.
+    """Mount a tree in the scratch directory, and return its path.
 
-    Paths in overlay's options are relative, for a comma or a colon has a meaning there.
+    Paths in overlay's options are relative, since commas and colons are special there.
     """
     os.chdir(order["scratch"])
     if order["copy"]:
         mount("copy", "root", None, MS_BIND)
     else:
         mount(order["tree"], "lower", None, MS_BIND)
-        # Overlay's own attributes: trusted ones are only for root of the whole machine.
+        # Overlay's attributes: only root of the whole machine may use trusted ones.
         with open("/proc/self/uid_map") as f:
             whole = f.read().split() == ["0", "0", "4294967295"]
         options = "lowerdir=lower,upperdir=upper,workdir=work"
@@ -116,13 +116,13 @@ def _tree(order: dict[str, Any]) -> str:
 
 
 def _view() -> str:
-    """Mount an empty file system, and return where."""
+    """Mount an empty file system, and return its path."""
     mount("view", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=128m")
     return "/tmp"
 
 
 def _kvm(owner: tuple[int, int] | None) -> Mount:
-    """Return /dev/kvm; for root, which is another id in there, a node that belongs to that."""
+    """Return /dev/kvm; for root, which has another id in there, a node that belongs to that id."""
     if owner is None:
         return Mount.of("/dev/kvm", "/dev/kvm")
     mount("kvm", "/tmp", "tmpfs", MS_NOSUID, "mode=0755,size=4k")
@@ -143,7 +143,7 @@ def _replace_root(path: str) -> None:
     try:
         call("pivot_root", b".", b".")
     except OSError:
-        # Docker's filter refuses it. The old root then lies below the new one, out of reach.
+        # Docker's filter refuses it. Then the old root lies below the new one, out of reach.
         mount(".", "/", None, calls.MS_MOVE)
         os.chroot(".")
     else:
@@ -151,16 +151,16 @@ def _replace_root(path: str) -> None:
         call("umount2", b".", calls.MNT_DETACH)
     os.close(new)
     os.chdir("/")
-    # From here on root must not import what a hostile root says is Python's.
+    # From here on, root must not import what a hostile root offers as Python's modules.
     sys.path.clear()
     sys.meta_path.clear()
 
 
 def _leave_chroot() -> None:
-    """Go back to the root of the mount namespace, where respin itself was started in a chroot.
+    """Go back to the root of the mount namespace, if respin itself was started in a chroot.
 
-    Nobody enters a user namespace from within one (user_namespaces(7)). Here "." is a mount
-    that no root is in, so that ".." has no end but that of the namespace.
+    Nobody can enter a user namespace from a chroot (user_namespaces(7)). Here "." is a mount
+    that is outside every root, so ".." ends only at the root of the namespace.
     """
     out = os.open("/", os.O_PATH | os.O_DIRECTORY | calls.CLOEXEC)
     os.chroot(".")
@@ -186,7 +186,7 @@ def _devices(devices: Sequence[Mount], shm: str) -> None:
 
 
 def _copy(source: int, path: str, spare: str, owner: tuple[int, int] | None) -> None:
-    """Let a file be seen that only the caller may read; over one that is there by ``spare``."""
+    """Show a file that only the caller may read; ``spare`` helps where one is there already."""
     there = os.path.lexists(path)
     copy = spare if there else path
     os.makedirs(os.path.dirname(copy), 0o755, exist_ok=True)

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Entering namespaces: what is made in them by root belongs to an id that is nobody's out here.
+"""Entering namespaces: what root makes in them belongs to an id that nobody has out here.
 
-For an ordinary user it belongs to the user (isolation/ids.py). Everything started in namespaces
-dies with its process 1, and so do its mounts.
+What an ordinary user makes belongs to that user (isolation/ids.py). Everything started in
+namespaces dies with their process 1, and so do their mounts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipeline.isolation import ids, seccomp, views
 from pipeline.isolation.order import Bind, Order, WallKind
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where programs are looked for, inside and outside: a user's own PATH may lack sbin."""
+"""Where to look for programs, inside and outside: a user's own PATH may lack sbin."""
 
 ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C.UTF-8"}
 """Of what enters them, on this side."""
@@ -31,14 +31,14 @@ BASE_ENVIRONMENT: Mapping[str, str] = {
     "LC_ALL": "C.UTF-8",
     "TZ": "UTC",
 }
-"""All that a command in a container or a sandbox has of an environment, before the caller's own."""
+"""The whole environment of a command in a container or sandbox, before the caller's additions."""
 
 
 def unshare(*, network: bool = True) -> list[str]:
     """Return the beginning of a command line that runs the rest in fresh namespaces.
 
-    An ordinary user is root in there; root stays what it is. It sees all that the caller sees;
-    without ``network`` nothing but a loopback interface that is down.
+    An ordinary user is root in there; root stays root. The command sees all that the caller
+    sees; without ``network``, it has only a loopback interface that is down.
     """
     return Order(
         kind=WallKind.ALL,
@@ -52,9 +52,9 @@ def unshare(*, network: bool = True) -> list[str]:
 
 
 def among(tree: Path) -> list[str]:
-    """Return the beginning of a command line that sees the ids of a tree as those in there do.
+    """Return the beginning of a command line that sees a tree's ids as they are seen in the tree.
 
-    It begins in the tree, and sees beside it this machine's programs alone.
+    It starts in the tree, and besides sees only this machine's programs.
     """
     return Order(
         kind=WallKind.VIEW,
@@ -118,11 +118,11 @@ def apart(
     kvm: bool = False,
     limits: Mapping[str, int] | None = None,
 ) -> list[str]:
-    """Return the beginning of a command line that runs a program of this machine's apart from it.
+    """Return the beginning of a command line that isolates a program of this machine from it.
 
-    It keeps its environment, but can do nothing, and sees only programs, libraries, the
+    The program keeps its environment, but has no rights, and sees only programs, libraries, the
     configuration in /etc, and what is named; what it writes to has to be ``lent`` to it. Started
-    by root, it is nobody. The list is empty where no namespaces can be had.
+    by root, it runs as nobody. The list is empty where no namespaces are available.
     """
     if not possible():
         return []
@@ -141,10 +141,10 @@ def apart(
 def maker(*writes: Path, copies: Sequence[tuple[Path, str]] = ()) -> list[str]:
     """Return the beginning of a command line that runs the rest where it may make a root.
 
-    It is root and may mount, but sees of this machine only its programs, and the directories that
-    it writes to; they have to be ``given`` to it. Its environment comes first, as NAME=VALUE. For
-    root in a container whose engine allows no namespaces (a step of ``docker build``) that is right
-    here: the container is ours to use up. Raises BuildError elsewhere.
+    It is root and may mount, but sees of this machine only its programs and the directories that
+    it writes to, which have to be ``given`` to it. Its environment comes first, as NAME=VALUE. For
+    root in a container whose engine allows no namespaces (a step of ``docker build``), that place
+    is the container itself, which is ours to use up. Raises BuildError elsewhere.
     """
     if not possible() and os.geteuid() == 0 and in_container():
         return Order(
@@ -174,7 +174,7 @@ def _maker(*writes: Path, copies: Sequence[tuple[Path, str]] = ()) -> list[str]:
 
 
 def whose() -> str:
-    """Return in a word to whom belongs what is made in namespaces; a tree is of use to those."""
+    """Return a word for the owner of what is made in namespaces; only they can use such a tree."""
     return ids.mine().key if possible() else "root's"
 
 
@@ -200,7 +200,7 @@ def lent(*paths: Path) -> Iterator[None]:
 
 
 def _own(paths: Sequence[Path], owner: tuple[int, int]) -> None:
-    """Change owners as root may; a link is never followed. An ordinary user needs none of it."""
+    """Change owners as root may, following no link. An ordinary user does not need it."""
     if os.geteuid() != 0:
         return
     for path in paths:
@@ -213,15 +213,15 @@ def _own(paths: Sequence[Path], owner: tuple[int, int]) -> None:
 
 
 def reaching() -> list[str]:
-    """Return the beginning of a command line that reaches all in a tree, whoever owns the parts.
+    """Return the beginning of a command line that reaches all in a tree, whoever owns its parts.
 
-    Root does, without a namespace; so this is for programs that follow no link.
+    Root needs no namespace for that; so use it only for programs that follow no links.
     """
     return unshare() if os.geteuid() != 0 and possible() else []
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a tree that was made in namespaces, whoever of its ids owns the parts.
+    """Remove a tree that was made in namespaces, whichever of its ids owns the parts.
 
     Raises BuildError if something of it is left.
     """

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a wall is to be, and the command line that builds it."""
+"""What a wall has to be like, and the command line that builds it."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from pipeline.isolation import enter
 from pipeline.isolation.ids import Ids
 
 CAPABILITIES = (0, 1, 3, 4, 5, 6, 7, 8, 10, 18, 31)
-"""What root behind a wall may have: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID,
-SETPCAP, NET_BIND_SERVICE, SYS_CHROOT, SETFCAP. Docker's default, without NET_RAW, MKNOD (which no
-user namespace has) and AUDIT_WRITE; over ids and namespaces that are its own."""
+"""What root may have behind a wall: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID,
+SETPCAP, NET_BIND_SERVICE, SYS_CHROOT, SETFCAP. This is Docker's default without NET_RAW, MKNOD
+(which no user namespace has) and AUDIT_WRITE; it covers only its own ids and namespaces."""
 
 
 class WallKind(StrEnum):
-    """What is seen behind it."""
+    """What a command sees behind it."""
 
     TREE = "tree"
-    """A tree, by an overlay or as a copy."""
+    """A tree, through an overlay or as a copy."""
     VIEW = "view"
     """The host's programs and configuration, and beside them only what is named."""
     ALL = "all"
     """All that the caller sees."""
     PLACE = "place"
-    """The same, with a /proc of its own: where this machine is itself to be used up."""
+    """The same, with a /proc of its own: where this machine itself is to be used up."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bind:
-    """A file or a directory of the host's that is seen."""
+    """A file or a directory of the host that is visible."""
 
     host: Path
     inside: str = ""
@@ -52,7 +52,7 @@ class Order:
     ids: Ids | None = None
     """Those of its user namespace; None: root stays root."""
     network: bool = False
-    """The host's; else none but a loopback interface that is down."""
+    """The host's; otherwise only a loopback interface that is down."""
     scratch: Path | None = None
     """For ``TREE``: a directory with the empty directories lower, upper, work, root (and copy)."""
     tree: Path | None = None
@@ -60,11 +60,11 @@ class Order:
     """The tree was copied to scratch/copy, and no overlay is mounted."""
     binds: tuple[Bind, ...] = ()
     copies: tuple[tuple[Path, str], ...] = ()
-    """Small files that only the caller may read, and where they are to be read (in a view)."""
+    """Small files that only the caller may read, and where they can be read (in a view)."""
     links: tuple[tuple[str, str], ...] = ()
-    """Symbolic links to be made: where, and to what."""
+    """Symbolic links to make: where, and to what."""
     open: tuple[str, ...] = ()
-    """Directories to be made for everybody."""
+    """Directories to make, which everybody may use."""
     kvm: bool = False
     """Whether /dev/kvm is seen; the caller's groups are kept, one of which may have it."""
     mounts: bool = False
@@ -73,16 +73,16 @@ class Order:
     directory: str = "/"
     """The command's working directory; empty: where it is."""
     inherit: bool = False
-    """Whether the command gets the environment of the caller."""
+    """Whether the command gets the caller's environment."""
     caps: tuple[int, ...] | None = ()
     """Capabilities that root may have in there; None: all."""
     filter: Path | None = None
-    """Of system calls (seccomp.path)."""
+    """The filter of system calls (seccomp.path)."""
     limits: Mapping[str, int] = field(default_factory=dict)
     """setrlimit(2)."""
     shm: int = 64 << 20
     mark: Path | None = None
-    """A file to be made, which is not empty if the command came to run."""
+    """A file to make, which is not empty if the command was started."""
 
     def argv(self) -> list[str]:
         """Return the beginning of a command line: environment and command come after it.

@@ -13,8 +13,8 @@ from pathlib import Path
 PROC = Path("/proc")
 
 _MEMORY = ("RssAnon", "RssShmem", "VmSwap")
-"""Fields of status: what is a process's own. What it shares with its parent since a fork, and
-did not change, is counted for both."""
+"""Fields of status: a process's own memory. Memory that it has shared with its parent since a
+fork, and not changed, counts for both."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ def of_user(uid: int, proc: Path = PROC) -> list[int]:
 
 
 def shared(proc: Path = PROC) -> int:
-    """Return the bytes of this machine's memory that are files or shared, of any process."""
+    """Return the bytes of this machine's memory that are files or shared, by any process."""
     return _meminfo("Shmem", proc)
 
 

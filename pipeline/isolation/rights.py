@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a command may do: its ids, capabilities, limits, and the calls that it may make.
+"""What a command may do: its ids, its capabilities, its limits and its system calls.
 
-Imported by ``enter.py``, which runs without site-packages.
+``enter.py`` imports it, and runs without site-packages.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ SECCOMP_MODE_FILTER = 2
 def enter_user_namespace(ids: Ranges, flags: int = 0) -> None:
     """Enter a user namespace, and others as ``flags`` say; its ids are written from outside.
 
-    By root itself, or by the programs that hold an ordinary user to /etc/subuid. Raises OSError.
+    Root writes them itself; for an ordinary user, the programs that enforce /etc/subuid do.
+    Raises OSError.
     """
-    # Of this very process, whatever process namespace /proc is of.
+    # The maps of this very process, whichever process namespace /proc belongs to.
     mine = os.open("/proc/self", os.O_RDONLY | os.O_DIRECTORY | calls.CLOEXEC)
     number, direct = os.getpid(), os.geteuid() == 0
     begin, ready = os.pipe()
@@ -65,7 +66,7 @@ def _write_ids(ids: Ranges, directory: int, number: int, *, direct: bool) -> boo
 
 
 def become(number: int, *, keep_groups: bool = False) -> None:
-    """Become a user of that number, of the group of the same number and of no other."""
+    """Become the user of that number, in the group of the same number and in no other."""
     if not keep_groups:
         os.setgroups([])
     os.setresgid(number, number, number)
@@ -73,9 +74,9 @@ def become(number: int, *, keep_groups: bool = False) -> None:
 
 
 def end_with(parent: int | None = None) -> None:
-    """Let the kernel end this process with its parent, which has to be ``parent`` yet.
+    """Let the kernel end this process with its parent, which must still be ``parent``.
 
-    To be called after each change of the ids, which takes it back (prctl(2)).
+    Call it after each change of the ids, which cancels it (prctl(2)).
     """
     prctl(calls.PDEATHSIG, int(signal.SIGKILL))
     if parent is not None and os.getppid() != parent:
@@ -83,7 +84,7 @@ def end_with(parent: int | None = None) -> None:
 
 
 def drop_capabilities(kept: Collection[int]) -> None:
-    """Give up all capabilities but these, as what any program that is executed could have."""
+    """Give up all capabilities but these, also for any program that is executed."""
     with open("/proc/sys/kernel/cap_last_cap") as f:
         last = int(f.read())
     for number in range(last + 1):
@@ -92,7 +93,7 @@ def drop_capabilities(kept: Collection[int]) -> None:
 
 
 def refuse_calls(program: bytes) -> None:
-    """Let the kernel refuse system calls as a filter says, here and in all children, for good."""
+    """Let the kernel refuse system calls by a filter, here and in all children, for good."""
     prctl(calls.NO_NEW_PRIVS, 1)
 
     class Filter(ctypes.Structure):

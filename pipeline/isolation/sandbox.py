@@ -3,10 +3,10 @@
 """The wall around this machine's own tools: dpkg-source, spatch, diff, dpkg-deb and their like.
 
 Whatever reads what somebody else wrote is started here and nowhere else. It sees the system's
-programs (read-only), one directory of ours, and an empty /tmp; not the network, the caller's home,
-environment or processes, nor /proc. It has no rights, can get none, and ends with us.
+programs (read-only), one directory of ours, and an empty /tmp, but not the network, /proc, or the
+caller's home, environment and processes. It has no rights, can get none, and ends with us.
 
-bubblewrap makes the wall. For an ordinary user that takes a user namespace; root makes it
+bubblewrap makes the wall. For an ordinary user, that takes a user namespace; root makes it
 without one and gives the tool a number that nobody has, for in a namespace of one user the
 tool would still own what root owns.
 """
@@ -27,14 +27,14 @@ from pipeline.host.resources import package_data
 from pipeline.isolation import lent, namespaces, seccomp
 
 USER = 65532
-"""Nobody's number, and not that of a build either (containers.base.User)."""
+"""A number that nobody has; builds have another one (containers.base.User)."""
 INSIDE = "/work"
 """Where the tool sees its directory."""
 INIT = "/init.sh"
 
 SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 ETC = ("alternatives", "dpkg", "ld.so.cache")
-"""What the tools need of /etc: dpkg's is the vendor, whose series dpkg-source applies."""
+"""What the tools need of /etc: dpkg needs the vendor, whose series dpkg-source applies."""
 
 LIMITS = {
     "as": 4 << 30,
@@ -43,7 +43,7 @@ LIMITS = {
     "nproc": 512,
     "core": 0,
 }
-"""Of every process in it, as prlimit(1) names them; ``nproc`` is of all together."""
+"""Of every process in it, as prlimit(1) names them; ``nproc`` is for all together."""
 TEMPORARY = 256 << 20
 """Bytes of /tmp."""
 
@@ -53,7 +53,7 @@ class Wall(StrEnum):
 
     BUBBLEWRAP = "bubblewrap"
     CONTAINER = "container"
-    """The container that all of respin runs in, where none can be made inside it."""
+    """The container that all of respin runs in, if no wall can be made inside it."""
 
 
 @functools.cache
@@ -81,8 +81,8 @@ def wall() -> Wall:
 def admit(what: str, *, indexed: bool, trust_container: bool) -> Wall:
     """Return what keeps in the tools that read a source here; ``what`` is the source's name.
 
-    A container that respin runs in is wall enough for what the signed index of an archive
-    lists (``indexed``); for other sources only if the user says so. Raises FetchError, or
+    A container that respin runs in is enough for what the signed index of an archive lists
+    (``indexed``); for other sources, it is enough only if the user says so. Raises FetchError, or
     UsageError if there is no wall at all.
     """
     found = wall()
@@ -115,11 +115,11 @@ def run(
 ) -> Completed:
     """Run one of this machine's tools in the sandbox, to its end.
 
-    It works in ``directory``, of which nobody else makes use meanwhile, and starts in its directory
-    ``at``: paths in ``argv`` are relative to that. ``env`` comes on top of BASE_ENVIRONMENT and
-    nothing else does; ``reads`` are files of the system's that it sees as well. What is in the
-    directory afterwards is as ``lent.take_back`` leaves it (``drop_links``). The rest is as in
-    ``command.run``. Raises ``error`` also if it left something that no source holds.
+    It works in ``directory``, which nobody else uses meanwhile, and starts in its subdirectory
+    ``at``; paths in ``argv`` are relative to that. It gets BASE_ENVIRONMENT and ``env`` and nothing
+    else; ``reads`` are system files that it sees as well. Afterwards the directory is as
+    ``lent.take_back`` leaves it (``drop_links``). The rest is as in ``command.run``. Raises
+    ``error`` also if the tool left something that no source holds.
     """
     if shutil.which(argv[0], path=namespaces.PATH) is None:
         raise UsageError(
@@ -184,7 +184,7 @@ _ENVIRONMENT: Mapping[str, str] = {**namespaces.BASE_ENVIRONMENT, "PATH": namesp
 
 @functools.cache
 def _has_own_number() -> bool:
-    """Whether we may give a process the number USER: as root, where that number is there."""
+    """Whether we may give a process the number USER: as root, if that number exists here."""
     return os.geteuid() == 0 and all(
         any(
             int(first) <= USER < int(first) + int(count)
@@ -198,9 +198,9 @@ def _bubblewrap(directory: Path | None, reads: Sequence[Path], at: str = ".") ->
     """Return the beginning of a command line that runs the rest behind the wall.
 
     Process 1 is a shell of ours that ends with the rest: when bubblewrap has ended, nothing of
-    it is left. (bubblewrap's own process 1 waits for what the rest has left behind, and
-    bubblewrap does not. And when root's bubblewrap is killed, it is not allowed to end a
-    process 1 of another number with it.)
+    it is left. (bubblewrap's own process 1 waits for what the rest has left behind, while
+    bubblewrap does not. And when root's bubblewrap is killed, it may not end a process 1 of
+    another number with it.)
     """
     argv = ["sh", str(package_data(__package__, "sandbox-enter.sh")), str(seccomp.path())]
     argv += ["--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL"]

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Directories for work in progress, below the cache, removed afterwards or by the next run.
 
-Beside each lies a file that the process at work has locked (flock(2)). However that process
-ends, the kernel unlocks the file: a directory whose file is not locked is nobody's any more.
+Beside each lies a file that the working process has locked (flock(2)). However that process
+ends, the kernel unlocks the file: a directory whose file is not locked is abandoned.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ LOCK = ".lock"
 def scratch(
     cache: Cache, name: str, *, remove: Callable[[Path], None] = shutil.rmtree
 ) -> Iterator[Path]:
-    """Yield a new directory of the cache that nobody else can enter; it is removed after the block.
+    """Yield a new directory of the cache that nobody else can enter, and remove it after the block.
 
-    ``name`` begins its name; ``remove`` removes it. Raises UsageError if the cache is another
-    user's.
+    ``name`` begins its name; ``remove`` removes it. Raises UsageError if the cache belongs to
+    another user.
     """
     with contextlib.ExitStack() as stack:
         with cache.lock(KIND, "all"), interrupts.held():
@@ -53,13 +53,13 @@ def scratch(
 
 
 def sweep(cache: Cache) -> None:
-    """Remove the directories that processes which were killed have left.
+    """Remove the directories that killed processes have left.
 
-    What cannot be removed now is left to the next time.
+    What cannot be removed now is left for the next time.
     """
     parent = cache.directory(KIND)
     with contextlib.ExitStack() as stack:
-        # Nobody makes one meanwhile, whose file would be there and not be locked yet.
+        # Nobody can make one meanwhile, whose file would exist and not be locked yet.
         with cache.lock(KIND, "all"):
             locks = [path for path in parent.glob(f"*{LOCK}") if _nobody_s(path, stack)]
         # They stay locked: another run that sweeps now leaves them to this one.
@@ -69,10 +69,10 @@ def sweep(cache: Cache) -> None:
 
 
 def _nobody_s(lock: Path, stack: contextlib.ExitStack) -> bool:
-    """Lock a file for as long as the stack stands, if nobody else has."""
+    """Lock a file for as long as the stack is open, if nobody else has locked it."""
     try:
         number = own_files.open_file(lock, create=False)
-    except OSError:  # it is gone since
+    except OSError:  # it has gone since
         return False
     with contextlib.ExitStack() as now:
         now.callback(os.close, number)

@@ -3,11 +3,11 @@
 """The system calls that a command behind a wall may make: a filter for seccomp(2).
 
 pipeline/isolation/calls.toml says what is refused, and why. Everything else that libseccomp knows
-is allowed; what it does not know, such as the calls of a later kernel, does not exist (ENOSYS).
+is allowed; a call that it does not know, such as one of a later kernel, fails with ENOSYS.
 
-libseccomp is asked by ctypes: apt itself depends on it, so that it is wherever respin can be.
-Its Python binding is a package that Debian has and no Python index does, and what an index has
-in its place is this module, unmaintained.
+libseccomp is called through ctypes: apt itself depends on it, so it is wherever respin can be.
+Its Python binding is a package in Debian but in no Python index; what an index has in its place
+is a module such as this one, unmaintained.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LAST = 1024
 """Above the highest number of a system call on any architecture."""
 
 _OTHERS = {"x86_64": ("x86",), "aarch64": ("arm",), "s390x": ("s390",)}
-"""By machine (uname -m), the architectures that its kernel runs programs of as well."""
+"""By machine (uname -m): the other architectures whose programs its kernel runs."""
 
 
 _free = ctypes.CDLL(None).free
@@ -54,18 +54,18 @@ class _Compare(ctypes.Structure):
 
 @functools.cache
 def path(*, mounts: bool = False) -> Path:
-    """Return where programs of this user can read the filter, for as long as this process is.
+    """Return where this user's programs can read the filter, for as long as this process lives.
 
-    With ``mounts``, what makes a root may also mount and unmount. Raises BuildError.
+    With ``mounts``, a program that makes a root may also mount and unmount. Raises BuildError.
     """
     number = os.memfd_create("respin-seccomp")
     os.write(number, compiled(os.uname().machine, mounts=mounts))
-    # In a process namespace /proc may be that of another, where this process has another id.
+    # In a process namespace, /proc may be another's, in which this process has another id.
     return Path("/proc/self").resolve() / "fd" / str(number)
 
 
 def compiled(machine: str, *, mounts: bool = False) -> bytes:
-    """Return the filter as the kernel takes it: struct sock_filter, one after the other."""
+    """Return the filter as the kernel takes it: a sequence of struct sock_filter."""
     try:
         return _compiled(_library(), machine, _policy(mounts))
     except OSError as e:
@@ -107,7 +107,7 @@ def _compiled(library: ctypes.CDLL, machine: str, policy: dict[str, Any]) -> byt
         for name in sorted(native.union(*(_names(library, t) for t in tokens[1:]))):
             foreign = name in policy["foreign"] and name not in native
             action = refused.get(name, _ERRNO | errno.EPERM if foreign else _ALLOW)
-            if action == _DEFAULT:  # which libseccomp takes for a mistake
+            if action == _DEFAULT:  # libseccomp takes that for a mistake
                 continue
             for compare in _compares(policy, name, machine) if action == _ALLOW else ((),):
                 array = (_Compare * len(compare))(*compare)
@@ -122,7 +122,7 @@ def _compiled(library: ctypes.CDLL, machine: str, policy: dict[str, Any]) -> byt
 
 
 def _compares(policy: dict[str, Any], name: str, machine: str) -> list[tuple[_Compare, ...]]:
-    """Return the arguments with which a call is allowed; one that is empty if with all."""
+    """Return the arguments with which a call is allowed; an empty one allows all."""
     each = policy["arguments"].get(name)
     if each is None:
         return [()]

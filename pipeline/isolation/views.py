@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What programs of the host see that are run behind a wall: programs, libraries, configuration.
+"""What the host's programs see behind a wall: programs, libraries, configuration.
 
-No home, no /var, no /run, no /sys, no device but the harmless ones; /tmp is empty and theirs.
+There is no home, /var, /run or /sys, and only harmless devices; /tmp is empty and theirs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PROGRAMS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
 
 class Parts(TypedDict):
-    """Those fields of an order that say what is seen."""
+    """The fields of an order that say what is visible."""
 
     binds: tuple[Bind, ...]
     links: tuple[tuple[str, str], ...]
@@ -29,7 +29,7 @@ class Parts(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class WallView:
-    """What is seen."""
+    """What a program sees."""
 
     binds: tuple[Bind, ...]
     links: tuple[tuple[str, str], ...]
@@ -45,7 +45,7 @@ class WallView:
 def system(
     *binds: Bind, copies: Sequence[tuple[Path, str]] = (), network: bool = False
 ) -> WallView:
-    """Return the view of a program that needs the host's programs, and what is given."""
+    """Return the view of a program that needs the host's programs, and what else is named."""
     root = Path("/")
     seen = [Bind(host=root / name) for name in ("usr", "etc")]
     links = []
