@@ -4,9 +4,9 @@
 
     https://user:secret@apt.example.org/debian
 
-is, wherever it is printed, formatted, compared, stored, logged or made a part of a file's name,
-``https://apt.example.org/debian``: that is all that this string holds. The rest is handed only to
-what needs it: apt by a file (archives/credentials.py), requests by ``auth``.
+is ``https://apt.example.org/debian`` wherever it is printed, formatted, compared, stored, logged or
+made a part of a file's name: that is all that this string holds. Only what needs the rest gets it:
+apt in a file (archives/credentials.py), requests through ``auth``.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ class Credentials:
     password: str = field(repr=False)
 
     def pair(self) -> tuple[bytes, bytes]:
-        """Return both as they are sent: UTF-8, as apt does."""
+        """Return both as they are sent: in UTF-8, as apt does."""
         return self.user.encode(), self.password.encode()
 
 
 class Address(str):
-    """An address. Its text, and all that is made from its text, is without credentials."""
+    """An address. Neither its text, nor anything made from its text, has credentials."""
 
     credentials: Credentials | None
 
     def __new__(cls, text: str, credentials: Credentials | None = None) -> Self:
         """Take an address as the user writes it, with or without ``user:password@``.
 
-        Raises ValueError, with a sentence that has nothing of it, where it is not clear which
+        Raises ValueError, with a sentence that contains nothing of it, if it is not clear which
         part of it would be secret.
         """
         if isinstance(text, Address):
@@ -60,13 +60,13 @@ class Address(str):
         return self.like(f"{self.rstrip('/')}/{path}")
 
     def like(self, text: str) -> Address:
-        """Return another address of the same service, for which the same credentials are."""
+        """Return another address of the same service, with the same credentials."""
         return Address(text, self.credentials)
 
     # A copy that is written somewhere (pickle, a checkpoint) is the text alone.
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Return how the text is made again."""
+        """Return how the text is restored."""
         return str, (str(self),)
 
     def __copy__(self) -> Address:
@@ -79,5 +79,5 @@ class Address(str):
 
 
 def scrub(text: str) -> str:
-    """Return a text of others, such as an exception's, without credentials in its addresses."""
+    """Return a text of others, such as an exception's, with no credentials in its addresses."""
     return _ANYWHERE.sub("", text)

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Values of somebody else's, as they may stand in a language: each by that language's own rule.
+"""Other people's values, as they may stand in a language: each by that language's own rule.
 
 What a language can escape is escaped; what it cannot is refused with a sentence. Templates fill
-their holes by these (host/resources.py says which template is of which language); code that
+their holes by these rules (host/resources.py says which template is in which language); code that
 makes text of another language without a template calls them itself; test_mini_languages.py in
 tests/adversary lists all such places.
 """
@@ -25,20 +25,20 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|~$&#!@])")
 
 
 class Raw(str):
-    """Text that is of the language already, and is filled in as it is."""
+    """Text that is in the language already, and is filled in as it is."""
 
     __slots__ = ()
 
 
 def word(value: str) -> str:
-    """Return a value of which no language makes anything: in units, crontabs, shell."""
+    """Return a value that is special in no language: in units, crontabs and the shell."""
     if not _WORD.fullmatch(value):
         raise _refused(value, "use only letters, digits and _./:@+~-")
     return value
 
 
 def apt_conf(value: str) -> str:
-    """Return a value of apt.conf(5), without quotes: those know no escape, a word has %."""
+    """Return a value of apt.conf(5), without quotes: they have no escapes, plain words have %."""
     # Two slashes begin a comment.
     return quote(value, safe="/", errors="surrogateescape").replace("//", "/%2F")
 
@@ -51,7 +51,7 @@ def deb822(value: str) -> str:
 
 
 def deb822_words(*values: str) -> str:
-    """Return a field of words with blanks between (URIs, Suites)."""
+    """Return a field's words, separated by blanks (URIs, Suites)."""
     for value in values:
         if not value or not value.isprintable() or " " in value:
             raise _refused(value, "omit blanks")
@@ -59,7 +59,7 @@ def deb822_words(*values: str) -> str:
 
 
 def fits_deb822(path: Path) -> bool:
-    """Tell whether a path can stand in Signed-By, where blanks, commas and colons divide."""
+    """Tell whether a path can stand in Signed-By, where blanks, commas and colons separate."""
     return str(path).isprintable() and not re.search(r"[\s,:]", str(path))
 
 
@@ -94,7 +94,7 @@ def cron(line: str) -> str:
 
 
 def c(value: str) -> str:
-    """Return a word or an expression of C that we wrote; nobody else's text is ever in it."""
+    """Return a word or an expression of C that we wrote; it never contains anybody else's text."""
     if not _C.fullmatch(value):
         raise _refused(value, "please report this as a bug")
     return value

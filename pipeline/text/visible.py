@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-r"""Text that somebody else wrote, made fit to be shown: every character can be seen.
+r"""Text that somebody else wrote, made fit to be shown: every character is visible.
 
-A build's log, an archive's answer, a name in an object or of a file may hold terminal escapes,
-C1 controls, overrides of direction, or characters that cannot be seen at all. What is shown of
-them is their number, as in ``\x1b``; all that respin says goes through here (cli/terminal.py, the
-pages, the notifications). Logs keep the bytes as they came.
+A build's log, an archive's answer, or a name in an object or of a file may hold terminal escapes,
+C1 controls, overrides of direction, or characters that are invisible. These are shown by their
+number, as in ``\x1b``; all that respin says goes through here (cli/terminal.py, the pages, the
+notifications). Logs keep the bytes as they came.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import unicodedata
 from typing import Any
 
 _UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
-"""What Unicode has among letters and marks and no font shows (Default_Ignorable_Code_Point)."""
+"""What Unicode has among letters and marks but no font shows (Default_Ignorable_Code_Point)."""
 
 _COMMAND = re.compile(r"^(?=[ \t]*(?:::|##\[|<\d+>))", re.MULTILINE)
 """Lines that GitHub's runner takes for a command of the workflow (``::add-mask::``,
@@ -24,7 +24,7 @@ _COMMAND = re.compile(r"^(?=[ \t]*(?:::|##\[|<\d+>))", re.MULTILINE)
 
 
 _PLAIN = r" -~"
-"""What needs no look: all of ASCII that is printed."""
+"""What needs no check: all printable ASCII."""
 
 
 def lines(text: str) -> str:
@@ -39,7 +39,7 @@ def line(text: str) -> str:
 
 
 def as_json(value: Any, *, indent: int | None = None) -> str:
-    """Return JSON in which text is readable, and what cannot be seen is escaped."""
+    """Return JSON in which text is readable, and invisible characters are escaped."""
 
     def escaped(match: re.Match[str]) -> str:
         return match[0] if _shown(match[0]) == match[0] else json.dumps(match[0])[1:-1]
@@ -53,7 +53,7 @@ def _of_match(match: re.Match[str]) -> str:
 
 
 def _shown(character: str) -> str:
-    """Return a character, or its number if it is none that can be seen."""
+    """Return a character, or its number if it is not visible."""
     number = ord(character)
     seen = character.isprintable() or unicodedata.category(character) == "Zs"
     if seen and character not in _UNSEEN and not _selector(number):
