@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Reading files that somebody else may have made: regular ones only, and within a bound.
 
-A path that a user, an archive or a build gives may lead to a FIFO that nobody writes to, to a
-device without an end, or to a sparse file of a terabyte. Nothing here waits for such a one.
-What is wrong is an OSError whose ``strerror`` completes the sentence "PATH cannot be read: …".
+A path from a user, an archive or a build may lead to a FIFO that nobody writes to, to a device
+without an end, or to a sparse file of a terabyte. Nothing here waits for any of these.
+An error is an OSError whose ``strerror`` completes the sentence "PATH cannot be read: …".
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import Any, NoReturn
 
 PIECE = 1 << 20
 SMALL = 1 << 20
-"""Bytes of a file that people write, or a program for people: a configuration, a list."""
+"""Bytes of a file that people write, or that a program writes for them: a configuration, a list."""
 LARGE = 32 << 20
-"""Bytes of a file of records: a report, an index of packages that are installed."""
+"""Bytes of a file of records: a report, an index of installed packages."""
 KEYRING = 64 << 20
-"""Bytes of a keyring; that of Debian's developers has 30 MiB."""
+"""Bytes of a keyring; the one of Debian's developers has 30 MiB."""
 
 
 class NotRegular(OSError):
@@ -45,7 +45,7 @@ def open_regular(path: Path, *, follow: bool = True) -> BufferedReader:
 
     Without ``follow`` a symbolic link in its place is refused, too. Raises OSError.
     """
-    # A FIFO is opened at once, and then seen to be one; reading /proc/kmsg and the like fails.
+    # A FIFO is opened at once, and then recognised; reading /proc/kmsg and the like fails.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
     try:
         number = os.open(path, flags if follow else flags | os.O_NOFOLLOW)
@@ -59,19 +59,19 @@ def open_regular(path: Path, *, follow: bool = True) -> BufferedReader:
 
 
 def read(path: Path, limit: int, *, follow: bool = True) -> bytes:
-    """Return what is in a regular file of at most ``limit`` bytes. Raises OSError."""
+    """Return the content of a regular file of at most ``limit`` bytes. Raises OSError."""
     with open_regular(path, follow=follow) as file:
-        # The size is asked for first: of a sparse terabyte nothing is read.
+        # The size is checked first: nothing is read of a sparse terabyte.
         if os.fstat(file.fileno()).st_size > limit:
             raise TooLong(path, limit)
-        data = file.read(limit + 1) or b""  # None: there is nothing without waiting
+        data = file.read(limit + 1) or b""  # None: nothing can be read without waiting
     if len(data) > limit:
         raise TooLong(path, limit)
     return data
 
 
 def text(path: Path, limit: int, *, errors: str = "strict", follow: bool = True) -> str:
-    """Return the UTF-8 text of a regular file. Raises OSError, or ValueError if it is none."""
+    """Return the UTF-8 text of a regular file. Raises OSError, or ValueError if it is not UTF-8."""
     return read(path, limit, follow=follow).decode("utf-8", errors)
 
 
@@ -84,14 +84,14 @@ def end(path: Path, limit: int) -> bytes:
 
 
 def from_json(path: Path, limit: int, *, follow: bool = True) -> Any:
-    """Return the JSON in a regular file. Raises OSError, or ValueError if it is none."""
+    """Return the JSON in a regular file. Raises OSError, or ValueError if it is not JSON."""
     return parse_json(text(path, limit, follow=follow))
 
 
 def parse_json(data: str | bytes) -> Any:
-    """Return the JSON of a text. Raises ValueError, also where it is nested beyond measure.
+    """Return the JSON of a text. Raises ValueError, also if it is nested beyond measure.
 
-    NaN and Infinity are Python's own, and no JSON.
+    NaN and Infinity are Python's own, and not JSON.
     """
     try:
         return json.loads(data, parse_constant=_no_number)
@@ -106,7 +106,7 @@ def _no_number(name: str) -> NoReturn:
 def copy(source: Path, dest: Path, limit: int, *, follow: bool = True) -> None:
     """Copy a regular file of at most ``limit`` bytes to ``dest``, which must not exist.
 
-    Raises OSError; what was begun at ``dest`` stays.
+    Raises OSError; what was already written to ``dest`` stays.
     """
     left = limit
     with open_regular(source, follow=follow) as file, dest.open("xb") as out:
@@ -122,8 +122,8 @@ def copy(source: Path, dest: Path, limit: int, *, follow: bool = True) -> None:
 def copy_tree(source: Path, dest: Path, limit: int, *, most: int = 10_000) -> None:
     """Copy a directory of at most ``most`` directories and regular files, and ``limit`` bytes.
 
-    Anything else in it (a link, a FIFO, a device) is refused. Raises OSError; what was begun at
-    ``dest``, which must not exist, stays.
+    Anything else in it (a link, a FIFO, a device) is refused. Raises OSError; what was already
+    written to ``dest``, which must not exist, stays.
     """
     waiting = [(source, dest)]
     while waiting:

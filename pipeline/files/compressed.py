@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Compressed files of others: unpacked within bounds of size and memory."""
+"""Compressed files that others made: unpacked within bounds of size and memory."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ FORMS = (".xz", ".gz", ".bz2", ".lzma")
 
 
 def pieces(path: Path, form: str, limit: int) -> Iterator[bytes]:
-    """Yield what a file holds, piece by piece; ``form`` is its suffix, of FORMS or another.
+    """Yield the content of a file, piece by piece; ``form`` is its suffix, of FORMS or another.
 
-    A file of another form is yielded as it is. Raises FetchError if it is broken, or beyond
+    A file of another form is yielded as it is. Raises FetchError if it is broken, or exceeds
     ``limit`` bytes: a decompression bomb ends there, having used no more.
     """
     size = 0

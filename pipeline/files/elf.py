@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """ELF files that somebody else made, read within bounds.
 
-pyelftools believes what a file says of itself: a section of 2^60 bytes is made, four thousand
-million sections are counted, and a header that makes no sense ends in one of a dozen
-exceptions. Here it is held to numbers, bytes and seconds, and there is one exception.
+pyelftools believes what a file says of itself: it allocates a section of 2^60 bytes, counts four
+thousand million sections, and raises one of a dozen exceptions for a header that makes no sense.
+Here it is held to numbers, bytes and seconds, and there is one exception.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ SYMBOLS = 1 << 17
 NAMES = 8 << 20
 """Bytes of all names."""
 SECONDS = 20.0
-"""For all that is asked of one file; a kernel's largest module takes 0.1 s."""
+"""Seconds for all that is asked of one file; a kernel's largest module takes 0.1 s."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Broken(ValueError):
-    """It is no ELF file, or one that was made to be no end of trouble."""
+    """It is not an ELF file, or it was made to cause endless trouble."""
 
 
 def _broken(
     function: Callable[Concatenate[Any, P], T],
 ) -> Callable[Concatenate[Any, P], T]:
-    """Let a method raise Broken, whatever comes of a file that makes no sense."""
+    """Make a method raise Broken for whatever a file that makes no sense causes."""
 
     @functools.wraps(function)
     def wrapped(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -86,12 +86,12 @@ class Elf:
         return tuple(self._bounded(table.iter_symbols()))
 
     def section(self, name: str) -> Section | None:
-        """Return the first section of a name, or None."""
+        """Return the first section with a name, or None."""
         return next((s for s in self.sections if s.name == name), None)
 
     @_broken
     def content(self, section: Section) -> bytes:
-        """Return what is in a section; nothing of one that is not in the file."""
+        """Return the content of a section; it is empty if the section is not in the file."""
         if section["sh_type"] == "SHT_NOBITS":
             return b""
         if section["sh_size"] > self._size or section["sh_flags"] & SH_FLAGS.SHF_COMPRESSED:

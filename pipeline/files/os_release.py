@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""os-release(5): which system this machine is, or an image.
+"""os-release(5): which system this machine, or an image, is.
 
-Python's own platform.freedesktop_os_release reads only that of this machine, without a bound.
+Python's own platform.freedesktop_os_release reads only this machine's, and without a bound.
 """
 
 from __future__ import annotations
@@ -20,6 +20,6 @@ def read(path: Path = PATH) -> dict[str, str]:
 
 
 def parse(text: str) -> dict[str, str]:
-    """Return the fields of a text, without quotes; what is no assignment is passed over."""
+    """Return the fields of a text, without quotes; lines that are not assignments are skipped."""
     lines = (line.strip().partition("=") for line in text.split("\n"))
     return {name: value.strip("\"'") for name, equals, value in lines if equals}

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Files of ours in directories of ours (ownership.py): opened, locked and written safely.
 
-No link is followed, nothing is waited for, and what is there is not lost before it is ours.
+No link is followed, nothing is waited for, and no content is lost before the file is ours.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 NOT_OURS = (errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EISDIR)
-"""What ``open_file`` says of a link, a FIFO, a directory, and what is another's."""
+"""What ``open_file`` raises for a link, a FIFO, a directory, or somebody else's file."""
 
 
 def open_file(path: Path, *, mode: int = 0o600, create: bool = True) -> int:
-    """Open a file of ours to read and write, which ``create`` makes; nothing of it is lost.
+    """Open a file of ours to read and write; ``create`` makes it. Its content is not lost.
 
-    Neither a link is followed, nor anything waited for. Raises OSError, also for what is no
-    regular file, another user's, or has a second name elsewhere.
+    No link is followed, and nothing is waited for. Raises OSError, also if it is not a regular
+    file, is another user's, or has a second name elsewhere.
     """
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
     number = os.open(path, flags | os.O_CREAT if create else flags, mode)
@@ -43,8 +43,8 @@ def locked(
 ) -> Iterator[bool]:
     """Hold the lock of a file (flock(2)), which is made if it does not exist, or of a directory.
 
-    Without ``wait``, False is yielded if another process holds the lock, and for a directory
-    that cannot be locked (NFS locks only what is open to write). ``shared`` locks do not
+    Without ``wait``, False is yielded if another process holds the lock, or if a directory
+    cannot be locked (NFS locks only what is open for writing). ``shared`` locks do not
     exclude each other. Raises OSError.
     """
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -62,7 +62,7 @@ def locked(
 
 
 def lock(number: int, *, wait: bool = True, shared: bool = False) -> bool:
-    """Lock an open file until it is closed; return whether that was to be had without waiting."""
+    """Lock an open file until it is closed; return False if that would mean waiting."""
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
         fcntl.flock(number, kind | (0 if wait else fcntl.LOCK_NB))
@@ -75,8 +75,8 @@ def lock(number: int, *, wait: bool = True, shared: bool = False) -> bool:
 def replacing(path: Path, *, alone: bool = False) -> Iterator[Path]:
     """Yield a free name beside ``path``; the file or directory that is made there replaces it.
 
-    If the block fails, what it has made is removed and ``path`` is as it was. A caller that is
-    ``alone``, because it holds a lock, gets the same name each time, and so replaces also what
+    If the block fails, what it has made is removed and ``path`` is unchanged. A caller that is
+    ``alone``, because it holds a lock, gets the same name each time, and so also replaces what
     a killed process left there. Raises OSError.
     """
     end = "part" if alone else secrets.token_hex(4)
@@ -100,9 +100,9 @@ def _remove(path: Path) -> None:
 
 
 def write(path: Path, data: str | bytes, *, mode: int = 0o644, sync: bool = False) -> None:
-    """Write a file in one step, whatever the umask; who reads it finds all or what was before.
+    """Write a file in one step, whatever the umask; readers find all of it or what was before.
 
-    With ``sync`` it is on the disk then, and not only on its way there.
+    With ``sync``, it is then on the disk, and not only on its way there.
     Raises OSError.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Directories and files that are ours alone: nobody else can have put anything into them.
 
-What lies in the cache and in the state is executed, installed and published, so a directory of
-these belongs to this user, and so that nobody can put another one in its place, every directory on
-the way to it belongs to root or to this user, and is written by no one else; but in a directory
-with the sticky bit, as /tmp, others cannot take away what is ours (unlink(2)). A group that has no
-other member is not somebody else: Debian gives each user one, and sshd judges so too
+What lies in the cache and in the state is executed, installed and published. So a directory of
+these belongs to this user; and so that nobody can put another one in its place, every directory on
+the way to it belongs to root or to this user, and nobody else may write to it. But in a directory
+with the sticky bit, such as /tmp, others cannot remove what is ours (unlink(2)). A group that has
+no other member is not somebody else: Debian gives each user one, and sshd judges in the same way
 (``StrictModes``).
 """
 
@@ -25,23 +25,23 @@ from pipeline.errors import UsageError
 
 PRIVATE, PUBLIC = 0o700, 0o755
 LINKS_MAX = 40
-"""Symbolic links on one path, as in Linux."""
+"""Symbolic links in one path, as in Linux."""
 FRESH = frozenset({"lost+found"})
-"""What a new file system has in it."""
+"""What a new file system contains."""
 
 
 def close_to_others() -> None:
-    """Let nothing that this process and its programs make be written by others.
+    """Keep others from writing to anything that this process and its programs make.
 
-    For a user who has a umask of 000, or of 002 in a group that is not theirs alone.
+    This is for users who have a umask of 000, or of 002 in a group that is not theirs alone.
     """
     os.umask(os.umask(0o077) | 0o022)
 
 
 def directory(path: Path, what: str, hint: str, *, mode: int = PRIVATE) -> Path:
-    """Return ``path``, a directory that is ours alone; it is made with ``mode`` if it is not there.
+    """Return ``path``, a directory that is ours alone; it is made with ``mode`` if it is missing.
 
-    ``what`` and ``hint`` are for the error: ``the cache directory``, and how to name another.
+    ``what`` and ``hint`` are for the error: ``the cache directory``, and how to choose another.
     Raises UsageError, OSError.
     """
     here, missing = path.absolute(), list[Path]()
@@ -58,7 +58,7 @@ def directory(path: Path, what: str, hint: str, *, mode: int = PRIVATE) -> Path:
 
 
 def check(path: Path, what: str, hint: str) -> None:
-    """Raise UsageError if an existing directory is not ours alone, OSError if there is none."""
+    """Raise UsageError if a directory is not ours alone, OSError if it does not exist."""
     *above, (last, found) = _way(path.absolute())
     for place, each in above:
         _check_above(place, each, path, what, hint)
@@ -81,7 +81,7 @@ def check(path: Path, what: str, hint: str) -> None:
 
 
 def _check_above(place: Path, found: os.stat_result, path: Path, what: str, hint: str) -> None:
-    """Raise UsageError for a directory, or a link, by which others can change what ``path`` is."""
+    """Raise UsageError for a directory or link through which others can change what ``path`` is."""
     why = ""
     if found.st_uid not in (0, os.geteuid(), _unmapped()):
         why = f"belongs to {_user(found.st_uid)}"
@@ -96,11 +96,11 @@ def _check_above(place: Path, found: os.stat_result, path: Path, what: str, hint
 
 
 def check_place(path: Path, what: str, hint: str) -> None:
-    """Hold less against the directories on the way to what others may well read and replace.
+    """Check less strictly the directories on the way to what others may well read and replace.
 
-    A directory that everybody may write to, without the sticky bit, is refused. So is one of an
-    ordinary user's where this is root: who may rename what root is writing to has it write
-    elsewhere. But not of the one who called sudo. Raises UsageError, OSError.
+    A directory that everybody may write to, without the sticky bit, is refused. If this is root, so
+    is a directory of an ordinary user, except for the one who called sudo: whoever may rename what
+    root is writing to can make root write elsewhere. Raises UsageError, OSError.
     """
     caller = os.environ.get("SUDO_UID", "")
     trusted = {0, os.geteuid(), _unmapped(), int(caller) if caller.isdecimal() else 0}
@@ -119,8 +119,8 @@ def check_place(path: Path, what: str, hint: str) -> None:
 
 
 def _make(path: Path, mode: int) -> None:
-    """Make a directory in one where only we can, whatever the umask says."""
-    with contextlib.suppress(FileExistsError):  # another run is faster
+    """Make a directory in one where only we may write, whatever the umask says."""
+    with contextlib.suppress(FileExistsError):  # another run was faster
         path.mkdir(mode=PRIVATE)
         path.chmod(mode)
 
@@ -149,7 +149,7 @@ def _way(path: Path) -> list[tuple[Path, os.stat_result]]:
 
 
 def _fixed(found: os.stat_result) -> bool:
-    """Whether others cannot take away what is ours: a link, or a directory with the sticky bit."""
+    """Whether others cannot remove what is ours: a link, or a directory with the sticky bit."""
     return stat.S_ISLNK(found.st_mode) or bool(found.st_mode & stat.S_ISVTX)
 
 
@@ -177,7 +177,7 @@ def _own_group(gid: int) -> bool:
 def _unmapped() -> int:
     """Return the number that stands for users who are not in our user namespace; -1: all are.
 
-    Root of the machine is one of them there, to whom / belongs (user_namespaces(7)).
+    In one, the machine's root, to whom / belongs, is one of them (user_namespaces(7)).
     """
     try:
         ranges = Path("/proc/self/uid_map").read_text().splitlines()
@@ -193,7 +193,7 @@ def _close(path: Path) -> bool:
     if _listed(path) - FRESH:
         return False
     path.chmod(stat.S_IMODE(path.stat().st_mode) & ~0o022)
-    return not _listed(path) - FRESH  # nothing in between
+    return not _listed(path) - FRESH  # nothing was added in between
 
 
 def _listed(path: Path) -> set[str]:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Records of JSON values, by cattrs: no value is taken for one of another type."""
+"""Records of JSON values, by cattrs: no value passes for one of another type."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def is_tuple(kind: Any) -> bool:
 
 
 def converter() -> cattrs.Converter:
-    """Return a converter that takes no value for one of another type."""
-    # Without detailed validation it raises what a hook raises, not an ExceptionGroup of it.
+    """Return a converter by which no value passes for one of another type."""
+    # With detailed validation it would raise an ExceptionGroup of what a hook raises.
     made = cattrs.Converter(detailed_validation=False)
 
     def a_tuple(value: Any, kind: Any) -> Any:
@@ -67,7 +67,7 @@ _converter = converter()
 def structure(value: object, kind: type[Record]) -> Record:
     """Return a record, or another value of type ``kind``, from its JSON form.
 
-    Keys that the record lacks are passed over. Raises ValueError, KeyError, TypeError or
-    AttributeError if it is none of that type.
+    Keys that the record lacks are ignored. Raises ValueError, KeyError, TypeError or
+    AttributeError if the value is not of that type.
     """
     return _converter.structure(value, kind)

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""JSON Schema, by which files of ours are read: what is wrong is said with its place.
+"""JSON Schema, by which we read files of ours: an error says what is wrong, and where.
 
 A schema stands beside the module that reads the file. In it, ``title`` says what is expected,
-as a noun with an article; the formats ``line`` and ``address`` are ours.
+as a noun with an article; the formats ``line`` and ``address`` are our own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipeline.text.address import Address
 LONGEST = 60
 """Characters of a text that are shown."""
 LARGEST = 10**20
-"""Numbers beyond it are not written out: that takes its time, or is refused by Python."""
+"""Larger numbers are not written out: that takes time, or Python refuses it."""
 TYPES = {
     "array": "a list",
     "boolean": "true or false",
@@ -33,7 +33,7 @@ TYPES = {
 
 
 class Wrong(ValueError):
-    """A value is not as its schema says: the text says where, and what was expected and found."""
+    """A value does not match its schema: the text says where, what was expected, what was found."""
 
     def __init__(
         self,
@@ -47,16 +47,16 @@ class Wrong(ValueError):
         self.path, self.what = path, what
         """The keys and indexes that lead to it; what was expected, and what was found."""
         self.unknown, self.keys = unknown, keys
-        """A key that is not known, and those that are."""
+        """An unknown key, and the known ones."""
 
     def __str__(self) -> str:
-        """Return what is wrong with its place: ``source.files[0].name: expected …``."""
+        """Return where it is, and what is wrong: ``source.files[0].name: expected …``."""
         parts = (f"[{p}]" if isinstance(p, int) else f".{p}" for p in self.path)
         return f"{''.join(parts).removeprefix('.')}: {self.what}".removeprefix(": ")
 
 
 def hold(value: object, package: str, name: str) -> None:
-    """Raise Wrong if a value is not as the schema ``name`` of a ``package`` says."""
+    """Raise Wrong if a value does not match the schema ``name`` of a ``package``."""
     try:
         error = next(_validator(package, name).iter_errors(value), None)
     except RecursionError:
@@ -67,7 +67,7 @@ def hold(value: object, package: str, name: str) -> None:
 
 @functools.cache
 def _validator(package: str, name: str) -> Any:
-    # It takes 0.1 s, which a command that reads no such file does not need.
+    # This takes 0.1 s, which a command that reads no such file does not need.
     from jsonschema import FormatChecker, validators
 
     schema = json.loads(importlib.resources.files(package).joinpath(name).read_text("utf-8"))
@@ -88,7 +88,7 @@ def _address(value: object) -> bool:
 
 
 def _integer(_: object, value: object) -> bool:
-    """Take what SQLite and C take, too; not 3.0, nor true."""
+    """Accept integers that SQLite and C can hold; not 3.0, nor true."""
     return type(value) is int and -(1 << 63) <= value < 1 << 63
 
 
@@ -97,7 +97,7 @@ def _number(_: object, value: object) -> bool:
 
 
 def _pattern(_: object, pattern: str, value: object, _schema: object) -> Iterator[Exception]:
-    """Hold a text to a pattern, whose ``$`` is its end: Python's is also before a newline."""
+    """Match a text with a pattern, whose ``$`` is its end: Python's also precedes a newline."""
     from jsonschema import ValidationError
 
     if isinstance(value, str) and not re.search(re.sub(r"\$(?=\||\)|$)", r"\\Z", pattern), value):
@@ -105,7 +105,7 @@ def _pattern(_: object, pattern: str, value: object, _schema: object) -> Iterato
 
 
 def _additional(validator: Any, rule: Any, value: Any, schema: Any) -> Iterator[Exception]:
-    """Stop at the first key that is not known: jsonschema names them all, which may be millions."""
+    """Stop at the first unknown key: jsonschema names them all, which may be millions."""
     from jsonschema import ValidationError
 
     known = schema.get("properties", ())
@@ -128,7 +128,7 @@ def _wrong(error: Any) -> Wrong:
             unknown=error.message,
             keys=tuple(error.schema["properties"]),
         )
-    if error.cause is not None:  # of an address, which may have a password somewhere
+    if error.cause is not None:  # an address may have a password somewhere
         return Wrong(path, str(error.cause))
     if "title" in error.schema and path:
         expected = error.schema["title"]

@@ -19,7 +19,7 @@ from pipeline.files import own_files, ownership
 NAME = "lock"
 PAGE, NOTIFY = "lock.page", "lock.notify"
 """Held while the status page is written, and while notifications are sent. While a repository
-is changed, it is that of its target."""
+is changed, the lock of its target is held."""
 POLL = 0.2
 WHAT = "the state directory"
 HINT = "choose another one: state = … under [nightly] in respin.toml, or RESPIN_STATE"
@@ -33,12 +33,12 @@ def held(
 ) -> Iterator[None]:
     """Hold a lock of a state directory; ``wait`` for so many seconds if another process has it.
 
-    Raises LockHeld, naming that process, UsageError if there can be no such lock.
+    Raises LockHeld, naming that process, or UsageError if such a lock cannot be made.
     """
     number = _open(directory, name)
     try:
         _lock(number, directory, wait)
-        # Not written before the lock is ours: it says who holds it.
+        # Nothing is written before the lock is ours: the file says who holds it.
         who = {"pid": os.getpid(), "host": socket.gethostname(), "doing": doing}
         text = json.dumps({**who, "since": now.astimezone(UTC).isoformat()})
         try:
@@ -53,7 +53,7 @@ def held(
 
 
 def _open(directory: Path, name: str) -> int:
-    """Open the file of a lock, in a directory that is ours alone."""
+    """Open a lock's file, in a directory that is ours alone."""
     try:
         ownership.directory(directory, WHAT, HINT, mode=ownership.PUBLIC)
         return own_files.open_file(directory / name, mode=0o644)
