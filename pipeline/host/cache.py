@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The cache: entries named by what they contain, made once, whole or absent.
+"""The cache: entries named by what they contain, made once, and complete or absent.
 
-Safe to delete at any time between runs. Two runs at once make an entry once: the second
+It is safe to delete at any time between runs. Two runs at once make an entry once: the second
 waits for the first (a lock file per entry) and then finds it there. The directory is this user's
-alone, and what an entry holds is held against what it was when it was made before it is used:
-whoever got at it all the same, or a disk that fails, costs no more than the time to make it anew.
+alone, and before an entry is used, it is compared with what it was when it was made: if somebody
+changed it all the same, or a disk fails, that costs no more than the time to make it anew.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TAG = """Signature: 8a477f597d28d172789f06886806bc55
 """
 
 Seal = Callable[[Path], str]
-"""Returns what an entry is known by."""
+"""Returns what identifies an entry's content."""
 
 SEALS = ".seals"
 """Beside the entries of a kind: what each was when it was made."""
@@ -41,7 +41,7 @@ HINT = "choose another one with --cache DIR or RESPIN_CACHE"
 
 
 LARGEST = 4 << 30
-"""Bytes of what is ever hashed; a root's tarball has 1.5 GB."""
+"""Bytes of the largest file that is ever hashed; a root's tarball has 1.5 GB."""
 
 
 def digest(*parts: str | bytes) -> str:
@@ -56,7 +56,7 @@ def digest(*parts: str | bytes) -> str:
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a regular file, lower-case hexadecimal.
 
-    Raises OSError, also for one of more than LARGEST bytes: a sparse file costs its owner nothing.
+    Raises OSError, also for one of more than LARGEST bytes: a sparse file costs nothing to make.
     """
     with bounded.open_regular(path) as f:
         if os.fstat(f.fileno()).st_size > LARGEST:
@@ -70,12 +70,12 @@ class Cache:
     def __init__(self, root: Path | None = None) -> None:
         """Open (and create) the directory; default $RESPIN_CACHE, else the user's cache directory.
 
-        Raises UsageError if it cannot be written, or is not this user's alone (files/ownership.py).
+        Raises UsageError if it is not writable, or not this user's alone (files/ownership.py).
         """
         default = os.environ.get("RESPIN_CACHE") or platformdirs.user_cache_path("respin")
         self.root = Path(root or default).absolute()
         self.changed: list[Path] = []
-        """Entries that were not what they had been when they were made."""
+        """Entries that had changed since they were made."""
         if not str(self.root).isprintable():
             raise UsageError(
                 f"the name of the cache directory {self.root} has unprintable characters", hint=HINT
@@ -94,7 +94,7 @@ class Cache:
             ) from e
 
     def directory(self, kind: str) -> Path:
-        """Return a directory of the cache, made if it is not there. Raises UsageError."""
+        """Return a directory of the cache, creating it if needed. Raises UsageError."""
         return ownership.directory(self.root / kind, WHAT, HINT)
 
     @contextlib.contextmanager
@@ -117,7 +117,7 @@ class Cache:
             yield held
 
     def get(self, kind: str, key: str, *, seal: Seal | None = None) -> Path | None:
-        """Return the entry ``kind/key`` if it is there, and what it was when it was made."""
+        """Return the entry ``kind/key`` if it exists and has not changed since it was made."""
         final = self.directory(kind) / key
         try:
             wanted = bounded.text(self._seals(kind) / key, SEAL_LONGEST, follow=False)
@@ -126,7 +126,7 @@ class Cache:
             if (seal or content)(final) != wanted:
                 self.changed.append(final)
                 return None
-        except (OSError, ValueError):  # it has no seal, or goes in this very moment
+        except (OSError, ValueError):  # it has no seal, or vanishes at this very moment
             return None
         with contextlib.suppress(OSError):
             os.utime(final)  # what is used is not pruned
@@ -141,7 +141,7 @@ class Cache:
         remove: Callable[[Path], None] | None = None,
         seal: Seal | None = None,
     ) -> Path:
-        """Make the entry ``kind/key`` anew, in place of one that is there. Whoever calls has its
+        """Make the entry ``kind/key`` anew, in place of an existing one. The caller holds its
         lock; the rest is as in ``entry``.
         """
         final = self.directory(kind) / key
@@ -153,7 +153,7 @@ class Cache:
             make(part)
             sealed = (seal or content)(part)
             if os.path.lexists(final) and (part.is_dir() or not final.is_file()):
-                clear(final)  # of files alone rename(2) puts one in the place of another
+                clear(final)  # only a file can replace another by rename(2)
             part.replace(final)
             own_files.write(self._seals(kind) / key, sealed)
         except BaseException:
@@ -172,12 +172,12 @@ class Cache:
         remove: Callable[[Path], None] | None = None,
         seal: Seal | None = None,
     ) -> Path:
-        """Return the entry ``kind/key``, made by ``make`` if it is not there.
+        """Return the entry ``kind/key``, made by ``make`` if it does not exist.
 
-        ``make`` gets a path that does not exist and leaves a file or a directory there; it is
-        renamed into place when it is whole. ``remove`` clears away what a failed or killed ``make``
-        left behind (default: as this user). ``seal`` returns what an entry is known by (default: a
-        digest of its content); one that is not what it was then is made anew.
+        ``make`` gets a path that does not exist and leaves a file or a directory there, which is
+        renamed into place when it is complete. ``remove`` clears away what a failed or killed
+        ``make`` left behind (default: as this user). ``seal`` returns what identifies an entry's
+        content (default: a digest of it); an entry for which that has changed is made anew.
         """
         there = self.get(kind, key, seal=seal)
         if there is not None:
@@ -187,7 +187,7 @@ class Cache:
             return there or self.put(kind, key, make, remove=remove, seal=seal)
 
     def drop(self, path: Path, remove: Callable[[Path], None]) -> None:
-        """Remove an entry, and what it is known by. Whoever calls has its lock."""
+        """Remove an entry and its seal. The caller holds its lock."""
         remove(path)
         (self._seals(path.parent.name) / path.name).unlink(missing_ok=True)
 
@@ -196,7 +196,7 @@ class Cache:
 
 
 def content(path: Path) -> str:
-    """Return a digest of a file, or of all that is in a directory: names, types, modes, bytes.
+    """Return a digest of a file, or of a directory's content: names, types, modes, bytes.
 
     Raises OSError.
     """

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The only place that starts a program.
 
-A command runs in a session of its own, so that all of what it started can be stopped
+A command runs in a session of its own, so that everything that it started can be stopped
 with it: on a time-out, on Ctrl-C, and when another stage of the same run has failed.
 """
 
@@ -40,8 +40,8 @@ ROOM = "free some space, or use directories on another disk with --cache DIR and
 
 Arg = str | Path
 
-# From sh 2 on a call returns the command only if asked to; sh 1, which Debian 12 has, always
-# does, and does not know the question.
+# From sh 2 on, a call returns the command only on request; sh 1, which Debian 12 has, always
+# does, and does not know that option.
 _RETURN_COMMAND = {"_return_cmd": True} if int(sh.__version__.split(".")[0]) >= 2 else {}
 
 
@@ -91,7 +91,7 @@ _stopping = threading.Event()
 
 ENDED_WITH_US = ("/usr/bin/setpriv", "--pdeathsig", "KILL", "--")
 """Begins every command, so that the kernel ends it if we are killed and no longer can (prctl(2),
-PR_SET_PDEATHSIG: the parent is the thread, which waits for the end). Of util-linux, Essential."""
+PR_SET_PDEATHSIG: the parent is the thread, which waits for the end). From util-linux, Essential."""
 
 
 def word(arg: Arg) -> str:
@@ -152,7 +152,7 @@ def _wait(process: sh.RunningCommand) -> None:
 
 
 def _end(process: sh.RunningCommand, group: int) -> None:
-    """Stop a command and all that it started: SIGTERM, then SIGKILL."""
+    """Stop a command and everything that it started: SIGTERM, then SIGKILL."""
     with interrupts.held():
         with Watch(Limit(0.0)).over(group):
             _wait(process)
@@ -197,7 +197,7 @@ def _to_the_end(
 
 
 def _check_words(words: Sequence[str], error: type[RespinError]) -> None:
-    """Raise ``error`` for a word that no program can be given."""
+    """Raise ``error`` for a word that cannot be passed to a program."""
     for word in words:
         try:
             word.encode("utf-8")
@@ -229,15 +229,15 @@ def run(
     """Run a program to its end.
 
     ``begin`` is a command line that runs it, such as that of a wall (isolation/order.py), and is
-    shown nowhere. ``env`` replaces the environment; ``timeout`` is in seconds; ``log`` is a file
+    never shown. ``env`` replaces the environment; ``timeout`` is in seconds; ``log`` is a file
     to which the command and both its outputs are appended as they come, up to ``outputs.LOG``
-    bytes; ``stdout`` takes standard output in place of memory. With ``check`` a status other than 0
-    raises ``error`` with ``brief``, the command as it can be run again, the end of its output,
-    the log's path and ``hint``. ``limit`` are the bytes that its standard output may have. ``look``
-    is called with its process id about every second, and what it says in words, if anything,
-    ends it. A missing program, an elapsed time-out, more output than the ``limit``, and a log or a
-    ``stdout`` that cannot be written always raise it. Without a limit a program may write as
-    much as it likes, but only the end is sure to be kept (``Completed``). A ``cleanup`` runs
+    bytes; ``stdout`` takes standard output in place of memory. With ``check``, a status other than
+    0 raises ``error`` with ``brief``, the command as it can be run again, the end of its output,
+    the log's path and ``hint``. ``limit`` is the most bytes that its standard output may have.
+    ``look`` is called with its process id about every second; if it returns words, they end the
+    command. A missing program, an elapsed time-out, more output than the ``limit``, and a log or a
+    ``stdout`` that cannot be written always raise ``error``. Without a limit, a program may write
+    as much as it likes, but only the end is sure to be kept (``Completed``). A ``cleanup`` runs
     even when everything is being stopped.
     """
     line = printable(argv, cwd=cwd)
@@ -319,7 +319,7 @@ def _why(done: Completed, watch: Watch) -> str:
 
 
 def full(done: Completed) -> str:
-    """Return words to add to what happened if a command, or we, came to the end of a disk."""
+    """Return words to add to an error if a command, or respin itself, filled a disk."""
     mine = any(o.problem and o.problem.errno in FULL for o in (done.out, done.err))
     said = tail(done.end, 20)
     theirs = done.status != 0 and any(os.strerror(number) in said for number in FULL)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the compilers of this machine are known by, for keys of what they made."""
+"""What identifies the compilers of this machine, for the keys of what they made."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ PACKAGES = (
     *("gcc*", "cpp*", "clang*", "llvm*", "lld*", "binutils*"),
     *("libc6-dev*", "libbpf-dev*", "linux-libc-dev*"),
 )
-"""Patterns of the packages that say what comes of a source: compilers, assemblers, headers."""
+"""Patterns of the packages that decide what a source becomes: compilers, assemblers, headers."""
 
 
 @cache
 def identity(program: str) -> str:
-    """Return a digest of a compiler: what it says of itself, and the packages that it stands on.
+    """Return a digest of a compiler: what it says of itself, and the packages that it depends on.
 
     Raises SmokeImpossible if it is missing.
     """
@@ -29,6 +29,6 @@ def identity(program: str) -> str:
         )
     version = command.run([program, "--version"], error=SmokeImpossible).text
     form = "${Package} ${Version} ${Architecture}\n"
-    # A pattern that nothing matches is a failure for dpkg-query, and none here.
+    # A pattern without a match is a failure for dpkg-query, but not here.
     there = command.run(["dpkg-query", "-W", "-f", form, *PACKAGES], check=False).text
     return digest(version, *sorted(there.splitlines()))

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""When a command has to come to its end, and how it is ended."""
+"""When a command has to end, and how it is ended."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 
 LOOK = 1.0
-"""Seconds between two looks at what a command uses."""
+"""Seconds between two checks of what a command uses."""
 
 
 def kill(group: int, *signals: int) -> None:
-    """Send signals to a process group, if it is still there."""
+    """Send signals to a process group, if it still exists."""
     for sig in signals:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, sig)
 
 
 class Limit:
-    """How long a command may take, for one whose time does not always count."""
+    """How long a command may take, if its time does not always count."""
 
     def __init__(self, seconds: float, *, excused: Callable[[], bool] = lambda: False) -> None:
-        """Begin with ``seconds`` from now; they begin anew if it is ``excused`` at their end."""
+        """Begin with ``seconds`` from now; they start anew if it is ``excused`` when they end."""
         self.seconds = seconds
         self._excused = excused
         self._at = time.monotonic() + seconds
 
     def renew(self) -> None:
-        """Begin anew from now."""
+        """Start anew from now."""
         self._at = time.monotonic() + self.seconds
 
     def left(self) -> float:
-        """Return the seconds that are left, none or less if time is up."""
+        """Return the seconds that are left; zero or less if time is up."""
         if time.monotonic() >= self._at and self._excused():
             self.renew()
         return self._at - time.monotonic()
@@ -49,11 +49,11 @@ class Watch:
     """Ends a command when its time is up, or when it is told to: SIGTERM, then SIGKILL."""
 
     def __init__(self, limit: Limit | None, *, look: Callable[[int], str] | None = None) -> None:
-        """``look`` gets its process group, and says in words why it is to be ended, if it is."""
+        """``look`` gets its process group, and returns words if it is to be ended: why."""
         self.passed = False
         """Its time was up."""
         self.seen = ""
-        """Why it was ended, if by a look at it."""
+        """Why ``look`` ended it, if it did."""
         self.fired = False
         """The command was ended."""
         self.seconds = limit.seconds if limit is not None else 0.0
@@ -66,13 +66,13 @@ class Watch:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def end(self) -> None:
-        """End the command, now or as soon as it has begun; from any thread."""
+        """End the command, now or as soon as it has started; from any thread."""
         self._told = True
         self._changed.set()
 
     @contextlib.contextmanager
     def over(self, group: int) -> Iterator[None]:
-        """Watch over a command that has begun; the block waits for its end."""
+        """Watch over a command that has started; the block waits for its end."""
         self._group = group
         self._thread.start()
         try:

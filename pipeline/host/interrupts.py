@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Ctrl-C and a stop by a service manager: heard once, and never while something is cleared away.
+"""Ctrl-C and a stop by a service manager: heard once, and never during a clean-up.
 
-The first signal ends what is going on, by KeyboardInterrupt. What comes while it is being
-cleared away is answered with a sentence, for a clean-up that is broken off leaves things
-behind. What must not be cut in two (a program's start and the note of it, a directory and its mark,
-a clean-up) is held against signals: they come at its end.
+The first signal ends what is going on, by KeyboardInterrupt. A signal during the clean-up is
+answered with a sentence, for an interrupted clean-up leaves things behind. Signals are held back
+while something runs that must not be cut in two (a program's start and the note of it, a directory
+and its mark, a clean-up): they arrive at its end.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ class Interrupts:
         self._held = 0
         self._pending: int | None = None
         self.ending: int | None = None
-        """The signal that ends this process, once there was one."""
+        """The signal that ends this process, if there was one."""
         self._closed = False
 
     def install(self) -> None:
         """Take the signals."""
         for number in SIGNALS:
-            # A shell lets background jobs ignore SIGINT, nohup SIGHUP; that is theirs to say.
+            # A shell lets background jobs ignore SIGINT, nohup SIGHUP; that is theirs to decide.
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._take)
 
     def close(self) -> None:
-        """Hear no more: the process is at its end, and what comes now comes too late."""
+        """Ignore further signals: the process is at its end, and what comes now comes too late."""
         self._closed = True
         for number in SIGNALS:
             if signal.getsignal(number) == self._take:  # else it would end Python's own ending
@@ -64,13 +64,13 @@ class Interrupts:
             "respin: stopping and cleaning up; please wait "
             f"(kill -KILL {os.getpid()} ends it at once, and the next run cleans up)\n"
         )
-        # Not by a stream, which may be in the middle of a word.
+        # Not through a stream, which may be in the middle of a word.
         with contextlib.suppress(OSError):
             os.write(2, said.encode())
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Hold what comes while the block runs; it comes at its end. For the main thread."""
+        """Hold signals back while the block runs; they arrive at its end. For the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What this process has begun and has to clear away: so that what is said of it is so.
+"""What this process has begun and has to clear away, so that what it says of that is true.
 
-Whoever makes a directory that must not outlive the process notes it here, in the same moment, and
-takes the note away when the directory is gone or in its place. At the end of the process, however
-it comes, what is still noted is cleared away, and what cannot be is named.
+Whoever makes a directory that must not outlive the process notes it here at the same moment, and
+removes the note when the directory is gone or in its place. However the process ends, it then
+clears away what is still noted, and names what it cannot remove.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ _lock = threading.Lock()
 
 
 def note(path: Path, remove: Remove = shutil.rmtree) -> None:
-    """Note what has to go before this process ends, and how it is removed."""
+    """Note what has to be removed before this process ends, and how."""
     with _lock:
         _noted[path] = remove
 
 
 def done(path: Path) -> None:
-    """Take away the note: it is gone, or in its place, or stays on purpose."""
+    """Remove the note: the path is gone, or in its place, or stays on purpose."""
     with _lock:
         _noted.pop(path, None)
 
 
 def whole(sentence: str) -> None:
-    """Remember what has come to its end and stays, whatever becomes of the process then."""
+    """Remember what is complete and stays, however the process ends."""
     _whole.append(sentence)
 
 
 def what_is_whole() -> tuple[str, ...]:
-    """Return what has come to its end and stays."""
+    """Return what is complete and stays."""
     return tuple(_whole)
 
 
@@ -83,10 +83,10 @@ def clear(path: Path) -> bool:
 def clear_all() -> tuple[Path, ...]:
     """Remove all that is noted; return what could not be removed.
 
-    Of a directory that is to go only if it is empty, that it is not is no failure.
+    A directory that is to be removed only if it is empty is no failure if it is not.
     """
     with interrupts.held():
         with _lock:
-            paths = sorted(_noted, reverse=True)  # what is inside of another goes first
+            paths = sorted(_noted, reverse=True)  # contents come before their directory
             empty = {path for path, remove in _noted.items() if remove is Path.rmdir}
         return tuple(path for path in paths if not clear(path) and path not in empty)

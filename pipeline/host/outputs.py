@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a program writes: kept as far as it is wanted, and never more.
 
-A build may write without an end. Of each output the end is kept, and the whole as long as it
+A build may write without end. The end of each output is kept, and the whole as long as it
 is within a bound; a log file takes all up to a bound of its own, and then the end of the rest.
 """
 
@@ -18,7 +18,7 @@ from typing import IO
 from pipeline.files.bounded import NotRegular
 
 WHOLE = 4 << 20
-"""Bytes of an output that is kept whole where nobody asks for more or for less."""
+"""Bytes of an output that are kept whole unless the caller asks for more or for less."""
 
 END = 64 << 10
 """Bytes of an output's end, which is kept in any case."""
@@ -31,7 +31,7 @@ LOG_END = 1 << 20
 
 
 class _End:
-    """The last bytes of what comes."""
+    """The last bytes of what arrives."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -47,7 +47,7 @@ class _End:
 
 
 class Log:
-    """A log file, appended to; what is beyond its bound is left out, but for the end."""
+    """A log file, appended to; what exceeds its bound is left out, except for the end."""
 
     def __init__(self, path: Path, bound: int | None = None) -> None:
         """Open it, without following a link or waiting for anything. Raises OSError."""
@@ -64,7 +64,7 @@ class Log:
         self._end = _End(LOG_END)
 
     def write(self, chunk: bytes) -> None:
-        """Take what comes. Raises OSError."""
+        """Take what arrives. Raises OSError."""
         kept = chunk[: self._left]
         self._left -= len(kept)
         _write(self._file, kept)
@@ -73,7 +73,7 @@ class Log:
             self._end.add(rest)
 
     def close(self) -> None:
-        """Say what was left out, write the end of it as far as there is room, and close it."""
+        """Say what was left out, write its end as far as there is room, and close the file."""
         with contextlib.suppress(OSError), self._file:
             if self._omitted:
                 end = self._end.get()
@@ -100,8 +100,8 @@ class Output:
     ) -> None:
         """Take an output into memory, or into ``sink``, and copy it into the log.
 
-        With ``limit``, in bytes, more of it is a failure; ``failed`` is called then, once, and
-        where the log or the sink cannot be written. Nothing that comes later is kept.
+        More than ``limit`` bytes are a failure; ``failed`` is called then, and if the log or the
+        sink cannot be written, but only once. Nothing that comes later is kept.
         """
         self._log, self._sink, self._failed = log, sink, failed
         self.limit = limit
@@ -110,15 +110,15 @@ class Output:
         self._end = _End(END)
         self.size = 0
         self.problem: OSError | None = None
-        """Why what came could not be written."""
+        """Why what arrived could not be written."""
 
     @property
     def over(self) -> bool:
-        """It came to more than its limit."""
+        """It exceeded its limit."""
         return self.limit is not None and self.size > self.limit
 
     def write(self, chunk: bytes) -> int:
-        """Take what comes. Never raises: sh would not read on, and the program never end."""
+        """Take what arrives. Never raises: sh would stop reading, and the program never end."""
         if self.problem is not None or self.over:
             return len(chunk)
         self.size += len(chunk)
@@ -150,9 +150,9 @@ class Output:
                 self._failed()
 
     def whole(self) -> bytes | None:
-        """Return all that came; None if that was too much. Nothing if a sink took it."""
+        """Return all that arrived; None if that was too much. It is empty if a sink took it."""
         return None if self._data is None else bytes(self._data)
 
     def end(self) -> bytes:
-        """Return the end of what came."""
+        """Return the end of what arrived."""
         return self._end.get()

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a run tells of itself while it goes on.
+"""What a run reports about itself while it goes on.
 
 The pipeline reports to a ``Journal``; it never prints. The command line shows a journal
 on the terminal; the default one says nothing and keeps only the timings.
@@ -29,7 +29,7 @@ class Journal(Protocol):
 
 
 class Silence:
-    """The journal of those who do not listen."""
+    """The journal of callers who do not listen."""
 
     def begin(self, stage: str) -> None:
         """Say nothing."""

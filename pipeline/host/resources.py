@@ -3,7 +3,7 @@
 """Where the project's data lies: one mechanism, in a checkout and in an installed package.
 
 What one module reads stands beside it. What stands at the top of a checkout (patches/,
-templates/, packages.txt) is in pipeline/_data as well: by links there, as copies in a wheel.
+templates/, packages.txt) is also in pipeline/_data: as links there, as copies in a wheel.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def package_data(package: str, *parts: str) -> Path:
 
     ``package`` is its dotted name. Raises FileNotFoundError if the installation lacks it.
     """
-    # Programs are given these files by name: they are files on a disk, never in an archive.
+    # Programs are given these files by name, so they are files on a disk, never in an archive.
     path = Path(str(importlib.resources.files(package).joinpath(*parts)))
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing from this installation")
@@ -33,7 +33,7 @@ def package_data(package: str, *parts: str) -> Path:
 
 
 def project_data(*parts: str) -> Path:
-    """Return the path of what stands at the top of a checkout: ``project_data("patches")``.
+    """Return the path of something at the top of a checkout: ``project_data("patches")``.
 
     Raises FileNotFoundError if the installation lacks it.
     """
@@ -52,11 +52,11 @@ LANGUAGES: Mapping[str, Callable[[str], str]] = {
     "objects/*.j2": quoting.c,
     "*.html.j2": visible.lines,  # and markup is escaped by the name
 }
-"""Names of templates -> how what fills their holes is written in their language."""
+"""Names of templates -> how values for their holes are written in their language."""
 
 
 def language(template: str) -> Callable[[str], str]:
-    """Return how a value is written in a template's language. Raises KeyError for none."""
+    """Return how a value is written in a template's language. Raises KeyError if it is unknown."""
     for pattern, write in LANGUAGES.items():
         if fnmatch.fnmatchcase(template, pattern):
             return write
@@ -66,7 +66,7 @@ def language(template: str) -> Callable[[str], str]:
 @cache
 def _environment(write: Callable[[str], str]) -> jinja2.Environment:
     def fill(value: object) -> object:
-        """Write a value; what is Markup or Raw is written already."""
+        """Write a value; Markup and Raw are written already."""
         plain = isinstance(value, str | Path) and not isinstance(value, Markup | quoting.Raw)
         return write(str(value)) if plain else value
 

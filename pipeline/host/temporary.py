@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Temporary files of this process, all in one directory: gone with it, or else with the next run.
+"""Temporary files of this process, all in one directory: removed with it, or by the next run.
 
 Programs that use this package without its command line keep the usual place.
 """
@@ -21,7 +21,7 @@ from pipeline.host import leftovers
 from pipeline.host.interrupts import interrupts
 
 YOUNG = 60.0
-"""Seconds in which a directory may be there and not be locked yet by the process that made it."""
+"""Seconds for which a directory may exist before the process that made it has locked it."""
 
 _system = ""
 
@@ -31,9 +31,9 @@ def _prefix() -> str:
 
 
 def system() -> Path:
-    """Return the directory of the system, or of $TMPDIR, for what outlives this process.
+    """Return the system's directory, or $TMPDIR, for what outlives this process.
 
-    Raises UsageError if none can be written.
+    Raises UsageError if none is writable.
     """
     if _system:
         return Path(_system)
@@ -48,9 +48,9 @@ def system() -> Path:
 
 @contextlib.contextmanager
 def own() -> Iterator[None]:
-    """Let the temporary files of Python's tempfile have a directory of their own in the block.
+    """Give the temporary files of Python's tempfile a directory of their own in the block.
 
-    Raises UsageError if no directory for temporary files can be written.
+    Raises UsageError if no directory for temporary files is writable.
     """
     global _system
     parent, before = system(), tempfile.tempdir
@@ -71,7 +71,7 @@ def own() -> Iterator[None]:
 
 
 def sweep() -> None:
-    """Remove the directories of this user's processes that were killed."""
+    """Remove the directories of this user's killed processes."""
     for path in system().glob(f"{_prefix()}*"):
         with contextlib.suppress(OSError):
             found = path.lstat()
