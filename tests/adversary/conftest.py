@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The adversary: every test here is an attack, a bad input or a fault, and is marked as one.
 
-``attack``: somebody means harm (a source, a build, a mirror, a neighbour …). ``bad_input``: what
-the user, an archive or a guest gives is not what it should be. ``fault``: the machine fails (a
-full disk, a lost signal). The figures are printed at the end of a test run.
+``attack``: somebody means harm (a source, a build, a mirror, a neighbour …). ``bad_input``: the
+user, an archive or a guest gives something invalid. ``fault``: the machine fails (a full disk, a
+lost signal). The number of each is printed at the end of a test run.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A mirror answers with what takes over the program that reads it: apt's methods, gpgv.
+"""A mirror's answer takes over the program that reads it: one of apt's methods, or gpgv.
 
-Or a package's maintainer script is hostile while a root is made of it. The attacker has that
-process; the aim is the caller's rights and files. What such a process has is looked at in /proc
-from the mirror, while it waits for an answer.
+Or a package has a hostile maintainer script, and a root is made from it. The attacker controls
+that process; the aim is the caller's rights and files. The mirror looks in /proc at what such a
+process has, while it waits for an answer.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The state of `respin nightly` is damaged, or another's, or the machine has no home for us.
+"""The state of `respin nightly` is damaged or somebody else's, or the user has no home directory.
 
-A disk that forgets, a kill by the power cut, an administrator who looks at what a service does:
-each command says what is so in a sentence, with its exit code, and changes nothing.
+The causes are a disk that loses data, a power cut, or an administrator who inspects a service.
+Each command says in a sentence what is wrong, ends with its exit code, and changes nothing.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The attacker: whoever reads what respin says, writes and publishes, or the list of processes.
+"""The attacker reads what respin prints, writes and publishes, or the list of processes.
 
-The aim: the user and the password of a private archive, a service, a proxy or a webhook. They
-are looked for in every byte that comes out, in every directory that is left, and in the arguments
-of every process that runs meanwhile.
+The aim is the user and the password of a private archive, a service, a proxy or a webhook. The
+tests look for them in all output, in every directory that is left, and in the arguments of every
+process that runs meanwhile.
 """
 
 from __future__ import annotations

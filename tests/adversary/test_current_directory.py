@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A respin.toml in the directory in which respin is called: /tmp, a clone, an unpacked tarball.
+"""A respin.toml is in the directory where respin is called: /tmp, a clone, an unpacked tarball.
 
 The attacker wrote it there, or may write to a file that somebody else uses. The aim is to replace
-mirrors and keys, so that an iproute2 of the attacker's is fetched, verified and published; or to
+mirrors and keys, so that respin fetches, verifies and publishes the attacker's iproute2, or to
 have a command run (``[notify] command``).
 """
 

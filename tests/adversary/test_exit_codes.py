@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whoever reads respin's exit code is not told that all is well when it is not.
+"""respin's exit code never reports success after an error.
 
 A timer, a CI job and a script know nothing else of a run. The fault: something goes wrong, and
-the process ends with another status than the one that --help gives it.
+the process ends with a status other than the one that --help gives for it.
 """
 
 from __future__ import annotations

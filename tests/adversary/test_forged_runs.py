@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Somebody gives us packages, or a directory, and says that they are what they are not.
+"""Somebody gives respin packages or a directory that are not what they claim to be.
 
 Packages that were built elsewhere go to ``respin prove --debs``, a run's directory to ``respin
-publish``. What comes out is signed and goes onto routers; so a report, a .changes, a .buildinfo are
-a stranger's words, and a directory may hold a way to a file of ours.
+publish``. The result is signed and installed on routers. So respin takes a report, a .changes or a
+.buildinfo for a stranger's claim; and a directory may contain a link to one of our files.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The disk becomes full, in every directory that respin writes to, at several moments.
 
-It is called that, in a sentence with the stage's exit code, and never what was being read
-("the source package itself is broken"); nothing unfinished is left on the disk.
+The error says so, with the stage's exit code, and never blames what was being read ("the source
+package itself is broken"); nothing unfinished is left on the disk.
 """
 
 from __future__ import annotations

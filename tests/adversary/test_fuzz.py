@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An archive, a build, a guest or a user that sends anything at all: no reader gives way.
+"""An archive, a build, a guest or a user may send anything at all, and no reader breaks.
 
-The law: whatever the bytes are, a reader returns or raises a RespinError, in little time and
-memory. The bytes are real samples, changed: cut, repeated, swapped, with numbers, words and
-control characters where none belong. `make fuzz` plays the same for longer (MINUTES=).
+Whatever the bytes are, a reader returns or raises a RespinError, and takes little time and
+memory. The bytes are real samples that were cut, repeated or swapped, or have numbers, words and
+control characters where none belong. `make fuzz` does the same for longer (MINUTES=).
 """
 
 from __future__ import annotations

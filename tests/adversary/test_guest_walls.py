@@ -3,7 +3,7 @@
 """A hostile package breaks out of its guest into QEMU, and wants the machine.
 
 The attacker has whatever QEMU's process has (its device models have had such holes). The aim is
-the caller's rights, files and network. What QEMU has is looked at in /proc while a guest runs.
+the caller's rights, files and network. The tests look at QEMU in /proc while a guest runs.
 """
 
 from __future__ import annotations

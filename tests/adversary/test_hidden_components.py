@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Who: the author of a component with a hole or a back door in it. Aim: to be part of respin and
-named nowhere, so that whoever looks for it does not find it.
+"""The attacker is the author of a component with a hole or a back door. The aim is that it is part
+of respin and named nowhere, so that nobody who looks for it finds it.
 """
 
 from __future__ import annotations

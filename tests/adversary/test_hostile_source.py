@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whoever wrote the source package, or the tree, wants to run, read or write on this machine.
+"""The author of a source package or tree wants to run, read or write on this machine.
 
-A source is read by this machine's own tools (dpkg-source, spatch, diff …) and by respin. Nothing
-of it may run outside the sandbox, be it root's respin or a user's; no link of it may lead respin
-to other files; and what it says of how it is packed may not undo the patch.
+This machine's own tools (dpkg-source, spatch, diff …) and respin read a source. No part of it
+may run outside the sandbox, whether root or a user calls respin; none of its links may lead respin
+to other files; and what it says about its packaging may not undo the patch.
 """
 
 from __future__ import annotations

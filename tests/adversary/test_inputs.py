@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whoever gives respin what it cannot take: every command, every option, hundreds of inputs.
+"""Bad input for respin: every command, every option, hundreds of inputs.
 
-Each call ends with one sentence and its exit code: no traceback, no waiting, and nothing is
-left (the place is as it was, so are the directory for temporary files and the cache's work/). The
-tables are in tests/support/inputs. Whoever adds an option adds its rows.
+Each call ends with one sentence and its exit code. There is no traceback and no waiting, and
+nothing is left in the place, in the directory for temporary files or in the cache's work/. The
+tables are in tests/support/inputs. If you add an option, add its rows.
 """
 
 from __future__ import annotations

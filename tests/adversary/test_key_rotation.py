@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The key that signs our repository gets old, or into the wrong hands.
+"""The key that signs our repository gets old, or falls into the wrong hands.
 
-A key without an end is good for whoever copies it, for ever. So it expires, is renewed, and is
-changed for another; and real clients go on through all of it: the fault would be a fleet that
-gets no updates any more, and nobody who notices.
+A key that never expires serves a thief for ever. So it expires, is renewed, and is replaced by
+another, and real clients keep working all the time. The fault would be a fleet that no longer
+gets updates, without anybody noticing.
 """
 
 from __future__ import annotations

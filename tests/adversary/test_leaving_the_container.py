@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A hostile source builds, and wants out of its container: to the host, its files, its kernel.
+"""A hostile source is built, and wants out of its container: to the host, its files, its kernel.
 
-The attacker has the build's own user (debian/rules), or root in there (a maintainer script, a
-package of an archive that the user configured). The aim is anything of the host.
+The attacker is the build's user (debian/rules), or root in the container (a maintainer script in a
+package from an archive that the user configured). The aim is access to anything on the host.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A hostile source builds, and wants the machine: its processes, memory, disk, time.
+"""A hostile source is built, and wants the machine's processes, memory, disk and time.
 
-The attacker has the build's own user. The aim is that the night, its neighbours or the machine
-stop; a sentence and exit 13 is what they get. Allowances are made small here, so that a test
-takes seconds; that the usual ones reach the kernel is a test of its own.
+The attacker is the build's user. The aim is to stop the night, its neighbours or the machine; the
+result is a sentence and exit code 13. The limits are small here, so that a test takes seconds; a
+separate test checks that the usual ones reach the kernel.
 """
 
 from __future__ import annotations

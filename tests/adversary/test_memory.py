@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A build, a container or a user that gives without an end, so that respin's memory runs out.
+"""A build, a container or a user sends data without end, so that respin runs out of memory.
 
-Each is measured in a process of its own: what it took more than at its start, at most.
+Each case is measured in a separate process: how far its memory rises above that at its start.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Every place where a value becomes a part of some language: templates, options, patterns.
+"""Every place where a value becomes part of some language: templates, options, patterns.
 
 The attacker chooses a value: a path, a suite, a name in a package or an object, a branch. The aim
-is that it says more than a value may: another field (``Trusted: yes``), another command, another
-option of QEMU's, a link on a page. PLACES is the list: place -> the hostile value -> what has to
-come out, written by the language's own rule or refused with a sentence. A template or a use of
+is to add more than a value: another field (``Trusted: yes``), another command, another QEMU
+option, a link on a page. PLACES is the list: place -> the hostile value -> the expected output,
+which is quoted by the rules of the language or refused with a sentence. A template or a use of
 patterns, formats or SQL that is not in these lists fails a test.
 """
 

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Who: whoever can move a tag or a branch that a CI's workflow or the Dockerfile names, or stands
-between them and a download. Aim: to run in the CI, or to be part of the image, with no change in
-the repository that uses it.
+"""The attacker can move a tag or a branch that a CI workflow or the Dockerfile names, or stands
+between them and a download. The aim is to run in the CI, or to be part of the image, without a
+change in the repository that uses it.
 """
 
 from __future__ import annotations

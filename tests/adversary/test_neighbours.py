@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Another user of the machine wants to run commands as this one, or to have files of theirs spoilt.
+"""Another user of the machine wants to run commands as this user, or to damage this user's files.
 
-They make the cache directory or the state directory first, or can write to a directory on the way
-to it, or lead it elsewhere by a link; they put links, FIFOs and configurations where respin will
-look. Nothing of theirs is believed: one sentence, exit code 2, and nothing was changed.
+They create the cache or state directory first, can write to a directory above it, or lead it
+elsewhere by a link; they put links, FIFOs and configurations where respin will look. respin trusts
+nothing of theirs: it prints one sentence, exits with code 2, and has changed nothing.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A source is read where no sandbox can be made, or by a tool that somebody started without one.
+"""A source is to be read where no sandbox is possible, or by a tool started without one.
 
-On a machine that allows none nothing is read, or even downloaded. In somebody's container that
-container is the wall, which is enough for what the signed index of an archive lists; what an
-attacker may have handed to the user is read there only if the user says so.
+On a machine that allows none, nothing is read or even downloaded. In the user's own container,
+that container is the wall, which is enough for what the signed index of an archive lists; what an
+attacker may have given the user is read there only if the user says so.
 """
 
 from __future__ import annotations

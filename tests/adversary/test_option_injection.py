@@ -1,15 +1,14 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Values that look like options: a version `-o…`, a file `-x`, a package of an index `-y`.
+"""Values that look like options: a version `-o…`, a file `-x`, a package `-y` in an index.
 
-The attacker names something (a version in a form of Jenkins', a file in a shared directory, a
-package in an archive) so that a program which respin starts takes it for one of its own options.
-The aim is an option that runs a command (`apt-get -o`, `tar --checkpoint-action`, `git
---upload-pack`).
+The attacker names something (a version in a Jenkins form, a file in a shared directory, a package
+in an archive) so that a program that respin starts takes it for one of its options. The aim is an
+option that runs a command (`apt-get -o`, `tar --checkpoint-action`, `git --upload-pack`).
 
 A path that begins with a dash gets "./" before it, in one place (command.word). WORDS lists every
-other value of somebody else's that comes to stand on a command line, and where it is refused;
-what is not refused stands behind "--" or in the middle of a word (``--name=VALUE``).
+other foreign value that appears on a command line, and where it is refused; one that is not
+refused comes after "--" or in the middle of a word (``--name=VALUE``).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Who: whoever has a line in a list of packages that `make` installs as root, or hands a script
-of ours something to read. Aim: an option, a path, a pattern or a word of the shell in place of a
-package's name; a package gone that this machine needs.
+"""The attacker writes a line in a list of packages that `make` installs as root, or gives one of
+our scripts something to read. The aim is an option, a path, a pattern or a shell word in place of
+a package's name, or the removal of a package that this machine needs.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A hostile source wants to get into the packages of others, by way of what builds keep.
+"""A hostile source wants to get into other packages through what builds keep.
 
-Its debian/rules does what it likes to the ccache that it is given: a configuration with a
-compiler of its own (``prefix_command``), objects of its own under the names of genuine ones,
-links, FIFOs and odd modes. It may be proven like any other, or fail. The genuine package that
-is built afterwards has to be the one that comes of a cold cache, byte for byte.
+Its debian/rules does what it likes to its ccache: a configuration with a compiler of its own
+(``prefix_command``), objects of its own under the names of genuine ones, links, FIFOs and odd
+modes. It may be proven like any other source, or fail. The genuine package that is built
+afterwards must be the same, byte for byte, as with an empty cache.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is in use is not old, whatever a server says of its age.
+"""A file that is in use is not old, whatever a server says of its age.
 
-apt gives a file the time at which the mirror's was made: a download of seconds ago was removed
-under the hands of the run that had fetched it.
+apt gives a file the time of the mirror's copy. respin once removed a download of seconds ago while
+the run that had fetched it was using it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The attacker: whoever stands between respin and the archive, or is the mirror.
+"""The attacker stands between respin and the archive, or is the mirror.
 
-He cannot sign, but he has everything that the archive has ever signed. The aim: that an old index,
-or one of another suite, is believed, so that what is rebuilt, proven and published is a source
-with holes that were closed long ago. Both roads are played: a night's watch, and a run by apt.
+They cannot sign, but have everything that the archive has ever signed. The aim is that respin
+accepts an old index, or one of another suite, and then rebuilds, proves and publishes a source
+with holes that were closed long ago. The tests try both a night's watch and a run with apt.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Somebody between us and a client shows it an old state of our repository.
 
-A mirror, a proxy, a coffee house: everything on the way may hold back a withdrawal, or go back
-to the day before it. Real clients are held to what they do then. And the clock of the machine
-that signs goes wrong, by a fault or by somebody who serves it the time.
+A mirror, a proxy or a public network on the way may hold back a withdrawal, or go back to the
+day before it. The tests check what real clients do then. And the clock of the signing machine
+goes wrong, because of a fault or of whoever serves it the time.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A tool of this machine's that a source has taken over wants out of the sandbox.
+"""A tool of this machine that a source has taken over wants out of the sandbox.
 
-What is run here is what the attacker would run in the place of dpkg-source, spatch or diff: it
-is not to see or change what is the caller's, nor to use up the machine, nor to live on.
+The tests run what the attacker would run in place of dpkg-source, spatch or diff: it must not see
+or change anything of the caller's, use up the machine, or outlive the call.
 """
 
 from __future__ import annotations

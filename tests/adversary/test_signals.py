@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A user, or a service manager, who ends a run at the worst moment, and then once more.
+"""A user or a service manager ends a run at the worst moment, and then once more.
 
-What is said of it afterwards is so: nothing is left, or what is left is named, or the run had
-ended and is whole. The second signal never breaks off what the first one began to clear away.
+What respin then says is true: nothing is left, or it names what is left, or the run had ended and
+is complete. The second signal never interrupts the cleaning up that the first one began.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The attacker: a mirror, a service or a webhook that never says no, and never comes to an end.
+"""The attacker is a mirror, a service or a webhook that never refuses and never finishes.
 
-The aim: hold a night, or a run, for as long as it likes, by a byte now and then; or fill the disk
-and the memory by what unpacks to more, has no end, or is listed a million times. One mirror costs
-its own releases; the others go on.
+The aim is to hold up a night or a run for as long as it likes, with a byte now and then; or to fill
+the disk and the memory with data that unpacks to more, has no end, or is listed a million times.
+One mirror costs its own releases; the others go on.
 """
 
 from __future__ import annotations

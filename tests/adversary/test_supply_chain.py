@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Who: whoever runs an index of Python packages, mirrors one, or has an account there. Aim: to
+"""The attacker runs or mirrors an index of Python packages, or has an account there. The aim is to
 have their code run where respin is installed, tested or released, often as root.
 """
 

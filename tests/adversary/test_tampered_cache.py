@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whoever got into the cache all the same wants what they changed there to be used.
+"""Somebody got into the cache all the same, and wants respin to use what they changed there.
 
-A build that broke out of its container, a neighbour with the same engine, a disk that fails;
-or nobody at all: the user's own keys vouched once for what a run with the distro's keys is
-offered. Each thing that is kept is held against what it was when it was made, and known by its
-content and by the keys that vouched for it.
+This may be a build that broke out of its container, a neighbour with the same engine, or a failing
+disk. Or it is nobody: the user's own keys once vouched for what a run with the distro's keys now
+finds. respin checks each entry against what it was when it was made, and names it by its content
+and by the keys that vouched for it.
 """
 
 from __future__ import annotations

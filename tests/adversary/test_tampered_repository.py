@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Somebody writes into the directory that the web server serves.
 
-A web server that was broken into, a careless administrator: what clients see is not what was
-signed. It was called "nothing new" for ever. The next night says so, and makes it whole.
+The web server was broken into, or an administrator was careless: what clients see is not what was
+signed. respin once called that "nothing new" for ever. Now the next night says so and fixes it.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-r"""Terminal escapes in what others wrote, on their way to the user's eyes.
+r"""Text that others wrote contains terminal escapes, and respin shows it to the user.
 
 The attacker writes a build log, an archive's answer, a name in an object, a version, the name of
 a file. The aim is what a terminal does with it: a new title, the clipboard (OSC 52), a cleared
 screen that shows another outcome, hidden text, text in the other direction; or what a CI or the
-journal takes for a command of its own (``::add-mask::``, ``<0>``).
+journal takes for a command (``::add-mask::``, ``<0>``).
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The attacker: whoever can make two texts with one SHA-1, or one RIPEMD-160.
+"""The attacker can make two texts with the same SHA-1 or RIPEMD-160.
 
-The aim: have somebody sign the harmless text, and pass off the other one with that signature:
-as a release's index, as an index of long ago, as a developer's source. And a developer who may
-not upload, as one who may.
+The aim is to have somebody sign the harmless text, and to use that signature for the other one:
+as a release's index, as an index of long ago, or as a developer's source. Another aim is to pass
+off a developer who may not upload as one who may.
 """
 
 from __future__ import annotations

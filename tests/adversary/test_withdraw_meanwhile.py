@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A version that is known to be bad has to go at once, whatever respin is doing.
+"""A version that is known to be bad must go at once, whatever respin is doing.
 
-A package of ours breaks a router; somebody withdraws it while a night goes on for hours, is
+One of our packages breaks a router; somebody withdraws it while a night runs for hours, is
 publishing that very release, or has lost what it offered before. It goes, and stays gone.
 """
 
