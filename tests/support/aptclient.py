@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A client of our repository: this machine's own apt, in a root of its own.
+"""A client of our repository: this machine's own apt, with a root of its own.
 
-It starts in no time; a whole machine with what else is installed is tests/support/client.py.
+It starts in no time; tests/support/client.py is a whole machine with other packages.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def served(directory: Path) -> Iterator[str]:
 
 
 class AptClient:
-    """One machine: what it trusts, and what it has seen."""
+    """One machine: the keys that it trusts, and the indexes that it has seen."""
 
     def __init__(self, root: Path, uri: str, key: bytes, suite: str = "bookworm") -> None:
         """``uri`` has the repository of ``suite``; ``key`` is what the user has installed."""
@@ -68,7 +68,7 @@ class AptClient:
         (root / "apt.conf").write_text("".join(f'{k} "{v}";\n' for k, v in options.items()))
 
     def apt(self, *argv: str) -> tuple[int, str]:
-        """Call a program of apt's; return its status, and what it said."""
+        """Call one of apt's programs; return its status and its output."""
         done = subprocess.run(
             argv,
             env={
@@ -84,7 +84,7 @@ class AptClient:
         return done.returncode, done.stdout + done.stderr
 
     def update(self) -> bool:
-        """Update; return whether all was well."""
+        """Update; return whether that succeeded."""
         return self.apt("apt-get", "update", "--error-on=any")[0] == 0
 
     def candidate(self) -> str:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A signed apt archive of the tests' own, served on loopback.
+"""A signed apt archive for the tests, served on loopback.
 
 with Signer("good") as signer, Archive(tmp_path, signer) as archive:
     archive.add_source(dsc)
@@ -29,28 +29,28 @@ from typing import Self
 from urllib.parse import quote, unquote
 
 CUT = 100
-"""Bytes that a file shows of itself before a cut connection ends."""
+"""Bytes of a file that are sent before a cut connection ends."""
 DRIP = 0.1
-"""Seconds between two bytes of what drips."""
+"""Seconds between two bytes of an answer that drips."""
 
 
 class Signer:
-    """An OpenPGP key, in a home of its own."""
+    """An OpenPGP key with a home of its own."""
 
     def __init__(self, name: str, *, expired: bool = False, kept: Path | None = None) -> None:
-        """Name the key; an ``expired`` one was made, and signs, in 2020, for a year.
+        """Name the key; an ``expired`` one was made in 2020 for a year, and signs then.
 
-        One that is ``kept`` in a file is the same whenever it is used again.
+        A key that is ``kept`` in a file is the same whenever it is used again.
         """
         self.name = name
         self._kept = kept
         self._then = ("--faked-system-time", "20200601T000000") if expired else ()
         self._expires = "1y" if expired else "never"
         self.digest = ""
-        """What it signs over, as gpg calls it (``SHA1``); empty: gpg's default, which is strong."""
+        """gpg's name of the hash that it signs (``SHA1``); empty: its default, which is strong."""
 
     def __enter__(self) -> Self:
-        # Short, for the path of gpg-agent's socket may have 107 characters.
+        # The path is short, since that of gpg-agent's socket may have 107 characters.
         self._home = Path(tempfile.mkdtemp(prefix="respin-gpg-", dir="/tmp"))
         user = f"{self.name} <{self.name}@example.org>"
         new = ("--passphrase", "", "--quick-generate-key", user, "ed25519", "sign", self._expires)
@@ -70,7 +70,7 @@ class Signer:
 
     def __exit__(self, *_: object) -> None:
         subprocess.run(["gpgconf", "--homedir", self._home, "--kill", "all"], check=True)
-        # The agent removes its sockets as it ends, which may be while we do.
+        # The agent removes its sockets when it ends, perhaps at the same time as we do.
         shutil.rmtree(self._home, ignore_errors=True)
 
     def _gpg(self, *argv: str, stdin: bytes = b"") -> bytes:
@@ -85,7 +85,7 @@ class Signer:
         return self._gpg("--armor", "--export")
 
     def clearsign(self, text: str) -> bytes:
-        """Return a text, signed."""
+        """Return a text with its signature."""
         return self._gpg(*self._digest(), "--clearsign", stdin=text.encode())
 
     def detach(self, data: bytes) -> bytes:
@@ -97,7 +97,7 @@ class Signer:
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves files; those in ``cut`` end too early."""
+    """Serves files; those in ``cut`` end early."""
 
     def __init__(self, *args: object, archive: Archive, **kwargs: object) -> None:
         self._archive = archive
@@ -107,12 +107,12 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         """Say nothing."""
 
     def log_request(self, code: object = "-", size: object = "-") -> None:
-        """Note what is answered."""
+        """Record the answer."""
         self._archive.answers.append((int(str(code)), self.path))
 
     def do_GET(self) -> None:
-        """Send a file, or where it is to be had."""
-        if self.path.startswith("http://"):  # as a proxy is asked
+        """Send a file, or where it can be found."""
+        if self.path.startswith("http://"):  # a request to a proxy
             self._archive.through_proxy.append(self.headers.get("Proxy-Authorization", ""))
             self.path = "/" + self.path.split("/", 3)[3]
         given = self.headers.get("Authorization", "")
@@ -140,12 +140,12 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         self.end_headers()
 
     def _drip(self, where: str) -> None:
-        """Send a byte now and then, in the ``headers`` or in the ``body``, without an end."""
+        """Send a byte now and then, in the ``headers`` or in the ``body``, for ever."""
         path = Path(self.translate_path(self.path))
         size = path.stat().st_size if path.exists() else 9000000
         began = f"HTTP/1.0 200 OK\r\nContent-Length: {size}\r\n"
         self.wfile.write(began.encode() + (b"X-Slow: " if where == "headers" else b"\r\n"))
-        with contextlib.suppress(OSError):  # whoever asked has gone
+        with contextlib.suppress(OSError):  # the client has gone
             while not self._archive.closing.wait(DRIP):
                 self.wfile.write(b"a")
                 self.wfile.flush()
@@ -171,7 +171,7 @@ class Archive:
         suite: str = "bookworm",
         architecture: str = "amd64",
     ) -> None:
-        """Begin an archive; what has no other suite goes into ``suite``."""
+        """Begin an archive; packages go into ``suite`` if no other one is given."""
         self.root = directory / "archive"
         self.cut: set[str] = set()
         self.requests: list[str] = []
@@ -181,11 +181,11 @@ class Archive:
         self.drips: dict[str, str] = {}
         """Names of files that drip -> where: in the ``headers`` or in the ``body``."""
         self.wanted = ""
-        """``user:password`` that every request has to come with; empty: none."""
+        """``user:password`` that every request must have; empty: none."""
         self.through_proxy: list[str] = []
-        """Those by which it was asked as a proxy, with what they came with."""
+        """The requests to it as a proxy, with their credentials."""
         self.authorizations: list[str] = []
-        """What requests came with."""
+        """The credentials of the requests."""
         self.closing = threading.Event()
         self.elsewhere: dict[str, str] = {}
         """Path -> address to which its request is redirected."""
@@ -196,7 +196,7 @@ class Archive:
         self._architecture = architecture
         self._suites = {suite}
         self.says: dict[str, dict[str, str]] = {}
-        """Suite -> fields of its Release in place of those that Debian's has."""
+        """Suite -> fields that replace those of Debian in its Release."""
         self._published = time.time() - 86400
 
     def __enter__(self) -> Self:
@@ -240,7 +240,7 @@ class Archive:
         shutil.copy(deb, self._pool(suite))
 
     def add_entries(self, entries: str, site: str, *, suite: str | None = None) -> None:
-        """List binary packages that ``site`` has, as paragraphs of its own Packages."""
+        """List binary packages of ``site``, as paragraphs of its Packages."""
         self._pool(suite)
         name = suite or self._suite
         self._entries[name] = self._entries.get(name, "") + entries
@@ -257,12 +257,12 @@ class Archive:
         valid_until: datetime | None = None,
         only: str | None = None,
     ) -> None:
-        """Write and sign the indexes of every suite, or ``only`` one, over what was added.
+        """Write and sign the indexes of every suite, or ``only`` one, with what was added.
 
-        ``signer`` signs in place of the archive's own key. An index is valid for a week from
+        ``signer`` replaces the archive's own key. An index is valid for a week from
         its ``date`` (default: an hour ago) unless ``valid_until`` says otherwise.
         """
-        # HTTP dates count seconds: two editions of one second would be one to a client's cache.
+        # HTTP dates count seconds: to a cache, two editions of the same second would be one.
         self._published += 60
         for suite in sorted(self._suites if only is None else {only}):
             self._pool(suite)
@@ -305,7 +305,7 @@ class Archive:
             os.utime(each, (self._published, self._published))
 
     def copy_suite(self, suite: str, *others: str) -> None:
-        """Let other suites list what a published one lists, each under its own name."""
+        """Let other suites list the same as a published one, each under its own name."""
         directory = self.root / "dists" / suite
         text = (directory / "InRelease").read_text().partition("\n\n")[2]
         text = text.partition("-----BEGIN PGP SIGNATURE")[0]
@@ -320,7 +320,7 @@ class Archive:
         """Spoil a published file, found by its name anywhere in the archive.
 
         ``bytes``: other content of the same length; ``truncate``: shorter; ``remove``: gone;
-        ``cut``: whole on disk, but the connection ends while it is sent.
+        ``cut``: complete on disk, but the connection ends while it is sent.
         """
         found = [p for p in self.root.rglob(name) if p.is_file()]
         assert found, f"{name} is not in the archive"
@@ -340,7 +340,7 @@ class Archive:
 
 
 def _names(suite: str) -> dict[str, str]:
-    """Return what Debian's Release of a suite calls itself, as of a release that is stable."""
+    """Return the names in Debian's Release of a suite, for a release that is stable."""
     release, _, old = suite.partition("/")
     pocket = release.partition("-")[2]
     alias = {"sid": "unstable"}.get(release, f"stable-{pocket}" if pocket else "stable")

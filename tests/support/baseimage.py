@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What stands for the official image of Debian 12 where no registry can be reached."""
+"""A substitute for the official image of Debian 12 where no registry can be reached."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pipeline.containers import images
 from pipeline.containers.oci_engine import LABEL, OciEngine
 from support import real
 
-# As the official images have it: dpkg need not wait for the disk in an image.
+# The official images have it, too: dpkg need not wait for the disk in an image.
 FROM = (
     "FROM {image}\n"
     "LABEL {label}=test\n"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Build a .dsc with a cache in the given directory: build-on.py DSC FOLDER LOGS.
 
-Prints "built", or what the error says.
+It prints "built", or the error.
 """
 
 import signal
@@ -15,7 +15,7 @@ from pipeline.host.cache import Cache
 from pipeline.host.progress import QUIET
 from support import real
 
-# A shell that starts the tests in the background makes them ignore it.
+# A shell that starts the tests in the background makes them ignore SIGINT.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 dsc, directory, logs = map(Path, sys.argv[1:])
 root = real.root()

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Build a .dsc in a container of a named kind, here or where only respin and Python are.
+"""Build a .dsc in a container of a given kind, here or where only respin and Python exist.
 
-As a program, ``python3 - KIND IMAGE DSC ROOT-DSC DEST CACHE`` with this file on its standard
+As a program, call ``python3 - KIND IMAGE DSC ROOT-DSC DEST CACHE`` with this file on its standard
 input: it imports nothing but respin, and prints what ``build`` returns as JSON.
 """
 
@@ -25,20 +25,20 @@ EPOCH = 1420070400
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """What came of it."""
+    """The result of a build."""
 
     container: str
     image: str
     root: list[str]
     """The packages that the root contained, by name."""
     debs: dict[str, str]
-    """The SHA-256 of each, by its file's name."""
+    """The SHA-256 of each package, by its file name."""
 
 
 def build(kind: str, image: str, dsc: Path, root: Path, dest: Path, cache: Path) -> Made:
     """Build ``dsc`` in the root for the build dependencies of the .dsc ``root``.
 
-    ``image`` is what ``--image`` would be, or empty.
+    ``image`` is the value of ``--image``, or empty.
     """
     release = releases.find("bookworm")
     kept = Cache(cache)

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A secret that may be found nowhere, and where it is looked for.
+"""A secret that must not appear anywhere, and the search for it.
 
 with Canary() as canary:
-    …                          # all the while every process's arguments are looked at
+    …                          # the arguments of all processes are read all the time
 canary.nowhere(said.out, directory)
 """
 
@@ -32,13 +32,13 @@ class Canary:
         mark = secrets.token_hex(6)
         self.user, self.password = f"us3r{mark}", f"c4n4ry{mark}/@#"
         self.seen: list[str] = []
-        """The command lines that had it."""
+        """The command lines that contained it."""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
     @property
     def pair(self) -> str:
-        """Both, as a server wants them."""
+        """The user and the password in the form that a server expects."""
         return f"{self.user}:{self.password}"
 
     def into(self, url: str) -> str:
@@ -47,7 +47,7 @@ class Canary:
 
     @property
     def forms(self) -> tuple[bytes, ...]:
-        """All by which it would be given away."""
+        """All forms in which it would be given away."""
         words = (self.user, self.password.rstrip("/@#"))
         return (*(w.encode() for w in words), base64.b64encode(self.pair.encode()))
 
@@ -68,9 +68,9 @@ class Canary:
                         self.seen.append(said.replace(b"\0", b" ").decode("utf-8", "replace"))
 
     def nowhere(self, *places: str | Path, but: Collection[str] = ()) -> None:
-        """Hold that it is in none of these texts, directories or files, by name or by content.
+        """Check that it is in none of these texts, directories or files, by name or by content.
 
-        Files of these names may have it if nobody but their owner may read them.
+        Files with the names ``but`` may contain it if only their owner may read them.
         """
         for place in places:
             if isinstance(place, str):

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""respin as a user has it: installed from a wheel, called from another directory."""
+"""respin as a user has it: installed from a wheel and called from another directory."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 @functools.cache
 def installed() -> Path:
-    """Return a directory into which pip put respin, and nothing else, readable for everyone.
+    """Return a directory that has only respin, put there by pip, and that everyone can read.
 
-    The libraries are those of the Python that runs it; what builds the wheel is this Python's.
+    The libraries are those of the Python that runs it; this Python's tools build the wheel.
     """
     if importlib.util.find_spec("hatchling") is None:
         raise RuntimeError("this virtual environment is older than its lock: make .venv/test")
@@ -38,7 +38,7 @@ def installed() -> Path:
         check=True,
         stdin=subprocess.DEVNULL,
     )
-    # No service of the world outside is asked (snapshot.debian.org and the like).
+    # No service on the internet is used (snapshot.debian.org and the like).
     shutil.copyfile(Path(__file__).with_name("respin.toml"), directory / "respin.toml")
     subprocess.run(["chmod", "-R", "a+rX", directory], check=True)
     return directory
@@ -53,7 +53,7 @@ def remove_installed() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Said:
-    """What a call of respin said."""
+    """The output and exit status of a call of respin."""
 
     status: int
     out: str
@@ -61,7 +61,7 @@ class Said:
 
 
 def environment(config: Path | None = None, cache: Path | None = None) -> list[str]:
-    """Return the environment in which Python finds what was installed, as NAME=VALUE."""
+    """Return the environment in which Python finds the installed respin, as NAME=VALUE."""
     words = ["LANG=C.UTF-8", "PATH=/usr/local/bin:/usr/bin:/bin"]
     words += [f"PYTHONPATH={installed()}", f"RESPIN_CONFIG={config or installed() / 'respin.toml'}"]
     words += [f"{k}={v}" for k, v in os.environ.items() if k.endswith("_proxy")]
@@ -72,7 +72,7 @@ def python(
     user: str | None, cache: Path | None = None, config: Path | None = None, *more: str
 ) -> list[str]:
     """Return the beginning of a call of Python as a user, and ``more`` of NAME=VALUE."""
-    # The interpreter of this venv may lie where an ordinary user cannot go.
+    # The interpreter of this venv may be where an ordinary user has no access.
     program = SYSTEM_PYTHON if SYSTEM_PYTHON.exists() else Path(sys.executable)
     home = pwd.getpwnam(user).pw_dir if user else os.environ.get("HOME", "/")
     words = [] if user is None else ["runuser", "-u", user, "--"]
@@ -109,7 +109,7 @@ def respin(
 
 
 def start(*args: str | Path, cache: Path | None = None) -> subprocess.Popen[str]:
-    """Start respin in a process group of its own, its words on one pipe."""
+    """Start respin in a process group of its own, with all output on one pipe."""
     return subprocess.Popen(
         _argv(None, args, cache),
         cwd="/",
@@ -122,7 +122,7 @@ def start(*args: str | Path, cache: Path | None = None) -> subprocess.Popen[str]
 
 
 def interrupt(process: subprocess.Popen[str], sig: signal.Signals = signal.SIGINT) -> str:
-    """Send a signal as a terminal does, to the whole group; return what was still said."""
+    """Send a signal to the whole group, as a terminal does; return the rest of the output."""
     os.killpg(process.pid, sig)
     said, _ = process.communicate(timeout=60)
     return said

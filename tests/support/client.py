@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A client: Debian 12 in a container, with the distro's archive and our repository.
 
-Its root has apt and the distro's own iproute2 6.1.0-3, with all that it depends upon.
+Its root has apt and the distro's iproute2 6.1.0-3 with all its dependencies.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from support import real
 from support.aptclient import served
 
 KEYRING = "/usr/share/keyrings/iproute2-respin.asc"
-# The nights that it lives through are played in an hour: their indexes are of days to come.
+# Its nights are played within an hour: their indexes have dates in the future.
 CONF = b'APT::Sandbox::User "root";\nAcquire::Max-FutureTime "8640000";\n'
 ENV = {"DEBIAN_FRONTEND": "noninteractive"}
 
@@ -72,12 +72,12 @@ class Client:
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file in it."""
-        # Not by /dev/stdin: the pipe belongs to a user whom its namespace does not know.
+        # /dev/stdin does not work: the pipe belongs to a user whom its namespace does not know.
         script = 'mkdir -p "${1%/*}" && cat >"$1" && chmod 644 "$1"'
         self.call("sh", "-c", script, "write", path, stdin=data)
 
     def subscribe(self, *, key: bool = True) -> None:
-        """Do what docs/publishing.md tells a user to do, from a server on loopback."""
+        """Do what docs/publishing.md tells a user to do, with a server on loopback."""
         ours = self._public / self._target
         sources = (ours / "iproute2-respin.sources").read_text()
         served = next(line for line in sources.splitlines() if line.startswith("URIs: "))
@@ -90,11 +90,11 @@ class Client:
             self.trust(asc)
 
     def trust(self, key: bytes) -> None:
-        """Install a key by hand, in the place of what was there."""
+        """Install a key by hand, in place of the present one."""
         self.write(KEYRING, key)
 
     def upgrade(self) -> str:
-        """Update and upgrade, as a fleet does; return the version of iproute2 it has then."""
+        """Update and upgrade, as a fleet does; return the resulting version of iproute2."""
         self.call("apt-get", "-q", "update", "--error-on=any")
         self.call("apt-get", "-q", "-y", "upgrade")
         return self.version()

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""respin as a Debian package, and a bare Debian 12 for it to be installed in."""
+"""respin as a Debian package, and a bare Debian 12 in which to install it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support import project, real
 from support.cli import CHECKOUT
 
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
-"""Of a build, and of what is called in the root."""
+"""The environment of a build, and of commands in the root."""
 
 Said = subprocess.CompletedProcess[str]
 
@@ -27,14 +27,14 @@ class Package:
     """What dpkg-buildpackage made."""
 
     tree: Path
-    """What it was built of: what git has of the checkout, as it is now."""
+    """Its source: the files of the checkout that git knows, as they are now."""
     deb: Path
     dsc: Path
     changes: Path
 
 
 def build(directory: Path, *options: str, umask: int = 0o022, **environment: str) -> Package:
-    """Build the package of the checkout in ``directory``; ``options`` of dpkg-buildpackage's."""
+    """Build the checkout's package in ``directory`` with these options of dpkg-buildpackage."""
     tree = directory / "iproute2-respin"
     for path in project.tracked():
         target = tree / path.relative_to(CHECKOUT)
@@ -72,13 +72,13 @@ class BareRoot:
         subprocess.run(["tar", "--extract", "-p", "--file", tar, "-C", root], check=True)
         settings = [*host_apt.network_settings(), 'APT::Install-Recommends "false";']
         (root / "etc/apt/apt.conf.d/99tests").write_text("\n".join([*settings, ""]))
-        # A disk that nobody will want to read after a power cut.
+        # Nobody will want to read this disk after a power cut.
         (root / "etc/dpkg/dpkg.cfg.d/tests").write_text("force-unsafe-io\n")
         self.path = root
         self._shared = shared
 
     def call(self, *argv: str | Path, user: str = "", **environment: str) -> Said:
-        """Run a command in it, as root or as a user, with mounts that are gone afterwards."""
+        """Run a command in it, as root or as a user, with mounts that are removed afterwards."""
         proxies = {k: v for k, v in os.environ.items() if k.endswith("_proxy")}
         home = f"/var/lib/{user}" if user else "/root"
         variables = {"HOME": home, "DEBIAN_FRONTEND": "noninteractive", **proxies, **environment}
@@ -86,7 +86,7 @@ class BareRoot:
         return run([*self._alone, *who, *argv], **variables)
 
     def beside(self, *argv: str | Path) -> Said:
-        """Run a program of this machine's, for which the root is a chroot with all mounts."""
+        """Run a program of this machine, for which the root is a chroot with all mounts."""
         return run([*self._alone, "--outside", *argv])
 
     @property
@@ -97,7 +97,7 @@ class BareRoot:
 
 
 def run(argv: Sequence[str | Path], **environment: str) -> Said:
-    """Run a command, and nothing of this process's environment with it."""
+    """Run a command without this process's environment."""
     return subprocess.run(
         argv,
         cwd="/",

@@ -21,10 +21,10 @@ ENTRY = """iproute2 ({version}) unstable; urgency=medium
 
 
 def renumbered(directory: Path, version: str, change: Callable[[Path], None] | None = None) -> Path:
-    """Make Debian's source another version in ``directory``, a new one, and return its .dsc.
+    """Make another version of Debian's source in ``directory``, a new one; return its .dsc.
 
-    ``change`` is what is done to its tree. The original tarball is the same, whatever the
-    upstream version says.
+    ``change`` changes its tree. The original tarball is the same, whatever the upstream version
+    says.
     """
     directory.mkdir(parents=True)
     tree = directory / "iproute2-6.1.0"

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
 # ruff: noqa: E501 - a table, a form a line
-"""Variants of bpf_do_load() and of what the package is built with, each with its truth.
+"""Variants of bpf_do_load() and of the build dependencies, each with its truth.
 
-The rest of the source is that of the golden case of v6.0.
+The rest of the source is from the golden case of v6.0.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Docker for tests: the daemon of this machine if it answers, else one of our own.
+"""Docker for tests: the daemon of this machine if it answers, else one that the tests start.
 
-Docker Engine needs root. Without bridge and iptables it runs where neither may be changed
+Docker Engine needs root. Without bridge and iptables it also runs where neither may be changed
 (in a container, say); the builds of the tests use the host's network.
 """
 
@@ -38,13 +38,12 @@ class Lack:
 
 
 def lack(why: str, *, root: bool, ci: bool, program: bool, given: bool) -> Lack | None:
-    """Return what becomes of a test whose engine does not answer; None: start one for it.
+    """Return what happens to a test whose engine does not answer; None: start one for it.
 
-    ``why`` is what the engine said, ``program`` whether what starts it is installed, ``given``
-    whether the caller has named one that should answer. On a developer's machine a test
-    without an engine is skipped; in CI it fails. Only an ordinary user in CI whom nobody has
-    given an engine skips it: none of their own can be started, and root's run of the same
-    tests holds it.
+    ``why`` is the engine's answer, ``program`` whether the program that starts it is installed,
+    ``given`` whether the caller has named an engine that should answer. On a developer's machine
+    a test without an engine is skipped; in CI it fails. Only an ordinary user in CI without a
+    given engine skips it: they cannot start one, and root's run has the same tests.
     """
     if root and program:
         return None
@@ -60,7 +59,7 @@ def lack(why: str, *, root: bool, ci: bool, program: bool, given: bool) -> Lack 
 
 
 def stop(found: Lack | None) -> None:
-    """Skip the test or let it fail, if it lacks its engine."""
+    """Skip the test, or let it fail, if it lacks its engine."""
     if found is None:
         return
     if found.fails:
@@ -70,9 +69,9 @@ def stop(found: Lack | None) -> None:
 
 @contextlib.contextmanager
 def docker() -> Iterator[OciEngine]:
-    """Yield Docker; what it made is gone afterwards, and so is a daemon that was started.
+    """Yield Docker; afterwards, remove what it made, and stop a daemon that was started.
 
-    Skips or fails, as ``lack`` says, where there is none to be had.
+    Skips or fails, as ``lack`` says, if none is available.
     """
     try:
         yield oci_engine.find("docker")
@@ -109,15 +108,15 @@ cgroup_manager = "cgroupfs"
 events_logger = "none"
 runtime = "runc"
 """
-"""A configuration with which podman runs where ulimits cannot be raised, cgroups are of mixed
-versions, and there is no systemd: in a container, say."""
+"""A configuration with which podman runs where ulimits cannot be raised, cgroups have mixed
+versions, and systemd is missing: in a container, say."""
 
 
 @contextlib.contextmanager
 def podman() -> Iterator[OciEngine]:
-    """Yield podman with a configuration and a storage of the tests' own.
+    """Yield podman with a separate configuration and storage for the tests.
 
-    Skips or fails, as ``lack`` says, where there is none; as an ordinary user it is not tried.
+    Skips or fails, as ``lack`` says, if there is none; it is not tried as an ordinary user.
     """
     if os.geteuid() != 0:
         pytest.skip("podman is tried as root only: run these tests as root")
@@ -140,7 +139,7 @@ def podman() -> Iterator[OciEngine]:
 
 
 def _remove(directory: Path, seconds: float = 30) -> None:
-    """Remove podman's directory: it cleans up there itself, after the command has ended."""
+    """Remove podman's directory, where podman itself still cleans up after its command ends."""
     deadline = time.monotonic() + seconds
     while True:
         _unmount(directory)
@@ -162,7 +161,7 @@ def _unmount(directory: Path) -> None:
 
 @contextlib.contextmanager
 def daemon(directory: Path) -> Iterator[Path]:
-    """Start a daemon with all that it keeps in ``directory``; yield its socket; stop it."""
+    """Start a daemon that keeps everything in ``directory``; yield its socket; stop it."""
     place, log = directory / "socket", directory / "log"
     argv = [command.which("dockerd") or "dockerd", "--iptables=false", "--bridge=none"]
     argv += [f"--data-root={directory}/data", f"--exec-root={directory}/exec"]

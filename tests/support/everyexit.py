@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Ends the real command line in every way: each row is a process of its own, forked from this one.
+"""End the real command line in every way: each row is a process that is forked from this one.
 
-Standard input: a JSON list of rows. Standard output: the exit status of each, as JSON. A child
+Standard input is a JSON list of rows, standard output the exit status of each, as JSON. A child
 lets the interpreter end as it does for a user: nothing here turns an exception into a status.
 """
 
@@ -25,7 +25,7 @@ rows = json.load(sys.stdin)
 
 
 def raising(name: str) -> Any:
-    """Return a function that ends as a row says: by an error's name, or with a night's code."""
+    """Return a function that ends as a row says: with an error by name, or with a night's code."""
 
     def end(*_: object, **__: object) -> object:
         if name.isdigit():
@@ -55,7 +55,7 @@ for row in rows:
     pid = os.fork()
     if pid == 0:
         child(*row)
-        break  # main always exits: what comes here ends with the interpreter's own status
+        break  # main always exits: if it returns, the interpreter's own status shows it
     found.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 else:
     print(json.dumps(found))

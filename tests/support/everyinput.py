@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Calls the real command line with many inputs, several at once: each call a process of its own.
+"""Call the real command line with many inputs, several at once, each in a separate process.
 
 Standard input: JSON lines, each a call (``argv``, ``cwd``, ``env`` on top of this environment or
-null to take a variable away, ``out`` and ``err`` where its words go, ``closed`` descriptors,
+null to remove a variable, ``out`` and ``err`` for its output, ``closed`` descriptors,
 ``limits`` of resources by name, ``seconds``). Standard output: a line of JSON for each that has
 ended, ``[number, status, seconds]``; status null: it did not end in time, and was killed.
 
-The processes are forked from this one, which has imported all: a start costs nothing then.
+The processes are forked from this one, which has imported all modules, so a start costs nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def child(call: dict[str, Any]) -> NoReturn:
     os.dup2(null, 0)
     for standard, path in ((1, call["out"]), (2, call["err"])):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), standard)
-    # What a new interpreter would make of a descriptor that is closed.
+    # A new interpreter does the same with a descriptor that is closed.
     for number in call["closed"]:
         os.close(number)
         for name in (("stdin",), ("stdout",), ("stderr",))[number]:

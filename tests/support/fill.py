@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Fill the disk that a container writes to: fill.py KIND TREE CACHE.
 
-Prints the statuses of writing a small file, a big one, whether the reason was said, and the
-status of a command afterwards.
+It prints the statuses of writing a small file and a big one, whether the reason was given, and
+the status of a command afterwards.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from pipeline.host.cache import Cache
 
 
 def fill(box: Container, directory: str, megabytes: int) -> list[object]:
-    """Write into a directory of a container what does not fit."""
+    """Write more into a directory of a container than fits."""
     small = box.call(["head", "-c1000", "/dev/zero"], check=False).status
     argv = ["dd", "if=/dev/zero", f"of={directory}/big", "bs=1M", f"count={megabytes}"]
     big = box.call(argv, check=False)
@@ -30,7 +30,7 @@ def fill(box: Container, directory: str, megabytes: int) -> list[object]:
 
 @contextlib.contextmanager
 def on_build(size: str) -> Iterator[None]:
-    """Mount a small disk on /build, which is the host's own in a container in place."""
+    """Mount a small disk on /build, which is the host's if the container is the host itself."""
     command.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=1777", "small", "/build"])
     try:
         yield

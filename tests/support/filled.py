@@ -14,7 +14,7 @@ EMPTY = {str: "", int: 0, float: 0.0, bool: True, tuple: (), dict: {}, Mapping: 
 
 
 def filled(cls: type[T], **given: Any) -> T:
-    """Return a record; what has no default and is not given is empty."""
+    """Return a record; a field without a default that is not given is empty."""
     types = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         required = field.default is field.default_factory is dataclasses.MISSING

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Call respin on a disk that is nearly full: fullcall.py FOLDER FREE WORDS...
 
-FOLDER is the disk, FREE the bytes that it has left when respin is called. Says afterwards, on
-standard output, what is on it beside what filled it.
+FOLDER is the disk, FREE the bytes that it has left when respin is called. Afterwards it lists on
+standard output what is on the disk besides the file that filled it.
 """
 
 from __future__ import annotations

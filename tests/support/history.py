@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the tests of superseded versions share: a clock, and what is held of each outcome."""
+"""What the tests of superseded versions share: a clock, and the checks of each outcome."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ ORIG = "iproute2_6.1.0.orig.tar.gz"
 
 
 class Time:
-    """A clock that goes on only when somebody sleeps."""
+    """A clock that advances only when somebody sleeps."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
 
     def sleep(self, seconds: float) -> None:
-        """Note it."""
+        """Record the sleep."""
         self.slept.append(seconds)
 
     def clock(self) -> Clock:
-        """Return it as the client takes it."""
+        """Return it in the form that the client takes."""
         return Clock(
             monotonic=lambda: sum(self.slept),
             now=lambda: LONG_AGO.timestamp() + sum(self.slept),
@@ -48,7 +48,7 @@ class Time:
 def service_of(
     server: Service, time: Time, cache: Path, *keyrings: Path, **more: Any
 ) -> history.Service:
-    # Long enough for a machine that has much to do: a time-out is tried again, and counted.
+    # Long enough for a busy machine: a time-out is retried, and counted.
     client = Client(timeout=2.0, tries=4, pause=2.0, clock=time.clock())
     return history.Service(
         url=Address(server.url), client=client, cache=Cache(cache), keyrings=keyrings, **more
@@ -60,7 +60,7 @@ def accepted(dsc: Path) -> dict[str, str]:
 
 
 def whole(source: Source, dsc: Path) -> None:
-    """Hold what was fetched against what was published."""
+    """Compare what was fetched with what was published."""
     assert source.dsc.read_bytes() == dsc.read_bytes()
     assert {p.name for p in source.dsc.parent.iterdir()} == {f.path.name for f in source.files}
     for file in source.files:

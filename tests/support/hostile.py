@@ -18,7 +18,7 @@ TEXT = (
     "\udcff[bold red][/b][link=http://x]y[/link]{x}%s <b>&amp;| `x` $(id)\n::add-mask::x\n<0>x"
 )
 """Titles, the clipboard, a cleared screen, hidden text, C1 controls, carriage return, backspace,
-overrides of direction, what cannot be seen, a byte that is no UTF-8, rich's markup, commands of
+overrides of direction, invisible characters, a byte that is not UTF-8, rich's markup, commands of
 GitHub's runner and priorities of the journal."""
 
 

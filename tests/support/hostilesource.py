@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Source packages as an attacker writes them: by hand, for no dpkg-source would.
+"""Source packages as an attacker writes them: by hand, since dpkg-source would refuse.
 
-``make`` gives an iproute2 with both defects, which is patched as it should be, unless what is
-put into it, or said of it, is other than that.
+``make`` returns an iproute2 with both defects, which is patched as it should be unless its files
+or its description were changed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ RULES = "#!/usr/bin/make -f\n%:\n\tdh $@\n"
 
 @dataclass(frozen=True)
 class Other:
-    """What is no file: a link to ``target``, or of another ``type`` of tarfile's."""
+    """Something other than a file: a link to ``target``, or another ``type`` of tarfile."""
 
     target: str = ""
     type: bytes = tarfile.SYMTYPE
@@ -72,7 +72,7 @@ def debian(form: str | None) -> dict[str, str | Other]:
 
 
 def tarball(path: Path, files: Files, top: str) -> None:
-    """Write a tarball of files; those of the same path come later, as tar allows."""
+    """Write a tarball of files; those with the same path come later, as tar allows."""
     with gzip.open(path, "wb") as out, tarfile.open(fileobj=out, mode="w") as tar:
         for name, content in files.items():
             info = tarfile.TarInfo(f"{top}{name}")
@@ -97,8 +97,7 @@ def make(
     """Write a source package and return its .dsc.
 
     ``said`` is the format in the .dsc, ``own`` that in the tree (None: no such file). ``files``
-    are put into the tree, in place of those that are there; what begins with ``without`` is
-    left out of it.
+    are added to the tree or replace its files; those that begin with ``without`` are left out.
     """
     directory.mkdir(parents=True, exist_ok=True)
     tree = {**upstream(), **debian(own), **(files or {})}
@@ -132,7 +131,7 @@ def make(
 
 
 def sums(dsc: Path) -> None:
-    """Put the sizes and hashes of the tarballs that lie beside it into a .dsc."""
+    """Put the sizes and hashes of the tarballs beside it into a .dsc."""
     head = "".join(
         line
         for line in dsc.read_text().splitlines(keepends=True)
@@ -150,7 +149,7 @@ def sums(dsc: Path) -> None:
 
 
 def tree(directory: Path, *, form: str | None = "3.0 (quilt)", files: Files | None = None) -> Path:
-    """Write the unpacked tree of such a package, with ``files`` put into it, and return it."""
+    """Write the unpacked tree of such a package with these ``files``, and return it."""
     for name, content in {**upstream(), **debian(form), **(files or {})}.items():
         assert isinstance(content, str)
         (directory / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""respin called in this process, as its entry point does: thirty starts of it cost a minute."""
+"""Call respin in this process, as its entry point does: thirty starts of it take a minute."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def respin(
     *args: str | Path, cwd: Path | None = None, env: Mapping[str, str | None] | None = None
 ) -> cli.Said:
-    """Return what a call of respin said; ``env`` is set in its environment (None: taken out)."""
+    """Call respin, return its output; ``env`` changes its environment (None: remove a name)."""
     out, err, status = io.StringIO(), io.StringIO(), 0
     kept = {number: signal.getsignal(number) for number in SIGNALS}
     with pytest.MonkeyPatch.context() as patch:
@@ -30,7 +30,7 @@ def respin(
             patch.delenv(name, raising=False) if value is None else patch.setenv(name, value)
         if cwd is not None:
             patch.chdir(cwd)
-        # What the test itself holds is not its to clear away when it fails.
+        # When it fails, it must not remove what the test itself holds.
         patch.setattr(leftovers, "_noted", {})
         patch.setattr(leftovers, "_whole", [])
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Play nights that are killed: killed.py CONFIG CACHE PREPARED SECONDS.
 
-Each line on standard input is a number N: a process is forked that plays a night, at SECONDS
-since 1970, and is killed by SIGKILL at the Nth of the moments at which something of it may be
-seen outside (a file opened for writing, renamed, removed, linked; a program started; a step of
-the database); 0: it is not. The answer is a line: its exit status, negative for a signal, and
-how many such moments it saw.
+Each line on standard input is a number N. A process is forked that plays a night at SECONDS
+since 1970, and is killed by SIGKILL at the Nth moment at which others may see an effect of it (a
+file opened for writing, renamed, removed or linked; a program started; a step of the database);
+with 0 it is not killed. The answer is a line with its exit status, negative for a signal, and the
+number of such moments.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ me = 0
 
 
 def moment() -> None:
-    """Count a moment, and die if it is the one."""
+    """Count a moment, and die if it is the Nth."""
     global counted
     if me and os.getpid() == me:
         counted += 1
@@ -42,7 +42,7 @@ def moment() -> None:
 
 
 def hook(event: str, args: tuple[object, ...]) -> None:
-    """Take the moments of Python's own audit (PEP 578)."""
+    """Take the moments from Python's own audit events (PEP 578)."""
     if not event.startswith(EVENTS) or event in NOISE:
         return
     if event == "open" and not (isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)):
@@ -59,7 +59,7 @@ class Traced(state.State):
 
 
 def main() -> None:
-    """Read numbers, answer statuses."""
+    """Read numbers and answer with statuses."""
     global fatal, me
     path, cache, prepared, seconds = sys.argv[1:]
     found = config.load(Path(path))

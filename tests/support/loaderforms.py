@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Forms of the three functions, each with its truth.
 
-The truth of a form is what may be said of it besides ``unknown``: ``needed``, ``fixed``, or
-nothing where no verdict would be right. ``KNOWN`` forms must not be ``unknown``.
+The truth of a form is the right verdict besides ``unknown``: ``needed``, ``fixed``, or nothing
+if neither would be right. ``KNOWN`` forms must not be ``unknown``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Known:
     form: Form
     truth: str
     must: bool = False
-    """It has to be recognised."""
+    """Whether it must be recognised."""
 
 
 def _known(truth: str, form: Form, *, must: bool = False) -> Known:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The three functions of the loader, put together from what a maintainer could change.
 
-Written for these tests; the released forms are those of docs/facts.md. A ``Form`` says how one of
-them tests the type of a symbol and what else was done to it; ``render`` makes the C text.
+They were written for these tests; the released forms are in docs/facts.md. A ``Form`` says how a
+function tests the type of a symbol, and what else was changed; ``render`` makes the C text.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BOTH = "(@T != STT_NOTYPE && @T != STT_OBJECT)"
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """One function's form. ``@S`` is the symbol's name, ``@T`` that of the type variable."""
+    """One function's form. ``@S`` is the symbol's name, ``@T`` the type variable's."""
 
     test: str = SKIPS
     """The operand that tests the type."""
@@ -33,19 +33,19 @@ class Form:
     top: tuple[str, ...] = ()
     """Declarations at the top of the function."""
     tail: tuple[str, ...] = ()
-    """Lines behind the condition."""
+    """Lines after the condition."""
     before: str = ""
     """Text before the function."""
     position: int = 1
-    """Where the test stands among the operands."""
+    """The position of the test among the operands."""
     extra: tuple[str, ...] = ()
     """More operands, before the last one."""
     instead: str = ""
-    """A whole condition with its statement, in place of the released one."""
+    """A whole condition with its statement, which replaces the released one."""
     bind: str = "GELF_ST_BIND(@S.st_info) != STB_GLOBAL"
     style: Callable[[str], str] | None = None
     wrap: Callable[[str], str] | None = None
-    """What is made of the text of the whole function."""
+    """Changes the text of the whole function."""
 
 
 RELEASED = Form()
@@ -128,7 +128,7 @@ def _text(form: Form, function: str, row: str) -> str:
 
 
 def render(form: Form, function: str, row: str) -> str:
-    """Return the C text of a function in a form, as in one of the rows of docs/facts.md.
+    """Return the C text of a function in a form, as in a row of docs/facts.md.
 
     Rows: ``v4.5`` (tc/tc_bpf.c), ``v4.10`` (lib/bpf.c), ``v5.11`` (lib/bpf_legacy.c).
     """
@@ -142,5 +142,5 @@ def render(form: Form, function: str, row: str) -> str:
 
 
 def variable(test: str, **other: object) -> Form:
-    """Return a form that takes the type into a variable after the symbol was read."""
+    """Return a form that stores the type in a variable after the symbol was read."""
     return replace(FIXED, test=test, **other)  # type: ignore[arg-type]

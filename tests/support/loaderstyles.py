@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a maintainer does to the looks of a function: none of it changes what it does."""
+"""Changes of style that a maintainer may make in a function without changing what it does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FIXED = "(type != STT_NOTYPE && type != STT_OBJECT) ||"
 
 
 def _after_getsym(insert: str) -> Callable[[str], str]:
-    """Put text in front of the condition (behind the released blank line, if there is one)."""
+    """Put text before the condition (after the released blank line, if there is one)."""
     return lambda text: re.sub(r"(!= &@S\)\n\t+continue;\n\n?)", rf"\1{insert}", text, count=1)
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Nights of `respin nightly` over archives of the tests' own; the clock is theirs, too."""
+"""Nights of `respin nightly` with archives and a clock of the tests' own."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ keyring = "{keyring}"
 
 
 class Distro(Archive):
-    """The archive of one release, with its pockets, which stays valid for the nights to come."""
+    """The archive of one release with its pockets, which stays valid for the nights to come."""
 
     def __init__(self, directory: Path, signer: Signer, name: str) -> None:
         super().__init__(directory / name, signer, suite=name)
@@ -80,7 +80,7 @@ class Distro(Archive):
         until: datetime | None = None,
         date: datetime | None = None,
     ) -> None:
-        """Publish."""
+        """Publish the archive again."""
         now = datetime.now(UTC)
         valid_until = until or now + timedelta(days=90)
         self.publish(signer=signer, valid_until=valid_until, date=date or now)
@@ -94,7 +94,7 @@ def known(name: str, begin: datetime, end: datetime | None) -> Known:
 
 
 def run_real(request: Request, out: Path) -> Report:
-    """Run the real package by the real pipeline, on the machine's mirror."""
+    """Run the real package through the real pipeline, with the machine's mirror."""
     plain = replace(
         request, config=Config(archives=request.config.archives), cases=("pinned-hash",)
     )
@@ -123,7 +123,7 @@ class Nights:
         return [(each["event"], each["target"]) for each in map(json.loads, new)]
 
     def rows(self) -> dict[str, status.TargetStatus]:
-        """Return how it stands with each target."""
+        """Return the status of each target."""
         with State(self.world.directory) as state:
             found = status.rows(state, self.world.settings.publish.keep, self.world.now())
         return {row.target: row for row in found}
@@ -155,7 +155,7 @@ def begin(
     known: Sequence[Known] | None = None,
     more: str = "",
 ) -> Nights:
-    """Write a respin.toml, make a key, and return nights that have not begun."""
+    """Write a respin.toml, make a key, and return nights of which none has been played."""
     notifications = directory / "letters"
     text = TOML.format(releases=json.dumps(list(releases)), notifications=notifications) + more
     for distro in distros:

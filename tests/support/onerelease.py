@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One release that is watched, its archive, and the commands over its state."""
+"""One release that is watched, its archive, and commands on its state."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from support.nights import Distro, Nights
 
 @dataclass(kw_only=True)
 class Here:
-    """One release, its archive, and what has been prepared of it."""
+    """One release, its archive, and what has been prepared for it."""
 
     directory: Path
     distro: Distro
@@ -40,9 +40,9 @@ class Here:
         return self.directory / f"made/{version}/iproute2_{version}.dsc"
 
     def has(self, version: str, good: bool | None = True) -> None:
-        """Let the release have a version, and a run of it end well: built, or nothing needed.
+        """Let the release have a version, and its run succeed: built, or nothing needed.
 
-        None: its source is not understood.
+        With None, respin does not understand its source.
         """
         self.prepare_source(version)
         self.distro.now_has(self.dsc(version))
@@ -80,7 +80,7 @@ def respin(config: Path, cache: Path, *args: str | Path) -> cli.Said:
 
 @contextlib.contextmanager
 def begin(directory: Path) -> Iterator[Here]:
-    """Yield a release whose first night has not been."""
+    """Yield a release before its first night."""
     with Signer("distro") as signer, Distro(directory, signer, "bookworm") as distro:
         run = standin.runner(directory / "prepared")
         cache = Cache(directory / "cache")

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Small Debian packages for tests: made in a fraction of a second, by dpkg's own tools."""
+"""Small Debian packages for tests, made in a fraction of a second with dpkg's own tools."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def make_deb(
 ) -> Path:
     """Make a binary package and return the .deb; ``fields`` go into its control file.
 
-    ``files`` are texts by path, ``programs`` what is copied there.
+    ``files`` are texts by path, ``programs`` are files to copy there.
     """
     tree = directory / f".{name}-{version}"
     control = {
@@ -126,7 +126,7 @@ def make_deb(
 def make_upload(directory: Path, dsc: Path, *, info_dsc: bool = True) -> Path:
     """Write .buildinfo and .changes of the packages in ``directory``; return the .changes.
 
-    With ``info_dsc`` the .buildinfo lists the .dsc that they were built of, too.
+    With ``info_dsc`` the .buildinfo also lists the .dsc that they were built from.
     """
     source = deb822.Dsc(dsc.read_bytes())
     debs = sorted(directory.glob("*.deb"))

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the project's repository has, as the tests of its supply chain read it."""
+"""The files of the project's repository, for the tests of its supply chain."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOCKS = ("requirements.lock", "requirements-dev.lock")
 
 
 def tracked() -> list[Path]:
-    """Return what the project's repository has, as it is in the checkout now; links, too."""
+    """Return the repository's files, as they are in the checkout now, including links."""
     shown = subprocess.run(
         ["git", "-c", f"safe.directory={CHECKOUT}", "ls-files", "-z"],
         cwd=CHECKOUT,
@@ -27,12 +27,12 @@ def tracked() -> list[Path]:
 
 
 def files() -> list[Path]:
-    """Return what the project's repository has, as far as it is text."""
+    """Return the repository's text files."""
     return [path for path in tracked() if path.is_file()]
 
 
 def make(*argv: str, cwd: Path = CHECKOUT, **env: str) -> subprocess.CompletedProcess[str]:
-    """Call make, not as a part of the make that runs the tests."""
+    """Call make, but not as a part of the make that runs the tests."""
     mine = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "PIP_"))}
     return subprocess.run(
         ["make", "--no-print-directory", *argv],
@@ -45,7 +45,7 @@ def make(*argv: str, cwd: Path = CHECKOUT, **env: str) -> subprocess.CompletedPr
 
 
 def entries(lock: str) -> dict[str, list[str]]:
-    """Return the lines of a lock's packages, by name==version; refuse any line of another kind."""
+    """Return the lines of a lock's packages by name==version; refuse any other kind of line."""
     found: dict[str, list[str]] = {}
     hashes: list[str] = []
     for line in (CHECKOUT / lock).read_text().splitlines():

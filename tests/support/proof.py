@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the report of a whole run has to say."""
+"""What the report of a whole run must say."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCHEMA = json.loads(package_data("pipeline.runs", "report.schema.json").read_tex
 
 
 def told(said: cli.Said) -> dict[str, Any]:
-    """Return the report of a run that came to an end."""
+    """Return the report of a run that has ended."""
     assert said.status == 0, said.err
     report: dict[str, Any] = json.loads(said.out)
     jsonschema.validate(report, SCHEMA)
@@ -24,7 +24,7 @@ def told(said: cli.Said) -> dict[str, Any]:
 
 
 def proven(report: dict[str, Any], version: str) -> None:
-    """Hold that a run built ``version``, and that the guest saw what it is for."""
+    """Check that a run built ``version``, and that the guest saw its effect."""
     assert report["outcome"] == "fixed"
     assert report["patched"]["version"] == report["built"]["version"] == version
     for case, seen in cells(report).items():
@@ -34,7 +34,7 @@ def proven(report: dict[str, Any], version: str) -> None:
 
 
 def cells(report: dict[str, Any]) -> dict[tuple[str, str], tuple[str, str]]:
-    """Return what the guest saw of the cases of legacy maps: before and after."""
+    """Return what the guest saw in the cases with legacy maps, before and after."""
     return {
         (c["case"], c["way"]): (c["before"]["seen"], c["after"]["seen"])
         for c in report["smoke"]["cases"]
@@ -43,7 +43,7 @@ def cells(report: dict[str, Any]) -> dict[tuple[str, str], tuple[str, str]]:
 
 
 def sites(report: dict[str, Any]) -> dict[str, tuple[str, str, str]]:
-    """Return of each function the verdict, the file, and why."""
+    """Return for each function the verdict, the file, and the reason."""
     return {
         site["function"]: (site["verdict"], site["file"], site["reason"])
         for finding in report["findings"]

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Every reader of what comes from outside, with samples of what it usually reads: for fuzzing.
+"""Every reader of data from outside, with samples of what it usually reads, for fuzzing.
 
-A reader is a function of bytes; whatever they are, it returns, or raises a RespinError.
+A reader is a function of bytes; whatever they are, it returns or raises a RespinError.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ RELEASE = Release(distro="debian", codename="bookworm", version="12")
 
 @dataclass(frozen=True)
 class Target:
-    """A reader, and what it usually reads."""
+    """A reader, and samples of what it usually reads."""
 
     read: Callable[[bytes], object]
     samples: tuple[bytes, ...]
@@ -77,7 +77,7 @@ def file(data: bytes, name: str = "file") -> Iterator[Path]:
 
 
 def on_file(read: Callable[[Path], object], name: str = "file") -> Callable[[bytes], object]:
-    """Return a reader of bytes that hands them over in a file."""
+    """Return a reader of bytes that passes them on in a file."""
 
     def reader(data: bytes) -> object:
         with file(data, name) as path:
@@ -263,7 +263,7 @@ STATUS_FD = (
 
 
 def _reports() -> tuple[bytes, ...]:
-    """Return reports that ``report_reader.read`` takes: with and without packages."""
+    """Return reports that ``report_reader.read`` accepts, with and without packages."""
     file = VerifiedFile(path=Path("source/x.dsc"), size=1, sha256=SUM, verified="y")
     source = filled(Source, name="iproute2", version="6.1.0-3", release=RELEASE, files=(file,))
     site = filled(Site, function="f", verdict=Verdict.FIXED)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The real thing for tests: Debian 12's archive, its iproute2 and a root to build it in.
 
-Kept in a cache of the tests' own (RESPIN_TEST_CACHE, or else in the user's cache directory), so
-that only the first run of the tests pays for it.
+They are kept in a separate cache for the tests (RESPIN_TEST_CACHE, or else in the user's cache
+directory), so that only the first run of the tests takes the time to make them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def archive() -> AptArchive:
 
 @functools.cache
 def dsc() -> Path:
-    """Return the .dsc of iproute2 6.1.0-3 as Debian released it, its files beside it."""
+    """Return the .dsc of iproute2 6.1.0-3 as Debian released it, with its files beside it."""
 
     def make(part: Path) -> None:
         archive().fetch_source("iproute2", VERSION, part)
@@ -74,7 +74,7 @@ def small() -> Path:
 
 
 def small_log() -> Path:
-    """Return where the log of the small root lies, if this cache had to make it."""
+    """Return the path of the small root's log, which exists if this cache had to make it."""
     return cache().root / "logs" / "small-root.log"
 
 
@@ -98,7 +98,7 @@ def tiny(directory: Path, *, version: str = "1.0", depends: str = "", **files: s
 
 @contextlib.contextmanager
 def host_alone() -> Iterator[None]:
-    """Hold /build, where --container host builds, against other test processes."""
+    """Lock /build, where --container host builds, against other test processes."""
     with (Path(tempfile.gettempdir()) / "respin-test-host.lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -3,8 +3,8 @@
 """Debian's verified 6.1.0-3, turned back to each row of docs/facts.md by semantic patches.
 
 The distros that released those rows cannot be reached from everywhere. A source made here
-has the original tarball, byte for byte, and carries what it was turned back by as a patch of
-its own; what is judged, and built, is the patched tree.
+has the original tarball, byte for byte, and carries the changes that turn it back as patches
+of its own; the patched tree is diagnosed and built.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FUNCTIONS = ("bpf_map_num_sym", "bpf_map_verify_all_offs", "bpf_map_fetch_name")
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Where the loader was, and the semantic patches that make of it what it was."""
+    """Where the loader was, and the semantic patches that turn it back."""
 
     file: str = NEW
     back: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ ROWS = {
 
 
 def turn_back(tree: Path, row: Row) -> None:
-    """Make the loader of an unpacked source that of a row, and let it be built where it is."""
+    """Turn the loader of an unpacked source back to that of a row, and let it be built there."""
     for name in row.back:
         cocci = PATCHES / f"{name}.cocci"
         before = (tree / NEW).read_text()
@@ -56,14 +56,14 @@ def turn_back(tree: Path, row: Row) -> None:
         return
     (tree / NEW).rename(tree / row.file)
     (tree / "lib/bpf_libbpf.c").unlink()
-    # One library serves ip and tc today, so tc's file of then is compiled into it.
+    # Today one library serves ip and tc, so tc's old file is compiled into it.
     built = {OLD: "bpf.o", OLDEST: "../tc/tc_bpf.o"}[row.file]
     makefile = tree / "lib/Makefile"
     makefile.write_text(_replaced(makefile.read_text(), r"\bbpf_legacy\.o\b", built))
-    if row.file == OLDEST:  # the function of this name is younger
+    if row.file == OLDEST:  # the function with this name is newer
         text = (tree / OLDEST).read_text()
         (tree / OLDEST).write_text(text.replace("bpf_do_load", "bpf_load"))
-        header = tree / "include/bpf_elf.h"  # what no-inner-maps leaves without a use
+        header = tree / "include/bpf_elf.h"  # no-inner-maps leaves a part of it unused
         header.write_text(
             _replaced(header.read_text(), r"\t__u32 inner_id;\n\t__u32 inner_idx;\n", "")
         )
@@ -72,8 +72,8 @@ def turn_back(tree: Path, row: Row) -> None:
 def source(directory: Path, version: str, *names: str, libbpf: bool = False) -> Path:
     """Make ``version`` of iproute2 in ``directory``, a new one, and return its .dsc.
 
-    It has one patch for each of the rows named, each of which makes of the tree before it
-    what that row is; without ``libbpf`` it is not among the build dependencies.
+    It has one patch for each of the named rows, which turns the tree before it into that row;
+    without ``libbpf`` that library is not among the build dependencies.
     """
 
     def change(tree: Path) -> None:
@@ -100,7 +100,7 @@ def source(directory: Path, version: str, *names: str, libbpf: bool = False) -> 
 
 
 def _loader(tree: Path, dest: Path) -> None:
-    """Copy what the rows change."""
+    """Copy the files that the rows change."""
     for name in ("lib", "tc", "include"):
         shutil.copytree(tree / name, dest / name, symlinks=True)
 

@@ -1,12 +1,12 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Servers that speak as snapshot.debian.org and Launchpad do, with their faults, on loopback.
+"""Servers on loopback that behave like snapshot.debian.org and Launchpad, with their faults.
 
 with Service() as service:
     snapshot(service, archive, "debian", "20230103T000000Z")
     service.fail("/file/", Fault(status=429, headers={"Retry-After": "7"}))
 
-A fault is used up by the request that meets it, unless ``times`` says more.
+A fault affects one request, unless ``times`` says more.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FOREVER = 1 << 30
 
 @dataclass(kw_only=True)
 class Fault:
-    """What a request meets in place of the answer."""
+    """What a request gets in place of the answer."""
 
     status: int = 0
     """An error in place of the answer."""
@@ -39,13 +39,13 @@ class Fault:
     cut: int | None = None
     """The connection ends after so many bytes of the body."""
     spoil: bool = False
-    """Other bytes of the same length."""
+    """The body has other bytes of the same length."""
     ignore_range: bool = False
     times: int = 1
 
 
 class Service:
-    """A server of answers by path; ``log`` has the requests: path, and headers."""
+    """A server with answers by path; ``log`` has the path and the headers of each request."""
 
     def __init__(self) -> None:
         self.answers: dict[str, bytes] = {}
@@ -54,7 +54,7 @@ class Service:
         self.faults: list[tuple[str, Fault]] = []
         self.log: list[tuple[str, Mapping[str, str]]] = []
         self.wanted = ""
-        """``user:password`` that every request has to come with; empty: none."""
+        """``user:password`` that every request must have; empty: none."""
         self.busy = self.busiest = 0
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -90,11 +90,11 @@ class Service:
         self.answers[path] = value if isinstance(value, bytes) else json.dumps(value).encode()
 
     def fail(self, part: str, fault: Fault) -> None:
-        """Let requests whose path holds ``part`` meet a fault."""
+        """Let requests whose path contains ``part`` get a fault."""
         self.faults.append((part, fault))
 
     def asked(self, part: str) -> list[str]:
-        """Return the paths that were asked for and hold ``part``."""
+        """Return the requested paths that contain ``part``."""
         return [path for path, _ in self.log if part in path]
 
     def _fault(self, path: str) -> Fault:
@@ -181,7 +181,7 @@ def snapshot(
     time: str = "20230103T000000Z",
     others: tuple[str, ...] = (),
 ) -> None:
-    """Let ``service`` know a version as snapshot does; ``archive`` is its signed archive then."""
+    """Let ``service`` know a version, like snapshot; ``archive`` is its signed archive then."""
     info: dict[str, list[dict[str, Any]]] = {}
     for path in files_of(dsc):
         data = path.read_bytes()
@@ -218,7 +218,7 @@ def snapshot(
 def launchpad(
     service: Service, dsc: Path, version: str, *, series: str = "jammy", pages: int = 1
 ) -> None:
-    """Let ``service`` know a version as Launchpad does, after ``pages`` - 1 pages of others."""
+    """Let ``service`` know a version, like Launchpad, after ``pages`` - 1 pages of others."""
     top, api = "/ubuntu/+archive/primary", service.url
     link = f"{top}/+sourcepub/1"
     entry = {

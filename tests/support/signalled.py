@@ -1,12 +1,12 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Play something that is interrupted, at any moment: signalled.py FOLDER.
+"""Play work that is interrupted at any moment: signalled.py FOLDER.
 
-Each line on standard input is ``N SIGNAL K SIGNAL``: a process is forked that does a work like
-that of a run, by the way on which the command line ends, and sends itself the first signal at
-the Nth of the moments at which something of it may be seen outside (a file opened for writing,
-made, renamed, removed; a program started), and the second K moments later (0: none). The answer
-is a line of JSON: its exit status, what it said, and how many such moments there were.
+Each line on standard input is ``N SIGNAL K SIGNAL``. A process is forked that works like a run,
+and ends like the command line. It sends itself the first signal at the Nth moment at which others
+may see an effect of it (a file opened for writing, made, renamed or removed; a program started),
+and the second K moments later (0: none). The answer is a line of JSON with its exit status, its
+output, and the number of such moments.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ me = 0
 
 
 def hook(event: str, args: tuple[object, ...]) -> None:
-    """Count the moments of Python's own audit (PEP 578) in the main thread; send what is due."""
+    """Count Python's audit events (PEP 578) in the main thread; send the signal that is due."""
     global counted
     if os.getpid() != me or not event.startswith(EVENTS) or event in NOISE:
         return
@@ -52,7 +52,7 @@ def hook(event: str, args: tuple[object, ...]) -> None:
 
 
 def work(directory: Path, *, keep: bool = False) -> None:
-    """Do what a run does, in little."""
+    """Do what a run does on a small scale."""
     cache = Cache(directory / "cache")
 
     def make(part: Path) -> None:
@@ -77,7 +77,7 @@ def work(directory: Path, *, keep: bool = False) -> None:
 
 
 def child(directory: Path, keep: bool, write: int) -> NoReturn:
-    """Do the work in a process of its own, and say how it ended."""
+    """Do the work in this process, and write how it ended."""
     global me
     os.dup2(write, 2)
     me = os.getpid()
@@ -92,7 +92,7 @@ def child(directory: Path, keep: bool, write: int) -> NoReturn:
 
 
 def main() -> None:
-    """Read plans, answer what came of them."""
+    """Read plans and answer with their results."""
     global plan
     directory, keep = Path(sys.argv[1]), len(sys.argv) > 2
     sys.addaudithook(hook)

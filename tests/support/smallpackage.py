@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A small package that carries the loader's three functions, and a run of it.
+"""A small package that contains the loader's three functions, and a run of it.
 
 ``make`` makes its source: a ``tc`` that reads descriptions of objects and says what the
-functions find in them (tests/variants/harness.c). ``run`` is pipeline/run.py's, with the
-same stages over it, but for the proof: in the guest the programs before and after are given
-the description of an object with maps as LLVM 8 and later make them.
+functions find in them (tests/variants/harness.c). ``run`` has the stages of pipeline/run.py,
+except for the proof: in the guest, the programs before and after get the description of an
+object with maps as LLVM 8 and later make them.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ static const struct variant variants[] = {
 def make(
     directory: Path, version: str, golden: str = VULNERABLE, *, rules: str = packages.RULES
 ) -> Path:
-    """Make a source package in ``directory``, return its .dsc; ``golden`` has the functions."""
+    """Make a source package in ``directory``; return its .dsc. ``golden`` has the functions."""
     files = {
         "lib/bpf.c": (GOLDEN / golden / "in/lib/bpf.c").read_text(),
         "tc.c": (TESTS / "variants/harness.c").read_text(),
@@ -133,13 +133,13 @@ def _built_here(tree: Path, version: str) -> Path:
 
 @functools.cache
 def _image() -> GuestImage:
-    """Return the guest of Debian 12, on which all are proven."""
+    """Return the guest of Debian 12, in which all packages are proven."""
     cache = real.cache()
     return guest_image.prepare(real.archive(), cache, log_dir=cache.root / "logs")
 
 
 def _smoke(cache: Cache, logs: Path, before: Path, built: Future[Built]) -> SmokeReport:
-    """Return what the programs say in a guest: the first must find no map, the second all."""
+    """Return the programs' results in a guest: the first must find no map, the second all."""
     objects = logs / "two-maps"
     objects.write_text(OBJECT)
     script = logs / "two-maps.sh"

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Smoke-test a package with a cache on this disk; the guest's image is in the tests' own."""
+"""Smoke-test a package with a cache on this disk; the guest's image is in the tests' cache."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Trees, source packages, run directories and builds that each have one thing wrong."""
+"""Trees, source packages, run directories and builds that each have one error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DATE = "Mon, 02 Jan 2023 03:04:05 +0000"
 
 
 def anew(path: Path, make: Callable[[Path], object]) -> None:
-    """Make something else in the place of a file."""
+    """Replace a file by something else."""
     path.unlink()
     make(path)
 
@@ -29,7 +29,7 @@ def endless(path: Path) -> None:
 
 
 def make(directory: Path) -> dict[str, Path]:
-    """Make all; return their paths by name."""
+    """Make all of them; return their paths by name."""
     dsc = packages.make_source(directory / "source", version="6.1.0-3")
     return {**_trees(directory), **_dscs(directory, dsc), **_runs(directory, dsc)}
 
@@ -147,7 +147,7 @@ def _debs(directory: Path, patched: Path) -> dict[str, Path]:
         return lambda c, _: c.write_text(c.read_text().replace(old, new))
 
     def other(info: Path, data: bytes) -> None:
-        """Put another .buildinfo in its place, and its sum into the .changes."""
+        """Replace the .buildinfo, and put its hash into the .changes."""
         changes = info.with_suffix(".changes")
         old = file_sha256(info)
         size = info.stat().st_size

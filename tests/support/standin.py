@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Run directories without a run: what a run leaves behind, made in a second.
 
-For tests of what comes after a run; the records are the real ones, the proof is made up.
+They are for tests of what comes after a run; the records are real, the proof is made up.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ ROOT = (Package(name="dpkg", version="1.21.22", architecture="amd64"),)
 
 
 def patcher(prepared: Path) -> Callable[[Request, Path], Report]:
-    """Return what makes the patched source that ``make`` left at ``prepared``."""
+    """Return a function that gives the patched source that ``make`` left at ``prepared``."""
 
     def patch(request: Request, out: Path) -> Report:
         more = f"-{request.number}" if request.number > 1 else ""
@@ -58,7 +58,7 @@ def patcher(prepared: Path) -> Callable[[Request, Path], Report]:
 def make(
     directory: Path, dsc: Path, release: Release, *, number: int = 1, good: bool = True
 ) -> Path:
-    """Leave in ``directory`` what a run leaves; if it is not ``good``, nothing was needed."""
+    """Leave in ``directory`` what a run leaves; if not ``good``, no fix was needed."""
     version = dsc.stem.partition("_")[2]
     (directory / "source").mkdir(parents=True)
     shutil.copy(dsc, directory / "source")
@@ -184,7 +184,7 @@ def smoked(before: str = "1-1", after: str = "1-1+bpf1") -> SmokeReport:
 def runner(prepared: Path) -> Callable[[Request, Path], Report | None]:
     """Return a run that copies what ``make`` left at ``prepared/CODENAME_VERSION``.
 
-    Where there is nothing the source counts as one that was not understood.
+    If nothing is there, the source counts as one that respin does not understand.
     """
 
     def run(request: Request, out: Path) -> Report | None:

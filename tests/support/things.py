@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Things that are not what respin wants: special files, broken ones, directories of no run.
+"""Things that respin must refuse: special files, broken files, directories that are no run's.
 
-Each is made once, in a directory outside of the place where respin is called.
+Each is made once, in a directory outside the place where respin is called.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DEEP = "[" * 100_000
 
 
 def elf(*, machine: int = EM_BPF, sections: bytes = b"", count: int = 0) -> bytes:
-    """Return an ELF64 object: header, a table of names, these section headers."""
+    """Return an ELF64 object: a header, a table of names, and these section headers."""
     names = b"\0.shstrtab\0tc\0"
     ident = b"\x7fELF" + bytes([2, 1, 1]) + bytes(9)
     number = count if count >= 0 else 0
@@ -69,7 +69,7 @@ def _no_architecture(directory: Path) -> Path:
 
 
 def make(directory: Path) -> dict[str, str]:
-    """Make all; return the word for each."""
+    """Make all of them; return the argument for each."""
     things: dict[str, Path | str] = {}
 
     def file(name: str, content: bytes | str) -> Path:
@@ -91,7 +91,7 @@ def make(directory: Path) -> dict[str, str]:
     things["toolong"] = directory / ("a" * 300)
     things["zero"], things["full"], things["mem"] = "/dev/zero", "/dev/full", "/proc/self/mem"
     with socket.socket(socket.AF_UNIX) as listening:
-        # A path of a socket has at most 107 characters.
+        # The path of a socket has at most 107 characters.
         here = Path.cwd()
         os.chdir(directory)
         listening.bind("socket")

@@ -21,7 +21,7 @@ SIMPLE = {NEEDED: RELEASED, "early": EARLY, IS_FIXED: FIXED}
 
 @dataclass(frozen=True)
 class Variant:
-    """A source tree and what may be said of it besides ``unknown``."""
+    """A source tree, and the right verdicts besides ``unknown``."""
 
     name: str
     files: Mapping[str, str]
@@ -51,7 +51,7 @@ def tree(name: str, row: str, forms: Mapping[str, Known], size: str = "") -> Var
     order = ["bpf_map_fetch_name", "bpf_map_num_sym", "bpf_map_verify_all_offs"]
     parts = [render(forms[f].form, f, row) for f in order if f in functions]
     head = f"/* Written for this test: {row}. */\n\n#include <gelf.h>\n\n"
-    # Code of theirs outside the functions makes all of them unknown.
+    # A form with code outside its function makes all of them unknown.
     strays = [f for f in functions if forms[f].form.before or forms[f].form.wrap]
     alone = all(forms[f].must for f in functions)
     truth = {f: frozenset({forms[f].truth} - {""}) for f in functions}
@@ -82,19 +82,19 @@ def of_symbols() -> Iterator[Variant]:
         for size in SIZES[row]:
             for kind, form in SIMPLE.items():
                 yield tree(f"released-{kind}-{size or 'plain'}", row, _same(_simple(form)), size)
-    # Half-fixed, in every combination.
+    # These are half-fixed, in every combination.
     for row in ("v4.10", "v5.11"):
         for kinds in itertools.product(SIMPLE, repeat=3):
             each = {f: _simple(SIMPLE[k]) for f, k in zip(FUNCTIONS, kinds, strict=True)}
             yield tree(f"each-its-own-{'-'.join(kinds)}", row, each)
-    # A form in all functions, and in one of them, where the others are right or wrong.
+    # A form is in all functions, or in one of them, where the others are right or wrong.
     for name, known in FORMS.items():
         for row in ROWS if known.must else ("v4.10",):
             yield tree(f"all-{name}", row, _same(known))
         for number, function in enumerate(FUNCTIONS):
             others = _simple(FIXED if number % 2 else RELEASED)
             yield tree(f"{function}-{name}", "v4.10", {**_same(others), function: known})
-    # Looks.
+    # These differ in style.
     for name, style in STYLES.items():
         for kind, form in SIMPLE.items():
             known = Known(form=replace(form, style=style), truth=_simple(form).truth)
@@ -115,7 +115,7 @@ def _elsewhere() -> Iterator[Variant]:
 
     for kind, code in text.items():
         for function in FUNCTIONS:
-            # The one that is renamed is what it was, under another name.
+            # The renamed function is the same under another name.
             renamed = code.replace(function, f"{function}_of_elf")
             yield made(f"renamed-{function}-{kind}", {"lib/bpf.c": renamed}, kind)
         yield made(f"another-file-{kind}", {"lib/bpf.c": "\n", "lib/bpf_elf.c": code}, kind)

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Archives that have all that a whole run needs: a release's packages, beside sources of ours.
+"""Archives that have all that a whole run needs: a release's packages, and our own sources.
 
 The packages are Debian 12's. Our archive lists and signs them; a request for one of them is
-sent on to the mirror that this machine uses.
+redirected to the mirror that this machine uses.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from support.archive import Archive, Signer
 
 KERNEL = "linux-image-cloud-amd64"
 SHARED = ("ccache", "downloads", "guests", "kvm", "locks", "objects", "root-tars", "roots", "work")
-"""What the tests' own cache keeps; the rest names the port of a server that is gone later."""
+"""What the tests' cache keeps; the rest has names with the port of a server that goes away."""
 
 
 def guest_names() -> list[str]:
-    """Return what dpkg in a guest needs."""
+    """Return the packages that dpkg needs in a guest."""
     text = package_data("pipeline.smoke", "guest.toml").read_text()
     return list(tomllib.loads(text)["root"]["packages"])
 
 
 @functools.cache
 def packages() -> frozenset[Package]:
-    """Return what a run takes of the release: the roots of container and guest, a kernel."""
+    """Return what a run takes from the release: the roots of container and guest, a kernel."""
     archive = real.archive()
     return frozenset(
         (
@@ -46,7 +46,7 @@ def packages() -> frozenset[Package]:
 
 
 def stock(archive: Archive, suite: str, *, without: Collection[str] = ()) -> None:
-    """Let our archive have these packages in a suite, some names excepted."""
+    """Let our archive have these packages in a suite, except for some names."""
     wanted = {(p.name, p.version) for p in packages() if p.name not in without}
     for index in real.archive()._indexes("Packages"):
         entries = [
@@ -67,9 +67,9 @@ def _field(paragraph: str, name: str) -> str:
 
 @contextlib.contextmanager
 def signer(name: str, *, expired: bool = False) -> Iterator[Signer]:
-    """Yield a key that the tests' own cache keeps: roots are kept by the keys that vouch for them.
+    """Yield a key that the tests' cache keeps, since roots are named after the keys behind them.
 
-    With a new key for each run of the tests each would make its roots anew.
+    With a new key for each run of the tests, each would make its roots again.
     """
     kept = real.cache().directory("keys") / name
     with contextlib.ExitStack() as stack:
@@ -79,7 +79,7 @@ def signer(name: str, *, expired: bool = False) -> Iterator[Signer]:
 
 
 def cache(directory: Path) -> Path:
-    """Return a new cache that has in common with the tests' own what does not name an archive."""
+    """Return a new cache that shares with the tests' cache what does not name an archive."""
     own = real.cache()
     directory.mkdir()
     for kind in SHARED:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is in a directory or in a source package, and is not what it says it is."""
+"""Content of a directory or of a source package that is not what it claims to be."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DEBS = (
 
 
 def rows() -> Iterator[Row]:
-    """Yield all."""
+    """Yield all rows."""
     for thing in TREES:
         yield row(f"fetch --release bookworm --tree {{{thing}}}", 10)
     yield row("patch --release bookworm --tree {fifotree}", 10)

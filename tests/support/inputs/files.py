@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Every option that names a file or a directory x every thing that is none such."""
+"""Every option that names a file or a directory x everything that is neither."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ NO_FILES = (
     *("fifo", "socket", "folder", "missing", "dangling", "loop", "toolong", "sparse"),
     *("zero", "full", "mem", "belowfile"),
 )
-"""Things that are no files to read."""
+"""Things that cannot be read as a file."""
 NO_CONTENT = ("empty", "binary", "deep", "latin", "text")
-"""Files that hold nothing of use."""
+"""Files without useful content."""
 
 CONFIGS = (
     "releases --config {}",
@@ -64,7 +64,7 @@ def _each(calls: tuple[str, ...], things: tuple[str, ...], code: int) -> Iterato
 
 
 def rows() -> Iterator[Row]:
-    """Yield all."""
+    """Yield all rows."""
     yield from _each(CONFIGS, NO_FILES, 2)
     yield from _each(CONFIGS[:2], ("binary", "deep", "latin", "text"), 2)
     yield from _each(LOCKS, (*NO_FILES, *NO_CONTENT), 2)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A row: one call of respin, what is wrong with it, and the exit code that it must end with."""
+"""A row: one call of respin, what is wrong with it, and the exit code that it must have."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ class Row:
     """One call. ``{name}`` in words and values stands for a thing that test_inputs.py makes."""
 
     args: str
-    """Words, as a shell reads them."""
+    """The words, as a shell reads them."""
     code: int
     what: str = ""
-    """What is wrong, where the words do not say it."""
+    """What is wrong, if the words do not show it."""
     kind: str = "bad_input"
     says: str = ""
-    """Has to be in what it says."""
+    """A text that its output must contain."""
     env: Mapping[str, str | None] = field(default_factory=dict)
     here: Mapping[str, str] = field(default_factory=dict)
-    """Files in the current directory, by name: what the thing ``name`` is."""
+    """Files in the current directory by name, and the thing that each of them is."""
     limits: Mapping[str, int] = field(default_factory=dict)
     closed: tuple[int, ...] = ()
     out: str = ""
-    """Where standard output goes, if not into a file."""
+    """Where standard output goes, if not to a file."""
     err: str = ""
     gone: bool = False
-    """The current directory is removed before the call."""
+    """Whether the current directory is removed before the call."""
     prints: bool = False
-    """It may have written to standard output all the same."""
+    """Whether it may have written to standard output all the same."""
 
     @property
     def words(self) -> list[str]:
-        """Its words."""
+        """The words of the call."""
         return shlex.split(self.args)
 
     @property
     def name(self) -> str:
-        """For people."""
+        """A name for people."""
         return f"respin {self.args}" + (f"  [{self.what}]" if self.what else "")
 
 
 def row(args: str, code: int, what: str = "", **more: object) -> Row:
-    """Return a row of bad input."""
+    """Return a row with bad input."""
     return Row(args=args, code=code, what=what, **more)  # type: ignore[arg-type]
 
 
 def fault(args: str, code: int, what: str, **more: object) -> Row:
-    """Return a row of a fault of the machine."""
+    """Return a row with a fault of the machine."""
     return Row(args=args, code=code, what=what, kind="fault", **more)  # type: ignore[arg-type]

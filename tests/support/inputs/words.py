@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Words that are none: names, numbers, versions, addresses; and a machine that lacks something."""
+"""Invalid words: names, numbers, versions, addresses; and a machine that lacks something."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _machine() -> Iterator[Row]:
 
 
 def rows() -> Iterator[Row]:
-    """Yield all."""
+    """Yield all rows."""
     yield from _commands()
     yield from _words()
     yield from _not_text()
