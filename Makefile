@@ -79,7 +79,8 @@ bench: bench-packages $(VENV)/test
 
 # The locks are for every Python from 3.11 on and every machine, and name wheels only. Versions
 # released within the last AGE are left out, since most releases with a back door are found and
-# removed within days. uv uses its configured index (UV_DEFAULT_INDEX), whose address is not written to the lock.
+# removed within days. uv uses its configured index (UV_DEFAULT_INDEX), and writes no address of it
+# to the lock.
 AGE ?= 7 days
 COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 \
 	--only-binary :all: --generate-hashes --no-emit-index-url --no-emit-find-links \
