@@ -11,6 +11,7 @@ object with maps as LLVM 8 and later make them.
 from __future__ import annotations
 
 import functools
+import shutil
 import subprocess
 from concurrent.futures import Future
 from pathlib import Path
@@ -18,9 +19,9 @@ from pathlib import Path
 from pipeline.build import build
 from pipeline.fixes import diagnose
 from pipeline.host import command
-from pipeline.host.cache import Cache
+from pipeline.host.cache import Cache, file_sha256
 from pipeline.host.progress import QUIET
-from pipeline.model import Built, CaseResult, Cell, Expect, Seen, SmokeReport
+from pipeline.model import Built, CaseResult, Cell, Expect, Seen, SmokeReport, VerifiedFile
 from pipeline.runs import report
 from pipeline.runs.directory import open_run
 from pipeline.runs.inputs import Used
@@ -91,8 +92,10 @@ def run(request: Request, out: Path) -> Report:
             findings = stages.patching.diagnose(tree)
             needed = diagnose.needed_fixes(request.fixes, findings)
             patched = built = smoke = None
+            control: tuple[VerifiedFile, ...] = ()
             if needed:
                 before = _built_here(tree, source.version)
+                control = (_kept(before, directory.path / "control"),)
                 patched = stages.patching.patch(source, tree, needed)
                 stages.patching.check(patched)
                 coming = pool.submit(
@@ -114,11 +117,22 @@ def run(request: Request, out: Path) -> Report:
                 findings=findings,
                 patched=patched,
                 built=built,
+                control=control,
                 smoke=smoke,
             )
         report.write(done, directory.path)
         stages.inputs.write_lock(done, Used())
     return report.moved(done, directory.path, out.absolute())
+
+
+def _kept(deb: Path, directory: Path) -> VerifiedFile:
+    """Return a copy of a package in the directory of a run."""
+    directory.mkdir()
+    path = Path(shutil.copy(deb, directory))
+    sha256 = file_sha256(path)
+    return VerifiedFile(
+        path=path, size=path.stat().st_size, sha256=sha256, verified="compiled here"
+    )
 
 
 def _built_here(tree: Path, version: str) -> Path:
