@@ -7,12 +7,14 @@ This module returns data only; the command line shows it.
 
 from __future__ import annotations
 
+import dataclasses
 import getpass
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import UsageError
 from pipeline.host import command
@@ -38,6 +40,12 @@ class Check:
     """The command that fixes it, if it is not ok."""
     required: bool = True
     """Whether a run fails without it; if not, a run is slower, or only a night needs it."""
+
+
+def to_json(checks: Iterable[Check]) -> list[dict[str, Any]]:
+    """Return the JSON of ``respin doctor --json``; the key of the remedy is ``mend``."""
+    rows = [dataclasses.asdict(check) for check in checks]
+    return [{"mend" if key == "remedy" else key: row[key] for key in row} for row in rows]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import os
 import pwd
@@ -106,7 +105,7 @@ def doctor_command(options: CommonOptions) -> None:
     """Check what each stage needs on this machine, and show the command that fixes it."""
     checks = doctor.examine(options.cache)
     if options.as_json:
-        terminal.say_json([dataclasses.asdict(c) for c in checks])
+        terminal.say_json(doctor.to_json(checks))
     else:
         summaries.show_doctor(checks)
     if any(check.required and not check.ok for check in checks):

@@ -36,6 +36,16 @@ def test_a_package_that_is_missing_is_mended_by_apt() -> None:
     assert there.ok and not there.remedy and there.found.endswith("/sh")
 
 
+def test_the_keys_of_the_json_are_those_that_programs_read() -> None:
+    check = doctor.Check(stages=("fetch",), what="foo", ok=False, found="missing", remedy="get it")
+    assert doctor.to_json([check]) == [
+        {
+            **{"stages": ("fetch",), "what": "foo", "ok": False, "found": "missing"},
+            **{"mend": "get it", "required": True},
+        }
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "count"),
     [
