@@ -35,14 +35,17 @@ deb: packages
 # with the most tests do not come first, since some files have a single, long test.
 test: test-packages $(VENV)/test lint
 	$(VENV)/bin/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --durations 20
+	@$(MAKE) --no-print-directory coverage || echo "The coverage could not be measured."
 
-# Apart from make test: its tracer raises errors of its own in tests with many threads.
+# Of the tests without processes, once more: coverage's tracer raises errors of its own, at random,
+# in tests with many threads (Python 3.11), so the others run without it.
 coverage: $(VENV)/test
-	rm -rf build/coverage
-	mkdir -p build/coverage
-	$(VENV)/bin/coverage run -m pytest tests/unit tests/golden
-	$(VENV)/bin/coverage combine --quiet
-	@echo "lines of pipeline/ that ran: $$($(VENV)/bin/coverage report --format=total) %"
+	@rm -rf build/coverage
+	@mkdir -p build/coverage
+	@$(VENV)/bin/coverage run -m pytest --quiet tests/unit tests/golden
+	@$(VENV)/bin/coverage combine --quiet
+	@echo "Lines of pipeline/ that tests/unit and tests/golden run:" \
+		"$$($(VENV)/bin/coverage report --format=total) %"
 
 lint: $(VENV)/test
 	$(VENV)/bin/ruff check .

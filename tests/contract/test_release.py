@@ -1,10 +1,13 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`make release` refuses a tree that is not ready, with a sentence and without a tag."""
+"""`make release` refuses a tree that is not ready; what it builds has all that respin reads."""
 
 from __future__ import annotations
 
 import subprocess
+import sys
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pytest
 from support.cli import CHECKOUT
 
 VERSION = "7.8.9"
+GOLDEN = CHECKOUT / "tests/golden/fixes/v4.20-fixed/in"
 
 
 def _git(tree: Path, *words: str) -> str:
@@ -90,3 +94,36 @@ def test_what_make_lint_refuses_is_not_tagged(tree: Path) -> None:
     status, said = _release(tree)
     assert status != 0 and "linted" in said
     assert _git(tree, "tag") == "" and not (tree / "dist").exists()
+
+
+def test_a_wheel_of_the_sdist_has_all_data(tmp_path: Path) -> None:
+    """It has what pipeline/_data links to in a checkout, each file once, and it works."""
+    _built("sdist", CHECKOUT, tmp_path)
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as tar:
+        tar.extractall(tmp_path, filter="data")
+    (unpacked,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    _built("wheel", unpacked, tmp_path)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        there = archive.namelist()
+        archive.extractall(tmp_path / "installed")
+    assert len(there) == len(set(there))
+    for name in ("patches", "templates"):
+        files = {path for path in (CHECKOUT / name).rglob("*") if path.is_file()}
+        wanted = {f"pipeline/_data/{path.relative_to(CHECKOUT)}" for path in files}
+        assert wanted and wanted <= set(there)
+    assert "pipeline/_data/packages.txt" in there
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "diagnose", "--tree", GOLDEN],
+        cwd=tmp_path / "installed",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _built(target: str, source: Path, dest: Path) -> None:
+    argv = [sys.executable, "-m", "hatchling", "build", "--target", target]
+    subprocess.run([*argv, "--directory", str(dest)], cwd=source, check=True, capture_output=True)
