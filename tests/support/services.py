@@ -16,6 +16,7 @@ import hashlib
 import http.server
 import json
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +57,8 @@ class Service:
         self.wanted = ""
         """``user:password`` that every request must have; empty: none."""
         self.busy = self.busiest = 0
+        self.delay = 0.0
+        """Seconds that every answer takes, so that requests at the same time are seen as such."""
         self._lock = threading.Lock()
         self._closing = threading.Event()
 
@@ -63,6 +66,10 @@ class Service:
         service = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
+            # The whole answer waits in a buffer until do_GET has returned: a client that has it may
+            # send its next request at once, and this one must no longer count as busy then.
+            wbufsize = 16 << 20
+
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
@@ -116,6 +123,7 @@ class Service:
             self.busy += 1
             self.busiest = max(self.busiest, self.busy)
             fault = self._fault(request.path)
+        time.sleep(self.delay)
         try:
             self._answer(request, fault)
         except (BrokenPipeError, ConnectionResetError):

@@ -30,6 +30,7 @@ def test_one_request_at_a_time_for_all_threads(
     server: Service, time: Time, tmp_path: Path, signer: Signer
 ) -> None:
     failures: list[BaseException] = []
+    server.delay = 0.02
 
     def one(number: int) -> None:
         service = service_of(server, time, tmp_path / f"cache{number}", signer.keyring)
