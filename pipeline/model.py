@@ -153,6 +153,8 @@ class Finding:
     sites: tuple[Site, ...]
     half: bool = False
     """Whether some of its functions are fixed and others are not."""
+    condition: str = ""
+    """For ``needed``: in words, what it depends on that respin was not told."""
 
 
 # -- patch ------------------------------------------------------------------------------

@@ -27,11 +27,14 @@ from pipeline.cli.options import (
     SourceOptions,
     takes,
 )
-from pipeline.cli.request import request_again, request_of
+from pipeline.cli.request import configured, request_again, request_of
 from pipeline.cli.run import built, go
 from pipeline.errors import UsageError
 from pipeline.fixes import diagnose, fixes
+from pipeline.fixes.fixes import Fix
+from pipeline.host.cache import Cache
 from pipeline.host.progress import Journal
+from pipeline.releases import releases
 from pipeline.runs import report, single_stage
 from pipeline.runs.report import Report
 from pipeline.runs.request import Request
@@ -172,6 +175,8 @@ class DiagnoseOptions:
 
     tree: Path | None
     dsc: Path | None
+    release: str | None
+    archive: ArchiveOptions
     fix: tuple[str, ...]
     trust_container: bool
     common: CommonOptions
@@ -180,24 +185,60 @@ class DiagnoseOptions:
 @click.command(name="diagnose")
 @click.option("--tree", type=DIRECTORY, help="Unpacked source tree.")
 @click.option("--dsc", type=FILE, help="Source package.")
+@click.option(
+    "--release", help="Release with whose libraries it would be built [default: not known]."
+)
+@ARCHIVE
 @FIX
 @TRUST
 @COMMON
 @takes(DiagnoseOptions)
 def diagnose_command(options: DiagnoseOptions) -> None:
-    """Show which fixes a source tree needs. Exits 11 if a verdict is unknown, else 0."""
+    """Show which fixes a source tree needs. Exits 11 if a verdict is unknown, else 0.
+
+    Without --release, a verdict that depends on the release's libraries names the condition.
+    """
     if (options.tree is None) == (options.dsc is None):
         raise UsageError("diagnose needs exactly one of --tree and --dsc")
     chosen = fixes.choose(options.fix)
+    within = _within(options, chosen)
     with terminal.Terminal(verbose=options.common.verbose) as shown:
         found = single_stage.diagnose_only(
-            options.tree, options.dsc, chosen, shown, trust_container=options.trust_container
+            options.tree,
+            options.dsc,
+            chosen,
+            shown,
+            trust_container=options.trust_container,
+            within=within,
         )
     if options.common.as_json:
         terminal.say_json(report.diagnosis_json(found))
     else:
         summaries.show_findings(found)
+        if any(finding.condition for finding in found) and within is None:
+            terminal.tell("--release tells whether a condition holds for a release.")
     diagnose.refuse_unknown(found)
+
+
+def _within(options: DiagnoseOptions, chosen: tuple[Fix, ...]) -> Request | None:
+    """Return the request for the release whose libraries count, if the user names one."""
+    archive = options.archive
+    if options.release is None:
+        if archive.mirror or archive.keyring:
+            raise UsageError(
+                "--mirror and --keyring are for the archive of a release, and none is named",
+                hint="name the release with --release, or omit them",
+            )
+        return None
+    configuration = configured(archive.config)
+    return Request(
+        release=releases.find(options.release, config=configuration),
+        fixes=chosen,
+        cache=Cache(options.common.cache),
+        config=configuration,
+        mirror=archive.mirror,
+        keyring=archive.keyring,
+    )
 
 
 COMMANDS = (fetch_command, patch_command, build_command, prove_command, diagnose_command)

@@ -54,8 +54,9 @@ def show_findings(findings: Iterable[Finding]) -> None:
     _heading("Verdicts")
     for finding in findings:
         half = " (half)" if finding.half else ""
+        condition = f" {finding.condition}" if finding.condition else ""
         verdict = (f"{finding.verdict}{half}", _COLOUR[finding.verdict])
-        to.print(styled(f"  {finding.fix}: ", verdict))
+        to.print(styled(f"  {finding.fix}: ", verdict, condition))
         for site in finding.sites:
             place = f" ({site.file}:{site.line})" if site.file else ""
             to.print(styled(f"    {site.function}{place}"), soft_wrap=True)

@@ -40,7 +40,8 @@ def diagnose(
     """Return the finding of each fix on a source tree (patches applied).
 
     ``libraries`` maps a build dependency to the version that the package would be built with, if it
-    is known. Raises DiagnosisRefused if the tree has no loader at all.
+    is known; without it, a verdict that depends on it has a condition. Raises DiagnosisRefused if
+    the tree has no loader at all.
     """
     findings = diagnose_all([tree], fixes, libraries=libraries)[0]
     for finding in findings:
@@ -125,12 +126,21 @@ def _finding(
         ]
     verdicts = {site.verdict for site in sites}
     order = (Verdict.UNKNOWN, Verdict.NEEDED, Verdict.FIXED, Verdict.ABSENT)
+    verdict = next(v for v in order if v in verdicts)
     return Finding(
         fix=fix.name,
-        verdict=next(v for v in order if v in verdicts),
+        verdict=verdict,
         sites=tuple(sites),
         half={Verdict.NEEDED, Verdict.FIXED} <= verdicts,
+        condition=_condition(fix.requires, libraries) if verdict is Verdict.NEEDED else "",
     )
+
+
+def _condition(requires: Requires | None, libraries: Mapping[str, str]) -> str:
+    """Return the condition under which a fix is needed; empty if nothing is left open."""
+    if requires is None or requires.build_depends in libraries:
+        return ""
+    return f"if it is built with {requires.build_depends} {requires.since} or later"
 
 
 def _by_library(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipeline.archives.apt import AptArchive
 from pipeline.errors import FetchError
+from pipeline.fixes.fixes import Fix
 from pipeline.isolation import sandbox
 from pipeline.isolation.sandbox import Wall
 from pipeline.model import GuestPackages, Package, Source, VerifiedFile
@@ -23,7 +24,7 @@ from pipeline.runs import lockfile
 from pipeline.runs.context import RunContext
 from pipeline.runs.lockfile import Lock
 from pipeline.runs.report import Report
-from pipeline.runs.request import PACKAGE
+from pipeline.runs.request import PACKAGE, Request
 from pipeline.source import fetch, local_tree, superseded
 
 
@@ -39,6 +40,27 @@ class Used:
     """The distro's package, if the smoke test compared ours with it."""
 
 
+def archive_of(request: Request, log: Path | None = None) -> AptArchive:
+    """Return the archive with the pockets that a request names; ``log`` takes apt's output."""
+    sources = releases.sources(
+        request.release,
+        mirror=request.mirror,
+        keyring=request.keyring,
+        pockets=request.pockets or USUAL,
+        config=request.config,
+    )
+    there = {suite for source in sources for suite in source.suites}
+    named = there & {releases.suite(request.release, p) for p in request.pockets}
+    return AptArchive(request.release, sources, request.cache, required=named, log=log)
+
+
+def libraries(archive: AptArchive, fixes: Sequence[Fix]) -> dict[str, str]:
+    """Return an archive's versions of the libraries that these fixes may require."""
+    names = {fix.requires.build_depends for fix in fixes if fix.requires}
+    found = {name: archive.candidate(name) for name in names}
+    return {name: package.version for name, package in found.items() if package}
+
+
 class Inputs:
     """The inputs of one run: those of its request, or exactly those of its lock."""
 
@@ -50,17 +72,7 @@ class Inputs:
     @cached_property
     def archive(self) -> AptArchive:
         """The archive with the release's pockets."""
-        request = self._request
-        sources = releases.sources(
-            request.release,
-            mirror=request.mirror,
-            keyring=request.keyring,
-            pockets=request.pockets or USUAL,
-            config=request.config,
-        )
-        there = {suite for source in sources for suite in source.suites}
-        named = there & {releases.suite(request.release, p) for p in request.pockets}
-        return AptArchive(request.release, sources, request.cache, required=named, log=self._log)
+        return archive_of(self._request, self._log)
 
     @cached_property
     def _past(self) -> AptArchive | None:
@@ -184,9 +196,7 @@ class Inputs:
 
     def libraries(self) -> dict[str, str]:
         """Return the archive's versions of the libraries that a fix may require."""
-        names = {fix.requires.build_depends for fix in self._request.fixes if fix.requires}
-        found = {name: self.archive.candidate(name) for name in names}
-        return {name: package.version for name, package in found.items() if package}
+        return libraries(self.archive, self._request.fixes)
 
     def distro_package(self, source: Source) -> tuple[VerifiedFile, ...]:
         """Return the distro's build of this very source, or nothing if it is not available."""

@@ -113,6 +113,7 @@ def diagnosis_json(findings: tuple[Finding, ...]) -> dict[str, Any]:
                 "fix": finding.fix,
                 "verdict": finding.verdict,
                 "half": finding.half,
+                "condition": finding.condition,
                 "sites": [
                     {
                         key: getattr(site, key)

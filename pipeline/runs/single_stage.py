@@ -26,7 +26,7 @@ from pipeline.host.progress import Journal, Progress
 from pipeline.isolation import sandbox
 from pipeline.model import Built, Finding
 from pipeline.releases import releases
-from pipeline.runs import lockfile, lockfile_reader, report
+from pipeline.runs import inputs, lockfile, lockfile_reader, report
 from pipeline.runs.directory import RunDirectory, open_run
 from pipeline.runs.inputs import Used
 from pipeline.runs.report import Outcome, Report
@@ -175,20 +175,30 @@ def diagnose_only(
     journal: Journal | None = None,
     *,
     trust_container: bool = False,
+    within: Request | None = None,
 ) -> tuple[Finding, ...]:
     """Diagnose an unpacked tree or a local .dsc, and do nothing else.
 
-    Raises FetchError if it cannot or must not be read, DiagnosisRefused if it has no loader.
+    ``within`` is the request for the release whose libraries it would be built with; without it,
+    a verdict that depends on them has a condition. Raises FetchError if the source cannot or must
+    not be read, or the archive has no such release; DiagnosisRefused if it has no loader.
     """
     sandbox.admit(str(tree or dsc), indexed=False, trust_container=trust_container)
-    with Progress(journal).stage("diagnose") as stage, tempfile.TemporaryDirectory() as tmp:
+    progress = Progress(journal)
+    libraries = {}
+    if within:
+        with progress.stage("fetch") as stage:
+            libraries = inputs.libraries(inputs.archive_of(within), fixes)
+            for name, version in libraries.items():
+                stage.note(f"{within.release.codename} has {name} {version}")
+    with progress.stage("diagnose") as stage, tempfile.TemporaryDirectory() as tmp:
         if tree is None:
             assert dsc is not None
             source = fetch.local(dsc, Path(tmp) / "source", releases.find(None))
             tree = fetch.unpack(source, Path(tmp) / "tree", trust_container=trust_container)
         else:
             source_tree.look(tree)
-        return diagnose.diagnose(tree, fixes, stage=stage)
+        return diagnose.diagnose(tree, fixes, libraries=libraries, stage=stage)
 
 
 @contextmanager

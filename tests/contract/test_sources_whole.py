@@ -273,6 +273,31 @@ def test_a_tree_of_another_package(world: World, tmp_path: Path) -> None:
     assert "bash, not of iproute2" in words
 
 
+def test_a_verdict_depends_on_the_library(world: World) -> None:
+    """Whoever names no release learns on what the verdict depends."""
+    tree = GOLDEN / AFFECTED / "in"
+    where = ("--mirror", world.archive.url, "--keyring", world.archive.keyring)
+    if_new = "if it is built with libbpf-dev 1.0 or later"
+    expected: tuple[tuple[tuple[str | Path, ...], str, str], ...] = (
+        ((), "needed", if_new),
+        (("--release", "bookworm", *where), "needed", ""),
+        (("--release", "trixie", *where), "absent", ""),
+    )
+    for given, verdict, condition in expected:
+        said = world.respin("diagnose", "--tree", tree, *given, "--json")
+        assert said.status == 0, said.err
+        value = {fix["fix"]: fix for fix in json.loads(said.out)["fixes"]}
+        found = value["libbpf-legacy-maps"]
+        assert (found["verdict"], found["condition"]) == (verdict, condition)
+        assert value["stt-object"]["condition"] == ""
+    said = world.respin("diagnose", "--tree", tree)
+    assert f"needed {if_new}" in said.err and "--release" in said.err
+    said = world.respin("diagnose", "--tree", GOLDEN / "v4.20-fixed/in")
+    assert "if it is built" not in said.err
+    said = world.respin("diagnose", "--tree", tree, *where)
+    assert said.status == 2 and "name the release with --release" in said.err
+
+
 # -- bad input --------------------------------------------------------------------------
 
 
