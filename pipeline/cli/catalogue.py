@@ -4,23 +4,35 @@
 
 from __future__ import annotations
 
+import textwrap
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from debian.debian_support import Version
+
 from pipeline.cli import terminal
 from pipeline.config.config import Config
 from pipeline.fixes import fixes
+from pipeline.fixes.fixes import Fix
 from pipeline.host.resources import package_data
 from pipeline.model import Release
 from pipeline.releases import distroinfo, releases
 from pipeline.releases.distroinfo import Known, Support
+from pipeline.runs.request import PACKAGE
 
 SCHEMA = 1
 HAS, LACKS, UNTOLD = "has", "lacks", "not known"
 INFERRED = "(inferred)"
+MARK = "*"
+"""What stands for ``INFERRED`` in a table, so that it fits a terminal of 80 columns."""
+NOTE = f"{MARK} inferred from the upstream version, and not checked"
+WIDEST = 12
+"""Columns of a heading; a longer name is broken after a hyphen."""
+Anchors = Mapping[str, Mapping[str, Mapping[str, str]]]
+"""Package -> distro -> codename -> upstream version."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +55,7 @@ def listing(config: Config, on: date) -> tuple[CatalogueRow, ...]:
 
     Raises UsageError if distro-info-data is missing, or respin.toml names an unknown base.
     """
-    facts = tomllib.loads(package_data(__package__, "facts.toml").read_text("utf-8"))
+    upstream = tomllib.loads(package_data(__package__, "upstream.toml").read_text("utf-8"))
     known = distroinfo.known()
     rows = [
         CatalogueRow(
@@ -51,7 +63,7 @@ def listing(config: Config, on: date) -> tuple[CatalogueRow, ...]:
             released=each.released,
             support=each.support(on),
             until=each.until(on),
-            defects={f.name: told(facts.get(f.name, {}), each, known) for f in fixes.all_fixes()},
+            defects={f.name: told(f, each, known, upstream) for f in fixes.all_fixes()},
         )
         for each in known
     ]
@@ -71,34 +83,61 @@ def listing(config: Config, on: date) -> tuple[CatalogueRow, ...]:
     return tuple(rows)
 
 
-def told(facts: Mapping[str, Any], each: Known, known: Sequence[Known]) -> str:
-    """Return what is known of a defect in a release: observed if possible, else inferred."""
-    order = [k.release.codename for k in known if k.release.distro == each.release.distro]
-    found = _said(facts, each, order)
-    inferred = _said(facts.get("inferred", {}), each, order)
-    return found or (inferred and f"{inferred} {INFERRED}") or UNTOLD
+def told(fix: Fix, each: Known, known: Sequence[Known], upstream: Anchors) -> str:
+    """Return what is known of a defect in a release: observed if possible, else inferred.
 
-
-def _said(facts: Mapping[str, Any], each: Known, order: Sequence[str]) -> str:
+    ``upstream`` has the version of each package in some releases.
+    """
     distro, codename = each.release.distro, each.release.codename
+    order = [k.release.codename for k in known if k.release.distro == distro]
+    since = fix.releases.since.get(distro)
+    if codename in fix.releases.has or (
+        since in order and order.index(codename) >= order.index(since)
+    ):
+        return HAS
+    if codename in fix.releases.lacks:
+        return LACKS
+    affected = {PACKAGE: fix.releases.upstream}
+    if fix.requires:
+        affected[fix.requires.build_depends] = (fix.requires.since,)
+    inside = {
+        _inside(range_, *_bounds(upstream[package].get(distro, {}), order, codename))
+        for package, range_ in affected.items()
+    }
+    if False in inside:
+        return f"{LACKS} {INFERRED}"
+    return UNTOLD if None in inside else f"{HAS} {INFERRED}"
+
+
+def _bounds(
+    anchors: Mapping[str, str], order: Sequence[str], codename: str
+) -> tuple[Version, Version | None]:
+    """Return the lowest and the highest upstream version that a release can have."""
     place = order.index(codename)
+    before = [anchors[name] for name in order[: place + 1] if name in anchors]
+    after = [anchors[name] for name in order[place:] if name in anchors]
+    return Version(before[-1] if before else "0"), Version(after[0]) if after else None
 
-    def at(key: str) -> int | None:
-        bound = facts.get(key, {}).get(distro)
-        return order.index(bound) if bound in order else None
 
-    if codename in facts.get("has", ()):
-        return HAS
-    if codename in facts.get("lacks", ()):
-        return LACKS
-    since, lacks_since, lacks_until = at("since"), at("lacks-since"), at("lacks-until")
-    if since is not None and place >= since:
-        return HAS
-    if lacks_since is not None and place >= lacks_since:
-        return LACKS
-    if lacks_until is not None and place <= lacks_until:
-        return LACKS
-    return ""
+def _inside(affected: Sequence[str], low: Version, high: Version | None) -> bool | None:
+    """Return whether all versions from ``low`` to ``high`` are affected; None: only some."""
+    first, *fixed = map(Version, affected)
+    if (high and high < first) or any(low >= version for version in fixed):
+        return False
+    if low >= first and all(high and high < version for version in fixed):
+        return True
+    return None
+
+
+def chosen(rows: Sequence[CatalogueRow]) -> tuple[CatalogueRow, ...]:
+    """Return the releases that are supported or have a defect, and the user's own."""
+    return tuple(
+        row
+        for row in rows
+        if row.described
+        or row.support != Support.ENDED
+        or any(word.startswith(HAS) for word in row.defects.values())
+    )
 
 
 def to_json(rows: Sequence[CatalogueRow]) -> dict[str, Any]:
@@ -122,21 +161,18 @@ def to_json(rows: Sequence[CatalogueRow]) -> dict[str, Any]:
 
 
 def table(rows: Sequence[CatalogueRow]) -> list[str]:
-    """Return the lines of ``respin releases``: aligned words."""
+    """Return the lines of ``respin releases``: aligned words, no wider than 80 columns."""
     names = list(rows[0].defects) if rows else []
-    cells = [["DISTRO", "CODENAME", "VERSION", "SUPPORT", "UNTIL", *names]]
+    titles = [textwrap.wrap(name, WIDEST) for name in names]
+    depth = max(map(len, titles), default=1)
+    padded = [[""] * (depth - len(lines)) + lines for lines in titles]
+    cells = [["", "", "", "", *line] for line in zip(*padded, strict=True)]
+    cells[-1][:4] = ["RELEASE", "CODENAME", "SUPPORT", "UNTIL"]
     for row in rows:
         support = "respin.toml" if row.described else row.support
         until = row.until.isoformat() if row.until and row.support != Support.ENDED else "-"
         release = row.release
-        cells.append(
-            [
-                release.distro,
-                release.codename,
-                release.version or "-",
-                support,
-                until,
-                *(row.defects[n] for n in names),
-            ]
-        )
+        told = [row.defects[name].replace(f" {INFERRED}", MARK) for name in names]
+        number = f"{release.distro} {release.version}".strip()
+        cells.append([number, release.codename, support, until, *told])
     return terminal.aligned(cells)

@@ -81,21 +81,27 @@ class ReleasesOptions:
     """The options of ``respin releases``."""
 
     config: Path | None
+    everything: bool
     as_json: bool
 
 
 @cli.command(name="releases")
 @CONFIG
+@click.option("--all", "everything", is_flag=True, help="List every release that is known.")
 @JSON
 @takes(ReleasesOptions)
 def releases_command(options: ReleasesOptions) -> None:
-    """List all known releases, their support, and the defects of their iproute2."""
-    listed = catalogue.listing(configured(options.config), datetime.date.today())
+    """List the releases that are supported or have a defect, and which defects those are."""
+    known = catalogue.listing(configured(options.config), datetime.date.today())
+    listed = known if options.everything else catalogue.chosen(known)
     if options.as_json:
         terminal.say_json(catalogue.to_json(listed))
-    else:
-        for line in catalogue.table(listed):
-            terminal.say(line)
+        return
+    for line in catalogue.table(listed):
+        terminal.say(line)
+    terminal.tell(catalogue.NOTE)
+    if len(listed) < len(known):
+        terminal.tell(f"--all lists {len(known) - len(listed)} more releases")
 
 
 @cli.command(name="doctor")

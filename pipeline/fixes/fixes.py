@@ -53,6 +53,20 @@ class Requires:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Releases:
+    """Which releases have the defect."""
+
+    has: frozenset[str]
+    """The codenames of those in which it was found."""
+    lacks: frozenset[str]
+    """The codenames of those in which it was not found."""
+    since: Mapping[str, str]
+    """Distro -> the codename of the first release from which on every one has it."""
+    upstream: tuple[str, ...]
+    """The first version of iproute2 that has it, and the first later one that does not, if any."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Fix:
     """The content of one directory under patches/."""
 
@@ -75,6 +89,7 @@ class Fix:
     requires: Requires | None
     dep3: Mapping[str, str]
     shapes: Mapping[str, Shape]
+    releases: Releases
     turns: tuple[str, ...]
     """Smoke cases that fail before and load after."""
     symptoms: tuple[str, ...]
@@ -94,7 +109,7 @@ class Fix:
 def load(directory: Path) -> Fix:
     """Read a fix's directory. Raises KeyError or ValueError if it is not valid."""
     data = tomllib.loads((directory / "fix.toml").read_text())
-    requires = data.get("requires")
+    requires, releases = data.get("requires"), data["releases"]
     return Fix(
         name=directory.name,
         title=data["title"],
@@ -123,6 +138,12 @@ def load(directory: Path) -> Fix:
             )
             for name, shape in data["shapes"].items()
         },
+        releases=Releases(
+            has=frozenset(releases.get("has", ())),
+            lacks=frozenset(releases.get("lacks", ())),
+            since=releases.get("since", {}),
+            upstream=tuple(releases["upstream"]),
+        ),
         turns=tuple(data["smoke"]["turns"]),
         symptoms=tuple(data["smoke"]["symptoms"]),
     )

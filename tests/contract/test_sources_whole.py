@@ -178,7 +178,9 @@ def test_releases(world: World) -> None:
     value = json.loads(world.respin("releases", "--json").out)
     found = {r["codename"]: r for r in value["releases"]}
     assert found["stretch"]["defects"]["stt-object"] == "has"
-    assert found["acme"]["configured"] is True
+    assert found["acme"]["configured"] is True and "warty" not in found
+    value = json.loads(world.respin("releases", "--all", "--json").out)
+    assert set(found) < {r["codename"] for r in value["releases"]} >= {"acme", "warty"}
 
 
 # -- locks ------------------------------------------------------------------------------
