@@ -63,14 +63,13 @@ def status_command(options: StateOptions) -> None:
         )
         for row in found
     ]
-    for line in terminal.aligned([head, *lines]):
-        terminal.say(line)
+    terminal.say_table(head, lines)
     for row in found:
         if row.needs_person:
-            terminal.say(f"! {row.target} needs attention: {row.why}")
+            terminal.say_wrapped("! ", f"{row.target} needs attention: {row.why}")
         for each in row.older:
-            terminal.say(
-                f"{row.target} {each.version} (an older version): {each.outcome}: {each.why}"
+            terminal.say_wrapped(
+                "", f"{row.target} {each.version} (an older version): {each.outcome}: {each.why}"
             )
 
 
@@ -99,8 +98,7 @@ def history_command(options: TargetsOptions) -> None:
         terminal.say_json(status.history_json(runs))
         return
     head = ("RUN", "STARTED", "RELEASE", "VERSION", "OUTCOME", "OURS", "WHY IT WAS MADE")
-    for line in terminal.aligned([head, *map(_line, runs)]):
-        terminal.say(line)
+    terminal.say_table(head, [*map(_line, runs)])
 
 
 def _line(run: RunRow) -> tuple[str, ...]:
@@ -185,8 +183,8 @@ def withdraw_command(options: WithdrawOptions) -> None:
         return
     terminal.say(f"{target} now offers {now or 'nothing: clients get the package of the distro'}")
     back = f"iproute2={now}" if now else f"iproute2/{target}"
-    terminal.say(
-        f"on machines that have it installed, run: apt-get install --allow-downgrades {back}"
+    terminal.say_wrapped(
+        "", f"on machines that have it installed, run: apt-get install --allow-downgrades {back}"
     )
 
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable
 
 from rich.table import Table
@@ -27,24 +26,20 @@ _COLOUR = {
 }
 
 
+_NAME, _TITLE = 36, 24
+"""Columns that the matrix has at most for a name, and at least for a title, on a terminal of 80."""
+
+
 def _heading(text: str) -> None:
-    terminal.console().print(styled((text, "bold")))
+    to = terminal.console()
+    for line in terminal.wrapped(text, to.width):
+        to.print(styled((line, "bold")), soft_wrap=True)
 
 
 def _show(label: str, value: str) -> None:
     """Show a value after its label, broken only between words: no hash and no path is cut."""
-    to, label = terminal.console(), visible.line(label)
-    longest = max(map(len, value.split()), default=0)
-    fits = len(label) + longest <= to.width
-    lines = textwrap.wrap(
-        visible.line(value),
-        to.width,
-        initial_indent=label if fits else "    ",
-        subsequent_indent=" " * (len(label) if fits else 4),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    for line in lines if fits else [label.rstrip(), *lines]:
+    to = terminal.console()
+    for line in terminal.wrapped(value, to.width, label):
         to.print(styled(line), soft_wrap=True)
 
 
@@ -115,19 +110,28 @@ def _cell(cell: Cell | None) -> Text:
     return styled(("✗ ", "bold red"), (cell.seen, colour), f"{more}\n{cell.why}")
 
 
+def _short(name: str) -> str:
+    """Return the name of a case or of the user's object, which is shown below as a whole, too."""
+    return name if len(name) <= _NAME else f"{name[: _NAME // 2 - 1]}…{name[-_NAME // 2 :]}"
+
+
 def show_smoke(smoke: SmokeReport) -> None:
     """Show the smoke matrix, before → after."""
     where = smoke.accelerator or "namespaces of this machine"
     title = f"Smoke test on {smoke.kernel} ({where})"
     table = Table(title=title, title_justify="left", title_style="bold")
     columns = ("before", "after") if smoke.after else (smoke.packages[0],)
-    for column in ("case", "attach type", *columns):
+    # Rich would fold a name to make room for the words in another column.
+    wide = max(_TITLE, *(len(_short(row.case)) for row in smoke.cases))
+    table.add_column("case", no_wrap=True)
+    for column in ("attach type", *columns):
         table.add_column(column, overflow="fold")
     last = ""
     for row in smoke.cases:
         # The title of the user's own object is its path, which a narrow column would cut.
         about = row.title.rpartition(", ")[2] if row.yours else row.title
-        name = styled(f"{row.case}\n", (about, "dim")) if row.title != last else ""
+        about = "\n".join(terminal.wrapped(about, wide))
+        name = styled(f"{_short(row.case)}\n", (about, "dim")) if row.title != last else ""
         table.add_row(name, row.way, *(_cell(cell) for _, cell in row.cells))
         last = row.title
     to = terminal.console()
@@ -150,7 +154,7 @@ def show_cases(cases: Iterable[Case]) -> None:
         found.setdefault(case.name, []).append(case.way.name)
         titles[case.name] = case.title
     for name, names in found.items():
-        terminal.say(f"{name:20} {titles[name]} ({', '.join(names)})")
+        terminal.say_wrapped(f"{name:20} ", f"{titles[name]} ({', '.join(names)})")
 
 
 def show_doctor(checks: Iterable[Check]) -> None:
@@ -165,8 +169,8 @@ def show_doctor(checks: Iterable[Check]) -> None:
             if check.stages == stages:
                 bad = ("✗", "bold red") if check.required else ("–", "yellow")
                 to.print(styled("  ", ("✓", "green") if check.ok else bad, " "), end="")
-                to.print(
-                    styled(f"{check.what:{wide}}  {visible.line(check.found)}"), soft_wrap=True
-                )
+                # The mark takes the first four columns.
+                lines = terminal.wrapped(check.found, to.width - 4, f"{check.what:{wide}}  ")
+                to.print(styled("\n    ".join(lines)), soft_wrap=True)
                 if check.remedy:
                     to.print(styled(f"    → {visible.line(check.remedy)}"), soft_wrap=True)

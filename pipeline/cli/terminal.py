@@ -10,11 +10,13 @@ rich's markup.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 import threading
 import traceback
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import click
 from rich.console import Console
@@ -42,13 +44,65 @@ def say_json(value: Any) -> None:
 
 
 def tell(text: str) -> None:
-    """Write a line to standard error, for people."""
-    click.echo(visible.line(text), err=True)
+    """Write a line to standard error, for people; on a terminal, it is broken between words."""
+    for line in wrapped(text, _columns(sys.stderr)):
+        click.echo(line, err=True)
 
 
 def tell_lines(text: str) -> None:
     """Write text to standard error, for people."""
     click.echo(visible.lines(text).rstrip("\n"), err=True)
+
+
+def _columns(stream: TextIO) -> int:
+    """Return the columns of the terminal that a stream is; 0 for any other stream."""
+    return shutil.get_terminal_size().columns if stream.isatty() else 0
+
+
+def wrapped(text: str, width: int, label: str = "") -> list[str]:
+    """Return text after its label in lines of ``width`` columns, broken only between words.
+
+    No hash and no path is cut: a longer word has a line of its own. A width of 0 has no limit.
+    """
+    text, label = visible.line(text), visible.line(label)
+    longest = max(map(len, text.split()), default=0)
+    if not width or len(label) + len(text) <= width:
+        return [f"{label}{text}"]
+    fits = len(label) + longest <= width
+    indent = len(label) if fits else min(4, len(label))
+    lines = textwrap.wrap(
+        text,
+        width,
+        initial_indent=label if fits else " " * indent,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return lines if fits or not label else [label.rstrip(), *lines]
+
+
+def say_wrapped(label: str, text: str) -> None:
+    """Write text after its label to standard output; on a terminal, it is broken between words."""
+    for line in wrapped(text, _columns(sys.stdout), label):
+        click.echo(line)
+
+
+def say_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write a table to standard output: a line for each row.
+
+    On a terminal that is too narrow for that, each cell has a line, after the name of its column.
+    """
+    lines, width = aligned([head, *rows]), _columns(sys.stdout)
+    if not width or max(map(len, lines)) <= width:
+        for line in lines:
+            click.echo(line)
+        return
+    label = max(map(len, head)) + 2
+    for number, row in enumerate(rows):
+        if number:
+            click.echo()
+        for name, cell in zip(head, row, strict=True):
+            say_wrapped(name.ljust(label), cell)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -142,13 +196,16 @@ def show_error(error: RespinError) -> None:
     soft = not to.is_terminal
     # As other programs do: the name of the program stands before the colon, and once.
     brief = f"respin: {visible.line(error.brief).removeprefix('respin ')}"
-    to.print(styled((brief, "bold red")), soft_wrap=soft)
+    for line in wrapped(brief, 0 if soft else to.width):
+        to.print(styled((line, "bold red")), soft_wrap=True)
     for line in error.details.splitlines():
         to.print(f"  {line}", soft_wrap=True)
     for note in getattr(error, "__notes__", ()):
-        to.print(f"  {note}", soft_wrap=soft)
+        for line in wrapped(note, 0 if soft else to.width, "  "):
+            to.print(line, soft_wrap=True)
     if error.hint:
-        to.print(styled(("→", "bold"), f" {visible.line(error.hint)}"), soft_wrap=soft)
+        for line in wrapped(error.hint, 0 if soft else to.width, "→ "):
+            to.print(line, soft_wrap=True)
 
 
 def show_usage(error: click.ClickException) -> None:

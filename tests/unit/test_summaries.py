@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from support.filled import filled
 
 from pipeline.cli import summaries, terminal
 from pipeline.errors import UsageError
@@ -107,6 +108,17 @@ def test_every_object_and_every_limit_has_a_name(shown: io.StringIO) -> None:
         assert f"The object {PATH.parent / name}, section classifier programs:" in words
         assert f"A limit of {name}: it has BTF, {HASH}." in words
     assert max(map(len, shown.getvalue().splitlines())) <= 80
+
+
+def test_a_name_in_the_matrix_is_not_folded(shown: io.StringIO) -> None:
+    """A long one is shortened, and stands below as a whole."""
+    names = ("somebodys-object-file.of-this.o", "an-object-file-with-a-name-of-over-36-columns.o")
+    smoke = filled(SmokeReport, cases=tuple(map(_row, names)), packages=("a", "b"), after="b")
+    summaries.show_smoke(smoke)
+    said = shown.getvalue()
+    assert f"│ {names[0]} " in said and f"│ {names[1][:17]}…{names[1][-18:]} " in said
+    assert str(PATH.parent / names[1]) in said
+    assert max(len(line) for line in said.splitlines() if not line.startswith("/")) <= 80
 
 
 def test_an_error_is_cut_between_words(shown: io.StringIO) -> None:
