@@ -40,9 +40,9 @@ def cache() -> Cache:
 
 
 @functools.cache
-def archive() -> AptArchive:
-    """Return the archive of Debian 12."""
-    release = releases.find("bookworm")
+def archive(name: str = "bookworm") -> AptArchive:
+    """Return Debian's archive of a release, by default Debian 12."""
+    release = releases.find(name)
     return AptArchive(release, releases.sources(release), cache())
 
 

@@ -21,12 +21,13 @@ from support.defect import renumbered
 
 PATCHES = Path(__file__).parents[1] / "variants/rows"
 NEW, OLD, OLDEST = "lib/bpf_legacy.c", "lib/bpf.c", "tc/tc_bpf.c"
+LIBBPF = "lib/bpf_libbpf.c"
 FUNCTIONS = ("bpf_map_num_sym", "bpf_map_verify_all_offs", "bpf_map_fetch_name")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Where the loader was, and the semantic patches that turn it back."""
+    """Where the loader was, and the semantic patches that turn it back, or on."""
 
     file: str = NEW
     back: tuple[str, ...] = ()
@@ -42,6 +43,7 @@ ROWS = {
     "v5.11": Row(),
     "v5.11-regressed": Row(back=("skips-object",)),
     "v5.11-7a04dd84": Row(back=("judges-previous",)),
+    "v6.15": Row(back=("kernel-log",)),
 }
 
 
@@ -49,13 +51,13 @@ def turn_back(tree: Path, row: Row) -> None:
     """Turn the loader of an unpacked source back to that of a row, and let it be built there."""
     for name in row.back:
         cocci = PATCHES / f"{name}.cocci"
-        before = (tree / NEW).read_text()
-        coccinelle.apply([tree], cocci, [NEW], error=DiagnosisRefused, brief=name)
-        assert (tree / NEW).read_text() != before, name
+        before = _loaders(tree)
+        coccinelle.apply([tree], cocci, [NEW, LIBBPF], error=DiagnosisRefused, brief=name)
+        assert _loaders(tree) != before, name
     if row.file == NEW:
         return
     (tree / NEW).rename(tree / row.file)
-    (tree / "lib/bpf_libbpf.c").unlink()
+    (tree / LIBBPF).unlink()
     # Today one library serves ip and tc, so tc's old file is compiled into it.
     built = {OLD: "bpf.o", OLDEST: "../tc/tc_bpf.o"}[row.file]
     makefile = tree / "lib/Makefile"
@@ -97,6 +99,10 @@ def source(directory: Path, version: str, *names: str, libbpf: bool = False) -> 
             control.write_text(_replaced(control.read_text(), r" *libbpf-dev[^,]*,\n", ""))
 
     return renumbered(directory, version, change)
+
+
+def _loaders(tree: Path) -> list[str]:
+    return [(tree / name).read_text() for name in (NEW, LIBBPF)]
 
 
 def _loader(tree: Path, dest: Path) -> None:

@@ -33,22 +33,25 @@ def guest_names() -> list[str]:
 
 
 @functools.cache
-def packages() -> frozenset[Package]:
-    """Return what a run takes from the release: the roots of container and guest, a kernel."""
-    archive = real.archive()
+def packages(release: str = "bookworm") -> frozenset[Package]:
+    """Return what a run takes from a release: the roots of container and guest, a kernel."""
+    archive = real.archive(release)
+    essential = archive.essential(())
     return frozenset(
         (
-            *archive.closure([*archive.essential(()), *build.TOOLS], dsc=real.dsc()),
-            *archive.closure([*guest_names(), "iproute2"]),
+            *archive.closure([*essential, *build.TOOLS], dsc=real.dsc()),
+            *archive.closure([*guest_names(), *essential, "iproute2"]),
             *archive.closure([KERNEL]),
         )
     )
 
 
-def stock(archive: Archive, suite: str, *, without: Collection[str] = ()) -> None:
-    """Let our archive have these packages in a suite, except for some names."""
-    wanted = {(p.name, p.version) for p in packages() if p.name not in without}
-    for index in real.archive()._indexes("Packages"):
+def stock(
+    archive: Archive, suite: str, *, release: str = "bookworm", without: Collection[str] = ()
+) -> None:
+    """Let our archive have these packages of a release in a suite, except for some names."""
+    wanted = {(p.name, p.version) for p in packages(release) if p.name not in without}
+    for index in real.archive(release)._indexes("Packages"):
         entries = [
             text
             for text in index.path.read_text().split("\n\n")

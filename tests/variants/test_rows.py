@@ -48,6 +48,7 @@ EXPECTED = {
     "v6.1-7a04dd84": Expected(
         row="v5.11-7a04dd84", libraries=WITH, symbols="needed", dispatch="needed"
     ),
+    "v6.15": Expected(row="v6.15", libraries=WITH, dispatch="needed"),
 }
 
 

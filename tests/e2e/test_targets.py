@@ -1,0 +1,73 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Other releases as targets: a whole run with the packages of Debian 13, and of Debian 11.
+
+Not every mirror has their sources, so these tests make them: Debian 12's packaging, with the
+loader of a row of docs/facts.md. Everything else, the kernel among it, is the release's own; so
+is the package that the guest holds ours against.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import cli, real, rows, world
+from support.archive import Archive
+from support.proof import proven, told
+
+pytestmark = [pytest.mark.e2e, pytest.mark.needs("spatch")]
+
+ONE = ("--case", "pinned-hash")
+TRIXIE, BULLSEYE = "6.15.0-1", "5.10.0-4"
+
+
+@contextlib.contextmanager
+def stocked(directory: Path, release: str, dsc: Path) -> Iterator[tuple[str, ...]]:
+    """Yield the options for an archive that has a source, and a release's own packages."""
+    with (
+        world.signer("today") as signer,
+        Archive(directory / "archive", signer, suite=release) as archive,
+    ):
+        archive.add_source(dsc)
+        world.stock(archive, release, release=release)
+        archive.publish()
+        given = ("--mirror", archive.url, "--keyring", str(archive.keyring))
+        yield ("--release", release, *given, "--json", "--out", str(directory / "out"))
+
+
+def distros_own(report: dict[str, Any], release: str, version: str) -> None:
+    """Check that the guest had the package of the distro, and not one that was built here."""
+    candidate = real.archive(release).candidate("iproute2")
+    assert candidate and candidate.version == version
+    assert [file["sha256"] for file in report["control"]] == [candidate.sha256]
+
+
+def test_debian_13(tmp_path: Path) -> None:
+    """libbpf 1.5, and the loader as in v6.15: Debian 13's package refuses, ours loads."""
+    dsc = rows.source(tmp_path / "source", TRIXIE, "v6.15", libbpf=True)
+    with stocked(tmp_path, "trixie", dsc) as words:
+        report = told(cli.respin("run", *words, *ONE, cache=world.cache(tmp_path / "cache")))
+    proven(report, f"{TRIXIE}+bpf1")
+    distros_own(report, "trixie", TRIXIE)
+    assert report["smoke"]["before"] == "tc utility, iproute2-6.15.0, libbpf 1.5.0"
+    assert report["smoke"]["after"] == "tc utility, iproute2-6.1.0, libbpf 1.5.0"
+    assert report["smoke"]["kernel"].startswith("6.12.")
+
+
+def test_debian_11(tmp_path: Path) -> None:
+    """libbpf 0.3 loads legacy maps: nothing is needed, and the distro's package proves it."""
+    dsc = rows.source(tmp_path / "source", BULLSEYE, "v4.20", "v5.11", libbpf=True)
+    with stocked(tmp_path, "bullseye", dsc) as words:
+        said = cli.respin("run", *words, *ONE, "--prove", cache=world.cache(tmp_path / "cache"))
+    report = told(said)
+    assert (report["outcome"], report["source"]["version"]) == ("not-needed", BULLSEYE)
+    distros_own(report, "bullseye", BULLSEYE)
+    # Debian's 5.10.0 calls itself 5.9.0.
+    assert report["smoke"]["before"] == "tc utility, iproute2-5.9.0, libbpf 0.3.0"
+    assert report["smoke"]["kernel"].startswith("5.10.")
+    seen = {case["way"]: case["before"]["seen"] for case in report["smoke"]["cases"]}
+    assert seen["tc"] == seen["xdp"] == seen["batch"] == "loads"
