@@ -40,6 +40,8 @@ class Distro(ABC):
     """N for binary rebuilds ``+b1`` to ``+bN`` of one upload that its archive can publish."""
     signed_history: ClassVar[bool]
     """Whether the archive of superseded versions has signed indexes."""
+    directories: ClassVar[frozenset[str]]
+    """How the addresses of its mirrors end."""
     security_beside: ClassVar[bool] = False
     """Whether a mirror has the security pocket beside the archive: …/debian-security."""
 
@@ -75,6 +77,7 @@ class Debian(Distro):
     suffix = "+bpf"
     binary_rebuilds = 99
     signed_history = True
+    directories = frozenset({"debian", "debian-security"})
     security_beside = True
 
     def later(self, version: str) -> list[str]:
@@ -112,6 +115,8 @@ class Ubuntu(Distro):
     # Later uploads append digits or ``build``: a plus would sort above them.
     suffix = "bpf"
     signed_history = False
+    # ubuntu-ports has all architectures but amd64 and i386.
+    directories = frozenset({"ubuntu", "ubuntu-ports", "ubuntu-security"})
 
     def later(self, version: str) -> list[str]:
         """Return ``buildN``, ``ubuntuN``, ``.1``, the last number plus one, and ``+esm1``."""

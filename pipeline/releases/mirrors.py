@@ -58,7 +58,7 @@ def of_this_machine(
         if _stem(entry.suite) not in ours or "main" not in entry.components:
             continue
         signed = host_apt.signed_by(entry, keys, lists)
-        usual = re.search(rf"/{release.distro}(-security)?$", entry.uri) is not None
+        usual = entry.uri.rpartition("/")[2] in distros.of(release).directories
         if signed or (signed is None and usual):
             found[re.search(r"-security$|/updates$", entry.suite) is not None].append(entry.uri)
     nowhere = [Address("")]

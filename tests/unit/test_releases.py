@@ -124,6 +124,11 @@ def keyring(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def amd64(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_apt, "architecture", lambda: "amd64")
+
+
 def pockets(sources: tuple[AptSource, ...]) -> list[tuple[str, tuple[str, ...]]]:
     return [(s.uri, s.suites) for s in sources]
 
@@ -205,6 +210,26 @@ deb http://vendor.example/debian bookworm-vendor extra
 """
 
 
+UBUNTU = """Types: deb
+URIs: http://mirror.example/ubuntu/
+Suites: noble noble-updates noble-backports
+Components: main universe restricted multiverse
+Architectures: amd64 i386
+Signed-By: /usr/share/keyrings/ubuntu-archive-keyring.gpg
+
+Types: deb
+URIs: http://security.example/ubuntu/
+Suites: noble-security
+Components: main universe restricted multiverse
+Architectures-Remove: arm64
+Signed-By: /usr/share/keyrings/ubuntu-archive-keyring.gpg
+"""
+
+PORTS = """deb [arch=arm64 signed-by=/x.gpg] http://ports.example/ubuntu-ports noble main universe
+deb [ arch-=amd64,i386 ] http://ports.example/ubuntu-ports noble-security main universe
+"""
+
+
 def apt_directory(directory: Path, **files: str) -> Path:
     etc = directory / "apt"
     (etc / "sources.list.d").mkdir(parents=True)
@@ -237,6 +262,33 @@ def test_another_release_of_the_distro_comes_from_the_same_mirror(
     sources = releases.sources(trixie, keyring=keyring, etc=etc, lists=tmp_path / "lists")
     assert sources[0].uri == "http://mirror.example/debian"
     assert sources[1].suites == ("trixie-security",)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "hosts"),
+    [
+        ("amd64", ("mirror.example/ubuntu", "security.example/ubuntu")),
+        ("arm64", ("ports.example/ubuntu-ports",)),
+    ],
+)
+def test_the_hosts_of_an_architecture(
+    architecture: str,
+    hosts: tuple[str, ...],
+    tmp_path: Path,
+    keyring: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A machine with two architectures has the ports of Ubuntu before the archive itself."""
+    monkeypatch.setattr(host_apt, "architecture", lambda: architecture)
+    etc = apt_directory(tmp_path, a_list=PORTS, b_sources=UBUNTU)
+    sources = releases.sources(
+        releases.find("noble"), keyring=keyring, etc=etc, lists=tmp_path / "lists"
+    )
+    apart = (("noble", "noble-updates"), ("noble-security",))
+    suites = apart if len(hosts) == 2 else ((*apart[0], *apart[1]),)
+    assert pockets(sources) == [
+        (f"http://{host}", each) for host, each in zip(hosts, suites, strict=True)
+    ]
 
 
 def test_entries_of_both_styles(tmp_path: Path) -> None:
