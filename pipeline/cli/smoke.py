@@ -21,8 +21,8 @@ from pipeline.host.cache import Cache
 from pipeline.host.progress import Progress
 from pipeline.model import CaseResult, Cell, Seen, SmokeReport
 from pipeline.smoke import cases, render, standalone
-from pipeline.smoke.bpf_object import UserObject, user_section
 from pipeline.smoke.standalone import Measured
+from pipeline.smoke.user_object import UserObject, user_section
 
 _TO = click.Path(path_type=Path, dir_okay=False)
 

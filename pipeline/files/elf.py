@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import io
+import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -21,6 +22,7 @@ from elftools.elf.sections import Section, Symbol, SymbolTableSection
 
 SECTIONS = 8192
 SYMBOLS = 1 << 17
+RELOCATIONS = 1 << 17
 NAMES = 8 << 20
 """Bytes of all names."""
 SECONDS = 20.0
@@ -62,6 +64,8 @@ class Elf:
         self._elf = ELFFile(io.BytesIO(data))
         self.machine: str = str(self._elf["e_machine"])
         """``EM_BPF`` …"""
+        self.little: bool = bool(self._elf.little_endian)
+        """Whether its numbers are little-endian."""
         self.architecture: str = str(self._elf.get_machine_arch())
         """In words."""
 
@@ -99,6 +103,16 @@ class Elf:
         self._in_time()
         data: bytes = section.data()
         return data
+
+    @_broken
+    def relocations(self, section: Section) -> tuple[tuple[int, int], ...]:
+        """Return offset and symbol of each entry of a relocation section (SHT_REL)."""
+        content = self.content(section)
+        number = len(content) // 16
+        if number > RELOCATIONS:
+            raise Broken(f"it has {number} relocations in one section")
+        entries = struct.iter_unpack("<QQ" if self.little else ">QQ", content[: number * 16])
+        return tuple((offset, info >> 32) for offset, info in entries)
 
     def _bounded(self, items: Iterable[Any]) -> Iterator[Any]:
         left = NAMES

@@ -15,7 +15,7 @@ from pipeline.host.cache import Cache
 from pipeline.model import Release
 from pipeline.releases.releases import NO_CONFIG, Pocket
 from pipeline.runs.lockfile import Lock
-from pipeline.smoke.bpf_object import UserObject
+from pipeline.smoke.user_object import UserObject
 
 PACKAGE = "iproute2"
 """The source package, and the binary package that holds tc and ip."""

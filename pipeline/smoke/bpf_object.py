@@ -1,48 +1,41 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a BPF object contains: sections, maps and symbols, and what no loader would accept.
+"""What a BPF object contains: sections, programs, maps, symbols, and what its code refers to.
 
 Everything comes from the file itself, before anything is loaded.
 """
 
 from __future__ import annotations
 
-import re
+import shlex
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from elftools.elf.constants import SH_FLAGS
-from elftools.elf.sections import Section
+from elftools.elf.sections import Section, Symbol
 
 from pipeline.errors import UsageError
 from pipeline.files import bounded
 from pipeline.files.elf import Broken, Elf
-from pipeline.smoke.cases import attach_types
 
 LARGEST = 32 << 20
 """Bytes; the largest in use have 3 MB."""
 
-MAPS_MAX = 64
-"""ELF_MAX_MAPS of iproute2's loader (include/bpf_elf.h)."""
+TEXT = ".text"
+"""The section of functions that have no section of their own."""
 
-_SECTION = re.compile(r"[A-Za-z0-9_.?][A-Za-z0-9_.?/:@+,*=%^~-]{0,200}")
-"""Names that cannot be an option of tc, and are safe in a line of `tc -batch`, in which # begins a
-comment even inside quotes (lib/utils.c: getcmdline)."""
+FIELDS = (
+    *("type", "size_key", "size_value", "max_elem"),
+    *("flags", "id", "pinning", "inner_id", "inner_idx"),
+)
+"""The members of struct bpf_elf_map, 32 bits each (include/bpf_elf.h of iproute2 v4.13)."""
 
-_NOT_A_WAY = (".text", ".fini", ".init")
-_LOCAL, _CALL, _PSEUDO_CALL = "STB_LOCAL", 0x85, 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class UserObject:
-    """An object of the user's, which is tested like a case."""
-
-    path: Path
-    section: str | None = None
-    """None: the first section with a program."""
-    way: str = "tc"
+_NOT_A_PROGRAM = (TEXT, ".fini", ".init")
+_GLOBAL, _LOCAL, _CALL, _PSEUDO_CALL = "STB_GLOBAL", "STB_LOCAL", 0x85, 1
+_LOADS_OF_PACKETS = frozenset((0x20, 0x28, 0x30, 0x40, 0x48, 0x50))
+"""The opcodes of BPF_LD with BPF_ABS or BPF_IND (linux/filter.h)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +49,34 @@ class MapSymbol:
     local: bool
     typed: bool
     """STT_OBJECT; LLVM 7 and before made STT_NOTYPE."""
+    values: tuple[int, ...] = ()
+    """For a legacy map: the members of its definition, in the order of FIELDS."""
+
+    def value(self, field: str) -> int:
+        """Return a member of its definition; 0 if the definition is too short to have it."""
+        at = FIELDS.index(field)
+        return self.values[at] if at < len(self.values) else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Function:
+    """A function, or a label that stands for one."""
+
+    name: str
+    section: str
+    offset: int
+    local: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A relocation in a section with code: what an instruction refers to."""
+
+    section: str
+    offset: int
+    target: str
+    """The section of its symbol; empty if the symbol is defined elsewhere."""
+    symbol: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,22 +90,39 @@ class Description:
     maps: tuple[MapSymbol, ...]
     symbols: tuple[tuple[str, str, int], ...]
     """Name, section and offset of each global symbol."""
-    data: tuple[str, ...]
-    """The sections with constants and variables."""
-    calls: bool
-    """Whether one function calls another."""
-    btf: int
+    functions: tuple[Function, ...] = ()
+    references: tuple[Reference, ...] = ()
+    called: frozenset[str] = frozenset()
+    """The sections from which functions of TEXT are called."""
+    packet_loads: frozenset[str] = frozenset()
+    """The sections with instructions LD_ABS or LD_IND."""
+    formats: frozenset[str] = frozenset()
+    """The sections with a format of bpf_printk, which libbpf's macro calls ____fmt."""
+    btf: int = 0
     """Bytes of BTF; 0 if there is none."""
-    struct: int | None
+    struct: int | None = None
     """Bytes of one legacy map definition, as the loader computes it."""
+    stripped: bool = False
+    """Whether it has no symbol table."""
+    little: bool = True
 
+    @property
+    def legacy(self) -> tuple[MapSymbol, ...]:
+        """Return the symbols of legacy maps."""
+        return tuple(m for m in self.maps if m.section == "maps")
 
-@dataclass(frozen=True, kw_only=True)
-class LoaderLimit:
-    """A limit of the loaders that an object exceeds, and what its author can do."""
+    def has(self, section: str) -> int:
+        """Return how many sections that are not empty have this name."""
+        return sum(name == section for name, _ in self.sections)
 
-    what: str
-    remedy: str
+    def in_text(self, section: str) -> bool:
+        """Return whether a program needs functions of TEXT."""
+        return section in self.called
+
+    def references_of(self, section: str, *, with_text: bool) -> tuple[Reference, ...]:
+        """Return what a program refers to, and, if asked, what the functions of TEXT do."""
+        code = (section, TEXT) if with_text else (section,)
+        return tuple(r for r in self.references if r.section in code)
 
 
 def read(path: Path) -> Description:
@@ -102,52 +140,147 @@ def load(path: Path) -> bytes:
 
 def parse(data: bytes, where: str) -> Description:
     """Return the content of an object; ``where`` names it. Raises UsageError if it is not one."""
+    elf = opened(data, where)
     try:
-        elf = Elf(data)
-        if elf.machine == "EM_BPF":
-            return _describe(elf)
+        return _describe(elf)
     except Broken as e:
         raise UsageError(f"{where} is not an ELF object", details=str(e)) from e
-    raise UsageError(
-        f"{where} is not a BPF object; it is for {elf.architecture}",
-        hint="compile it with clang -target bpf",
-    )
+
+
+def opened(data: bytes, where: str) -> Elf:
+    """Return an object as ELF. Raises UsageError if it is not a BPF object."""
+    try:
+        elf = Elf(data)
+    except Broken as e:
+        _refuse_uncompiled(data, where)
+        raise UsageError(f"{where} is not an ELF object", details=str(e)) from e
+    if elf.machine != "EM_BPF":
+        raise UsageError(
+            f"{where} is not a BPF object; it is for {elf.architecture}",
+            hint="compile it with clang -target bpf",
+        )
+    return elf
+
+
+_BITCODE = (b"BC\xc0\xde", b"\xde\xc0\x17\x0b", b"; ModuleID", b"source_filename")
+"""How LLVM's bitcode, its wrapper, and its text begin (llvm.org/docs/BitCodeFormat.html)."""
+
+
+def _refuse_uncompiled(data: bytes, where: str) -> None:
+    """Raise UsageError with the command that compiles it, if it is a source or LLVM's bitcode."""
+    name, stem = shlex.quote(where), shlex.quote(where.rpartition(".")[0] or where)
+    if data.startswith(_BITCODE):
+        raise UsageError(
+            f"{where} is LLVM bitcode (clang -emit-llvm), not an object",
+            hint=f"compile it: llc -march=bpf -filetype=obj -o {stem}.o {name}",
+        )
+    if b"\0" not in data and (b"#include" in data or where.endswith(".c")):
+        debug = " -g" if b".maps" in data else ""
+        raise UsageError(
+            f"{where} is C source, not an object",
+            hint=f"compile it: clang -O2{debug} -target bpf -I/usr/include/$(gcc -print-multiarch) "
+            f"-c {name} -o {stem}.o",
+        )
 
 
 def _describe(elf: Elf) -> Description:
     sections = elf.sections
-    named = []
-    for symbol in elf.symbols:
-        at = symbol["st_shndx"]
-        if symbol.name and isinstance(at, int) and at < len(sections):
-            named.append((symbol, sections[at].name))
-    maps = tuple(
-        MapSymbol(
-            name=symbol.name,
-            section=section,
-            offset=symbol["st_value"],
-            local=symbol["st_info"]["bind"] == _LOCAL,
-            typed=symbol["st_info"]["type"] == "STT_OBJECT",
-        )
-        for symbol, section in named
-        if section in ("maps", ".maps") and symbol["st_info"]["type"] != "STT_SECTION"
-    )
-    named_maps = [m for m in maps if m.section == "maps" and not m.local]
-    legacy = next((s for s in sections if s.name == "maps"), None)
+    named = [(s, name) for s in elf.symbols if s.name and (name := _home(s, sections))]
+    legacy = [s for s in sections if s.name == "maps"]
+    globals_ = [
+        s
+        for s, name in named
+        if name == "maps" and s["st_info"]["bind"] == _GLOBAL and not _is(s, "STT_SECTION")
+    ]
+    one = legacy[0]["sh_size"] // len(globals_) if len(legacy) == 1 and globals_ else None
+    references = tuple(_references(elf))
+    code = {s.name: elf.content(s) for s in sections if _has_code(s)}
     return Description(
         sections=tuple((s.name, s["sh_size"]) for s in sections if s.name and s["sh_size"]),
         programs=tuple(s.name for s in sections if _is_program(s)),
-        maps=tuple(sorted(maps, key=lambda m: (m.section, m.offset))),
+        maps=tuple(
+            sorted(_maps(elf, named, one), key=lambda m: (m.section, m.offset)),
+        ),
         symbols=tuple(
             (symbol.name, section, symbol["st_value"])
             for symbol, section in named
-            if symbol["st_info"]["bind"] == "STB_GLOBAL"
+            if symbol["st_info"]["bind"] == _GLOBAL
         ),
-        data=tuple(s.name for s in sections if _is_data(s)),
-        calls=any(_calls(elf.content(s)) for s in sections if _has_code(s)),
+        functions=tuple(
+            Function(name=s.name, section=name, offset=s["st_value"], local=_is_local(s))
+            for s, name in named
+            if _is(s, "STT_FUNC")
+        ),
+        references=references,
+        called=frozenset(
+            {r.section for r in references if r.target == TEXT}
+            | {name for name, content in code.items() if name == TEXT and _calls(content)}
+        ),
+        packet_loads=frozenset(name for name, content in code.items() if _loads_packets(content)),
+        formats=frozenset(name for s, name in named if "____fmt" in s.name),
         btf=next((s["sh_size"] for s in sections if s.name == ".BTF"), 0),
-        struct=legacy["sh_size"] // len(named_maps) if legacy and named_maps else None,
+        struct=one,
+        stripped=not elf.symbols,
+        little=elf.little,
     )
+
+
+def _home(symbol: Symbol, sections: Sequence[Section]) -> str:
+    """Return the name of a symbol's section; empty if it has none."""
+    at = symbol["st_shndx"]
+    return str(sections[at].name) if isinstance(at, int) and at < len(sections) else ""
+
+
+def _is(symbol: Symbol, kind: str) -> bool:
+    return bool(symbol["st_info"]["type"] == kind)
+
+
+def _is_local(symbol: Symbol) -> bool:
+    return bool(symbol["st_info"]["bind"] == _LOCAL)
+
+
+def _maps(elf: Elf, named: Sequence[tuple[Symbol, str]], one: int | None) -> Iterator[MapSymbol]:
+    """Yield the maps; ``one`` is the size of a legacy definition, if it can be computed."""
+    content = {i: elf.content(s) for i, s in enumerate(elf.sections) if s.name == "maps"}
+    for symbol, section in named:
+        if section not in ("maps", ".maps") or _is(symbol, "STT_SECTION"):
+            continue
+        size = one if section == "maps" and one else symbol["st_size"]
+        values: tuple[int, ...] = ()
+        if section == "maps":
+            begin = symbol["st_value"]
+            end = begin + min(size, 4 * len(FIELDS))
+            definition = content[symbol["st_shndx"]][begin:end]
+            words = len(definition) // 4
+            order = "<" if elf.little else ">"
+            values = struct.unpack(f"{order}{words}I", definition[: words * 4])
+        yield MapSymbol(
+            name=symbol.name,
+            section=section,
+            offset=symbol["st_value"],
+            local=_is_local(symbol),
+            typed=_is(symbol, "STT_OBJECT"),
+            values=values,
+        )
+
+
+def _references(elf: Elf) -> Iterator[Reference]:
+    """Yield what the code refers to, in the order of the relocation sections."""
+    sections, symbols = elf.sections, elf.symbols
+    for section in sections:
+        at = section["sh_info"]
+        if section["sh_type"] != "SHT_REL" or at >= len(sections) or not _has_code(sections[at]):
+            continue
+        for offset, number in elf.relocations(section):
+            if number >= len(symbols):
+                raise Broken("a relocation names a symbol that does not exist")
+            symbol = symbols[number]
+            yield Reference(
+                section=sections[at].name,
+                offset=offset,
+                target=_home(symbol, sections),
+                symbol=symbol.name,
+            )
 
 
 def _has_code(section: Section) -> bool:
@@ -156,76 +289,20 @@ def _has_code(section: Section) -> bool:
 
 
 def _is_program(section: Section) -> bool:
-    return _has_code(section) and not section.name.startswith(_NOT_A_WAY)
-
-
-def _is_data(section: Section) -> bool:
-    names = (".rodata", ".data", ".bss")
-    return bool(section["sh_size"]) and section.name.startswith(names)
+    return _has_code(section) and not section.name.startswith(_NOT_A_PROGRAM)
 
 
 def _calls(code: bytes) -> bool:
     """Return whether an instruction calls another function: BPF_CALL with BPF_PSEUDO_CALL."""
+    # The register is in the high nibble of little-endian objects, in the low one of the others.
     return any(
-        opcode == _CALL and registers >> 4 == _PSEUDO_CALL
+        opcode == _CALL and _PSEUDO_CALL in (registers >> 4, registers & 15)
         for opcode, registers in struct.iter_unpack("<BB6x", code[: len(code) // 8 * 8])
     )
 
 
-def limits(found: Description, *, size: int = 36) -> tuple[LoaderLimit, ...]:
-    """Return the limits that an object exceeds in the loader for legacy maps.
-
-    ``size`` is that of iproute2's struct bpf_elf_map, in bytes.
-    """
-    legacy = [m for m in found.maps if m.section == "maps"]
-    btf_maps = [m for m in found.maps if m.section == ".maps"]
-    # A section of maps without a symbol counts as legacy, too.
-    if not legacy and not any(name == "maps" for name, _ in found.sections):
-        return ()
-    checks: Sequence[tuple[object, str, str]] = (
-        (
-            btf_maps,
-            "it has maps in both sections, maps and .maps, and no loader supports both",
-            "define all maps in the same section; from .maps, libbpf loads them without the fix",
-        ),
-        (
-            any(m.local for m in legacy) or not legacy,
-            "the symbol of a legacy map is local: "
-            + (", ".join(m.name for m in legacy if m.local) or "there is no symbol at all"),
-            "remove `static` from the map's definition",
-        ),
-        (
-            found.data,
-            f"it has global constants or variables ({', '.join(found.data)}) beside legacy maps, "
-            "and iproute2's own loader does not support them",
-            "keep such values in a map or on the stack, or define the maps in .maps",
-        ),
-        (
-            found.calls,
-            "one function calls another, and iproute2's own loader does not link them",
-            "declare the called function `static __always_inline`, or define the maps in .maps",
-        ),
-        (
-            len(legacy) > MAPS_MAX,
-            f"it has {len(legacy)} legacy maps, and iproute2's own loader supports at most "
-            f"{MAPS_MAX}",
-            "use fewer maps, or define them in .maps",
-        ),
-        (
-            found.struct is not None and not 16 <= found.struct <= size,
-            f"a map definition has {found.struct} bytes, and this iproute2 accepts 16 to {size}",
-            "use struct bpf_elf_map from iproute2's include/bpf_elf.h, and name each map",
-        ),
-        (
-            found.btf,
-            "it has BTF (clang -g), which iproute2's own loader may not understand: from v5.14 on "
-            "it prints messages, and before that it may fail",
-            "compile the object without -g, or run llvm-strip -g on it",
-        ),
-    )
-    return tuple(
-        LoaderLimit(what=what, remedy=remedy) for applies, what, remedy in checks if applies
-    )
+def _loads_packets(code: bytes) -> bool:
+    return not _LOADS_OF_PACKETS.isdisjoint(code[::8])
 
 
 def text(found: Description) -> str:
@@ -240,28 +317,3 @@ def text(found: Description) -> str:
     lines += [f"symbol {name}: {section} + {offset}" for name, section, offset in found.symbols]
     lines.append("sections: " + ", ".join(f"{name} ({size})" for name, size in found.sections))
     return "\n".join(lines)
-
-
-def user_section(item: UserObject) -> str:
-    """Return the section of a user's object to load: the given one, or the first with a program.
-
-    Raises UsageError if the file is not a BPF object, or has no such section.
-    """
-    if item.way not in attach_types():
-        raise UsageError(
-            f"{item.way} is not an attach type",
-            hint="the attach types are: " + ", ".join(attach_types()),
-        )
-    programs = read(item.path).programs
-    wanted = item.section or next(iter(programs), None)
-    if wanted in programs and not _SECTION.fullmatch(wanted):
-        raise UsageError(
-            f"{item.path} has a program in section {wanted!r}, which tc's command line cannot name",
-            hint="use only letters, digits and _.?/:@+,*=%^~- in the name of the section",
-        )
-    if wanted is None or wanted not in programs:
-        raise UsageError(
-            f"{item.path} has no program in section {wanted or 'of its own'}",
-            hint="the sections with programs are: " + (", ".join(programs) or "none"),
-        )
-    return wanted

@@ -18,9 +18,9 @@ from debian.debian_support import Version
 
 from pipeline.host.cache import Cache
 from pipeline.host.resources import package_data
-from pipeline.smoke.bpf_object import UserObject, user_section
 from pipeline.smoke.cases import AttachType, Case, Expected, Then, attach_types, map_struct_size
 from pipeline.smoke.compile import compile_cases, section_of
+from pipeline.smoke.user_object import UserObject, user_section
 from pipeline.vm.machine import Machine
 
 FRAMES = 7
@@ -84,8 +84,6 @@ class Row:
     """What this place lacks, so that the row cannot run."""
     since: str = ""
     """The upstream version that introduced the feature."""
-    size: int = 36
-    """Size of iproute2's struct bpf_elf_map, in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,9 +181,7 @@ def _row(
     )
 
 
-def object_rows(
-    items: Sequence[UserObject], *, kernel: KernelFacts, version: str, home: str
-) -> list[Row]:
+def object_rows(items: Sequence[UserObject], *, kernel: KernelFacts, home: str) -> list[Row]:
     """Return the rows of the user's own objects. Raises UsageError for one that is not valid."""
     rows = []
     for i, item in enumerate(items):
@@ -196,8 +192,7 @@ def object_rows(
         which = ["section", section]
         row = _row(item.path.name, title, way, f"object-{i}", item.path, which, home)
         missing = kernel.lacks(way.needs, "")
-        size = map_struct_size(version)
-        rows.append(dataclasses.replace(row, missing=missing, since=way.since, size=size))
+        rows.append(dataclasses.replace(row, missing=missing, since=way.since))
     return rows
 
 

@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from pipeline.errors import TestbedLost, UsageError
-from pipeline.model import CaseResult, Cell
-from pipeline.smoke import bpf_object
+from pipeline.model import CaseResult, Cell, Seen
+from pipeline.smoke import bpf_object, limits
 from pipeline.smoke.cases import loader_of
 from pipeline.smoke.matrix import Row
 from pipeline.smoke.player_script import step_id
@@ -90,7 +89,7 @@ def case_results(
                 after=cells[1] if len(cells) > 1 else None,
                 object=_described(row),
                 yours=row.expect is None,
-                limits=_limits(row),
+                limits=_limits(row, cells[-1], tcs[phases[-1]]),
             )
         )
     return tuple(found)
@@ -106,9 +105,12 @@ def _described(row: Row) -> str:
     return "\n".join(lines[:TITLES])
 
 
-def _limits(row: Row) -> tuple[str, ...]:
-    """Return which limits the user's own object exceeds, and what can be done about them."""
-    if row.expect is not None:
+def _limits(row: Row, cell: Cell, tc: Tc) -> tuple[str, ...]:
+    """Return why the user's own object was refused, and what can be done about it."""
+    if row.expect is not None or cell.seen not in (Seen.REFUSED, Seen.NOT_POSSIBLE):
         return ()
-    found = bpf_object.limits(bpf_object.read(Path(row.object)), size=row.size)
+    target = limits.Target(
+        loader=tc.loader.name, version=tc.version, section=row.section, kind=row.way.kind
+    )
+    found = limits.causes(bpf_object.read(row.object), target, cell.output)
     return tuple(f"{limit.what}. {limit.remedy[0].upper()}{limit.remedy[1:]}." for limit in found)

@@ -18,11 +18,11 @@ from pipeline.host.cache import Cache
 from pipeline.host.progress import QUIET, Stage
 from pipeline.model import SmokeReport
 from pipeline.smoke import guest_files, matrix, results, tested_packages
-from pipeline.smoke.bpf_object import UserObject
 from pipeline.smoke.cases import Case
 from pipeline.smoke.guest_image import prepare
 from pipeline.smoke.guest_session import GuestPlan, play
 from pipeline.smoke.matrix import KernelFacts
+from pipeline.smoke.user_object import UserObject
 from pipeline.vm import qemu
 from pipeline.vm.image import GuestImage
 
@@ -74,7 +74,7 @@ def smoke(
             cache=cache,
             log=log_dir / "objects.log",
         ),
-        *matrix.object_rows(objects, kernel=kernel, version=version, home=home),
+        *matrix.object_rows(objects, kernel=kernel, home=home),
     ]
     coming = _coming(after) if after else None
     accel = qemu.accelerator(image.machine, image.vmlinuz, cache)

@@ -24,9 +24,9 @@ from pipeline.model import SmokeReport
 from pipeline.releases import releases
 from pipeline.releases.releases import NO_CONFIG
 from pipeline.smoke import guest_image, matrix, netns, results, smoke, tested_packages
-from pipeline.smoke.bpf_object import UserObject
 from pipeline.smoke.cases import Case
 from pipeline.smoke.tested_packages import Deb
+from pipeline.smoke.user_object import UserObject
 from pipeline.vm.machine import machine_for
 
 SECONDS = 120.0
@@ -169,9 +169,7 @@ def _in_namespaces(request: SmokeRequest, packages: dict[str, Deb], stage: Stage
                 cache=request.cache,
                 log=request.log_dir / "objects.log",
             ),
-            *matrix.object_rows(
-                request.objects, kernel=kernel, version=first.version, home=str(work)
-            ),
+            *matrix.object_rows(request.objects, kernel=kernel, home=str(work)),
         ]
         stage.note(f"{len(rows)} rows on Linux {kernel.version}, in namespaces")
         said = netns.run(

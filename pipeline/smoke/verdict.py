@@ -19,6 +19,9 @@ from pipeline.smoke.cases import Expected, Loader
 from pipeline.smoke.matrix import FRAMES, Command, Row
 from pipeline.vm.results import Counted, Ran, Transcript, Tried
 
+AF_ALG = "CONFIG_CRYPTO_USER_API_HASH"
+"""What PIN_OBJECT_NS needs: "Missing kernel AF_ALG support" (docs/facts.md)."""
+
 _TC = re.compile(r"iproute2-\S*?(?:, libbpf (\d+)\.\S*)?\s*$")
 
 
@@ -93,6 +96,10 @@ def judge(
         expected = Expected(what=Expect.ANY, reason=view.what)
     else:
         view = _see(row, said)
+        if row.expect is None and view.seen is Seen.REFUSED and "AF_ALG" in view.output:
+            what = f"not possible here: this needs {AF_ALG} in the kernel"
+            view = View(seen=Seen.NOT_POSSIBLE, what=what, output=view.output)
+            expected = Expected(what=Expect.ANY, reason=what)
     last = said.ran[-1] if said.ran else None
     counted = said.counted
     return Cell(

@@ -50,10 +50,11 @@ from pipeline.nightly import notify, status
 from pipeline.nightly.state import Notification, RunRow
 from pipeline.publish import apt_repository, dput
 from pipeline.releases import releases
-from pipeline.smoke import bpf_object, guest_image, player_script
+from pipeline.smoke import guest_image, player_script, user_object
 from pipeline.smoke import render as smokepage
-from pipeline.smoke.bpf_object import Description, UserObject
+from pipeline.smoke.bpf_object import Description
 from pipeline.smoke.cases import attach_types
+from pipeline.smoke.user_object import UserObject
 from pipeline.text import quoting
 from pipeline.text.address import Address
 from pipeline.vm import devices, qemu
@@ -437,11 +438,11 @@ def _section() -> object:
     good = ("xdp.frags/cpumap", "?tc", "kprobe/sys_*", "tc/ingress")
     found = filled(Description, programs=(*names, *good))
     with pytest.MonkeyPatch.context() as change:
-        change.setattr(bpf_object, "read", lambda _: found)
+        change.setattr(user_object, "read", lambda _: found)
         for name in names:
-            refused(bpf_object.user_section, UserObject(path=Path("x.o"), section=name))
+            refused(user_object.user_section, UserObject(path=Path("x.o"), section=name))
         items = [UserObject(path=Path("x.o"), section=name) for name in good]
-        return tuple(map(bpf_object.user_section, items)), good
+        return tuple(map(user_object.user_section, items)), good
 
 
 @place("playbook.plan: words with tabs between")
@@ -637,6 +638,7 @@ SINKS = {
     "regex fixes/c_source.py:mentions": "of a fix, ours",
     "regex fixes/diagnose.py:_by_library": "of a fix, ours",
     "regex fixes/diagnose.py:_strayed": "of a fix, ours",
+    "regex smoke/limits.py:causes": "ours",
     "regex smoke/verdict.py:_difference": "of a fix, ours",
     "regex smoke/verdict.py:_words": "ways.toml's, ours",
     "regex releases/mirrors.py:of_this_machine": "debian or ubuntu",

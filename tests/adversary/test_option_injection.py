@@ -34,8 +34,9 @@ from pipeline.host import command
 from pipeline.publish import dput
 from pipeline.releases import releases
 from pipeline.runs import lockfile_reader
-from pipeline.smoke import bpf_object, tested_packages
-from pipeline.smoke.bpf_object import Description, UserObject
+from pipeline.smoke import tested_packages, user_object
+from pipeline.smoke.bpf_object import Description
+from pipeline.smoke.user_object import UserObject
 
 NO_VERSIONS = [
     *("-o", "-oDPkg::Pre-Invoke::=id", "--help", "-1"),
@@ -122,8 +123,8 @@ def _index(evil: str) -> set[str]:
 
 def _section(evil: str) -> str:
     with pytest.MonkeyPatch.context() as change:
-        change.setattr(bpf_object, "read", lambda _: filled(Description, programs=(evil,)))
-        return bpf_object.user_section(UserObject(path=Path("x.o")))
+        change.setattr(user_object, "read", lambda _: filled(Description, programs=(evil,)))
+        return user_object.user_section(UserObject(path=Path("x.o")))
 
 
 ENGINE = oci_engine.OciEngine(name="nowhere", version="1")

@@ -26,10 +26,10 @@ from pipeline.errors import BuildError, SmokeFailed, SmokeImpossible, TestbedLos
 from pipeline.host import command
 from pipeline.model import Expect, Seen, SmokeReport
 from pipeline.smoke import smoke
-from pipeline.smoke.bpf_object import UserObject
 from pipeline.smoke.cases import select
 from pipeline.smoke.compile import compile_case
 from pipeline.smoke.standalone import on_each
+from pipeline.smoke.user_object import UserObject
 from pipeline.vm import guest_programs, qemu, results
 from pipeline.vm.image import GuestImage
 from pipeline.vm.initramfs import Initramfs

@@ -1,25 +1,20 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is read of a BPF object before it is loaded: its parts, and the limits it runs into."""
+"""What is read of a BPF object before it is loaded: its parts, and why a loader refuses it."""
 
 from __future__ import annotations
 
 import re
 import struct
+import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.smoke.bpf_object import (
-    Description,
-    MapSymbol,
-    UserObject,
-    limits,
-    read,
-    text,
-    user_section,
-)
+from pipeline.smoke.bpf_object import Description, Function, MapSymbol, Reference, read, text
+from pipeline.smoke.limits import EARLIER_FIX, LoaderLimit, Target, causes, limits
+from pipeline.smoke.user_object import UserObject, kind_of, user_section
 
 EM_BPF, EM_X86_64 = 247, 62
 EXECUTABLE = 6  # SHF_ALLOC | SHF_EXECINSTR
@@ -98,8 +93,21 @@ def test_no_such_file_and_no_such_way(tmp_path: Path) -> None:
 
 
 def legacy(name: str = "counts", **changes: object) -> MapSymbol:
-    fields = {"section": "maps", "offset": 0, "local": False, "typed": True}
+    values = (2, 4, 8, 1, 0, 0, 2, 0, 0)
+    fields = {"section": "maps", "offset": 0, "local": False, "typed": True, "values": values}
     return MapSymbol(name=name, **(fields | changes))  # type: ignore[arg-type]
+
+
+def legacies(number: int) -> dict[str, object]:
+    """Return the changes for an object with so many maps."""
+    return {
+        "maps": tuple(legacy(f"m{n}", offset=36 * n) for n in range(number)),
+        "sections": (("classifier", 64), ("maps", 36 * number)),
+    }
+
+
+def uses(target: str, section: str = "classifier", symbol: str = "x") -> Reference:
+    return Reference(section=section, offset=0, target=target, symbol=symbol)
 
 
 def description(**changes: object) -> Description:
@@ -108,56 +116,226 @@ def description(**changes: object) -> Description:
         "programs": ("classifier",),
         "maps": (legacy(),),
         "symbols": (("counts", "maps", 0),),
-        "data": (),
-        "calls": False,
-        "btf": 0,
+        "references": (uses("maps"),),
         "struct": 36,
     }
     return Description(**(fields | changes))  # type: ignore[arg-type]
 
 
-def test_a_plain_legacy_object_runs_into_no_limit() -> None:
-    assert limits(description()) == ()
+FIXED, DISTRO, OWN = "libbpf-1-fixed", "libbpf-1", "own"
+WITH_TEXT = (("classifier", 64), ("maps", 36), (".text", 8))
+
+
+def target(loader: str = FIXED, **changes: str) -> Target:
+    fields = {"version": "6.1.0-3", "section": "classifier", "kind": "tc"}
+    return Target(loader=loader, **(fields | changes))
+
+
+def certain(found: Description, to: Target) -> list[LoaderLimit]:
+    return [limit for limit in limits(found, to) if limit.certain]
+
+
+@pytest.mark.parametrize("loader", [FIXED, OWN, "libbpf-0", EARLIER_FIX])
+def test_a_plain_legacy_object_runs_into_no_limit(loader: str) -> None:
+    assert limits(description(), target(loader)) == ()
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    "changes",
     [
-        ({"maps": (legacy(), legacy("more", section=".maps"))}, "both sections"),
+        {"sections": (("classifier", 64), ("maps", 36), (".rodata", 9), (".bss", 4))},
+        {"references": (uses("maps"), uses(".rodata", section="other"))},
+        {"sections": WITH_TEXT, "references": (uses("maps"), uses("maps", section=".text"))},
+        {"sections": (*description().sections, (".maps", 32)), "btf": 9},
+    ],
+    ids=["unused data", "data of another program", "a function with a map", "unused BTF maps"],
+)
+def test_a_section_that_exists_is_no_limit(changes: dict[str, object]) -> None:
+    for loader in (FIXED, OWN, EARLIER_FIX):
+        assert certain(description(**changes), target(loader)) == []
+
+
+SEVERAL = (("classifier", 64), ("maps", 20), ("maps", 20))
+NEAR = description(maps=(), references=(uses(".map"),), sections=(("classifier", 64),))
+OUTER = legacy("outer", values=(12, 4, 4, 1, 0, 0, 0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("found", "words", "said"),
+    [
         (
-            {"maps": (legacy(local=True),), "struct": None},
-            "symbol of a legacy map is local: counts",
+            description(maps=(legacy(local=True),), struct=None),
+            "counts is static",
+            "0 maps not supported in current map section!",
         ),
-        ({"maps": ()}, "there is no symbol at all"),
-        ({"data": (".rodata", ".bss")}, r"\.rodata, \.bss"),
-        ({"calls": True}, "one function calls another"),
-        ({"maps": tuple(legacy(f"m{n}") for n in range(65))}, "65 legacy maps"),
-        ({"struct": 44}, "44 bytes"),
-        ({"struct": 12}, "12 bytes"),
-        ({"btf": 100}, "BTF"),
+        (description(maps=(), struct=None), "no symbol names", "0 maps not supported in current"),
+        (description(stripped=True), "symbol table was stripped", "any words"),
+        (
+            description(sections=SEVERAL, struct=None),
+            "2 sections named maps",
+            "ELF contains non-{map,call} related relo data in entry 0",
+        ),
+        (NEAR, r"section \.map, which no loader", "bad map relo against 'counts'"),
+        (description(**legacies(65)), "65 legacy maps", "Too many BPF maps in ELF section!"),
+        (description(struct=44), "44 bytes", "struct bpf_elf_map not supported, coming from"),
+        (description(struct=12), "12 bytes", "struct bpf_elf_map too small, not supported!"),
+        (
+            description(sections=(("classifier", 64), ("maps", 72))),
+            "no symbol, or the definitions differ",
+            "Different struct bpf_elf_map in use!",
+        ),
+        (description(maps=(OUTER,)), "outer has no inner_id", "since no inner map ID defined!"),
+        (
+            description(sections=(("classifier", 64), (".maps", 32)), maps=()),
+            "no BTF",
+            "libbpf: BTF is required, but is missing or corrupted.",
+        ),
+        (
+            description(called=frozenset({"classifier"}), packet_loads=frozenset({".text"})),
+            "LD_ABS",
+            "LD_ABS is not allowed in subprogs without BTF",
+        ),
+        (
+            description(maps=(legacy(values=(2, 4, 8, 1, 0, 0, 1)),)),
+            "AF_ALG",
+            "Missing kernel AF_ALG support for PIN_OBJECT_NS!",
+        ),
+        (description(little=sys.byteorder != "little"), "endian machines", "wrong endianness"),
     ],
 )
-def test_each_limit_is_named_and_says_what_to_do(changes: dict[str, object], words: str) -> None:
-    (found,) = limits(description(**changes))
-    assert re.search(words, found.what)
-    assert found.remedy
+def test_each_refusal_has_its_cause(found: Description, words: str, said: str) -> None:
+    (cause,) = causes(found, target(), said)
+    assert re.search(words, cause.what)
+    assert cause.remedy
 
 
-def test_without_legacy_maps_there_is_no_limit_of_theirs() -> None:
-    sections = (("classifier", 64), (".maps", 32))
-    maps = (legacy(section=".maps", local=True),)
-    found = description(sections=sections, maps=maps, data=(".bss",), calls=True, btf=9)
-    assert limits(found) == ()
+def test_what_only_words_of_tc_can_show_is_not_guessed() -> None:
+    found = description(maps=(legacy(values=(2, 4, 8, 1, 0, 0, 1)),), btf=9)
+    assert causes(found, target(OWN), "Permission denied") == ()
 
 
-def test_the_struct_may_be_as_large_as_this_iproute2_takes_it() -> None:
-    assert limits(description(struct=28), size=28) == ()
-    assert "16 to 28" in limits(description(struct=36), size=28)[0].what
+LIMITS_OF_LOADERS = [
+    (description(), "legacy maps", {DISTRO}),
+    (description(references=(uses("maps"), uses(".rodata"))), "constants", {OWN, EARLIER_FIX}),
+    (description(sections=WITH_TEXT), "functions in .text", {OWN, EARLIER_FIX}),
+    (description(references=(uses(".maps"),)), "only libbpf loads", {OWN, EARLIER_FIX}),
+    (
+        description(
+            maps=(),
+            sections=(("classifier", 64),),
+            functions=(Function(name="f", section="classifier", offset=0, local=True),),
+        ),
+        "f is static",
+        {DISTRO, EARLIER_FIX},
+    ),
+]
+
+
+@pytest.mark.parametrize(("found", "words", "loaders"), LIMITS_OF_LOADERS)
+def test_a_limit_belongs_to_its_loaders(found: Description, words: str, loaders: set[str]) -> None:
+    for loader in (DISTRO, FIXED, OWN, "libbpf-0", EARLIER_FIX):
+        told = [limit.what for limit in certain(found, target(loader))]
+        assert any(words in what for what in told) == (loader in loaders), loader
+
+
+def test_a_static_program_beside_another_stays_refused() -> None:
+    functions = tuple(
+        Function(name=name, section="classifier", offset=8 * n, local=True)
+        for n, name in enumerate("fg")
+    )
+    (limit,) = limits(description(functions=functions), target())
+    assert "f is static" in limit.what
+
+
+def test_a_limit_of_the_earlier_fix_is_said_to_be_one() -> None:
+    said = "ELF contains non-{map,call} related relo data in entry 1 pointing to section 7!"
+    found = description(references=(uses("maps"), uses(".rodata")), formats=frozenset({".rodata"}))
+    (cause,) = causes(found, target(), said)
+    assert "newer respin" in cause.remedy and "-DBPF_NO_GLOBAL_DATA" in cause.remedy
+    assert "newer respin" not in causes(found, target(OWN), said)[0].remedy
+
+
+def test_old_releases_have_limits_of_their_own() -> None:
+    found = description(called=frozenset({"classifier"}))
+    (limit,) = limits(found, target(OWN, version="4.15.0-2"))
+    assert "before v4.19" in limit.what
+    (limit,) = limits(description(), target("own-notype", version="4.15.0-2"))
+    assert "STT_OBJECT" in limit.what
+    small = description(struct=28, sections=(("classifier", 64), ("maps", 28)))
+    assert limits(small, target(OWN, version="4.9.0-1")) == ()
+    (limit,) = limits(description(), target(OWN, version="4.9.0-1"))
+    assert "accepts 28" in limit.what
+    (limit,) = limits(description(), target(OWN, version="4.10.0-1"))
+    assert "accepts 16 to 28" in limit.what
+
+
+@pytest.mark.parametrize(
+    ("section", "kind"),
+    [
+        ("classifier", "tc"),
+        ("tc/ingress", "tc"),
+        ("xdp_pass", "xdp"),
+        ("lwt_xmit", "lwt"),
+        ("kprobe/sys_open", ""),
+        ("tcp_options", None),
+        ("xdping", None),
+        ("mine", None),
+        ("2/0", None),
+    ],
+)
+def test_what_the_name_of_a_section_says(section: str, kind: str | None) -> None:
+    assert kind_of(section) == kind
+
+
+def test_a_program_for_another_attach_type() -> None:
+    (cause,) = causes(description(), target(section="xdp"), "Prog section 'xdp' rejected")
+    assert "XDP" in cause.what and "--way" in cause.remedy
+    (cause,) = causes(description(), target(section="kprobe/x"), "BPF program load failed")
+    assert "neither tc nor ip" in cause.what
+
+
+@pytest.mark.parametrize(
+    ("programs", "way", "wanted"),
+    [
+        (["xdp", "classifier"], "tc", "classifier"),
+        (["classifier", "xdp_pass"], "xdp", "xdp_pass"),
+        (["lwt_in", "lwt_xmit"], "lwt-xmit", "lwt_xmit"),
+        (["classifier", "action"], "action", "action"),
+        (["kprobe/x", "mine"], "tc", "mine"),
+        (["first", "second"], "tc", "first"),
+        (["kprobe/x"], "tc", "kprobe/x"),
+    ],
+)
+def test_the_program_that_fits_the_attach_type(
+    tmp_path: Path, programs: list[str], way: str, wanted: str
+) -> None:
+    path = elf(tmp_path / "o", dict.fromkeys(programs, EXECUTABLE))
+    assert user_section(UserObject(path=path, way=way)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "command"),
+    [
+        (b'#include <linux/bpf.h>\nchar l[] SEC("maps");\n', "C source", "clang -O2 -target"),
+        (b'#include "x.h"\n... SEC(".maps");\n', "C source", "clang -O2 -g -target bpf"),
+        (b"BC\xc0\xde" + bytes(60), "LLVM bitcode", "llc -march=bpf"),
+        (b"; ModuleID = 'x.c'\n", "LLVM bitcode", "llc -march=bpf"),
+    ],
+)
+def test_what_is_not_compiled_has_the_command(
+    tmp_path: Path, content: bytes, words: str, command: str
+) -> None:
+    path = tmp_path / "my prog.c"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=words) as e:
+        read(path)
+    assert command in e.value.hint and f"'{path}'" in e.value.hint
 
 
 def test_a_description_is_read_and_shown(tmp_path: Path) -> None:
     found = read(elf(tmp_path / "o", {".text": EXECUTABLE, ".bss": 3, "mine": EXECUTABLE}))
-    assert (found.programs, found.data, found.maps) == (("mine",), (".bss",), ())
+    assert (found.programs, found.references, found.maps) == (("mine",), (), ())
+    assert (".bss", 8) in found.sections
     assert "programs: mine" in text(found)
     shown = text(description(maps=(legacy(local=True, typed=False),)))
     assert "map counts: section maps, offset 0, local symbol, symbol without a type" in shown

@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Objects in the shape of users' reports, as clang makes them: which loader refuses each, and why.
+
+That tc says so too is shown by tests/e2e/test_user_objects.py.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support import userobjects
+
+from pipeline.smoke.bpf_object import read
+from pipeline.smoke.limits import EARLIER_FIX, Target, limits
+from pipeline.smoke.user_object import UserObject, user_section
+
+ALL = ("libbpf-1", "libbpf-1-fixed", EARLIER_FIX, "own", "libbpf-0")
+LEGACY = {"libbpf-1": "legacy maps"}
+TEXT = "functions in .text that use no map"
+OWN_ONLY = dict.fromkeys(("own", EARLIER_FIX))
+
+RIGHT: dict[str, dict[str, str]] = {
+    "plain": LEGACY,
+    "function-with-map": LEGACY,
+    "global-function-with-map": LEGACY,
+    "function-without-map": LEGACY | dict.fromkeys(OWN_ONLY, TEXT),
+    "function-uncalled": LEGACY | dict.fromkeys(OWN_ONLY, TEXT),
+    "printk": LEGACY | dict.fromkeys(OWN_ONLY, "variables in .rodata"),
+    "printk-without-data": LEGACY,
+    "static-program": dict.fromkeys(("libbpf-1", EARLIER_FIX), "count_all is static"),
+    "static-map": dict.fromkeys(ALL, "packets is static"),
+    "near-miss": dict.fromkeys(ALL, "section .map, which no loader"),
+    "wide-key": LEGACY,
+    "outer": dict.fromkeys(ALL, "outer has no inner_id"),
+    "btf-map": {"own": "only libbpf loads"},
+    "btf-map-without-btf": dict.fromkeys(ALL, "no BTF") | {"own": "only libbpf loads"},
+    "packet-load": dict.fromkeys(ALL, "LD_ABS"),
+    "two-programs": LEGACY,
+    "stripped": dict.fromkeys(ALL, "symbol table was stripped"),
+    "several-sections": dict.fromkeys(ALL, "3 sections named maps"),
+}
+
+
+@pytest.mark.needs("clang")
+@pytest.mark.parametrize("name", RIGHT)
+def test_an_objects_limits(name: str, tmp_path: Path) -> None:
+    path = userobjects.make(name, tmp_path)
+    way = "xdp" if name == "several-sections" else "tc"
+    section = user_section(UserObject(path=path, way=way))
+    found = read(path)
+    for loader in ALL:
+        to = Target(loader=loader, version="6.1.0-3", section=section, kind=way)
+        told = " | ".join(limit.what for limit in limits(found, to) if limit.certain)
+        assert RIGHT[name].get(loader, "") in told, loader
+        assert bool(told) == (loader in RIGHT[name]), (loader, told)
+
+
+@pytest.mark.needs("clang")
+def test_the_other_byte_order_is_read(tmp_path: Path) -> None:
+    found = read(userobjects.make("big-endian", tmp_path))
+    assert not found.little
+    assert [m.values for m in found.maps] == [(1, 4, 8, 4, 0, 0, 2, 0, 0)]
+    assert {r.target for r in found.references} == {"maps"}
+    to = Target(loader="own", version="6.1.0-3", section="classifier", kind="tc")
+    assert "big-endian" in limits(found, to)[0].what

@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Objects in the shape of users' reports, in one boot: each loads, or its true cause is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from support import breakages, cli, real, userobjects
+
+from pipeline.host.resources import package_data
+
+SCHEMA = json.loads(package_data("pipeline.smoke", "smoke.schema.json").read_text())
+
+LOADS = ("plain", "function-with-map", "global-function-with-map", "two-programs")
+REFUSED = {
+    "static-map": "packets is static",
+    "near-miss": "section .map, which no loader",
+    "outer": "outer has no inner_id",
+    "btf-map-without-btf": "no BTF to describe them",
+    "packet-load": "LD_ABS",
+    "stripped": "symbol table was stripped",
+    "several-sections": "3 sections named maps",
+    "big-endian": "big-endian machines",
+}
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> cli.Said:
+    """Measure them all, once."""
+    directory = tmp_path_factory.mktemp("objects")
+    distro = real.archive().fetch_binary("iproute2", None, directory).path
+    fixed = breakages.sound_deb(distro, tmp_path_factory.mktemp("fixed"))
+    argv: list[str | Path] = ["smoke", "--deb", fixed, "--against", distro, "--json"]
+    for name in (*LOADS, *REFUSED):
+        argv += ["--object", userobjects.make(name, directory)]
+    return cli.respin(*argv, "--release", "bookworm", cache=real.cache().root)
+
+
+@pytest.fixture(scope="module")
+def rows(said: cli.Said) -> dict[str, dict[str, Any]]:
+    """Return the rows by the object's name."""
+    report = json.loads(said.out)
+    jsonschema.Draft202012Validator(SCHEMA).validate(report)
+    return {row["case"].removesuffix(".o"): row for row in report["reports"][0]["cases"]}
+
+
+@pytest.mark.parametrize("name", LOADS)
+def test_it_loads_and_no_limit_is_named(rows: dict[str, dict[str, Any]], name: str) -> None:
+    assert (rows[name]["after"]["seen"], rows[name]["limits"]) == ("loads", [])
+    assert rows[name]["before"]["seen"] == "refused"
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_it_is_refused_and_its_cause_is_named(rows: dict[str, dict[str, Any]], name: str) -> None:
+    row = rows[name]
+    assert row["after"]["seen"] == "refused"
+    assert len(row["limits"]) == 1, row["after"]["output"]
+    assert REFUSED[name] in row["limits"][0]
+
+
+def test_the_program_that_fits_is_taken(rows: dict[str, dict[str, Any]]) -> None:
+    assert rows["two-programs"]["title"].endswith("section classifier")
+
+
+def test_a_refusal_is_the_exit_status(said: cli.Said) -> None:
+    assert said.status == 14
