@@ -78,7 +78,9 @@ def wrapped(text: str, width: int, label: str = "") -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return lines if fits or not label else [label.rstrip(), *lines]
+    # A line may begin with a word that is a command there (text/visible.py).
+    lines = lines if fits or not label else [label.rstrip(), *lines]
+    return [visible.line(line) for line in lines]
 
 
 def say_wrapped(label: str, text: str) -> None:

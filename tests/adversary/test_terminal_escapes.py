@@ -150,6 +150,8 @@ SHOWS: dict[str, Callable[[], None]] = {
     "show_cases": lambda: summaries.show_cases(all_cases()),
     "show_usage": lambda: None,  # below, on the command line
     "say": lambda: terminal.say(hostile.TEXT),
+    "say_wrapped": lambda: terminal.say_wrapped(hostile.TEXT, hostile.TEXT),
+    "say_table": lambda: terminal.say_table([hostile.TEXT] * 9, [[hostile.TEXT] * 9] * 2),
     "say_lines": lambda: terminal.say_lines(hostile.TEXT),
     "say_json": lambda: terminal.say_json({hostile.TEXT: hostile.TEXT}),
     "tell": lambda: terminal.tell(hostile.TEXT),

@@ -121,6 +121,12 @@ def test_a_name_in_the_matrix_is_not_folded(shown: io.StringIO) -> None:
     assert max(len(line) for line in said.splitlines() if not line.startswith("/")) <= 80
 
 
+def test_a_broken_line_begins_with_no_command() -> None:
+    """GitHub's runner would take it for one (text/visible.py)."""
+    assert terminal.wrapped("a word ::add-mask::x", 8) == ["a word", "\\::add-mask::x"]
+    assert terminal.wrapped(HASH, 8) == [HASH]
+
+
 def test_an_error_is_cut_between_words(shown: io.StringIO) -> None:
     command = "unshare " + "--option " * 20
     terminal.show_error(
