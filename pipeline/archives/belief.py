@@ -27,6 +27,8 @@ GRACE = timedelta(days=7)
 AHEAD = timedelta(hours=1)
 """How far in the future a date may be: clocks differ."""
 
+CLOCK = "check this machine's clock; if it is right, use another mirror (--mirror)"
+
 MIRROR = "use another mirror (--mirror): this one is behind, or somebody replays an old index"
 
 
@@ -41,6 +43,28 @@ def check_name(release: SignedRelease) -> None:
             hint="use another mirror (--mirror): this one has no such suite, or somebody replays "
             "another index",
         )
+
+
+def check_date(release: SignedRelease, now: datetime) -> None:
+    """Raise FetchError if an index is dated in the future."""
+    made = release.stated.date
+    if made > now + AHEAD:
+        raise FetchError(
+            f"{release} is dated in the future by this machine's clock",
+            details=f"its date is {made:%F %T} UTC, and the clock says {now:%F %T} UTC",
+            hint=f"{CLOCK}: nobody can have signed this one yet",
+        )
+
+
+def expired(index: str, until: datetime | None, now: datetime) -> FetchError | None:
+    """Return the error if an index that is not frozen was only valid ``until`` then."""
+    if until is None or until >= now:
+        return None
+    return FetchError(
+        f"{index} has expired by this machine's clock",
+        details=f"it was valid until {until:%F %T} UTC, and the clock says {now:%F %T} UTC",
+        hint=f"{CLOCK}: this one is stale",
+    )
 
 
 def _is(said: Stated, asked: str) -> bool:
@@ -75,13 +99,8 @@ def hold(
     future, is older than its release, or is older by more than BEHIND than what was seen.
     """
     check_name(release)
+    check_date(release, now)
     made = release.stated.date
-    if made > now + AHEAD:
-        raise FetchError(
-            f"{release} is dated in the future",
-            details=f"its date is {made:%F %T} UTC",
-            hint="check this machine's clock",
-        )
     if source.since and not source.frozen and made < _day(source.since) - GRACE:
         raise FetchError(
             f"{release} is older than the release itself",

@@ -139,16 +139,21 @@ def entries(etc: Path = ETC) -> tuple[HostArchive, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def list_name(uri: str, suite: str, name: str) -> str:
+    """Return the name that apt gives to a file of a suite (its URItoFileName)."""
+    bare = re.sub(r"^[a-z+]+:(//)?", "", uri.rstrip("/"))
+    path = f"{bare}/dists/{suite.strip('/')}/{name}"
+    quoted = re.sub(r"[^ -~]|[ \\|{}\[\]<>\"^~_=!@#$%&*]", lambda c: f"%{ord(c[0]):02x}", path)
+    return quoted.replace("/", "_")
+
+
 def signed_by(entry: HostArchive, keyring: Path, lists: Path = LISTS) -> bool | None:
     """Tell whether the index that apt keeps of an archive is signed by a key of ``keyring``.
 
     None if apt keeps no index (a container image ships without them).
     """
-    bare = re.sub(r"^[a-z+]+:/*", "", entry.uri)
-    quoted = f"{bare}/dists/{entry.suite.strip('/')}/InRelease".replace("_", "%5f")
-    path = lists / quoted.replace("/", "_")
     try:
-        data = bounded.read(path, bounded.LARGE)
+        data = bounded.read(lists / list_name(entry.uri, entry.suite, "InRelease"), bounded.LARGE)
     except OSError:
         return None
     return bool(openpgp.check(data, keyring).signers)

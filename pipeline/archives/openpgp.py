@@ -32,6 +32,28 @@ class Signed:
     """The signers whose keys have expired since."""
     weak: tuple[str, ...] = ()
     """The weak digests (``SHA-1``) of signatures that would otherwise be good."""
+    lapsed: tuple[str, ...] = ()
+    """Keys of the keyring that signed, but have expired, and do not count for that."""
+    revoked: tuple[str, ...] = ()
+    """Keys of the keyring that signed, but were revoked."""
+    others: tuple[str, ...] = ()
+    """Ids or fingerprints of keys that signed and are not in the keyring."""
+
+    @property
+    def why(self) -> str:
+        """Why nobody counts as a signer, in words."""
+        if self.bad:
+            return "its signature is bad: it was changed after it was signed"
+        if self.weak:
+            return f"its signature uses {', '.join(self.weak)}"
+        for keys, why in (
+            (self.revoked, "was revoked"),
+            (self.lapsed, "has expired by this machine's clock"),
+            (self.others, "is not in the keyring"),
+        ):
+            if keys:
+                return f"it was signed by {', '.join(keys)}, which {why}"
+        return "it has no signature that can be checked"
 
 
 STRONG = frozenset({"8", "9", "10", "11", "12", "14"})
@@ -39,6 +61,15 @@ STRONG = frozenset({"8", "9", "10", "11", "12", "14"})
 somebody may have made two texts with the same SHA-1, and had the harmless one signed."""
 
 WEAK = {"1": "MD5", "2": "SHA-1", "3": "RIPEMD-160"}
+
+
+GPGV = Path("/usr/bin/gpgv")
+"""Where its package has it in Debian and Ubuntu, for programs that ask for its path."""
+
+_STATES = ("NEWSIG", "GOODSIG", "BADSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG", "ERRSIG")
+_NO_KEY = "9"
+"""ERRSIG <key id> <key's algorithm> <digest> <class> <time> <code> [<fingerprint>]: its code if
+the key is not in the keyring."""
 
 
 def is_signed(data: bytes) -> bool:
@@ -90,6 +121,8 @@ def _asked(data: bytes, keys: tuple[bytes, ...], detached: bytes | None, frozen:
 
         # Without a home directory of its own, gpgv would look at the user's.
         argv = ["gpgv", "--homedir", "/nonexistent", "--status-fd", "2"]
+        # As apt does: if this machine's clock is behind, a key made later is not another key.
+        argv.append("--ignore-time-conflict")
         for key in keys:
             argv += ["--keyring", file("keyring", key)]
         signed = file("signed", data)
@@ -115,31 +148,35 @@ def _asked(data: bytes, keys: tuple[bytes, ...], detached: bytes | None, frozen:
 def _judged(told: Sequence[Sequence[str]], content: bytes, *, frozen: bool) -> Signed:
     """Read gpgv's status lines (doc/DETAILS of GnuPG): what it says of each signature in turn."""
     good: list[str] = []
-    expired: list[str] = []
     weak: list[str] = []
-    bad = fresh = old = False
+    others: list[str] = []
+    by: dict[str, list[str]] = {"EXPKEYSIG": [], "REVKEYSIG": []}
+    bad, state = False, ""
     for words in filter(None, told):
-        if words[0] in ("NEWSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG", "ERRSIG"):
-            old = frozen and words[0] == "EXPKEYSIG"
-            fresh = old
-        elif words[0] == "BADSIG":
-            bad, fresh = True, False
-        elif words[0] == "GOODSIG":
-            fresh, old = True, False
-        elif words[0] == "VALIDSIG" and len(words) >= 10 and fresh:
+        if words[0] in _STATES:
+            state = words[0]
+            bad |= state == "BADSIG"
+            if state == "ERRSIG" and len(words) >= 7 and words[6] == _NO_KEY:
+                others.append(words[-1])
+        elif words[0] == "VALIDSIG" and len(words) >= 10:
             # VALIDSIG <fingerprint> <date> <time> <expires> <version> <reserved> <key's
             # algorithm> <digest> <class> [<primary key's fingerprint>]
-            if words[8] not in STRONG:
-                weak.append(WEAK.get(words[8], f"digest {words[8]}"))
-                continue
-            good.append(words[-1])
-            expired += [words[-1]] if old else []
+            if state in by:
+                by[state].append(words[-1])
+            if state == "GOODSIG" or (state == "EXPKEYSIG" and frozen):
+                if words[8] in STRONG:
+                    good.append(words[-1])
+                else:
+                    weak.append(WEAK.get(words[8], f"digest {words[8]}"))
     return Signed(
         signers=tuple(good),
         bad=bad,
         content=content if good else b"",
-        expired=tuple(expired),
+        expired=tuple(key for key in by["EXPKEYSIG"] if key in good),
         weak=tuple(weak),
+        lapsed=tuple(key for key in by["EXPKEYSIG"] if key not in good),
+        revoked=tuple(by["REVKEYSIG"]),
+        others=tuple(others),
     )
 
 

@@ -17,7 +17,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.archives import apt_errors, belief, credentials, host_apt, keyrings, openpgp
+from pipeline.archives import (
+    apt_errors,
+    belief,
+    credentials,
+    host_apt,
+    keyrings,
+    openpgp,
+    refused_index,
+)
 from pipeline.archives.index import Index, ListedPackage
 from pipeline.archives.memory import Memory, SeenIndex
 from pipeline.archives.release import SignedRelease, beside
@@ -112,7 +120,7 @@ class PrivateRoot:
             user=user,
             architecture=self._architecture,
             machine=host_apt.network_settings(),
-            gpgv=self.gpgv() if self.expired_keys else None,
+            gpgv=self.gpgv() if self.expired_keys else openpgp.GPGV,
         )
         # It may hold the credentials of a proxy.
         credentials.private(self.path / "etc/apt.conf", conf)
@@ -202,6 +210,7 @@ class PrivateRoot:
         while True:
             self.active = self._choose(missing)
             self._write(self.active)
+            refused_index.forget(self._lists)
             try:
                 # Without the option, apt spends a second on a cache that may not be needed.
                 self.apt(
@@ -210,34 +219,32 @@ class PrivateRoot:
                     longest=limits.LIMITS.listing,
                 )
             except FetchError as e:
-                missing, before = missing | self._gone(e), missing
+                judged = refused_index.judge(self._lists, self.active, e, datetime.now(UTC))
+                before = missing, self.expired_keys
+                self.expired_keys |= judged.expired_keys
+                missing |= apt_errors.missing_suites(e.details) | self._replaced(judged.expired)
                 here = {s for source in self._choose(missing) for s in source.suites}
-                frozen = any(source.frozen for source in self.active)
-                if missing != before and here.issuperset(required):
-                    continue
-                if apt_errors.expired_key(e.details) and frozen and not self.expired_keys:
-                    self.expired_keys = True
+                if (missing, self.expired_keys) != before and here.issuperset(required):
                     continue
                 where = ", ".join(sorted({s.uri for s in self.sources}))
-                raise apt_errors.explain(e, f"updating the indexes of {where}") from None
+                said = apt_errors.explain(e, f"updating the indexes of {where}")
+                raise next(iter(judged.expired.values()), said) from None
             else:
                 found = self._indexes()
                 self._hold(found, missing)
                 return found
 
-    def _gone(self, failed: FetchError) -> frozenset[tuple[str, str]]:
-        """Return suites that apt says are missing, or expired where a fallback may have them."""
+    @property
+    def _lists(self) -> Path:
+        return self.path / "state/lists"
+
+    def _replaced(self, expired: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        """Return those of the expired suites that a fallback may have."""
         spare = {suite for s in self.sources if s.fallback for suite in s.suites}
-        expired = apt_errors.expired_suites(failed.details)
-        return apt_errors.missing_suites(failed.details) | {
-            (uri, suite) for uri, suite in expired if suite in spare
-        }
+        return frozenset(place for place in expired if place[1] in spare)
 
     def _indexes(self) -> tuple[Index, ...]:
-        """Return the lists. Raises FetchError if one is not signed by a key that counts for us.
-
-        Not every apt accepts the same: Debian 13's accepts keys that have expired.
-        """
+        """Return the lists. Raises FetchError if one is not signed by a key that counts for us."""
         kept = {(s.uri.rstrip("/"), suite): s for s in self.active for suite in s.suites}
         releases: dict[tuple[str, str], SignedRelease] = {}
         found = []
@@ -279,6 +286,9 @@ class PrivateRoot:
             seen = self.memory.of(source, release.suite)
             forget = f"rm {self.memory.path(source, release.suite)}"
             newer = belief.hold(release, source, [seen], now, forget=forget)
+            stale = belief.expired(str(release), release.stated.valid_until, now)
+            if stale and not source.frozen:
+                raise stale
             self._newer[place] = (source, newer)
             dated.append(belief.Dated(source=source, suite=release.suite, date=release.stated.date))
         belief.check_order(dated, self.sources[0].suites[0])

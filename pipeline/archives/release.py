@@ -15,7 +15,10 @@ from pipeline.archives import openpgp
 from pipeline.errors import FetchError
 from pipeline.files import bounded
 
-HINT = "use another mirror (--mirror), or name the keyring of this one (--keyring)"
+HINT = (
+    "use another mirror (--mirror), update the distro's keyring package, or name the keyring of "
+    "this archive (--keyring); if none helps, somebody may be tampering with the connection"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +56,15 @@ class SignedRelease:
         """
         self.suite, self.site = suite, site
         signed = openpgp.check(data, *keyrings, detached=detached, frozen=frozen)
-        if not signed.signers:
-            weak = f"its signature uses {', '.join(signed.weak)}" if signed.weak else ""
-            ring = keyrings[0] if keyrings else "any keyring that is at hand"
+        if detached is None and not openpgp.is_signed(data):
             raise FetchError(
-                f"{self} is not signed by a key of {ring}",
-                details="its signature is bad" if signed.bad else weak,
-                hint=HINT,
+                f"{self} is not signed at all",
+                hint="use another mirror (--mirror): without a signature nothing can be verified",
+            )
+        if not signed.signers:
+            ring = f"the keyring {keyrings[0]}" if keyrings else "any keyring that is at hand"
+            raise FetchError(
+                f"{self} is not signed by a key of {ring}", details=signed.why, hint=HINT
             )
         self.signers, self.expired = signed.signers, signed.expired
         self.text = signed.content.decode("utf-8", "replace")

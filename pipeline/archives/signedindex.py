@@ -149,12 +149,10 @@ class Reader:
             belief.note(self._memory, self._source, release, **listed)
 
     def _check_valid(self, index: SuiteIndex) -> None:
-        if index.valid_until and index.valid_until < self._now and not self._source.frozen:
-            raise FetchError(
-                f"the index of {index.suite} at {index.site} has expired",
-                details=f"it was valid until {index.valid_until:%F %T} UTC",
-                hint="use another mirror, or wait until this one is up to date",
-            )
+        name = f"the index of {index.suite} at {index.site}"
+        error = belief.expired(name, index.valid_until, self._now)
+        if error and not self._source.frozen:
+            raise error
 
     def _signed(self, body: bytes, suite: str) -> SignedRelease:
         source = self._source

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from debian.deb822 import Deb822
 
-from pipeline.archives import credentials, host_apt, keyrings
+from pipeline.archives import credentials, host_apt, keyrings, openpgp
 from pipeline.config import limits
 from pipeline.errors import BuildError
 from pipeline.files import bounded
@@ -190,9 +190,7 @@ def _make(
         argv: list[str | Path] = ["sh", script, work]
         argv += ["1536m" if in_memory else "disk", form]
         argv += _mmdebstrap(packages, key, strip)
-        argv += _reaching(work, sources)
-        gpgv = sorted({str(s.gpgv) for s in near if s.gpgv})
-        argv += [f"--aptopt=Apt::Key::gpgvcommand {quoting.apt_conf(path)}" for path in gpgv]
+        argv += _reaching(work, sources, next((s.gpgv for s in near if s.gpgv), openpgp.GPGV))
         argv += [release.codename, work / "mnt" / "root", stanzas]
         # apt's own user must be able to reach its downloads; nobody outside can.
         work.chmod(0o755)
@@ -253,8 +251,8 @@ def _mmdebstrap(packages: Sequence[str], key: Sequence[Package], strip: bool) ->
     return argv
 
 
-def _reaching(work: Path, sources: Sequence[AptSource]) -> list[str]:
-    """Return the options that tell mmdebstrap's apt how to reach archives.
+def _reaching(work: Path, sources: Sequence[AptSource], gpgv: Path) -> list[str]:
+    """Return the options that tell mmdebstrap's apt how to reach archives, and whom to ask of keys.
 
     The machine's proxies and all credentials are in files that only this user can read.
     mmdebstrap's temporary configuration of apt names them, because anything in --aptopt would
@@ -264,6 +262,7 @@ def _reaching(work: Path, sources: Sequence[AptSource]) -> list[str]:
     lines = (
         f"Dir::Etc::netrc {quoting.apt_conf(str(work / credentials.NETRC))};",
         f"Dir::Etc::netrcparts {quoting.apt_conf(str(work / credentials.PARTS))};",
+        f"Apt::Key::gpgvcommand {quoting.apt_conf(str(gpgv))};",
         *host_apt.network_settings(),
     )
     conf = work / "apt.conf"

@@ -347,12 +347,16 @@ def _hook() -> object:
     with tempfile.TemporaryDirectory() as directory:
         work = Path(directory) / "a b'\"$(touch pwned);%n"
         work.mkdir()
-        (option,) = roots._reaching(work, [])
+        (option,) = roots._reaching(work, [], work / "gpgv")
         hook, conf = option.removeprefix("--setup-hook="), Path(directory) / "mm.conf"
         env = {"PATH": os.environ["PATH"], "MMDEBSTRAP_APT_CONFIG": str(conf)}
         subprocess.run(["sh", "-c", hook], env=env, cwd=directory, check=True)
         assert sorted(p.name for p in Path(directory).iterdir()) == sorted([work.name, "mm.conf"])
-        return _apt_says(conf.read_text(), "Dir::Etc::netrc"), str(work / "auth.conf")
+        found = [_apt_says(conf.read_text(), name) for name in _NAMED]
+        return found, [str(work / "auth.conf"), str(work / "gpgv")]
+
+
+_NAMED = ("Dir::Etc::netrc", "Apt::Key::gpgvcommand")
 
 
 @place("archives.credentials.text: apt_auth.conf(5)")

@@ -186,7 +186,7 @@ class TestRefusals:
             signed.split("\n\n", 1)[1].split("-----BEGIN PGP SIGNATURE")[0]
         )
         inrelease.unlink()
-        self.refused(apt, tmp_path, "an index is not signed")
+        self.refused(apt, tmp_path, "is not signed at all")
 
     def test_expired(self, archive: Archive, apt: AptArchive, tmp_path: Path) -> None:
         now = datetime.now(UTC)

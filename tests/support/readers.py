@@ -367,7 +367,6 @@ def _words(text: str) -> object:
     return (
         apt_errors.explain(error, "x"),
         apt_errors.missing_suites(text),
-        apt_errors.expired_suites(text),
         resolve.unsatisfied(BuildError("x", details=text), "x", "bookworm"),
     )
 
