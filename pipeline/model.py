@@ -271,6 +271,8 @@ class Cell:
     seconds: float
     kernel_log: str = ""
     """What the kernel logged meanwhile."""
+    verifier: str = ""
+    """If the kernel's verifier refused the program: what the command says with its whole log."""
     why: str = ""
     """If not ok: a sentence about what differs."""
 

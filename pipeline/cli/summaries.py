@@ -18,6 +18,9 @@ from pipeline.runs.report import Outcome, Report
 from pipeline.smoke.cases import Case
 from pipeline.text import visible
 
+LINES = 20
+"""Lines of a command's output that the terminal shows; a verifier's log has thousands."""
+
 _COLOUR = {
     Verdict.NEEDED: "yellow",
     Verdict.FIXED: "green",
@@ -115,6 +118,21 @@ def _short(name: str) -> str:
     return name if len(name) <= _NAME else f"{name[: _NAME // 2 - 1]}…{name[-_NAME // 2 :]}"
 
 
+def _show_words(smoke: SmokeReport) -> None:
+    """Show what was said in each cell that is not as expected, up to LINES lines of it."""
+    to = terminal.console()
+    for row, when, cell in smoke.cells:
+        lines = (cell.verifier or cell.output).strip("\n").splitlines()
+        if cell.ok or not lines:
+            continue
+        phase = f", {when}" if smoke.after else ""
+        cut = len(lines) > LINES
+        part = f"; the last {LINES} of {len(lines)} lines, all are in the page and the JSON"
+        _heading(f"What was said of {row.case} ({row.way}{phase}{part if cut else ''})")
+        for line in lines[-LINES:]:
+            to.print(styled(f"  {line}"), soft_wrap=True)
+
+
 def show_smoke(smoke: SmokeReport) -> None:
     """Show the smoke matrix, before → after."""
     where = smoke.accelerator or "namespaces of this machine"
@@ -141,7 +159,8 @@ def show_smoke(smoke: SmokeReport) -> None:
         for line in row.object.splitlines():
             _show("  ", line)
         for limit in row.limits:
-            _show(f"A limit of {row.case}: ", limit)
+            _show(f"Why {row.case} is refused: ", limit)
+    _show_words(smoke)
     if smoke.crashes:
         to.print(f"The guest crashed {smoke.crashes} times and was booted again.")
 

@@ -60,6 +60,8 @@ class Row:
     """The command that loads the object, and those that follow."""
     expect: Mapping[str, Expected] | None
     """None for the user's own object."""
+    why: tuple[str, ...] = ()
+    """The first command once more, with the verifier's whole log."""
     pins: Mapping[str, int] = field(default_factory=dict)
     """The pinned maps, and how much each frame adds to each of them."""
     paths: Mapping[str, str] = field(default_factory=dict)
@@ -160,10 +162,10 @@ def _row(
     here = {"object": f"{home}/{name}.o", "batch": f"{home}/{name}.batch"}
     here["script"] = f"{home}/{name}.sh"
 
-    def words(line: str) -> tuple[str, ...]:
+    def words(line: str, *more: str) -> tuple[str, ...]:
         parts = shlex.split(line)
         at = parts.index("{which}") if "{which}" in parts else len(parts)
-        parts[at : at + 1] = which if at < len(parts) else []
+        parts[at : at + 1] = [*which, *more] if at < len(parts) else []
         return tuple(here.get(p[1:-1], p) if p.startswith("{") else p for p in parts)
 
     then = [Command(argv=words(each.run), says=each.says, silent=each.silent) for each in way.then]
@@ -178,6 +180,8 @@ def _row(
         script=package_data(__package__, way.script) if way.script else None,
         section=which[1],
         expect=None,
+        # tc and ip take `verbose` after the program's name; a script and a batch do not.
+        why=words(way.load, "verbose") if "{which}" in way.load and not way.script else (),
     )
 
 

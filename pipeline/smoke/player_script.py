@@ -23,11 +23,17 @@ def step_id(phase: str, row: int) -> str:
     return f"{phase}:{row}"
 
 
+def why_id(step: str) -> str:
+    """Return the id under which the player reports what the verifier said about a row."""
+    return f"{step}:why"
+
+
 def ids(rows: Sequence[Row], phases: Sequence[str]) -> set[str]:
     """Return every id that the player may use."""
     steps = {step_id(phase, i) for phase in phases for i in range(len(rows))}
     more = max((len(row.commands) for row in rows), default=1)
-    return steps | {f"{step}:{n}" for step in steps for n in range(1, more)}
+    further = {f"{step}:{n}" for step in steps for n in range(1, more)}
+    return steps | further | set(map(why_id, steps))
 
 
 def plan(rows: Sequence[Row], phase: str, *, home: str, leave: frozenset[str] = frozenset()) -> str:
@@ -56,6 +62,8 @@ def _steps(row: Row, step: str, home: str) -> Iterator[Sequence[str]]:
         yield ["files", str(row.files)]
     for n, each in enumerate(row.commands):
         yield ["run", step if n == 0 else f"{step}:{n}", seconds, *each.argv]
+        if n == 0 and row.why:
+            yield ["why", why_id(step), seconds, *row.why]
     if row.send:
         maps = [
             f"{name}={FRAMES * by}={row.keys.get(name, FIRST_KEY)}={row.paths[name]}"

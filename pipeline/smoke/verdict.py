@@ -17,6 +17,7 @@ from debian.debian_support import Version
 from pipeline.model import Cell, Expect, Seen
 from pipeline.smoke.cases import Expected, Loader
 from pipeline.smoke.matrix import FRAMES, Command, Row
+from pipeline.smoke.player_script import why_id
 from pipeline.vm.results import Counted, Ran, Transcript, Tried
 
 AF_ALG = "CONFIG_CRYPTO_USER_API_HASH"
@@ -44,6 +45,8 @@ class Said:
     """Its commands, as far as they ran."""
     counted: Counted | None = None
     tried: Tried | None = None
+    why: str = ""
+    """What the first command said when it was run again, with the verifier's log."""
     log: str = ""
     """What the kernel logged meanwhile."""
     lost: str = ""
@@ -116,6 +119,7 @@ def judge(
         maps=dict(counted.maps) if counted else {},
         seconds=round(sum(ran.seconds for ran in said.ran), 3),
         kernel_log=said.log,
+        verifier=said.why,
         why=why,
     )
 
@@ -203,10 +207,12 @@ def said_of(row: Row, step: str, transcript: Transcript) -> Said | None:
     """Return what the player reported on one row; None if the row did not finish."""
     if step not in transcript.logs:
         return None
+    why = transcript.ran.get(why_id(step))
     names = [step, *(f"{step}:{n}" for n in range(1, len(row.commands)))]
     return Said(
         ran=tuple(transcript.ran[name] for name in names if name in transcript.ran),
         counted=transcript.counted.get(step),
         tried=transcript.tried.get(step),
+        why=why.output if why else "",
         log=transcript.logs[step],
     )

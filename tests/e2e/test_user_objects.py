@@ -27,6 +27,7 @@ REFUSED = {
     "several-sections": "3 sections named maps",
     "big-endian": "big-endian machines",
 }
+UNCHECKED = "value-unchecked"
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> cli.Said:
     distro = real.archive().fetch_binary("iproute2", None, directory).path
     fixed = breakages.sound_deb(distro, tmp_path_factory.mktemp("fixed"))
     argv: list[str | Path] = ["smoke", "--deb", fixed, "--against", distro, "--json"]
-    for name in (*LOADS, *REFUSED):
+    for name in (*LOADS, *REFUSED, UNCHECKED):
         argv += ["--object", userobjects.make(name, directory)]
     return cli.respin(*argv, "--release", "bookworm", cache=real.cache().root)
 
@@ -65,6 +66,17 @@ def test_it_is_refused_and_its_cause_is_named(rows: dict[str, dict[str, Any]], n
 
 def test_the_program_that_fits_is_taken(rows: dict[str, dict[str, Any]]) -> None:
     assert rows["two-programs"]["title"].endswith("section classifier")
+
+
+def test_the_verifiers_log_is_in_the_report_and_its_end_on_the_terminal(
+    said: cli.Said, rows: dict[str, dict[str, Any]]
+) -> None:
+    cell = rows[UNCHECKED]["after"]
+    assert cell["seen"] == "refused"
+    assert "R0 invalid mem access" in cell["verifier"]
+    assert "R0 invalid mem access" in said.err
+    assert rows["static-map"]["after"]["verifier"] == ""
+    assert "0 maps not supported in current map section!" in said.err
 
 
 def test_a_refusal_is_the_exit_status(said: cli.Said) -> None:

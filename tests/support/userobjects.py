@@ -38,6 +38,7 @@ VARIANTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "packet-load": ("packet-load.c",),
         "two-programs": ("two-programs.c",),
         "stripped": ("plain.c",),
+        "value-unchecked": ("plain.c", "-DUNCHECKED"),
         "several-sections": ("several-sections.c",),
     }
 )

@@ -167,14 +167,28 @@ def test_a_row_becomes_lines_of_a_plan() -> None:
     assert [line[:2] for line in lines] == [
         ["row", "after:0"],
         ["run", "after:0"],
+        ["why", "after:0:why"],
         ["run", "after:0:1"],
         ["send", "after:0"],
         ["end", "after:0"],
     ]
     assert lines[1][3:7] == ["tc", "filter", "add", "dev"]
     assert lines[1][-3:] == ["/home dir/tail-calls-exec.o", "section", "classifier"]
+    assert lines[2][2:] == [*lines[1][2:], "verbose"]
     counts = "counts=35777=00000000=/sys/fs/bpf/tc/globals/counts"
-    assert lines[3][2:] == ["ingress", "7", "0", "7", counts, lines[3][-1]]
+    assert lines[4][2:] == ["ingress", "7", "0", "7", counts, lines[4][-1]]
+
+
+@pytest.mark.parametrize(("name", "way"), [("pinned-hash", "batch"), ("handover", "export")])
+def test_a_batch_and_a_script_are_not_asked_why(name: str, way: str) -> None:
+    assert "why\t" not in player_script.plan([row(name, way)], "after", home="/h")
+
+
+def test_a_route_is_asked_why_before_what_follows() -> None:
+    kernel = KernelFacts(version="6.1", config=frozenset({"CONFIG_LWTUNNEL_BPF"}))
+    text = player_script.plan([row("pinned-hash", "lwt-xmit", kernel)], "after", home="/h")
+    (line,) = [line for line in text.splitlines() if line.startswith("why")]
+    assert line.split("\t")[-7:-3] == ["section", "lwt_xmit", "verbose", "via"]
 
 
 def test_a_way_by_a_script_brings_it() -> None:

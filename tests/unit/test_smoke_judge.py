@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from pipeline.runs import proving
 from pipeline.smoke import render
 from pipeline.smoke.cases import Expected, attach_types, loaders
 from pipeline.smoke.matrix import Command, Row
-from pipeline.smoke.verdict import Said, Tc, engine, judge
-from pipeline.vm.results import Counted, Ran, Tried
+from pipeline.smoke.verdict import Said, Tc, engine, judge, said_of
+from pipeline.vm.results import Counted, Ran, Transcript, Tried
 
 LOADER = {loader.name: loader for loader in loaders()}
 TC = Tc(text="", version="6.1.0-3", loader=LOADER["libbpf-1-fixed"])
@@ -83,6 +84,31 @@ def cell(
 )
 def test_what_tc_says_of_itself(text: str, found: str) -> None:
     assert engine(text) == found
+
+
+def test_what_the_verifier_said_goes_into_the_cell() -> None:
+    ran = Ran(status=1, seconds=0.1, late=False, output="Verifier analysis:")
+    transcript = Transcript(
+        kernel="6.1",
+        ran={"x:0": ran, "x:0:why": dataclasses.replace(ran, output="R0 invalid mem access")},
+        counted={},
+        tried={},
+        logs={"x:0": ""},
+        begun="x:0",
+        done=True,
+    )
+    said = said_of(row(), "x:0", transcript)
+    assert said is not None
+    seen = judge(row(), TC, said, after=True)
+    assert (seen.output, seen.verifier) == ("Verifier analysis:", "R0 invalid mem access")
+
+
+def test_a_kernel_without_af_alg_proves_nothing() -> None:
+    words = "Missing kernel AF_ALG support for PIN_OBJECT_NS!"
+    seen = cell(row(expect=None), status=1, output=words)
+    assert (seen.seen, seen.ok, seen.output) == (Seen.NOT_POSSIBLE, True, words)
+    assert "CONFIG_CRYPTO_USER_API_HASH" in seen.reason
+    assert cell(row(), status=1, output=words).seen is Seen.REFUSED
 
 
 def test_loaded_and_counted() -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from pathlib import Path
 
@@ -88,6 +89,32 @@ def test_no_hash_and_no_path_is_cut(shown: io.StringIO) -> None:
     assert " ".join(ORIGIN.split()) in " ".join(" ".join(lines).split())
 
 
+def _refused(output: str, verifier: str = "") -> SmokeReport:
+    cell = dataclasses.replace(_cell(Seen.REFUSED), output=output, verifier=verifier)
+    row = dataclasses.replace(_row("one.o"), before=cell, after=None)
+    return filled(SmokeReport, cases=(row,), after="", packages=("iproute2",))
+
+
+def test_what_tc_said_of_a_refusal_is_shown_up_to_20_lines(shown: io.StringIO) -> None:
+    summaries.show_smoke(_refused("".join(f"line {n}\n" for n in range(30))))
+    words = shown.getvalue()
+    assert "What was said of one.o (tc; the last 20 of 30 lines" in " ".join(words.split())
+    assert [n for n in range(30) if f"  line {n}\n" in words] == list(range(10, 30))
+
+
+def test_the_verifiers_log_is_shown_in_place_of_its_absence(shown: io.StringIO) -> None:
+    summaries.show_smoke(_refused("Verifier analysis:\n\n", "R0 invalid mem access\n"))
+    assert "R0 invalid mem access" in shown.getvalue()
+    assert "Verifier analysis" not in shown.getvalue()
+
+
+def test_what_was_said_as_expected_is_not_shown(shown: io.StringIO) -> None:
+    cell = dataclasses.replace(_cell(Seen.REFUSED), ok=True, output="as expected")
+    row = dataclasses.replace(_row("one.o"), before=cell, after=None)
+    summaries.show_smoke(filled(SmokeReport, cases=(row,), after="", packages=("iproute2",)))
+    assert "as expected" not in shown.getvalue()
+
+
 def test_every_object_and_every_limit_has_a_name(shown: io.StringIO) -> None:
     smoke = SmokeReport(
         place="guest",
@@ -106,7 +133,7 @@ def test_every_object_and_every_limit_has_a_name(shown: io.StringIO) -> None:
     words = " ".join(shown.getvalue().split())
     for name in ("one.o", "two.o"):
         assert f"The object {PATH.parent / name}, section classifier programs:" in words
-        assert f"A limit of {name}: it has BTF, {HASH}." in words
+        assert f"Why {name} is refused: it has BTF, {HASH}." in words
     assert max(map(len, shown.getvalue().splitlines())) <= 80
 
 

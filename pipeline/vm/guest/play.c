@@ -17,6 +17,8 @@
  *   run ID SECONDS COMMAND...      {"kind":"ran","id":…,"status":…,"seconds":…,"late":…,
  *                                  "output":…}; status < 0: killed by a signal. After one
  *                                  that failed, the rest of the row is left out.
+ *   why ID SECONDS COMMAND...      the same, but only after a run that the kernel's verifier
+ *                                  ended: COMMAND asks for its whole log
  *   send ID WHERE N MARK HOPE [NAME=HOPE=KEY=PATTERN]...
  *                                  send N frames (WHERE: ingress, egress, routed,
  *                                  redirected, local), wait until what is hoped for is there, and
@@ -54,6 +56,8 @@ const char program[] = "player";
 
 static int results, kernel_log;
 static unsigned int files_limit;
+/* Whether the last command failed because of the verifier. */
+static int rejected;
 
 /* Begin a line about a row or a command. */
 static void begin(const char *kind, const char *id)
@@ -174,10 +178,19 @@ static struct ended run(double seconds, char **command)
 	return e;
 }
 
+/* Tell whether a failed command speaks of the verifier: the words of iproute2's own loader
+ * (bpf_prog_report), and of libbpf. */
+static int by_verifier(const struct ended *e)
+{
+	return e->status > 0 && (memmem(output, e->size, "Verifier analysis", 17) ||
+				 memmem(output, e->size, "program load failed", 19));
+}
+
 static int do_run(char **args)
 {
 	struct ended e = run(atof(args[1]), args + 2);
 
+	rejected = by_verifier(&e);
 	begin("ran", args[0]);
 	put(",\"status\":%d,\"seconds\":%.3f,\"late\":%s,\"output\":", e.status, e.seconds,
 	    e.late ? "true" : "false");
@@ -360,7 +373,7 @@ static void do_end(const char *id)
 
 static void do_row(const char *id)
 {
-	files_limit = 0;
+	files_limit = rejected = 0;
 	begin("begun", id);
 	end_line();
 	net_reset();
@@ -407,7 +420,10 @@ static int play(char *text)
 		files_limit = atoi(fields[1]);
 	else if (!strcmp(fields[0], "run") && n >= 4)
 		return do_run(fields + 1);
-	else if (!strcmp(fields[0], "send") && n >= 6)
+	else if (!strcmp(fields[0], "why") && n >= 4) {
+		if (rejected)
+			do_run(fields + 1);
+	} else if (!strcmp(fields[0], "send") && n >= 6)
 		do_send(fields + 1, n - 1);
 	else if (!strcmp(fields[0], "try") && n == 7)
 		do_try(fields + 1);
@@ -440,7 +456,9 @@ int main(int argc, char **argv)
 			text[n - 1] = 0;
 		if (!strncmp(text, "row\t", 4) || !strncmp(text, "end\t", 4))
 			failed = 0;
-		if (!failed)
+		if (!strncmp(text, "why\t", 4))
+			play(text);
+		else if (!failed)
 			failed = play(text);
 	}
 	return 0;

@@ -32,7 +32,9 @@ static __always_inline __u64 count(__u64 by)
 {
 	__u64 key = 0, *value = bpf_map_lookup_elem(&packets, &key);
 
+#ifndef UNCHECKED
 	if (value)
+#endif
 		return __sync_fetch_and_add(value, by);
 	bpf_map_update_elem(&packets, &key, &by, BPF_ANY);
 	return by;
