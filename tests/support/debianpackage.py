@@ -1,11 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""respin as a Debian package, and a bare Debian 12 in which to install it."""
+"""respin as a Debian package, and a bare Debian in which to install and run it."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +13,12 @@ from pathlib import Path
 from pipeline.archives import host_apt
 from pipeline.containers import roots
 from support import project, real
-from support.cli import CHECKOUT
 
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 """The environment of a build, and of commands in the root."""
+
+SECONDS = 1200
+"""How long a command may take: from nothing to a proven .deb, beside three other tests."""
 
 Said = subprocess.CompletedProcess[str]
 
@@ -35,11 +36,7 @@ class Package:
 
 def build(directory: Path, *options: str, umask: int = 0o022, **environment: str) -> Package:
     """Build the checkout's package in ``directory`` with these options of dpkg-buildpackage."""
-    tree = directory / "iproute2-respin"
-    for path in project.tracked():
-        target = tree / path.relative_to(CHECKOUT)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, target, follow_symlinks=False)
+    tree = project.copied(directory / "iproute2-respin")
     done = subprocess.run(
         ["dpkg-buildpackage", "-us", "-uc", *options],
         cwd=tree,
@@ -58,15 +55,17 @@ def build(directory: Path, *options: str, umask: int = 0o022, **environment: str
 
 
 class BareRoot:
-    """A Debian 12 with nothing but Essential packages and apt, which uses the machine's mirror."""
+    """A Debian with nothing but Essential packages and apt, which uses the machine's mirror."""
 
-    def __init__(self, root: Path, shared: Path) -> None:
-        """Unpack it into ``root``; it sees the directory ``shared`` as /srv."""
-        names = [*real.archive().essential(()), "apt", "debian-archive-keyring"]
-        key = real.archive().closure(names)
-        sources, release = real.archive().sources, real.archive().release
-        log = real.cache().root / "logs" / "bare-root.log"
-        tar = roots.root_tar(sources, release, names, real.cache(), key=key, log=log)
+    def __init__(self, root: Path, shared: Path, release: str = "bookworm") -> None:
+        """Unpack a release into ``root``; it sees the directory ``shared`` as /srv."""
+        archive = real.archive(release)
+        names = [*archive.essential(()), "apt", "debian-archive-keyring"]
+        key = archive.closure(names)
+        log = real.cache().root / "logs" / f"bare-root-{release}.log"
+        tar = roots.root_tar(
+            archive.sources, archive.release, names, real.cache(), key=key, log=log
+        )
         root.mkdir()
         root.chmod(0o755)
         subprocess.run(["tar", "--extract", "-p", "--file", tar, "-C", root], check=True)
@@ -105,6 +104,6 @@ def run(argv: Sequence[str | Path], **environment: str) -> Said:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=SECONDS,
         check=False,
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -24,6 +25,15 @@ def tracked() -> list[Path]:
         check=True,
     ).stdout
     return [path for name in shown.split("\0")[:-1] if os.path.lexists(path := CHECKOUT / name)]
+
+
+def copied(tree: Path) -> Path:
+    """Copy the repository's files to the new directory ``tree``, and return it."""
+    for path in tracked():
+        target = tree / path.relative_to(CHECKOUT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target, follow_symlinks=False)
+    return tree
 
 
 def files() -> list[Path]:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The real thing for tests: Debian 12's archive, its iproute2 and a root to build it in.
+"""The real thing for tests: Debian's archive, Debian 12's iproute2 and a root to build it in.
 
 They are kept in a separate cache for the tests (RESPIN_TEST_CACHE, or else in the user's cache
 directory), so that only the first run of the tests takes the time to make them.

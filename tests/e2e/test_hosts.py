@@ -1,0 +1,96 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The host does not matter: a bare Debian 12 and a bare Debian 13 make the same .debs.
+
+In each, the commands of the README are run as they are, from nothing. The fast tests pass there,
+too, with the distro's own Python, libraries and pytest. The figures name the versions of the tools.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from support import project, real
+from support.cli import CHECKOUT
+from support.debianpackage import BareRoot
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root installs packages"),
+]
+HOSTS = ("bookworm", "trixie")
+TOOLS = (
+    *("apt", "dpkg", "python3", "mmdebstrap", "coccinelle", "clang-format", "clang", "gcc"),
+    "qemu-system-x86",
+)
+"""Packages whose versions could make a difference."""
+TESTS = ("tests/unit", "tests/golden", "tests/contract/test_smoke_objects.py")
+CLONE = "/root/iproute2-respin"
+Figure = Callable[[str, object], None]
+
+
+@pytest.fixture(scope="module", params=HOSTS)
+def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the name of a release, made into a bare root with a clone of this repository."""
+    directory = tmp_path_factory.mktemp(request.param)
+    directory.chmod(0o755)
+    (directory / "shared").mkdir()
+    shutil.copy(CHECKOUT / "tests/support/respin.toml", directory / "shared")
+    ROOTS[request.param] = root = BareRoot(directory / "root", directory / "shared", request.param)
+    project.copied(root.path / CLONE.lstrip("/"))
+    command(root, "apt-get update -q && apt-get install -q -y git make python3")
+    command(root, f"cd {CLONE} && git init -q && git add --all")
+    yield request.param
+    # It is a whole Debian with compilers: not kept, as pytest would for three runs.
+    subprocess.run(["rm", "-rf", "--one-file-system", root.path], check=True)
+
+
+ROOTS: dict[str, BareRoot] = {}
+MADE: dict[str, dict[str, str]] = {}
+"""For each host, the SHA-256 of each .deb and of the patch, by name."""
+
+
+def command(root: BareRoot, text: str) -> str:
+    """Run a command line in a root and return its output; it has to succeed."""
+    done = root.call("sh", "-ec", text, RESPIN_CONFIG="/srv/respin.toml")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+def test_make_deb_from_nothing(host: str, record_property: Figure) -> None:
+    root = ROOTS[host]
+    begin = time.monotonic()
+    command(root, f"cd {CLONE} && make deb RELEASE=bookworm VERSION={real.VERSION}")
+    seconds = round(time.monotonic() - begin)
+    out = root.path / CLONE.lstrip("/") / "out"
+    assert json.loads((out / "report.json").read_text())["outcome"] == "fixed"
+    files = [*out.glob("debs/*.deb"), *out.glob("patched/patches/*.patch")]
+    MADE[host] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    query = r"dpkg-query --show --showformat='${Package} ${Version}, ' "
+    versions = command(root, query + " ".join(TOOLS))
+    record_property("figure", f"host {host}: {versions}make deb from nothing {seconds} s")
+    for name, digest in sorted(MADE[host].items()):
+        record_property("figure", f"host {host}: {digest}  {name}")
+
+
+def test_the_fast_tests(host: str) -> None:
+    """With what this release has of pytest and of the libraries, and no index but the distro's."""
+    install = "apt-get install -q -y python3-pytest python3-hypothesis python3-yaml"
+    pytest_ = f"python3 -m pytest -q -p no:cacheprovider {' '.join(TESTS)}"
+    said = command(ROOTS[host], f"{install} && cd {CLONE} && {pytest_}")
+    assert " passed in " in said.splitlines()[-1]
+
+
+def test_the_same_bytes_from_every_host() -> None:
+    assert MADE.keys() == set(HOSTS), "make deb failed on a host"
+    first, *others = MADE.values()
+    assert f"iproute2_{real.VERSION}+bpf1_amd64.deb" in first
+    assert any(name.endswith(".patch") for name in first)
+    assert all(other == first for other in others)
