@@ -24,6 +24,7 @@ STAND_IN = """\
 case ${0##*/} in
 dpkg-query) [ "$3" != there ] || echo installed ;;
 id) echo 0 ;;
+apt-cache) [ "$4" = old-name ] ;;
 *) printf '%s\\n' "${0##*/} $*" >>"$LOG" ;;
 esac
 """
@@ -34,7 +35,7 @@ def listed(tmp_path: Path) -> Callable[[str], tuple[int, str, list[str]]]:
     """Return what tools/install-packages does with a list: status, words, apt-get's calls."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name in ("dpkg-query", "apt-get", "id", "sudo"):
+    for name in ("dpkg-query", "apt-get", "apt-cache", "id", "sudo"):
         (programs / name).write_text(STAND_IN)
         (programs / name).chmod(0o755)
     log = tmp_path / "log"
@@ -62,6 +63,7 @@ def listed(tmp_path: Path) -> Callable[[str], tuple[int, str, list[str]]]:
         *("-oAPT::Update::Pre-Invoke::=reboot", "--allow-unauthenticated", "-y", "iproute2-"),
         *("a/../../evil.deb", "./evil.deb", "/tmp/evil.deb", "http://x/evil.deb", "*", "?name(x)"),
         *("$(reboot)", "`reboot`", "a;reboot", "foo=1.0", "foo/unstable", "foo:i386", "lib.*", "."),
+        *("a-name|-y", "a-name|b*", "a-name|", "|a-name", "a-name||b-name", "a-name|$(reboot)"),
         *("^lib", "Upper", "ünï", "x", "a\\b", "'a'", '"a"', "\x1b[2J"),
     ],
 )
@@ -94,6 +96,27 @@ def test_a_package_that_would_remove_another(
     assert calls[-1] == (
         "apt-get install -q -y --no-install-recommends --no-remove -- g++ docker.io"
     )
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("names", "program", "installed"),
+    [
+        ("new-name|old-name", "no-such-program", "old-name"),
+        ("old-name|new-name", "no-such-program", "old-name"),
+        ("new-name|newer-name", "no-such-program", "newer-name"),
+        ("new-name|old-name", "sh", ""),
+    ],
+)
+def test_a_package_with_another_name_elsewhere(
+    listed: Callable[[str], tuple[int, str, list[str]]], names: str, program: str, installed: str
+) -> None:
+    """The first name that the distro knows is installed, if the program is missing."""
+    status, words, calls = listed(f"{names}  {program}  test\n")
+    assert status == 0
+    assert (f"missing here: {names}" in words) == bool(installed)
+    assert not calls or calls[-1].endswith(f"--no-remove -- {installed}")
+    assert bool(calls) == bool(installed)
 
 
 SOURCES = """\
