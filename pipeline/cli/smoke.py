@@ -20,14 +20,17 @@ from pipeline.host import leftovers, temporary
 from pipeline.host.cache import Cache
 from pipeline.host.progress import Progress
 from pipeline.model import CaseResult, Cell, Seen, SmokeReport
-from pipeline.smoke import cases, render, standalone
+from pipeline.smoke import cases, expectation, render, standalone
+from pipeline.smoke.expectation import NOTHING, Expectation
 from pipeline.smoke.standalone import Measured
 from pipeline.smoke.user_object import UserObject, user_section
 
 _TO = click.Path(path_type=Path, dir_okay=False)
 
 
-def objects(names: Sequence[str], by: Sequence[str]) -> tuple[UserObject, ...]:
+def objects(
+    names: Sequence[str], by: Sequence[str], expect: Expectation = NOTHING
+) -> tuple[UserObject, ...]:
     """Return the user's objects, FILE or FILE:SECTION, one for each attach type.
 
     Raises UsageError for a file that is not an object, and for an unknown attach type.
@@ -49,7 +52,7 @@ def objects(names: Sequence[str], by: Sequence[str]) -> tuple[UserObject, ...]:
                 hint="give FILE or FILE:SECTION",
             )
         for way in by:
-            item = UserObject(path=path, section=section, way=way)
+            item = UserObject(path=path, section=section, way=way, expect=expect)
             user_section(item)  # refuses a file that is not an object before anything is built
             found.append(item)
     return tuple(found)
@@ -73,6 +76,9 @@ class SmokeOptions:
     cases: tuple[str, ...]
     ways: tuple[str, ...]
     objects: tuple[str, ...]
+    together: bool
+    expect: tuple[str, ...]
+    send: Path | None
     place: str
     html: Path | None
     markdown: Path | None
@@ -110,6 +116,23 @@ class SmokeOptions:
     help="Object of your own; then only the cases that --case names run.",
 )
 @click.option(
+    "--together",
+    is_flag=True,
+    help="Load the objects in order, in one network and one bpffs [default: each alone].",
+)
+@click.option(
+    "--expect",
+    multiple=True,
+    metavar="received=N|map:NAME[KEY]=N",
+    help="What must be seen of each object besides that it loads: how many frames pass, or what a "
+    "pinned map holds.",
+)
+@click.option(
+    "--send",
+    type=FILE,
+    help="Capture (pcap) whose frames to send to each object [default: 7 UDP frames].",
+)
+@click.option(
     "--place",
     type=click.Choice(["auto", "guest", "netns"]),
     default="auto",
@@ -145,13 +168,28 @@ def smoke(options: SmokeOptions) -> None:
     With --against, test before and after. Exits 14 if a result is not the one that this tc must
     give.
     """
-    wanted = objects(options.objects, options.ways or ("tc",))
+    if not options.objects and (options.together or options.expect or options.send):
+        raise UsageError("--together, --expect and --send concern objects of your own: --object")
+    expect = expectation.parse(options.expect, options.send)
+    wanted = objects(options.objects, options.ways or ("tc",), expect)
+    _refuse_capture(wanted)
     if options.place == "netns" and (options.kernels or options.release):
         raise UsageError(
             "--place netns uses the running kernel, so --kernel and --release do not apply"
         )
     with _logs(options.logs) as logs:
         _measure(options, wanted, logs)
+
+
+def _refuse_capture(wanted: Sequence[UserObject]) -> None:
+    """Raise UsageError if a capture cannot be sent to one of the attach types."""
+    for item in wanted:
+        send = cases.attach_types()[item.way].send
+        if item.expect.frames and send not in ("ingress", "egress"):
+            raise UsageError(
+                f"--send sends Ethernet frames, which do not come to the attach type {item.way}",
+                hint="use an attach type of an interface, such as tc, egress or xdp",
+            )
 
 
 @contextmanager
@@ -175,6 +213,7 @@ def _measure(options: SmokeOptions, wanted: tuple[UserObject, ...], logs: Path) 
         packages=(options.against, options.deb) if options.against else (options.deb,),
         cases=() if only else cases.select(options.cases or None, options.ways, whole=True),
         objects=wanted,
+        together=options.together,
         place="netns" if options.place == "netns" else "guest",
         release=options.release,
         kernels=options.kernels,

@@ -80,7 +80,7 @@ def causes(found: Description, to: Target, output: str) -> tuple[LoaderLimit, ..
         loaders.append(EARLIER_FIX)
     certain: tuple[LoaderLimit, ...] = ()
     for loader in loaders:
-        exceeded = limits(found, replace(to, loader=loader))
+        exceeded = (*limits(found, replace(to, loader=loader)), *_pins(found))
         named = tuple(limit for limit in exceeded if re.search(limit.says, output))
         if named:
             return named if loader == to.loader else tuple(map(_of_earlier_fix, named))
@@ -200,6 +200,19 @@ def _definitions(found: Description) -> Iterator[LoaderLimit]:
 
 def _upstream(to: Target) -> Version:
     return Version(Version(to.version).upstream_version)
+
+
+def _pins(found: Description) -> Iterator[LoaderLimit]:
+    pinned = [m.name for m in found.maps if m.section == ".maps" or m.value("pinning")]
+    if pinned:
+        yield LoaderLimit(
+            what=f"a map of these is pinned already, and differs from the object's: "
+            f"{', '.join(pinned)}",
+            remedy="define it alike in all objects that share it, name it otherwise, or remove the "
+            "pin",
+            says="self-check failed|differs from pinned|parameter mismatch",
+            certain=False,
+        )
 
 
 # -- the loaders --------------------------------------------------------------------------------

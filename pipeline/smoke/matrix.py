@@ -16,10 +16,13 @@ from pathlib import Path
 
 from debian.debian_support import Version
 
+from pipeline.errors import UsageError
 from pipeline.host.cache import Cache
 from pipeline.host.resources import package_data
+from pipeline.smoke.bpf_object import read
 from pipeline.smoke.cases import AttachType, Case, Expected, Then, attach_types, map_struct_size
 from pipeline.smoke.compile import compile_cases, section_of
+from pipeline.smoke.expectation import packed
 from pipeline.smoke.user_object import UserObject, user_section
 from pipeline.vm.machine import Machine
 
@@ -31,6 +34,9 @@ MARK = 0x5157
 
 PINS = "/sys/fs/bpf/tc"
 """Where both loaders pin maps, for XDP by way of a link."""
+
+PIN_GLOBAL = 2
+"""PIN_GLOBAL_NS of iproute2's include/bpf_elf.h; libbpf pins maps of .maps there, too."""
 
 LOAD_SECONDS, BATCH_SECONDS = 30, 180
 """Seconds that a command may take."""
@@ -67,12 +73,20 @@ class Row:
     paths: Mapping[str, str] = field(default_factory=dict)
     """Where each map is pinned, as a pattern (glob(7))."""
     keys: Mapping[str, str] = field(default_factory=dict)
+    holds: Mapping[str, int] = field(default_factory=dict)
+    """What else pinned maps must hold, whatever was sent."""
+    replay: bytes = b""
+    """The frames to send, as the player reads them; empty for respin's own."""
+    frames: int = FRAMES
+    """How many are sent."""
+    keep: bool = False
+    """Whether what the row before has attached and pinned stays."""
     send: str = ""
     """Where frames are sent from; empty if none are sent."""
     mark: int = 0
     """The mark of the frames that the receiver counts."""
     received: int = 0
-    """How many frames it must receive."""
+    """How many frames it must receive; -1 if that is not judged."""
     batch: str = ""
     """The content of the file that the command reads."""
     script: Path | None = None
@@ -86,6 +100,11 @@ class Row:
     """What this place lacks, so that the row cannot run."""
     since: str = ""
     """The upstream version that introduced the feature."""
+
+    @property
+    def values(self) -> Mapping[str, int]:
+        """Return what each pinned map must hold afterwards."""
+        return {name: self.frames * by for name, by in self.pins.items()} | dict(self.holds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,19 +204,57 @@ def _row(
     )
 
 
-def object_rows(items: Sequence[UserObject], *, kernel: KernelFacts, home: str) -> list[Row]:
-    """Return the rows of the user's own objects. Raises UsageError for one that is not valid."""
-    rows = []
+def object_rows(
+    items: Sequence[UserObject], *, kernel: KernelFacts, home: str, together: bool = False
+) -> list[Row]:
+    """Return the rows of the user's own objects, which may be loaded one after the other.
+
+    Raises UsageError for one that is not valid, or lacks a map of which a value is expected.
+    """
+    rows: list[Row] = []
     for i, item in enumerate(items):
         section = user_section(item)
         way = attach_types()[item.way]
         way = dataclasses.replace(way, says="", then=(Then(run=way.show, says=_LOADED),))
-        title = f"{item.path}, section {section}"
+        after = f" (after {rows[-1].case})" if together and rows else ""
+        title = f"{item.path}, section {section}{after}"
         which = ["section", section]
         row = _row(item.path.name, title, way, f"object-{i}", item.path, which, home)
-        missing = kernel.lacks(way.needs, "")
-        rows.append(dataclasses.replace(row, missing=missing, since=way.since))
+        expect = item.expect
+        rows.append(
+            dataclasses.replace(
+                row,
+                missing=kernel.lacks(way.needs, ""),
+                since=way.since,
+                keep=bool(after),
+                send=way.send if expect.sends else "",
+                replay=packed(expect.frames),
+                frames=len(expect.frames) or FRAMES,
+                received=-1 if expect.received is None else expect.received,
+            )
+        )
+        rows[-1] = _holding(rows[-1], item)
     return rows
+
+
+def _holding(row: Row, item: UserObject) -> Row:
+    """Return a row with the maps of which the user expects a value."""
+    found = read(item.path)
+    holds, keys, paths = {}, {}, {}
+    for held in item.expect.maps:
+        symbol = next((m for m in found.maps if m.name == held.name), None)
+        legacy = symbol is not None and symbol.section == "maps"
+        pinning = symbol.value("pinning") if symbol and legacy else PIN_GLOBAL
+        if symbol is None or not pinning:
+            raise UsageError(
+                f"{item.path} has no pinned map {held.name}, so nothing can read its values",
+                hint="its maps are: " + (", ".join(m.name for m in found.maps) or "none"),
+            )
+        directory = "globals" if pinning == PIN_GLOBAL else "*"
+        holds[held.label] = held.value
+        keys[held.label] = held.key_hex(symbol.value("size_key") or 4, little=found.little)
+        paths[held.label] = f"{PINS}/{directory}/{held.name}"
+    return dataclasses.replace(row, holds=holds, keys=keys, paths=paths)
 
 
 _LOADED = r"\b(bpf|xdpgeneric|prog/xdp)\b"

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pipeline.smoke.cases import FIRST_KEY
-from pipeline.smoke.matrix import FRAMES, Row
+from pipeline.smoke.matrix import Row
 
 CHUNK = 25
 """Broken objects for one tc -batch: few enough to try each alone if one of them ends it."""
@@ -41,9 +41,20 @@ def plan(rows: Sequence[Row], phase: str, *, home: str, leave: frozenset[str] = 
     lines: list[Sequence[str]] = []
     for i, row in enumerate(rows):
         step = step_id(phase, i)
-        if not row.missing and step not in leave:
-            lines += [["row", step], *_steps(row, step, home), ["end", step]]
+        if row.missing or step in leave or _without_those_before(rows, i, phase, leave):
+            continue
+        lines += [["next" if row.keep else "row", step], *_steps(row, step, home), ["end", step]]
     return "".join("\t".join(map(_quoted, line)) + "\n" for line in lines)
+
+
+def _without_those_before(rows: Sequence[Row], i: int, phase: str, leave: frozenset[str]) -> bool:
+    """Return whether a row needs what rows before it have loaded, and one of these is left out.
+
+    A guest that crashed and was booted again has nothing of theirs, so the row would prove nothing.
+    """
+    return rows[i].keep and (
+        step_id(phase, i - 1) in leave or _without_those_before(rows, i - 1, phase, leave)
+    )
 
 
 def _quoted(text: str) -> str:
@@ -66,10 +77,11 @@ def _steps(row: Row, step: str, home: str) -> Iterator[Sequence[str]]:
             yield ["why", why_id(step), seconds, *row.why]
     if row.send:
         maps = [
-            f"{name}={FRAMES * by}={row.keys.get(name, FIRST_KEY)}={row.paths[name]}"
-            for name, by in row.pins.items()
+            f"{name}={value}={row.keys.get(name, FIRST_KEY)}={row.paths[name]}"
+            for name, value in row.values.items()
         ]
-        yield ["send", step, row.send, str(FRAMES), str(row.mark), str(row.received), *maps]
+        what = ["replay", f"{home}/{row.name}.frames"] if row.replay else ["send", str(row.frames)]
+        yield [what[0], step, row.send, what[1], str(row.mark), str(row.received), *maps]
 
 
 def files(rows: Sequence[Row]) -> Mapping[str, bytes | Path]:
@@ -84,6 +96,8 @@ def files(rows: Sequence[Row]) -> Mapping[str, bytes | Path]:
             found[f"{row.name}.o"] = row.object
         if row.batch:
             found[f"{row.name}.batch"] = row.batch.encode()
+        if row.replay:
+            found[f"{row.name}.frames"] = row.replay
         if row.script:
             found[f"{row.name}.sh"] = row.script
     return MappingProxyType(found)

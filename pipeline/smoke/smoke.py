@@ -41,6 +41,7 @@ def smoke(
     lacks: frozenset[str] | None,
     cases: Sequence[Case],
     objects: Sequence[UserObject] = (),
+    together: bool = False,
     cache: Cache,
     log_dir: Path,
     stage: Stage = QUIET,
@@ -52,7 +53,8 @@ def smoke(
     ready, the guest tests the distro's. ``turned`` are the cases that the needed fixes turn, each
     with patterns for the refusal by the package before; ``lacks`` names those fixes, which the
     package after has; None if nothing is known about either package. ``objects`` are the user's
-    own. ``seconds`` is how long the guest may take, twice if it has to wait.
+    own, each tried alone, or ``together``. ``seconds`` is how long the guest may take, twice if it
+    has to wait.
 
     Raises SmokeFailed if dpkg does not install a package, TestbedLost if the guest is lost,
     SmokeImpossible if the test is not possible, UsageError for an invalid object, and the error of
@@ -74,7 +76,7 @@ def smoke(
             cache=cache,
             log=log_dir / "objects.log",
         ),
-        *matrix.object_rows(objects, kernel=kernel, home=home),
+        *matrix.object_rows(objects, kernel=kernel, home=home, together=together),
     ]
     coming = _coming(after) if after else None
     accel = qemu.accelerator(image.machine, image.vmlinuz, cache)

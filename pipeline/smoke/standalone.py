@@ -43,6 +43,8 @@ class SmokeRequest:
     objects: tuple[UserObject, ...]
     cache: Cache
     log_dir: Path
+    together: bool = False
+    """Whether the objects are loaded one after the other, in one network and one bpffs."""
     place: str = "guest"
     """``guest`` or ``netns``."""
     release: str | None = None
@@ -147,6 +149,7 @@ def _in_guest(
             lacks=None,
             cases=request.cases,
             objects=request.objects,
+            together=request.together,
             cache=request.cache,
             log_dir=log_dir,
             stage=stage,
@@ -169,7 +172,9 @@ def _in_namespaces(request: SmokeRequest, packages: dict[str, Deb], stage: Stage
                 cache=request.cache,
                 log=request.log_dir / "objects.log",
             ),
-            *matrix.object_rows(request.objects, kernel=kernel, home=str(work)),
+            *matrix.object_rows(
+                request.objects, kernel=kernel, home=str(work), together=request.together
+            ),
         ]
         stage.note(f"{len(rows)} rows on Linux {kernel.version}, in namespaces")
         said = netns.run(

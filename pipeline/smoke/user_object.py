@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.errors import UsageError
 from pipeline.smoke.bpf_object import Description, read
 from pipeline.smoke.cases import AttachType, attach_types
+from pipeline.smoke.expectation import NOTHING, Expectation
 
 _SECTION = re.compile(r"[A-Za-z0-9_.?][A-Za-z0-9_.?/:@+,*=%^~-]{0,200}")
 """Names that cannot be an option of tc, and are safe in a line of `tc -batch`, in which # begins a
@@ -43,6 +44,7 @@ class UserObject:
     section: str | None = None
     """None: the section with a program whose name fits the attach type."""
     way: str = "tc"
+    expect: Expectation = NOTHING
 
 
 def kind_of(section: str) -> str | None:

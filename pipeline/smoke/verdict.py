@@ -16,7 +16,7 @@ from debian.debian_support import Version
 
 from pipeline.model import Cell, Expect, Seen
 from pipeline.smoke.cases import Expected, Loader
-from pipeline.smoke.matrix import FRAMES, Command, Row
+from pipeline.smoke.matrix import Command, Row
 from pipeline.smoke.player_script import why_id
 from pipeline.vm.results import Counted, Ran, Transcript, Tried
 
@@ -190,14 +190,14 @@ def _survival(row: Row, tried: Tried | None) -> View:
 def _counts(row: Row, counted: Counted | None) -> list[str]:
     if not row.send:
         return []
-    if counted is None or counted.sent != FRAMES:
+    if counted is None or counted.sent != row.frames:
         return ["the frames were not sent"]
     wrong = [
-        f"{name} holds {counted.maps.get(name, -1)} instead of {FRAMES * by}"
-        for name, by in row.pins.items()
-        if counted.maps.get(name, -1) != FRAMES * by
+        f"{name} holds {counted.maps.get(name, -1)} instead of {value}"
+        for name, value in row.values.items()
+        if counted.maps.get(name, -1) != value
     ]
-    if counted.received != row.received:
+    if row.received >= 0 and counted.received != row.received:
         marked = " with the mark" if row.mark else ""
         wrong.append(f"the receiver got {counted.received} frames{marked}, not {row.received}")
     return wrong

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,21 @@ UNCHECKED = "value-unchecked"
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> cli.Said:
+def distro(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return Debian's own .deb."""
+    return real.archive().fetch_binary("iproute2", None, tmp_path_factory.mktemp("deb")).path
+
+
+@pytest.fixture(scope="module")
+def fixed(distro: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the same with the fixed programs."""
+    return breakages.sound_deb(distro, tmp_path_factory.mktemp("fixed"))
+
+
+@pytest.fixture(scope="module")
+def said(distro: Path, fixed: Path, tmp_path_factory: pytest.TempPathFactory) -> cli.Said:
     """Measure them all, once."""
     directory = tmp_path_factory.mktemp("objects")
-    distro = real.archive().fetch_binary("iproute2", None, directory).path
-    fixed = breakages.sound_deb(distro, tmp_path_factory.mktemp("fixed"))
     argv: list[str | Path] = ["smoke", "--deb", fixed, "--against", distro, "--json"]
     for name in (*LOADS, *REFUSED, UNCHECKED):
         argv += ["--object", userobjects.make(name, directory)]
@@ -81,3 +92,35 @@ def test_the_verifiers_log_is_in_the_report_and_its_end_on_the_terminal(
 
 def test_a_refusal_is_the_exit_status(said: cli.Said) -> None:
     assert said.status == 14
+
+
+def frame(kind: bytes, size: int) -> bytes:
+    """Return a frame from respin1 to respin0 with as many bytes of nothing."""
+    header = bytes.fromhex("020000000064020000000065")
+    ip = bytes.fromhex("4500001c00000000401100000a4d00020a4d0001")
+    return header + kind + ip + bytes(size)
+
+
+def test_objects_loaded_together_meet_each_others_pins(fixed: Path, tmp_path: Path) -> None:
+    """Two IPv4 frames and one of ARP are sent; the first object counts, the second is refused."""
+    frames = (frame(b"\x08\0", 8), frame(b"\x08\0", 80), frame(b"\x08\x06", 8))
+    capture = struct.pack("<IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
+    for each in frames:
+        capture += struct.pack("<IIII", 1, 0, len(each), len(each)) + each
+    (tmp_path / "three.pcap").write_bytes(capture)
+    first, second = (userobjects.make(name, tmp_path) for name in ("ipv4", "wide-key"))
+    done = cli.respin(
+        *("smoke", "--deb", fixed, "--release", "bookworm", "--json", "--together"),
+        *("--object", first, "--object", second, "--send", tmp_path / "three.pcap"),
+        *("--expect", "received=2", "--expect", "map:packets[0]=2"),
+        cache=real.cache().root,
+    )
+    one, other = json.loads(done.out)["reports"][0]["cases"]
+    assert one["before"]["seen"] == "loads", done.err
+    assert (one["before"]["sent"], one["before"]["received"]) == (3, 2)
+    assert one["before"]["maps"] == {"packets[0]": 2}
+    assert other["before"]["seen"] == "refused"
+    assert other["title"].endswith("(after ipv4.o)")
+    (cause,) = other["limits"]
+    assert "is pinned already, and differs from the object's: packets" in cause
+    assert done.status == 14

@@ -48,7 +48,7 @@ from pipeline.publish import verified_run
 from pipeline.releases import releases
 from pipeline.runs import lockfile_reader, report_reader
 from pipeline.runs.report import Outcome, Report, to_json
-from pipeline.smoke import bpf_object
+from pipeline.smoke import bpf_object, expectation
 from pipeline.source import local_tree
 from pipeline.vm import kernel, results
 from support import standin, things
@@ -299,6 +299,10 @@ def _tar() -> bytes:
     return out.getvalue()
 
 
+CAPTURE = struct.pack("<IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
+CAPTURE += struct.pack("<IIII", 1, 0, 20, 20) + bytes(20)
+
+
 def _objects() -> tuple[bytes, ...]:
     code = things.section(11, 1, 6, 64, 8)
     null = things.section(0, 0, 0, 0, 0)
@@ -387,6 +391,7 @@ TARGETS = {
     "report": Target(on_file(lambda p: report_reader.read(p.parent), "report.json"), _reports()),
     "proof": Target(on_file(_proven, "report.json"), _reports()),
     "elf": Target(lambda data: bpf_object.text(bpf_object.parse(data, "x")), _objects()),
+    "capture": Target(on_file(expectation.read_capture), (CAPTURE,)),
     "module": Target(_module, _objects()),
     "tar": Target(_take, (_tar(),)),
     "release": Target(_signed, (RELEASE_FILE,)),

@@ -200,6 +200,7 @@ OUTER = legacy("outer", values=(12, 4, 4, 1, 0, 0, 0, 0, 0))
             "AF_ALG",
             "Missing kernel AF_ALG support for PIN_OBJECT_NS!",
         ),
+        (description(), "pinned already.*counts", "Map specification differs from pinned file!"),
         (description(little=sys.byteorder != "little"), "endian machines", "wrong endianness"),
     ],
 )

@@ -13,6 +13,7 @@
  *   path PATH                      the PATH of the commands
  *   row ID                         {"kind":"begun","id":…}; whatever the last row has
  *                                  attached or pinned is removed
+ *   next ID                        the same, but what is attached and pinned stays
  *   files N                        the limit of open files for the commands of this row
  *   run ID SECONDS COMMAND...      {"kind":"ran","id":…,"status":…,"seconds":…,"late":…,
  *                                  "output":…}; status < 0: killed by a signal. After one
@@ -25,6 +26,9 @@
  *                                  at most a second: {"kind":"counted","id":…,"sent":…,
  *                                  "received":…,"maps":{NAME:…}}. KEY is hexadecimal,
  *                                  PATTERN (glob) names the pinned map; -1: cannot be read
+ *   replay ID WHERE FILE MARK HOPE [NAME=HOPE=KEY=PATTERN]...
+ *                                  the same with the frames of FILE (ingress or egress), each
+ *                                  after its length, two bytes; all IPv4 frames that pass count
  *   try ID SECONDS N CHUNK DIRECTORY SECTION
  *                                  load DIRECTORY/0.o to DIRECTORY/N-1.o, CHUNK of them in one
  *                                  tc -batch: {"kind":"tried","id":…,"loaded":…,
@@ -289,16 +293,17 @@ static enum direction where(const char *word)
 	return 0;
 }
 
-static void do_send(char **args, int n)
+static void do_send(char **args, int n, int replay)
 {
-	int count = atoi(args[2]), hope = atoi(args[4]), received = 0, maps = n - 5;
+	int hope = atoi(args[4]), received = 0, maps = n - 5;
 	struct wanted wanted[FIELDS_MAX];
 	double until;
 	struct traffic t;
 
 	for (int i = 0; i < maps; i++)
 		wanted[i] = parse_wanted(args[5 + i]);
-	t = traffic_send(where(args[1]), count, atoi(args[3]));
+	t = replay ? traffic_replay(where(args[1]), args[2]) :
+		     traffic_send(where(args[1]), atoi(args[2]), atoi(args[3]));
 	/* Frames are received in a softirq that may come after the sending call's return. */
 	for (until = now() + 1;; usleep(1000)) {
 		int there = 1;
@@ -371,11 +376,13 @@ static void do_end(const char *id)
 	end_line();
 }
 
-static void do_row(const char *id)
+static void do_row(const char *id, int keep)
 {
 	files_limit = rejected = 0;
 	begin("begun", id);
 	end_line();
+	if (keep)
+		return;
 	net_reset();
 	nftw(BPFFS, unpin, 16, FTW_PHYS | FTW_MOUNT);
 }
@@ -415,7 +422,9 @@ static int play(char *text)
 	} else if (!strcmp(fields[0], "path") && n == 2)
 		setenv("PATH", fields[1], 1);
 	else if (!strcmp(fields[0], "row") && n == 2)
-		do_row(fields[1]);
+		do_row(fields[1], 0);
+	else if (!strcmp(fields[0], "next") && n == 2)
+		do_row(fields[1], 1);
 	else if (!strcmp(fields[0], "files") && n == 2)
 		files_limit = atoi(fields[1]);
 	else if (!strcmp(fields[0], "run") && n >= 4)
@@ -424,7 +433,9 @@ static int play(char *text)
 		if (rejected)
 			do_run(fields + 1);
 	} else if (!strcmp(fields[0], "send") && n >= 6)
-		do_send(fields + 1, n - 1);
+		do_send(fields + 1, n - 1, 0);
+	else if (!strcmp(fields[0], "replay") && n >= 6)
+		do_send(fields + 1, n - 1, 1);
 	else if (!strcmp(fields[0], "try") && n == 7)
 		do_try(fields + 1);
 	else if (!strcmp(fields[0], "end") && n == 2)
@@ -454,7 +465,8 @@ int main(int argc, char **argv)
 	while ((n = getline(&text, &room, plan)) > 0) {
 		if (text[n - 1] == '\n')
 			text[n - 1] = 0;
-		if (!strncmp(text, "row\t", 4) || !strncmp(text, "end\t", 4))
+		if (!strncmp(text, "row\t", 4) || !strncmp(text, "next\t", 5) ||
+		    !strncmp(text, "end\t", 4))
 			failed = 0;
 		if (!strncmp(text, "why\t", 4))
 			play(text);

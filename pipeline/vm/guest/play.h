@@ -39,6 +39,7 @@ struct traffic {
 };
 
 struct traffic traffic_send(enum direction direction, int count, unsigned int mark);
+struct traffic traffic_replay(enum direction direction, const char *file);
 int traffic_received(const struct traffic *traffic);
 void traffic_end(struct traffic *traffic);
 

@@ -16,6 +16,7 @@
 #include <linux/if_packet.h>
 #include <linux/ip.h>
 #include <linux/udp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -63,24 +64,62 @@ static void fill(struct frame *f, unsigned char from, unsigned char to, const ch
 	f->udp.len = htons(sizeof(f->udp) + sizeof(f->data));
 }
 
-static int send_frames(int ns, int index, const struct frame *f, int count)
+static int packet_sender(int ns)
 {
-	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_halen = ETH_ALEN };
-	int sent = 0, s;
+	int s;
 
 	enter(ns);
 	s = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 	if (s < 0)
 		die("packet socket");
-	to.sll_ifindex = index;
-	to.sll_protocol = htons(ETH_P_IP);
-	memcpy(to.sll_addr, f->ethernet.h_dest, ETH_ALEN);
-	for (int i = 0; i < count; i++) {
-		ssize_t n = sendto(s, f, sizeof(*f), 0, (void *)&to, sizeof(to));
+	return s;
+}
 
-		/* What a program on egress drops is reported to the sender: it was sent. */
-		sent += n == sizeof(*f) || errno == ENOBUFS;
+/* Send a frame through an interface; return whether it was sent. */
+static int send_frame(int s, int index, const void *frame, size_t size)
+{
+	const struct ethhdr *ethernet = frame;
+	struct sockaddr_ll to = {
+		.sll_family = AF_PACKET,
+		.sll_halen = ETH_ALEN,
+		.sll_ifindex = index,
+		.sll_protocol = ethernet->h_proto,
+	};
+	ssize_t n;
+
+	memcpy(to.sll_addr, ethernet->h_dest, ETH_ALEN);
+	n = sendto(s, frame, size, 0, (void *)&to, sizeof(to));
+	/* What a program on egress drops is reported to the sender: it was sent. */
+	return n == (ssize_t)size || errno == ENOBUFS;
+}
+
+static int send_frames(int ns, int index, const struct frame *f, int count)
+{
+	int sent = 0, s = packet_sender(ns);
+
+	for (int i = 0; i < count; i++)
+		sent += send_frame(s, index, f, sizeof(*f));
+	close(s);
+	return sent;
+}
+
+static int send_file(int ns, int index, const char *file)
+{
+	static unsigned char frame[1 << 16];
+	int sent = 0, s = packet_sender(ns);
+	FILE *f = fopen(file, "re");
+	unsigned char size[2];
+
+	if (!f)
+		die(file);
+	while (fread(size, sizeof(size), 1, f) == 1) {
+		size_t n = size[0] << 8 | size[1];
+
+		if (n < ETH_HLEN || fread(frame, n, 1, f) != 1)
+			die(file);
+		sent += send_frame(s, index, frame, n);
 	}
+	fclose(f);
 	close(s);
 	return sent;
 }
@@ -124,16 +163,18 @@ static int udp_receiver(int ns, unsigned int mark)
 	return s;
 }
 
-static int packet_receiver(void)
+/* A packet socket for one protocol is served after the programs on ingress, as the protocol
+ * itself is; one for all protocols would be served before them. */
+static int packet_receiver(int ns, int index)
 {
 	struct sockaddr_ll here = {
 		.sll_family = AF_PACKET,
 		.sll_protocol = htons(ETH_P_IP),
-		.sll_ifindex = SIDE_FAR_INDEX,
+		.sll_ifindex = index,
 	};
 	int s;
 
-	enter(far_ns);
+	enter(ns);
 	s = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, htons(ETH_P_IP));
 	if (s < 0 || bind(s, (void *)&here, sizeof(here)))
 		die("packet receiver");
@@ -164,9 +205,24 @@ struct traffic traffic_send(enum direction direction, int count, unsigned int ma
 		t.sent = send_datagrams(count);
 		break;
 	case REDIRECTED:
-		t.receiver = packet_receiver();
+		t.receiver = packet_receiver(far_ns, SIDE_FAR_INDEX);
 		t.sent = send_frames(far_ns, FAR_INDEX, &in, count);
 		break;
+	}
+	enter(near_ns);
+	return t;
+}
+
+struct traffic traffic_replay(enum direction direction, const char *file)
+{
+	struct traffic t = { 0 };
+
+	if (direction == EGRESS) {
+		t.receiver = packet_receiver(far_ns, FAR_INDEX);
+		t.sent = send_file(near_ns, NEAR_INDEX, file);
+	} else {
+		t.receiver = packet_receiver(near_ns, NEAR_INDEX);
+		t.sent = send_file(far_ns, FAR_INDEX, file);
 	}
 	enter(near_ns);
 	return t;
