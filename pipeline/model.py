@@ -327,6 +327,8 @@ class SmokeReport:
     """How often the guest crashed and was booted again."""
     seconds: float
     """Seconds, without the time in which the guest waited for the build."""
+    compilers: tuple[str, ...] = ()
+    """In the compilers' own words: what made the cases' objects, and the programs of the guest."""
 
     @property
     def cells(self) -> tuple[tuple[CaseResult, str, Cell], ...]:

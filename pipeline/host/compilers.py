@@ -23,12 +23,21 @@ def identity(program: str) -> str:
 
     Raises SmokeImpossible if it is missing.
     """
+    form = "${Package} ${Version} ${Architecture}\n"
+    # A pattern without a match is a failure for dpkg-query, but not here.
+    there = command.run(["dpkg-query", "-W", "-f", form, *PACKAGES], check=False).text
+    return digest(_words(program), *sorted(there.splitlines()))
+
+
+def versions(*programs: str) -> tuple[str, ...]:
+    """Return the name and version of each compiler, in its own words; raise SmokeImpossible."""
+    return tuple(_words(program).partition("\n")[0] for program in programs)
+
+
+@cache
+def _words(program: str) -> str:
     if command.which(program) is None:
         raise SmokeImpossible(
             f"the program {program} is missing", hint=f"install it: apt install {program}"
         )
-    version = command.run([program, "--version"], error=SmokeImpossible).text
-    form = "${Package} ${Version} ${Architecture}\n"
-    # A pattern without a match is a failure for dpkg-query, but not here.
-    there = command.run(["dpkg-query", "-W", "-f", form, *PACKAGES], check=False).text
-    return digest(version, *sorted(there.splitlines()))
+    return command.run([program, "--version"], error=SmokeImpossible).text

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from pipeline.errors import SmokeImpossible
+from pipeline.host import compilers
 from pipeline.host.cache import Cache
 from pipeline.host.progress import QUIET, Stage
 from pipeline.model import SmokeReport
@@ -114,6 +115,7 @@ def smoke(
         cases=results.case_results(rows, tcs, played.said, turned=turned, lost=played.lost),
         crashes=played.crashes,
         seconds=round(played.seconds, 3),
+        compilers=compilers.versions(*(["clang"] if cases else []), "gcc"),
     )
 
 

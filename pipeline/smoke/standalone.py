@@ -16,7 +16,7 @@ from pathlib import Path
 from pipeline.archives.apt import AptArchive
 from pipeline.config.config import Config
 from pipeline.errors import FetchError, SmokeImpossible, TestbedLost
-from pipeline.host import command, temporary
+from pipeline.host import command, compilers, temporary
 from pipeline.host.cache import Cache
 from pipeline.host.progress import Progress, Stage
 from pipeline.isolation.scratch import scratch, sweep
@@ -201,4 +201,5 @@ def _in_namespaces(request: SmokeRequest, packages: dict[str, Deb], stage: Stage
         cases=results.case_results(rows, tcs, said, turned={}, lost={}),
         crashes=0,
         seconds=round(time.monotonic() - begun, 3),
+        compilers=compilers.versions(*(["clang"] if request.cases else []), "gcc"),
     )

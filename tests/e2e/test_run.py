@@ -97,6 +97,8 @@ def test_the_distro_refuses_what_ours_loads(fixed: tuple[Path, dict[str, Any]]) 
     assert seen["pinned-hash", "xdp"] == ("refused", "loads")
     assert seen["several-maps", "tc"] == ("refused", "loads")
     assert seen["btf-maps", "tc"] == ("loads", "loads")
+    clang, gcc = report["smoke"]["compilers"]
+    assert "clang version" in clang and gcc.startswith("gcc ")
     for case in ("static-map", "both-sections", "program-name"):
         assert seen[case, "tc"] == ("refused", "refused")
     by_case = {c["case"]: c for c in report["smoke"]["cases"] if c["way"] == "tc"}

@@ -278,6 +278,7 @@ def a_report() -> SmokeReport:
         ),
         crashes=1,
         seconds=1.5,
+        compilers=("Debian clang version 19.1.7 (3)", "gcc (Debian 14.2.0-19) 14.2.0"),
     )
 
 
@@ -314,6 +315,7 @@ def test_the_json_is_what_the_schema_says() -> None:
     values = json.loads(json.dumps(render.to_json([a_report()])))
     jsonschema.Draft202012Validator(schema).validate(values)
     assert values["ok"] is False
+    assert values["reports"][0]["compilers"] == list(a_report().compilers)
     values["reports"][0]["cases"][0]["before"]["seen"] = "nonsense"
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.Draft202012Validator(schema).validate(values)
