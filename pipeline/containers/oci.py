@@ -13,7 +13,7 @@ import itertools
 import secrets
 
 from pipeline.containers.base import Call, Container, make_build_user, not_started
-from pipeline.containers.oci_engine import LABEL, SECONDS, OciEngine
+from pipeline.containers.oci_engine import LABEL, SECONDS, OciEngine, environment
 from pipeline.containers.oci_meter import OciMeter
 from pipeline.errors import BuildError, RespinError
 from pipeline.host import command
@@ -91,7 +91,7 @@ class Oci(Container):
         enter = ["/bin/sh", f"{_OURS}/enter", mark, call.directory, blocks]
         whole = False
         try:
-            done = call.through([*begin, *enter], command.environment())
+            done = call.through([*begin, *enter], environment())
             whole = done.status == 0 or self._inside("test", "-e", mark).status == 0
         finally:
             if not whole:

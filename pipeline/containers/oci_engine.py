@@ -71,7 +71,7 @@ class OciEngine:
         """Run one of the engine's commands, as ``command.run`` does."""
         return command.run(
             [self.name, *argv],
-            env=command.environment(),
+            env=environment(),
             stdin=stdin if stdin is not None else b"",
             stdout=stdout,
             timeout=timeout,
@@ -89,6 +89,14 @@ class OciEngine:
         return self.call(*argv, timeout=SECONDS).text.split()
 
 
+def environment() -> dict[str, str]:
+    """Return the environment of an engine's client.
+
+    podman 5 would warn of cgroups v1 with every call, on the standard error of what it runs.
+    """
+    return {**command.environment(), "PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
+
+
 def find(name: str) -> OciEngine:
     """Return the engine with that name. Raises UsageError with the reason if it does not work."""
     if command.which(name) is None:
@@ -97,7 +105,7 @@ def find(name: str) -> OciEngine:
     field = "{{.Server.Version}}" if name == "docker" else "{{.Client.Version}}"
     done = command.run(
         [name, "version", "--format", field],
-        env=command.environment(),
+        env=environment(),
         check=False,
         timeout=SECONDS,
         error=UsageError,
@@ -121,7 +129,7 @@ def _controls(name: str) -> tuple[str, ...]:
     form = "{{.MemoryLimit}} {{.PidsLimit}}" if name == "docker" else "{{.Host.CgroupControllers}}"
     said = command.run(
         [name, "info", "--format", form],
-        env=command.environment(),
+        env=environment(),
         timeout=SECONDS,
         error=UsageError,
         brief=f"{name} did not say which limits it supports",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import re
 import subprocess
 import tempfile
 import threading
@@ -298,7 +299,9 @@ def test_apt_over_http(
     with Signer("other") as other:
         spoilt = sources.replace(str(keyring), str(other.keyring))
         (root / "etc/apt/sources.list.d/ours.sources").write_text(spoilt)
-        assert "NO_PUBKEY" in apt("apt-get", "update", "--error-on=any", ok=False)
+        said = apt("apt-get", "update", "--error-on=any", ok=False)
+        # gpgv says the first, Debian 13's sqv the second.
+        assert re.search("NO_PUBKEY|Missing key", said)
 
 
 def test_our_own_watch_reads_it_by_hash(
