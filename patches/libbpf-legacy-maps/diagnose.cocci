@@ -10,6 +10,18 @@ def report(shape, p, **names):
     named = [f"{name}={word}" for name, word in names.items()]
     print("respin", shape, p[0].current_element, p[0].file, p[0].line, *named, sep="\t")
 
+// What fix.cocci makes of it: libbpf gets an image of the object that needs no section "maps".
+@prelinked@
+identifier f = load_bpf_object;
+identifier cfg;
+@@
+ f(struct bpf_cfg_in *cfg)
+ {
+ <+...
+ open_bpf_object(cfg, ...)
+ ...+>
+ }
+
 // v5.11 on, built with libbpf: nothing behind this return is ever reached.
 @guarded@
 expression E;
@@ -17,7 +29,7 @@ position p;
 @@
  if (E) return@p iproute2_load_libbpf(...);
 
-@only@
+@only depends on !prelinked@
 identifier f = bpf_do_load;
 identifier cfg;
 position p != guarded.p;
@@ -39,7 +51,29 @@ cfg << only.cfg;
 @@
 report("libbpf-only", p, cfg=cfg)
 
-// What fix.cocci makes of it.
+@linked depends on prelinked@
+identifier f = bpf_do_load;
+identifier cfg;
+position p != guarded.p;
+@@
+ f(struct bpf_cfg_in *cfg)
+ {
+ <+...
+ if (cfg->mode == EBPF_OBJECT) {
+ <+...
+ return@p iproute2_load_libbpf(cfg);
+ ...+>
+ }
+ ...+>
+ }
+
+@script:python@
+p << linked.p;
+cfg << linked.cfg;
+@@
+report("links-maps-first", p, cfg=cfg)
+
+// What the first form of this fix made of it (+bpf1 of an older respin).
 @chosen@
 identifier f = bpf_do_load;
 identifier cfg;

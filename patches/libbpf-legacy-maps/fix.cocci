@@ -1,27 +1,220 @@
 // SPDX-FileCopyrightText: the iproute2-respin authors
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// libbpf v1.0 and later refuses objects with legacy maps: hand these, and only these,
-// to the loader of iproute2 itself, which is still there behind the return.
+// libbpf v1.0 and later refuses objects with legacy maps. iproute2 creates the maps itself and
+// gives libbpf an image of the object that refers to them by their descriptors. A function that
+// is added stands behind another: one that is put in front of another comes before or after that
+// one's comment, depending on Coccinelle's version.
 
-// v6.0 on: a program can be chosen by its name.
-@named@
-identifier cfg;
+// -- lib/bpf_libbpf.c
+
+@open@
+identifier obj;
 @@
- load_bpf_object(struct bpf_cfg_in *cfg)
+ static int handle_legacy_maps(struct bpf_object *obj)
+ { ... }
++
++static struct bpf_object *open_bpf_object(const struct bpf_cfg_in *cfg,
++					  struct bpf_object_open_opts *opts)
++{
++	const char *base = strrchr(cfg->object, '/');
++	char name[BPF_OBJ_NAME_LEN];
++	struct bpf_object *obj;
++	void *image;
++	size_t size;
++	int ret;
++
++	return bpf_object__open_file(cfg->object, opts);
++	/* libbpf v1.0+ refuses legacy maps, so it gets an image without. */
++	ret = iproute2_prelink_object(libbpf_num_possible_cpus(), &image,
++				      &size);
++	if (ret < 0) {
++		errno = -ret;
++		return NULL;
++	}
++
++	/* The name that bpf_object__open_file() makes of a path */
++	base = base ? base + 1 : cfg->object;
++	snprintf(name, sizeof(name), "%.*s", (int)strcspn(base, "."), base);
++	opts->object_name = name;
++
++	obj = bpf_object__open_mem(image, size, opts);
++	free(image);
++	return obj;
++}
+
+// Coccinelle adds a directive only before or after what is there.
+@old_libbpf@
+identifier cfg, opts;
+@@
++#if LIBBPF_MAJOR_VERSION < 1
+ return bpf_object__open_file(cfg->object, opts);
++#endif
+
+// From here on, all ways out close the object.
+@load@
+identifier cfg, opts, obj;
+@@
+ static int load_bpf_object(struct bpf_cfg_in *cfg)
  {
- <+... cfg->prog_name ...+>
+ ...
+-obj = bpf_object__open_file(cfg->object, &opts);
++obj = open_bpf_object(cfg, &opts);
+ ...
  }
 
-@dispatch@
-identifier cfg;
+@types@
+identifier cfg, p;
 @@
- static int bpf_do_load(struct bpf_cfg_in *cfg)
+ static int load_bpf_object(struct bpf_cfg_in *cfg)
  {
  <...
-+if (iproute2_is_legacy_object(cfg))
-+	return iproute2_load_legacy(cfg);
- return iproute2_load_libbpf(cfg);
+ bpf_program__set_ifindex(p, cfg->ifindex);
++if (iproute2_has_own_maps())
++	bpf_program__set_expected_attach_type(p, 0);
+ ...>
+ }
+
+@leaks@
+identifier cfg, ret, p;
+@@
+ static int load_bpf_object(struct bpf_cfg_in *cfg)
+ {
+ <...
+ ret = bpf_program__set_autoload(p, false);
+-if (ret)
+-	return -EINVAL;
++if (ret)
++	goto unload_obj;
+ ...>
+ }
+
+@leaks_missing@
+identifier cfg, prog, ret;
+@@
+ static int load_bpf_object(struct bpf_cfg_in *cfg)
+ {
+ ...
+ ret = iproute2_get_root_path(...);
+ <...
+ if (!prog) {
+ ...
+-return -ENOENT;
++ret = -ENOENT;
++goto unload_obj;
+ }
+ ...>
+ }
+
+// Legacy maps of tail calls are not in the object.
+@tail@
+identifier map, id;
+@@
+ static int find_legacy_tail_calls(...)
+ {
+ <...
+ ret = iproute2_find_map_name_by_id(id, ...);
+ ...
+-if (!map)
++if (!map && iproute2_find_map_fd_by_id(id) < 0)
+ 	return -1;
+ ...>
+ }
+
+@tail_update@
+identifier map, map_fd, map_id, key_id, ret;
+expression E;
+@@
+ static int update_legacy_tail_call_maps(...)
+ {
+ <...
+ ret = sscanf(E, "%i/%i", &map_id, &key_id);
+ ...
+-map_fd = bpf_map__fd(map);
++map_fd = map ? bpf_map__fd(map) : iproute2_find_map_fd_by_id(map_id);
+ ...>
+ }
+
+@destroy@
+identifier cfg, ret;
+@@
+ int iproute2_load_libbpf(struct bpf_cfg_in *cfg)
+ {
+ ...
+ ret = iproute2_bpf_fetch_ancillary();
+ if (ret < 0) {
+ ...
+-return ret;
++goto out;
+ }
+ ret = load_bpf_object(cfg);
+ if (ret)
+-	return ret;
++	goto out;
+-return cfg->prog_fd;
++ret = cfg->prog_fd;
++out:
++iproute2_bpf_elf_ctx_destroy(cfg, ret < 0);
++return ret;
+ }
+
+// -- lib/bpf_legacy.c
+
+// Refusals leave no pin.
+@flag@
+@@
+ struct bpf_map_ext {
+ ...
++bool pinned;
+ };
+
+@pinned@
+identifier n, ctx, map, ext, ret, fd;
+@@
+ static int bpf_map_attach(const char *n, struct bpf_elf_ctx *ctx, const struct bpf_elf_map *map, struct bpf_map_ext *ext, ...)
+ {
+ ...
+ ret = bpf_place_pinned(...);
+ if (ret < 0) { ... }
++ext->pinned = true;
+ return fd;
+ }
+
+// Maps have names in the kernel.
+@named@
+identifier attr, type, val;
+@@
+ static int bpf_map_create(enum bpf_map_type type, ..., uint32_t val
++, const char *name
+ )
+ {
+ union bpf_attr attr = {};
++int fd;
+ ...
+ attr.map_type = type;
++strlcpy(attr.map_name, name, sizeof(attr.map_name));
+ ...
+-return bpf(BPF_MAP_CREATE, &attr, sizeof(attr));
++fd = bpf(BPF_MAP_CREATE, &attr, sizeof(attr));
++if (fd < 0 && (errno == EINVAL || errno == E2BIG)) {
++	/* Kernels before v4.15 know no names, and none takes all. */
++	memset(attr.map_name, 0, sizeof(attr.map_name));
++	fd = bpf(BPF_MAP_CREATE, &attr, sizeof(attr));
++}
++
++return fd;
+ }
+
+@names depends on named@
+identifier n, ctx, map;
+expression E;
+@@
+ static int bpf_map_attach(const char *n, struct bpf_elf_ctx *ctx, const struct bpf_elf_map *map, ...)
+ {
+ <...
+ bpf_map_create(map->type, ..., E
++, n
+ )
  ...>
  }
 
@@ -35,7 +228,8 @@ identifier cfg, ops, nl, ret;
 + */
 +static void bpf_prog_close_later(int fd)
 +{
-+	static int num, line;
++	static int line;
++	static int num;
 +	static int *fds;
 +	int *tmp;
 +
@@ -58,45 +252,28 @@ identifier cfg, ops, nl, ret;
  ...
  ret = bpf_do_load(cfg);
  if (ret < 0)
- 	return ret;
+	return ret;
 +
 +if (cfg->mode == EBPF_OBJECT)
 +	bpf_prog_close_later(cfg->prog_fd);
  ...
  }
 
-// Nor does a tail-called program need its descriptor once it is in its map.
-@tail@
-identifier ctx, i, fd, done;
+// Nor if there is nobody to send the maps to.
+@export@
+identifier ctx;
 @@
- static int bpf_fill_prog_arrays(struct bpf_elf_ctx *ctx)
+ int bpf_send_map_fds(...)
  {
- <...
- fd = bpf_fetch_prog_sec(...);
  ...
-+close(fd);
- ctx->sec_done[i] = done;
- ...>
+-bpf_maps_teardown(ctx);
+-out:
++out:
++bpf_maps_teardown(ctx);
+ ...
  }
 
-@legacy@
-identifier cfg;
-@@
- int iproute2_bpf_elf_ctx_init(struct bpf_cfg_in *cfg)
- { ... }
-+
-+/* Nobody but bpf_send_map_fds() needs the maps once the program is loaded. */
-+int iproute2_load_legacy(struct bpf_cfg_in *cfg)
-+{
-+	cfg->prog_fd = bpf_obj_open(cfg->object, cfg->type, cfg->section,
-+				    cfg->ifindex, cfg->verbose);
-+	if (cfg->prog_fd >= 0 && !cfg->uds)
-+		bpf_maps_teardown(&__ctx);
-+
-+	return cfg->prog_fd;
-+}
-
-// libbpf refused a file whose symbols have no names; now such a file comes this way.
+// libbpf refused a file whose symbols have names beyond the string table.
 @inside@
 typedef GElf_Sym;
 identifier ctx, sym;
@@ -113,104 +290,287 @@ identifier ctx, sym;
  return ctx->str_tab->d_buf + sym->st_name;
  }
 
-// Which loader an object is for, from its sections alone: error codes do not tell. It stands
-// behind a function: one that is put in front of another comes before or after that one's
-// comment, depending on Coccinelle's version.
-@choose@
-typedef bool;
+@prelink@
 identifier cfg;
 @@
- static int load_bpf_object(struct bpf_cfg_in *cfg)
+ int iproute2_bpf_elf_ctx_init(struct bpf_cfg_in *cfg)
  { ... }
 +
-+/* libbpf v1.0+ refuses legacy maps, that is, struct bpf_elf_map in a section
-+ * "maps". Only the loader of iproute2 itself takes such an object, and that
-+ * one knows neither BTF-defined maps nor programs by name.
++/* All programs in an array must have the same expected attach type, but libbpf
++ * derives it from the section's name, which may be that of a key.
 + */
-+bool iproute2_is_legacy_object(const struct bpf_cfg_in *cfg)
++bool iproute2_has_own_maps(void)
 +{
-+	bool legacy = false, btf = false;
-+	Elf_Scn *scn = NULL;
-+	size_t shstrndx;
++	return bpf_maps_count(&__ctx) > 0;
++}
++
++/* Find the program array that the programs in sections "id/key" go into. */
++int iproute2_find_map_fd_by_id(unsigned int map_id)
++{
++	int i = bpf_find_map_by_id(&__ctx, map_id);
++
++	return i < 0 ? -1 : __ctx.map_fds[i];
++}
++
++/* The maps that were there before keep their pins. */
++static void bpf_maps_unpin(struct bpf_elf_ctx *ctx)
++{
++	char pathname[PATH_MAX];
++	uint32_t pinning;
++	int i;
++
++	for (i = 0; i < ARRAY_SIZE(ctx->maps_ext); i++) {
++		pinning = ctx->maps[i].pinning;
++		if (!ctx->maps_ext[i].pinned || bpf_no_pinning(ctx, pinning) ||
++		    !bpf_get_work_dir(ctx->type))
++			continue;
++
++		bpf_make_pathname(pathname, sizeof(pathname),
++				  bpf_map_fetch_name(ctx, i), ctx, pinning);
++		unlink(pathname);
++	}
++}
++
++/* Once the program is loaded, only bpf_send_map_fds() needs the maps. */
++void iproute2_bpf_elf_ctx_destroy(const struct bpf_cfg_in *cfg, bool failure)
++{
++	struct bpf_elf_ctx *ctx = &__ctx;
++
++	if (failure)
++		bpf_maps_unpin(ctx);
++
++	bpf_elf_ctx_destroy(ctx, failure || !cfg->uds);
++}
++
++/* libbpf passes over string tables, whatever their name. The name stays, since
++ * BTF refers to the section by it.
++ */
++static int bpf_hide_section(struct bpf_elf_ctx *ctx, int section,
++			    struct bpf_elf_sec_data *data)
++{
++	Elf_Scn *scn = elf_getscn(ctx->elf_fd, section);
++
++	data->sec_hdr.sh_type = SHT_STRTAB;
++	return gelf_update_shdr(scn, &data->sec_hdr) ? 0 : -EIO;
++}
++
++/* The descriptors of maps go into the instructions that refer to the maps. All
++ * other relocations are left to libbpf.
++ */
++static int bpf_prelink_relo(struct bpf_elf_ctx *ctx, int section,
++			    struct bpf_elf_sec_data *data_relo)
++{
++	Elf_Scn *scn = elf_getscn(ctx->elf_fd, section);
++	struct bpf_elf_sec_data data_insn;
++	struct bpf_relo_props props = {};
++	struct bpf_elf_prog prog = {};
++	int num = 0;
++	GElf_Rel relo;
++	GElf_Sym sym;
++	int ret;
++	int i;
++
++	ret = bpf_fill_section_data(ctx, data_relo->sec_hdr.sh_info, &data_insn);
++	if (ret < 0 || !(data_insn.sec_hdr.sh_flags & SHF_EXECINSTR))
++		return 0;
++
++	prog.insns = data_insn.sec_data->d_buf;
++	prog.insns_num = data_insn.sec_data->d_size / sizeof(struct bpf_insn);
++
++	for (i = 0; gelf_getrel(data_relo->sec_data, i, &relo); i++) {
++		if (!gelf_getsym(ctx->sym_tab, GELF_R_SYM(relo.r_info), &sym))
++			return -EIO;
++
++		if (sym.st_shndx != ctx->sec_maps) {
++			gelf_update_rel(data_relo->sec_data, num++, &relo);
++			continue;
++		}
++
++		ret = bpf_apply_relo_map(ctx, &prog, &relo, &sym, &props);
++		if (ret < 0)
++			return ret;
++	}
++
++	data_relo->sec_hdr.sh_size = num * sizeof(relo);
++	return gelf_update_shdr(scn, &data_relo->sec_hdr) ? 0 : -EIO;
++}
++
++/* To libbpf a program is a global function. The only function of a section is
++ * its program even if it is static, and so is what starts the section if no
++ * function has a type, as LLVM up to v7 had it.
++ */
++static int bpf_prelink_func(struct bpf_elf_ctx *ctx, int section,
++			    struct bpf_elf_sec_data *data)
++{
++	int start = -1;
++	int prog = -1;
++	int num = 0;
++	GElf_Sym func;
++	int type;
++	int bind;
++	int i;
++
++	for (i = 0; gelf_getsym(ctx->sym_tab, i, &func); i++) {
++		if (func.st_shndx != section)
++			continue;
++
++		type = GELF_ST_TYPE(func.st_info);
++		if (type != STT_SECTION && !func.st_value)
++			start = i;
++		if (type != STT_FUNC)
++			continue;
++
++		prog = i;
++		num++;
++	}
++
++	i = num ? prog : start;
++	if (num > 1 || !gelf_getsym(ctx->sym_tab, i, &func))
++		return 0;
++
++	if (!num || !func.st_size)
++		func.st_size = data->sec_hdr.sh_size - func.st_value;
++
++	bind = GELF_ST_BIND(func.st_info);
++	if (bind == STB_LOCAL && strcmp(data->sec_name, ".text"))
++		bind = STB_GLOBAL;
++
++	func.st_info = GELF_ST_INFO(bind, STT_FUNC);
++	return gelf_update_sym(ctx->sym_tab, i, &func) ? 0 : -EIO;
++}
++
++/* Only kprobes need a version, and libbpf takes no other size than theirs. */
++static int bpf_prelink_section(struct bpf_elf_ctx *ctx, int section,
++			       struct bpf_elf_sec_data *data)
++{
++	if (bpf_has_map_data(ctx) && section == ctx->sec_maps)
++		return bpf_hide_section(ctx, section, data);
++	if (bpf_has_map_data(ctx) && data->sec_hdr.sh_type == SHT_REL)
++		return bpf_prelink_relo(ctx, section, data);
++	if (data->sec_hdr.sh_type != SHT_PROGBITS)
++		return 0;
++	if (!strcmp(data->sec_name, "version"))
++		return bpf_hide_section(ctx, section, data);
++	if (data->sec_hdr.sh_flags & SHF_EXECINSTR)
++		return bpf_prelink_func(ctx, section, data);
++	return 0;
++}
++
++/* The file may have changed since its sections were read. */
++static int bpf_image_put(void *image, size_t size, size_t off,
++			 const void *from, size_t len)
++{
++	if (off > size || len > size - off)
++		return -EINVAL;
++
++	memcpy(image + off, from, len);
++	return 0;
++}
++
++/* Overwrite a section in the image by what it is in memory. */
++static int bpf_image_put_section(struct bpf_elf_ctx *ctx, int section,
++				 void *image, size_t size)
++{
++	Elf_Scn *scn = elf_getscn(ctx->elf_fd, section);
++	Elf_Data *data = elf_getdata(scn, NULL);
 +	GElf_Shdr shdr;
-+	const char *name;
-+	Elf *elf;
-+	int fd;
++	size_t off;
++	int ret;
 +
-+	if (libbpf_major_version() < 1 || elf_version(EV_CURRENT) == EV_NONE)
-+		return false;
++	if (!gelf_getshdr(scn, &shdr))
++		return -EIO;
 +
-+	fd = open(cfg->object, O_RDONLY);
-+	if (fd < 0)
-+		return false;
++	off = ctx->elf_hdr.e_shoff + section * sizeof(shdr);
++	ret = bpf_image_put(image, size, off, &shdr, sizeof(shdr));
++	if (ret < 0 || !data || !data->d_buf)
++		return ret;
 +
-+	elf = elf_begin(fd, ELF_C_READ, NULL);
-+	if (elf && !elf_getshdrstrndx(elf, &shstrndx)) {
-+		while ((scn = elf_nextscn(elf, scn))) {
-+			if (gelf_getshdr(scn, &shdr) != &shdr)
-+				continue;
++	return bpf_image_put(image, size, shdr.sh_offset, data->d_buf,
++			     data->d_size);
++}
 +
-+			name = elf_strptr(elf, shstrndx, shdr.sh_name);
-+			if (!name)
-+				continue;
-+			if (!strcmp(name, ELF_SECTION_MAPS))
-+				legacy = true;
-+			else if (!strcmp(name, ".maps"))
-+				btf = true;
++/* Make a copy of the file, with its sections as they are in memory. */
++static int bpf_image_make(struct bpf_elf_ctx *ctx, void **image, size_t *size)
++{
++	const char *file = elf_rawfile(ctx->elf_fd, size);
++	int ret = 0;
++	int i;
++
++	if (!file)
++		return -EIO;
++
++	*image = malloc(*size);
++	if (!*image)
++		return -ENOMEM;
++
++	memcpy(*image, file, *size);
++	for (i = 1; !ret && i < ctx->elf_hdr.e_shnum; i++)
++		ret = bpf_image_put_section(ctx, i, *image, *size);
++	if (ret < 0)
++		free(*image);
++
++	return ret;
++}
++
++/* libbpf before v1.0 made as many elements as there may be CPUs. */
++static void bpf_size_perf_arrays(struct bpf_elf_ctx *ctx, unsigned int cpus)
++{
++	struct bpf_elf_map *map;
++	int i;
++
++	for (i = 0; i < ctx->map_num; i++) {
++		map = &ctx->maps[i];
++		if (map->type == BPF_MAP_TYPE_PERF_EVENT_ARRAY && !map->max_elem)
++			map->max_elem = cpus;
++	}
++}
++
++/* Create the legacy maps, and make an image of the object that refers to them
++ * by their descriptors, so that it needs no section "maps".
++ */
++int iproute2_prelink_object(unsigned int cpus, void **image, size_t *size)
++{
++	struct bpf_elf_ctx *ctx = &__ctx;
++	struct bpf_elf_sec_data data;
++	int ret = 0;
++	int i;
++
++	if (ctx->elf_hdr.e_ident[EI_CLASS] != ELFCLASS64) {
++		fprintf(stderr, "ELF format error, not a 64 bit object?\n");
++		return -EINVAL;
++	}
++
++	if (bpf_has_map_data(ctx)) {
++		bpf_size_perf_arrays(ctx, cpus);
++		ret = bpf_maps_attach_all(ctx);
++	}
++	if (ret < 0) {
++		fprintf(stderr, "Error loading maps into kernel!\n");
++		return ret;
++	}
++
++	for (i = 1; i < ctx->elf_hdr.e_shnum; i++) {
++		if (bpf_fill_section_data(ctx, i, &data) < 0)
++			continue;
++
++		ret = bpf_prelink_section(ctx, i, &data);
++		if (ret < 0) {
++			fprintf(stderr, "Error linking section %d! Perhaps check with readelf -a?\n",
++				i);
++			return ret;
 +		}
 +	}
-+	elf_end(elf);
-+	close(fd);
 +
-+	/* libbpf refuses these, but not with words that help. */
-+	if (legacy && btf) {
-+		fprintf(stderr, "Object has legacy maps (section maps) and BTF-defined maps (section .maps), no loader takes both!\n");
-+		return false;
-+	}
-+
-+	return legacy;
++	return bpf_image_make(ctx, image, size);
 +}
 
-@unnamed depends on named@
-identifier cfg;
-@@
- bool iproute2_is_legacy_object(const struct bpf_cfg_in *cfg)
- {
- ...
-+if (legacy && cfg->prog_name) {
-+	fprintf(stderr, "Object has legacy maps (section maps), select its program by section, not by name!\n");
-+	return false;
-+}
-+
- return legacy;
- }
+// -- include/bpf_util.h
 
 @proto@
 identifier cfg;
 @@
-+bool iproute2_is_legacy_object(const struct bpf_cfg_in *cfg);
-+int iproute2_load_legacy(struct bpf_cfg_in *cfg);
++void iproute2_bpf_elf_ctx_destroy(const struct bpf_cfg_in *cfg, bool failure);
++int iproute2_prelink_object(unsigned int cpus, void **image, size_t *size);
++bool iproute2_has_own_maps(void);
++int iproute2_find_map_fd_by_id(unsigned int map_id);
  int iproute2_load_libbpf(struct bpf_cfg_in *cfg);
-
-// Without libelf there is nothing to choose.
-@stub@
-identifier cfg;
-@@
-+static inline bool iproute2_is_legacy_object(const struct bpf_cfg_in *cfg)
-+{
-+	return false;
-+}
-+
- static inline int iproute2_load_libbpf(struct bpf_cfg_in *cfg)
- { ... }
-
-@stub_loader depends on stub@
-identifier cfg;
-@@
-+static inline int iproute2_load_legacy(struct bpf_cfg_in *cfg)
-+{
-+	return -1;
-+}
-+
- static inline int iproute2_load_libbpf(struct bpf_cfg_in *cfg)
- { ... }

@@ -559,6 +559,7 @@ SCRIPTS = {
     "pipeline/releases/default-mirror.sh": "debootstrap's own scripts, and arguments",
     "pipeline/isolation/*.sh": "each value is an argument",
     "pipeline/archives/gpgv-frozen.sh": "arguments of apt's, handed on",
+    "pipeline/smoke/force.sh": "batch, object and section are arguments",
     "pipeline/smoke/handover.sh": "object and section are arguments",
     "pipeline/smoke/netns.sh": "arguments, handed on",
     "tools/docker/build.sh": "reads the .dsc that we made",

@@ -14,7 +14,7 @@ from pathlib import Path
 from support.variants import Variant
 
 BASE = Path(__file__).parents[1] / "golden/fixes/v6.0-libbpf-program-names"
-LEGACY = "lib/bpf_legacy.c"
+LEGACY, LOADER = "lib/bpf_legacy.c", "lib/bpf_libbpf.c"
 OWN = (
     "cfg->prog_fd = bpf_obj_open(cfg->object, cfg->type,\n"
     "\t\t\t\t\t    cfg->section, cfg->ifindex,\n\t\t\t\t\t    cfg->verbose);"
@@ -118,6 +118,19 @@ FORMS: dict[str, tuple[str, str, bool]] = {
     "two-definitions": (f"#ifdef HAVE_LIBBPF\n{RELEASED}#else\n{_function(OWN)}#endif\n", "", False),
 }  # fmt: skip
 
+OPENS = "obj = bpf_object__open_file(cfg->object, &open_opts);"
+_OPENER = "static struct bpf_object *open_bpf_object(struct bpf_cfg_in *cfg, void *opts)\n{{\n\treturn {};\n}}\n\n"
+
+# The same for load_bpf_object() in lib/bpf_libbpf.c, with what stands before it; None is what the fix makes of all.
+OPENERS: dict[str, tuple[tuple[str, str] | None, str, bool]] = {
+    "fixed-by-us": (None, "fixed", True),
+    "opens-memory": ((OPENS.replace("file(cfg->object", "mem(cfg->image, cfg->size"), ""), "fixed", False),
+    "opens-by-a-helper": (("obj = open_object(cfg);", ""), "needed", False),
+    "opener-stub": (("obj = open_bpf_object(cfg, &open_opts);", _OPENER.format("bpf_object__open_file(cfg->object, opts)")), "needed", False),
+    "opener-of-others": (("obj = open_bpf_object(cfg, &open_opts);", _OPENER.format("bpf_object__open_mem(link(cfg), cfg->size, opts)")), "fixed", False),
+    "opens-twice": ((OPENS + "\n\tif (!obj)\n\t\t" + OPENS, ""), "needed", False),
+}  # fmt: skip
+
 # name -> (Build-Depends, debian/rules, what that makes of a source that has the defect)
 BUILT: dict[str, tuple[str, str, str]] = {
     "with": ("libelf-dev, libbpf-dev (>= 1:0.1.0~)", "", "needed"),
@@ -135,8 +148,24 @@ BUILT: dict[str, tuple[str, str, str]] = {
 }
 
 
-def _base() -> dict[str, str]:
-    top = BASE / "in"
+def _openers() -> Iterator[tuple[str, Variant]]:
+    base = _base()
+    base["debian/rules"] = ""
+    for name, (change, truth, must) in OPENERS.items():
+        files = dict(base)
+        if change is None:
+            files.update(_base("out"))
+        else:
+            text = files[LOADER].replace(OPENS, change[0])
+            files[LOADER] = text.replace(
+                "static int load_bpf_object", f"{change[1]}static int load_bpf_object"
+            )
+            assert files[LOADER] != base[LOADER]
+        yield "1:1.1.0-1", _variant(f"opener/{name}", files, truth, must)
+
+
+def _base(side: str = "in") -> dict[str, str]:
+    top = BASE / side
     return {str(p.relative_to(top)): p.read_text() for p in top.rglob("*") if p.is_file()}
 
 
@@ -148,6 +177,7 @@ def _variant(name: str, files: dict[str, str], truth: str, must: bool) -> Varian
 
 def of_dispatch() -> Iterator[tuple[str, Variant]]:
     """Yield (version of libbpf-dev, or nothing; variant)."""
+    yield from _openers()
     base = _base()
     released = base[LEGACY][base[LEGACY].index(LOAD) :]
     released = released[: released.index("\n}\n") + 3]

@@ -3,6 +3,7 @@
 #ifdef HAVE_ELF
 #ifdef HAVE_LIBBPF
 int iproute2_bpf_elf_ctx_init(struct bpf_cfg_in *cfg);
+int iproute2_bpf_fetch_ancillary(void);
 int iproute2_load_libbpf(struct bpf_cfg_in *cfg);
 #endif /* HAVE_LIBBPF */
 #else

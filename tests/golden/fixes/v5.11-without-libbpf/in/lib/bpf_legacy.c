@@ -1,5 +1,56 @@
 /* Written for this test: the parts of iproute2's loader that the fixes concern. */
 
+struct bpf_map_ext {
+	struct bpf_prog_data owner;
+	unsigned int btf_id_key;
+	unsigned int btf_id_val;
+};
+
+static int bpf_map_create(enum bpf_map_type type, uint32_t size_key,
+			  uint32_t size_value, uint32_t max_elem,
+			  uint32_t flags, int inner_fd, int btf_fd,
+			  uint32_t ifindex, uint32_t btf_id_key,
+			  uint32_t btf_id_val)
+{
+	union bpf_attr attr = {};
+
+	attr.map_type = type;
+	attr.key_size = size_key;
+	attr.btf_value_type_id = btf_id_val;
+
+	return bpf(BPF_MAP_CREATE, &attr, sizeof(attr));
+}
+
+static int bpf_map_attach(const char *name, struct bpf_elf_ctx *ctx,
+			  const struct bpf_elf_map *map, struct bpf_map_ext *ext,
+			  int *have_map_in_map)
+{
+	int fd, ifindex = 0, ret, map_inner_fd = 0;
+
+	errno = 0;
+	fd = bpf_map_create(map->type, map->size_key, map->size_value,
+			    map->max_elem, map->flags, map_inner_fd, ctx->btf_fd,
+			    ifindex, ext->btf_id_key, ext->btf_id_val);
+	if (fd < 0)
+		return fd;
+
+	ret = bpf_place_pinned(fd, name, ctx, map->pinning);
+	if (ret < 0) {
+		close(fd);
+		fprintf(stderr, "Could not pin %s map: %s\n", name,
+			strerror(errno));
+		return ret;
+	}
+
+	return fd;
+}
+
+static const char *bpf_str_tab_name(const struct bpf_elf_ctx *ctx,
+				    const GElf_Sym *sym)
+{
+	return ctx->str_tab->d_buf + sym->st_name;
+}
+
 static const char *bpf_map_fetch_name(struct bpf_elf_ctx *ctx, int which)
 {
 	GElf_Sym sym;
@@ -122,6 +173,39 @@ static int bpf_fill_prog_arrays(struct bpf_elf_ctx *ctx)
 	}
 
 	return 0;
+}
+
+static int bpf_elf_ctx_init(struct bpf_elf_ctx *ctx, const char *pathname)
+{
+	uint8_t tmp[20];
+	int ret;
+
+	ret = bpf_obj_hash(pathname, tmp, sizeof(tmp));
+	if (ret)
+		ctx->noafalg = true;
+
+	return bpf_elf_open(ctx, pathname);
+}
+
+int bpf_send_map_fds(const char *path, const char *obj)
+{
+	struct bpf_elf_ctx *ctx = &__ctx;
+	int fd, ret = -1;
+
+	fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	if (fd < 0)
+		goto out;
+
+	ret = bpf_map_set_send(fd, path, obj, bpf_maps_count(ctx));
+	if (ret < 0)
+		fprintf(stderr, "Cannot send fds to %s: %s\n",
+			path, strerror(errno));
+
+	bpf_maps_teardown(ctx);
+out:
+	if (fd >= 0)
+		close(fd);
+	return ret;
 }
 
 #ifdef HAVE_LIBBPF

@@ -1,5 +1,74 @@
 /* Written for this test: the parts of iproute2's loader that the fixes concern. */
 
+struct bpf_map_ext {
+	struct bpf_prog_data owner;
+	unsigned int btf_id_key;
+	unsigned int btf_id_val;
+	bool pinned;
+};
+
+static int bpf_map_create(enum bpf_map_type type, uint32_t size_key,
+			  uint32_t size_value, uint32_t max_elem,
+			  uint32_t flags, int inner_fd, int btf_fd,
+			  uint32_t ifindex, uint32_t btf_id_key,
+			  uint32_t btf_id_val, const char *name)
+{
+	union bpf_attr attr = {};
+	int fd;
+
+	attr.map_type = type;
+	strlcpy(attr.map_name, name, sizeof(attr.map_name));
+	attr.key_size = size_key;
+	attr.btf_value_type_id = btf_id_val;
+
+	fd = bpf(BPF_MAP_CREATE, &attr, sizeof(attr));
+	if (fd < 0 && (errno == EINVAL || errno == E2BIG)) {
+		/* Kernels before v4.15 know no names, and none takes all. */
+		memset(attr.map_name, 0, sizeof(attr.map_name));
+		fd = bpf(BPF_MAP_CREATE, &attr, sizeof(attr));
+	}
+
+	return fd;
+}
+
+static int bpf_map_attach(const char *name, struct bpf_elf_ctx *ctx,
+			  const struct bpf_elf_map *map, struct bpf_map_ext *ext,
+			  int *have_map_in_map)
+{
+	int fd, ifindex = 0, ret, map_inner_fd = 0;
+
+	errno = 0;
+	fd = bpf_map_create(map->type, map->size_key, map->size_value,
+			    map->max_elem, map->flags, map_inner_fd,
+			    ctx->btf_fd, ifindex, ext->btf_id_key,
+			    ext->btf_id_val, name);
+	if (fd < 0)
+		return fd;
+
+	ret = bpf_place_pinned(fd, name, ctx, map->pinning);
+	if (ret < 0) {
+		close(fd);
+		fprintf(stderr, "Could not pin %s map: %s\n", name,
+			strerror(errno));
+		return ret;
+	}
+	ext->pinned = true;
+
+	return fd;
+}
+
+static const char *bpf_str_tab_name(const struct bpf_elf_ctx *ctx,
+				    const GElf_Sym *sym)
+{
+	const char *names = ctx->str_tab->d_buf;
+	size_t size = ctx->str_tab->d_size;
+
+	if (sym->st_name >= size || names[size - 1])
+		return "";
+
+	return ctx->str_tab->d_buf + sym->st_name;
+}
+
 static const char *bpf_map_fetch_name(struct bpf_elf_ctx *ctx, int which)
 {
 	GElf_Sym sym;
@@ -79,8 +148,6 @@ static int bpf_do_load(struct bpf_cfg_in *cfg)
 {
 	if (cfg->mode == EBPF_OBJECT) {
 #ifdef HAVE_LIBBPF
-		if (iproute2_is_legacy_object(cfg))
-			return iproute2_load_legacy(cfg);
 		return iproute2_load_libbpf(cfg);
 #endif
 		cfg->prog_fd = bpf_obj_open(cfg->object, cfg->type,
@@ -97,8 +164,8 @@ static int bpf_do_load(struct bpf_cfg_in *cfg)
  */
 static void bpf_prog_close_later(int fd)
 {
-	static int num;
 	static int line;
+	static int num;
 	static int *fds;
 	int *tmp;
 
@@ -148,11 +215,43 @@ static int bpf_fill_prog_arrays(struct bpf_elf_ctx *ctx)
 		if (ret < 0)
 			return ret;
 
-		close(fd);
 		ctx->sec_done[i] = true;
 	}
 
 	return 0;
+}
+
+static int bpf_elf_ctx_init(struct bpf_elf_ctx *ctx, const char *pathname)
+{
+	uint8_t tmp[20];
+	int ret;
+
+	ret = bpf_obj_hash(pathname, tmp, sizeof(tmp));
+	if (ret)
+		ctx->noafalg = true;
+
+	return bpf_elf_open(ctx, pathname);
+}
+
+int bpf_send_map_fds(const char *path, const char *obj)
+{
+	struct bpf_elf_ctx *ctx = &__ctx;
+	int fd, ret = -1;
+
+	fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	if (fd < 0)
+		goto out;
+
+	ret = bpf_map_set_send(fd, path, obj, bpf_maps_count(ctx));
+	if (ret < 0)
+		fprintf(stderr, "Cannot send fds to %s: %s\n",
+			path, strerror(errno));
+
+out:
+	bpf_maps_teardown(ctx);
+	if (fd >= 0)
+		close(fd);
+	return ret;
 }
 
 #ifdef HAVE_LIBBPF
@@ -161,14 +260,274 @@ int iproute2_bpf_elf_ctx_init(struct bpf_cfg_in *cfg)
 	return bpf_elf_ctx_init(&__ctx, cfg->object);
 }
 
-/* Nobody but bpf_send_map_fds() needs the maps once the program is loaded. */
-int iproute2_load_legacy(struct bpf_cfg_in *cfg)
+/* All programs in an array must have the same expected attach type, but libbpf
+ * derives it from the section's name, which may be that of a key.
+ */
+bool iproute2_has_own_maps(void)
 {
-	cfg->prog_fd = bpf_obj_open(cfg->object, cfg->type, cfg->section,
-				    cfg->ifindex, cfg->verbose);
-	if (cfg->prog_fd >= 0 && !cfg->uds)
-		bpf_maps_teardown(&__ctx);
+	return bpf_maps_count(&__ctx) > 0;
+}
 
-	return cfg->prog_fd;
+/* Find the program array that the programs in sections "id/key" go into. */
+int iproute2_find_map_fd_by_id(unsigned int map_id)
+{
+	int i = bpf_find_map_by_id(&__ctx, map_id);
+
+	return i < 0 ? -1 : __ctx.map_fds[i];
+}
+
+/* The maps that were there before keep their pins. */
+static void bpf_maps_unpin(struct bpf_elf_ctx *ctx)
+{
+	char pathname[PATH_MAX];
+	uint32_t pinning;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(ctx->maps_ext); i++) {
+		pinning = ctx->maps[i].pinning;
+		if (!ctx->maps_ext[i].pinned || bpf_no_pinning(ctx, pinning) ||
+		    !bpf_get_work_dir(ctx->type))
+			continue;
+
+		bpf_make_pathname(pathname, sizeof(pathname),
+				  bpf_map_fetch_name(ctx, i), ctx, pinning);
+		unlink(pathname);
+	}
+}
+
+/* Once the program is loaded, only bpf_send_map_fds() needs the maps. */
+void iproute2_bpf_elf_ctx_destroy(const struct bpf_cfg_in *cfg, bool failure)
+{
+	struct bpf_elf_ctx *ctx = &__ctx;
+
+	if (failure)
+		bpf_maps_unpin(ctx);
+
+	bpf_elf_ctx_destroy(ctx, failure || !cfg->uds);
+}
+
+/* libbpf passes over string tables, whatever their name. The name stays, since
+ * BTF refers to the section by it.
+ */
+static int bpf_hide_section(struct bpf_elf_ctx *ctx, int section,
+			    struct bpf_elf_sec_data *data)
+{
+	Elf_Scn *scn = elf_getscn(ctx->elf_fd, section);
+
+	data->sec_hdr.sh_type = SHT_STRTAB;
+	return gelf_update_shdr(scn, &data->sec_hdr) ? 0 : -EIO;
+}
+
+/* The descriptors of maps go into the instructions that refer to the maps. All
+ * other relocations are left to libbpf.
+ */
+static int bpf_prelink_relo(struct bpf_elf_ctx *ctx, int section,
+			    struct bpf_elf_sec_data *data_relo)
+{
+	Elf_Scn *scn = elf_getscn(ctx->elf_fd, section);
+	struct bpf_elf_sec_data data_insn;
+	struct bpf_relo_props props = {};
+	struct bpf_elf_prog prog = {};
+	int num = 0;
+	GElf_Rel relo;
+	GElf_Sym sym;
+	int ret;
+	int i;
+
+	ret = bpf_fill_section_data(ctx, data_relo->sec_hdr.sh_info,
+				    &data_insn);
+	if (ret < 0 || !(data_insn.sec_hdr.sh_flags & SHF_EXECINSTR))
+		return 0;
+
+	prog.insns = data_insn.sec_data->d_buf;
+	prog.insns_num = data_insn.sec_data->d_size / sizeof(struct bpf_insn);
+
+	for (i = 0; gelf_getrel(data_relo->sec_data, i, &relo); i++) {
+		if (!gelf_getsym(ctx->sym_tab, GELF_R_SYM(relo.r_info), &sym))
+			return -EIO;
+
+		if (sym.st_shndx != ctx->sec_maps) {
+			gelf_update_rel(data_relo->sec_data, num++, &relo);
+			continue;
+		}
+
+		ret = bpf_apply_relo_map(ctx, &prog, &relo, &sym, &props);
+		if (ret < 0)
+			return ret;
+	}
+
+	data_relo->sec_hdr.sh_size = num * sizeof(relo);
+	return gelf_update_shdr(scn, &data_relo->sec_hdr) ? 0 : -EIO;
+}
+
+/* To libbpf a program is a global function. The only function of a section is
+ * its program even if it is static, and so is what starts the section if no
+ * function has a type, as LLVM up to v7 had it.
+ */
+static int bpf_prelink_func(struct bpf_elf_ctx *ctx, int section,
+			    struct bpf_elf_sec_data *data)
+{
+	int start = -1;
+	int prog = -1;
+	int num = 0;
+	GElf_Sym func;
+	int type;
+	int bind;
+	int i;
+
+	for (i = 0; gelf_getsym(ctx->sym_tab, i, &func); i++) {
+		if (func.st_shndx != section)
+			continue;
+
+		type = GELF_ST_TYPE(func.st_info);
+		if (type != STT_SECTION && !func.st_value)
+			start = i;
+		if (type != STT_FUNC)
+			continue;
+
+		prog = i;
+		num++;
+	}
+
+	i = num ? prog : start;
+	if (num > 1 || !gelf_getsym(ctx->sym_tab, i, &func))
+		return 0;
+
+	if (!num || !func.st_size)
+		func.st_size = data->sec_hdr.sh_size - func.st_value;
+
+	bind = GELF_ST_BIND(func.st_info);
+	if (bind == STB_LOCAL && strcmp(data->sec_name, ".text"))
+		bind = STB_GLOBAL;
+
+	func.st_info = GELF_ST_INFO(bind, STT_FUNC);
+	return gelf_update_sym(ctx->sym_tab, i, &func) ? 0 : -EIO;
+}
+
+/* Only kprobes need a version, and libbpf takes no other size than theirs. */
+static int bpf_prelink_section(struct bpf_elf_ctx *ctx, int section,
+			       struct bpf_elf_sec_data *data)
+{
+	if (bpf_has_map_data(ctx) && section == ctx->sec_maps)
+		return bpf_hide_section(ctx, section, data);
+	if (bpf_has_map_data(ctx) && data->sec_hdr.sh_type == SHT_REL)
+		return bpf_prelink_relo(ctx, section, data);
+	if (data->sec_hdr.sh_type != SHT_PROGBITS)
+		return 0;
+	if (!strcmp(data->sec_name, "version"))
+		return bpf_hide_section(ctx, section, data);
+	if (data->sec_hdr.sh_flags & SHF_EXECINSTR)
+		return bpf_prelink_func(ctx, section, data);
+	return 0;
+}
+
+/* The file may have changed since its sections were read. */
+static int bpf_image_put(void *image, size_t size, size_t off, const void *from,
+			 size_t len)
+{
+	if (off > size || len > size - off)
+		return -EINVAL;
+
+	memcpy(image + off, from, len);
+	return 0;
+}
+
+/* Overwrite a section in the image by what it is in memory. */
+static int bpf_image_put_section(struct bpf_elf_ctx *ctx, int section,
+				 void *image, size_t size)
+{
+	Elf_Scn *scn = elf_getscn(ctx->elf_fd, section);
+	Elf_Data *data = elf_getdata(scn, NULL);
+	GElf_Shdr shdr;
+	size_t off;
+	int ret;
+
+	if (!gelf_getshdr(scn, &shdr))
+		return -EIO;
+
+	off = ctx->elf_hdr.e_shoff + section * sizeof(shdr);
+	ret = bpf_image_put(image, size, off, &shdr, sizeof(shdr));
+	if (ret < 0 || !data || !data->d_buf)
+		return ret;
+
+	return bpf_image_put(image, size, shdr.sh_offset, data->d_buf,
+			     data->d_size);
+}
+
+/* Make a copy of the file, with its sections as they are in memory. */
+static int bpf_image_make(struct bpf_elf_ctx *ctx, void **image, size_t *size)
+{
+	const char *file = elf_rawfile(ctx->elf_fd, size);
+	int ret = 0;
+	int i;
+
+	if (!file)
+		return -EIO;
+
+	*image = malloc(*size);
+	if (!*image)
+		return -ENOMEM;
+
+	memcpy(*image, file, *size);
+	for (i = 1; !ret && i < ctx->elf_hdr.e_shnum; i++)
+		ret = bpf_image_put_section(ctx, i, *image, *size);
+	if (ret < 0)
+		free(*image);
+
+	return ret;
+}
+
+/* libbpf before v1.0 made as many elements as there may be CPUs. */
+static void bpf_size_perf_arrays(struct bpf_elf_ctx *ctx, unsigned int cpus)
+{
+	struct bpf_elf_map *map;
+	int i;
+
+	for (i = 0; i < ctx->map_num; i++) {
+		map = &ctx->maps[i];
+		if (map->type == BPF_MAP_TYPE_PERF_EVENT_ARRAY &&
+		    !map->max_elem)
+			map->max_elem = cpus;
+	}
+}
+
+/* Create the legacy maps, and make an image of the object that refers to them
+ * by their descriptors, so that it needs no section "maps".
+ */
+int iproute2_prelink_object(unsigned int cpus, void **image, size_t *size)
+{
+	struct bpf_elf_ctx *ctx = &__ctx;
+	struct bpf_elf_sec_data data;
+	int ret = 0;
+	int i;
+
+	if (ctx->elf_hdr.e_ident[EI_CLASS] != ELFCLASS64) {
+		fprintf(stderr, "ELF format error, not a 64 bit object?\n");
+		return -EINVAL;
+	}
+
+	if (bpf_has_map_data(ctx)) {
+		bpf_size_perf_arrays(ctx, cpus);
+		ret = bpf_maps_attach_all(ctx);
+	}
+	if (ret < 0) {
+		fprintf(stderr, "Error loading maps into kernel!\n");
+		return ret;
+	}
+
+	for (i = 1; i < ctx->elf_hdr.e_shnum; i++) {
+		if (bpf_fill_section_data(ctx, i, &data) < 0)
+			continue;
+
+		ret = bpf_prelink_section(ctx, i, &data);
+		if (ret < 0) {
+			fprintf(stderr,
+				"Error linking section %d! Perhaps check with readelf -a?\n",
+				i);
+			return ret;
+		}
+	}
+
+	return bpf_image_make(ctx, image, size);
 }
 #endif
