@@ -21,6 +21,7 @@ from pipeline.cli import (
     init,
     key,
     nightly,
+    object,
     run,
     smoke,
     stages,
@@ -141,7 +142,14 @@ def completion_command(options: CompletionOptions) -> None:
     terminal.say_lines(complete(cli, {}, "respin", "_RESPIN_COMPLETE").source())
 
 
-for _command in (nightly.nightly_command, *state.COMMANDS, key.key_group, init.init, smoke.smoke):
+for _command in (
+    nightly.nightly_command,
+    *state.COMMANDS,
+    key.key_group,
+    init.init,
+    smoke.smoke,
+    object.object_command,
+):
     cli.add_command(_command)
 
 

@@ -7,6 +7,7 @@ Everything comes from the file itself, before anything is loaded.
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import struct
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,9 @@ from pipeline.files.elf import Broken, Elf
 
 LARGEST = 32 << 20
 """Bytes; the largest in use have 3 MB."""
+
+PROGRAMS_MAX, FUNCTIONS_MAX, REFERENCES_MAX = 256, 4096, 1 << 15
+"""Each is compared with the others; the largest objects in use have some hundred programs."""
 
 TEXT = ".text"
 """The section of functions that have no section of their own."""
@@ -193,11 +197,24 @@ def _describe(elf: Elf) -> Description:
         if name == "maps" and s["st_info"]["bind"] == _GLOBAL and not _is(s, "STT_SECTION")
     ]
     one = legacy[0]["sh_size"] // len(globals_) if len(legacy) == 1 and globals_ else None
-    references = tuple(_references(elf))
+    references = tuple(itertools.islice(_references(elf), REFERENCES_MAX + 1))
     code = {s.name: elf.content(s) for s in sections if _has_code(s)}
+    programs = tuple(s.name for s in sections if _is_program(s))
+    functions = tuple(
+        Function(name=s.name, section=name, offset=s["st_value"], local=_is_local(s))
+        for s, name in named
+        if _is(s, "STT_FUNC")
+    )
+    for what, number, most in (
+        ("programs", len(programs), PROGRAMS_MAX),
+        ("functions", len(functions), FUNCTIONS_MAX),
+        ("relocations", len(references), REFERENCES_MAX),
+    ):
+        if number > most:
+            raise Broken(f"it has more than {most} {what}")
     return Description(
         sections=tuple((s.name, s["sh_size"]) for s in sections if s.name and s["sh_size"]),
-        programs=tuple(s.name for s in sections if _is_program(s)),
+        programs=programs,
         maps=tuple(
             sorted(_maps(elf, named, one), key=lambda m: (m.section, m.offset)),
         ),
@@ -206,11 +223,7 @@ def _describe(elf: Elf) -> Description:
             for symbol, section in named
             if symbol["st_info"]["bind"] == _GLOBAL
         ),
-        functions=tuple(
-            Function(name=s.name, section=name, offset=s["st_value"], local=_is_local(s))
-            for s, name in named
-            if _is(s, "STT_FUNC")
-        ),
+        functions=functions,
         references=references,
         called=frozenset(
             {r.section for r in references if r.target == TEXT}

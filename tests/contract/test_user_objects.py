@@ -7,15 +7,20 @@ That tc says so too is shown by tests/e2e/test_user_objects.py.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import jsonschema
 import pytest
-from support import userobjects
+from support import cli, userobjects
 
+from pipeline.host.resources import package_data
+from pipeline.smoke import object_report
 from pipeline.smoke.bpf_object import read
 from pipeline.smoke.limits import EARLIER_FIX, Target, limits
 from pipeline.smoke.user_object import UserObject, user_section
 
+SCHEMA = json.loads(package_data("pipeline.smoke", "object.schema.json").read_text())
 ALL = ("libbpf-1", "libbpf-1-fixed", EARLIER_FIX, "own", "libbpf-0")
 LEGACY = {"libbpf-1": "legacy maps"}
 TEXT = "functions in .text that use no map"
@@ -65,3 +70,39 @@ def test_the_other_byte_order_is_read(tmp_path: Path) -> None:
     assert {r.target for r in found.references} == {"maps"}
     to = Target(loader="own", version="6.1.0-3", section="classifier", kind="tc")
     assert "big-endian" in limits(found, to)[0].what
+
+
+@pytest.mark.needs("clang")
+@pytest.mark.parametrize("name", RIGHT)
+def test_the_report_is_what_its_schema_says(name: str, tmp_path: Path) -> None:
+    report = object_report.examine(userobjects.make(name, tmp_path))
+    jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(json.dumps(report)))
+    told = {loader for limit in report["limits"] if limit["certain"] for loader in limit["loaders"]}
+    if name != "several-sections":
+        assert told - {"own-notype"} == set(RIGHT[name])
+
+
+@pytest.mark.needs("clang")
+def test_the_fields_of_both_kinds_of_maps(tmp_path: Path) -> None:
+    (legacy,) = object_report.examine(userobjects.make("wide-key", tmp_path))["maps"]
+    (defined,) = object_report.examine(userobjects.make("btf-map", tmp_path))["maps"]
+    names = ("name", "section", "type_name", "key_size", "value_size", "max_entries", "pinning")
+    assert [legacy[n] for n in names] == ["packets", "maps", "HASH", 8, 8, 4, "global"]
+    assert [defined[n] for n in names] == ["packets", ".maps", "ARRAY", 4, 8, 1, "none"]
+    (unknown,) = object_report.examine(userobjects.make("btf-map-without-btf", tmp_path))["maps"]
+    assert unknown["type"] is None
+
+
+@pytest.mark.needs("clang")
+def test_the_command(tmp_path: Path) -> None:
+    path = userobjects.make("printk", tmp_path)
+    table = cli.respin("object", path)
+    assert table.status == 0, table.err
+    assert "packets  maps     HASH" in table.out
+    assert "-DBPF_NO_GLOBAL_DATA" in table.out
+    printed = cli.respin("object", "--as-btf", path)
+    assert '} packets SEC(".maps");' in printed.out
+    as_json = cli.respin("object", "--json", path)
+    assert json.loads(as_json.out) == object_report.examine(path)
+    both = cli.respin("object", "--json", "--as-btf", path)
+    assert (both.status, both.out) == (2, "")

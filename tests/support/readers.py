@@ -48,7 +48,7 @@ from pipeline.publish import verified_run
 from pipeline.releases import releases
 from pipeline.runs import lockfile_reader, report_reader
 from pipeline.runs.report import Outcome, Report, to_json
-from pipeline.smoke import bpf_object, expectation
+from pipeline.smoke import bpf_object, expectation, object_report
 from pipeline.source import local_tree
 from pipeline.vm import kernel, results
 from support import standin, things
@@ -391,6 +391,7 @@ TARGETS = {
     "report": Target(on_file(lambda p: report_reader.read(p.parent), "report.json"), _reports()),
     "proof": Target(on_file(_proven, "report.json"), _reports()),
     "elf": Target(lambda data: bpf_object.text(bpf_object.parse(data, "x")), _objects()),
+    "object": Target(on_file(object_report.examine), _objects()),
     "capture": Target(on_file(expectation.read_capture), (CAPTURE,)),
     "module": Target(_module, _objects()),
     "tar": Target(_take, (_tar(),)),
