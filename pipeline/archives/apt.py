@@ -9,7 +9,6 @@ fetched once more, so that the report can say which index and whose signature vo
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from collections.abc import Collection, Iterable, Sequence
@@ -247,7 +246,7 @@ class AptArchive:
     def download(self, packages: Sequence[Package], dest: Path) -> tuple[VerifiedFile, ...]:
         """Fetch these .debs into the directory ``dest``, in this order. Raises FetchError.
 
-        The cache keeps them by their SHA-256; they are linked or copied from there.
+        The cache keeps them by their SHA-256; they are copied from there.
         """
         known = self._binaries(p.name for p in packages)
         chosen = []
@@ -266,7 +265,9 @@ class AptArchive:
             self._acquire(lacking)
         with staged(dest) as staging:
             for each in chosen:
-                _link(self._store / each.files[0].sha256, staging.path / _deb_name(each))
+                # A link would let whoever changes one change the other, and a run's directory
+                # with another name outside is not published (nightly/copied_run.py).
+                shutil.copyfile(self._store / each.files[0].sha256, staging.path / _deb_name(each))
             staging.keep(_deb_name(each) for each in chosen)
         return tuple(
             _verified(dest, each.files[0], each.index.trust(), _deb_name(each)) for each in chosen
@@ -312,13 +313,6 @@ def _deb_name(listed: ListedPackage) -> str:
     """Return the file name that dpkg-deb gives a package: without the epoch."""
     version = listed.version.rpartition(":")[2]
     return f"{listed.name}_{version}_{listed.architecture}.deb"
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, or a kernel that forbids it
-        shutil.copyfile(source, target)
 
 
 def _verified(dest: Path, want: dsc_file.Listed, trust: str, name: str = "") -> VerifiedFile:

@@ -381,7 +381,9 @@ class TestBinaries:
         first = apt.fetch_binary("tool", None, tmp_path / "one")
         (tmp_path / "cache/downloads" / first.sha256).write_bytes(b"spoilt")
         second = apt.fetch_binary("tool", "1.0-1", tmp_path / "two")
-        assert hashlib.sha256(second.path.read_bytes()).hexdigest() == first.sha256
+        for each in (first, second):
+            assert hashlib.sha256(each.path.read_bytes()).hexdigest() == first.sha256
+            assert each.path.stat().st_nlink == 1
 
     def test_spoilt_package(self, archive: Archive, apt: AptArchive, tmp_path: Path) -> None:
         archive.corrupt("tool_1.0-1_all.deb")
