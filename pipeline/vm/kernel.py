@@ -22,7 +22,7 @@ MODULE_BYTES = 64 << 20
 """Bytes of one module, unpacked; amdgpu has 20 MB."""
 SECONDS = 600.0
 
-_PARTS = re.compile(r"linux-(image|modules|modules-extra)-\d[^/]*")
+_PARTS = re.compile(r"linux-(image|image-unsigned|modules|modules-extra)-\d[^/]*")
 """Debian has the image and the modules in one package, Ubuntu in two or three."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -66,6 +67,11 @@ class AptClient:
             "Acquire::Languages": "none",
         }
         (root / "apt.conf").write_text("".join(f'{k} "{v}";\n' for k, v in options.items()))
+
+    def also(self, sources: Path, key: Path) -> None:
+        """Let it also have the archives of a .sources file, which ``key`` signs."""
+        text = re.sub(r"^Signed-By: .*$", f"Signed-By: {key}", sources.read_text(), flags=re.M)
+        (self._root / "etc/apt/sources.list.d" / sources.name).write_text(text)
 
     def apt(self, *argv: str) -> tuple[int, str]:
         """Call one of apt's programs; return its status and its output."""

@@ -16,12 +16,14 @@ import contextlib
 import gzip
 import hashlib
 import http.server
+import lzma
 import os
 import shutil
 import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -101,7 +103,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
     def __init__(self, *args: object, archive: Archive, **kwargs: object) -> None:
         self._archive = archive
-        super().__init__(*args, directory=str(archive.root), **kwargs)  # type: ignore[arg-type]
+        super().__init__(*args, directory=str(archive.served), **kwargs)  # type: ignore[arg-type]
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -170,9 +172,16 @@ class Archive:
         *,
         suite: str = "bookworm",
         architecture: str = "amd64",
+        components: tuple[str, ...] = ("main",),
+        at: str = "",
     ) -> None:
-        """Begin an archive; packages go into ``suite`` if no other one is given."""
-        self.root = directory / "archive"
+        """Begin an archive; packages go into ``suite`` if no other one is given.
+
+        It is ``at`` a path of its server: "" or a name with a slash before it.
+        """
+        self.served = directory / "archive"
+        self.root = self.served / at.removeprefix("/")
+        self._at = at
         self.cut: set[str] = set()
         self.requests: list[str] = []
         """The paths of the files that were sent, oldest first."""
@@ -191,9 +200,14 @@ class Archive:
         """Path -> address to which its request is redirected."""
         self.keyring = signer.keyring
         self._signer = signer
-        self._entries: dict[str, str] = {}
+        self._entries: dict[tuple[str, str], str] = {}
         self._suite = suite
         self._architecture = architecture
+        self._components = components
+        self.forms: tuple[str, ...] = ("", ".gz")
+        """How its indexes are compressed; the plain ones are listed in any case."""
+        self.phased: dict[str, int] = {}
+        """Binary package -> the percentage of machines that are to have it as an update."""
         self._suites = {suite}
         self.says: dict[str, dict[str, str]] = {}
         """Suite -> fields that replace those of Debian in its Release."""
@@ -217,14 +231,17 @@ class Archive:
     @property
     def url(self) -> str:
         """The archive's address."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://127.0.0.1:{self._server.server_port}{self._at}"
 
-    def _pool(self, suite: str | None) -> Path:
+    def _pool(self, suite: str | None, component: str = "main") -> Path:
         suite = suite or self._suite
         self._suites.add(suite)
-        path = self.root / "pool" / suite
+        path = self.root / self._below(suite, component)
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+    def _below(self, suite: str, component: str) -> str:
+        return f"pool/{suite}" if component == "main" else f"pool/{component}/{suite}"
 
     def add_source(self, dsc: Path, *, suite: str | None = None) -> None:
         """Add a source package: the .dsc and the files beside it that it names."""
@@ -235,19 +252,19 @@ class Archive:
             if line.startswith(" ") and len(words) == 3 and (dsc.parent / words[2]).is_file():
                 shutil.copy(dsc.parent / words[2], pool)
 
-    def add_deb(self, deb: Path, *, suite: str | None = None) -> None:
+    def add_deb(self, deb: Path, *, suite: str | None = None, component: str = "main") -> None:
         """Add a binary package."""
-        shutil.copy(deb, self._pool(suite))
+        shutil.copy(deb, self._pool(suite, component))
 
     def add_entries(self, entries: str, site: str, *, suite: str | None = None) -> None:
         """List binary packages of ``site``, as paragraphs of its Packages."""
         self._pool(suite)
-        name = suite or self._suite
-        self._entries[name] = self._entries.get(name, "") + entries
+        place = (suite or self._suite, "main")
+        self._entries[place] = self._entries.get(place, "") + entries
         for line in entries.splitlines():
             if line.startswith("Filename: "):
                 path = line.removeprefix("Filename: ")
-                self.elsewhere[f"/{path}"] = f"{site}/{quote(path, safe='/~')}"
+                self.elsewhere[f"{self._at}/{path}"] = f"{site}/{quote(path, safe='/~')}"
 
     def publish(
         self,
@@ -272,22 +289,18 @@ class Archive:
         self, suite: str, signer: Signer, date: datetime | None, valid_until: datetime | None
     ) -> None:
         dists = self.root / "dists" / suite
-        lists = {
-            f"main/binary-{self._architecture}/Packages": (
-                *("dpkg-scanpackages", "--multiversion", f"--arch={self._architecture}"),
-                f"pool/{suite}",
-            ),
-            "main/source/Sources": ("dpkg-scansources", f"pool/{suite}"),
-        }
         sums = []
-        for name, argv in lists.items():
-            plain = subprocess.run(argv, cwd=self.root, check=True, capture_output=True).stdout
-            if name.endswith("Packages"):
-                plain += self._entries.get(suite, "").encode()
-            (dists / name).parent.mkdir(parents=True, exist_ok=True)
-            for path, data in ((name, plain), (f"{name}.gz", gzip.compress(plain, mtime=0))):
-                (dists / path).write_bytes(data)
-                sums.append(f" {hashlib.sha256(data).hexdigest()} {len(data)} {path}")
+        for name, plain in self._indexes(suite):
+            for form in dict.fromkeys(("", *self.forms)):
+                data = _compressed(plain, form)
+                sha256 = hashlib.sha256(data).hexdigest()
+                names = [f"{name}{form}"] if form in self.forms else []
+                if self.says.get(suite, {}).get("Acquire-By-Hash"):
+                    names += [f"{Path(name).parent}/by-hash/SHA256/{sha256}"] * len(names)
+                for path in names:
+                    (dists / path).parent.mkdir(parents=True, exist_ok=True)
+                    (dists / path).write_bytes(data)
+                sums.append(f" {sha256} {len(data)} {name}{form}")
         made = date or datetime.now(UTC) - timedelta(hours=1)
         until = valid_until or made + timedelta(days=7)
         fields = {
@@ -295,7 +308,7 @@ class Archive:
             "Date": _date(made),
             "Valid-Until": _date(until),
             "Architectures": self._architecture,
-            "Components": "main",
+            "Components": " ".join(self._components),
             **self.says.get(suite, {}),
         }
         lines = [f"{name}: {value}" for name, value in fields.items() if value]
@@ -303,6 +316,26 @@ class Archive:
         (dists / "InRelease").write_bytes(signer.clearsign(release))
         for each in dists.rglob("*"):
             os.utime(each, (self._published, self._published))
+
+    def _indexes(self, suite: str) -> Iterator[tuple[str, bytes]]:
+        """Yield the name and content of each of a suite's lists."""
+        for component in self._components:
+            pool = self._pool(suite, component)
+            binary = ("dpkg-scanpackages", "--multiversion", f"--arch={self._architecture}")
+            for name, argv in (
+                (f"{component}/binary-{self._architecture}/Packages", binary),
+                (f"{component}/source/Sources", ("dpkg-scansources",)),
+            ):
+                argv, plain = (*argv, self._below(suite, component)), ""
+                if any(pool.iterdir()):
+                    done = subprocess.run(argv, cwd=self.root, check=True, capture_output=True)
+                    plain = done.stdout.decode()
+                if name.endswith("Packages"):
+                    plain += self._entries.get((suite, component), "")
+                    for package, share in self.phased.items():
+                        line = f"Package: {package}\n"
+                        plain = plain.replace(line, f"{line}Phased-Update-Percentage: {share}\n")
+                yield name, plain.encode()
 
     def copy_suite(self, suite: str, *others: str) -> None:
         """Let other suites list the same as a published one, each under its own name."""
@@ -337,6 +370,12 @@ class Archive:
                 self.cut.add(name)
             else:
                 raise AssertionError(how)
+
+
+def _compressed(data: bytes, form: str) -> bytes:
+    if form == ".xz":
+        return lzma.compress(data, preset=0)
+    return gzip.compress(data, mtime=0) if form == ".gz" else data
 
 
 def _names(suite: str) -> dict[str, str]:

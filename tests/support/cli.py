@@ -94,10 +94,14 @@ def respin(
     cwd: Path | None = None,
     timeout: float = 1200,
     config: Path | None = None,
+    begin: Sequence[str] = (),
 ) -> Said:
-    """Call respin to its end, as this user or another; ``config`` is its respin.toml."""
+    """Call respin to its end, as this user or another; ``config`` is its respin.toml.
+
+    ``begin`` is a command line that runs it.
+    """
     done = subprocess.run(
-        _argv(user, args, cache, config),
+        [*begin, *_argv(user, args, cache, config)],
         cwd=cwd or "/",
         capture_output=True,
         text=True,

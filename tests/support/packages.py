@@ -89,6 +89,7 @@ def make_deb(
     fields: Mapping[str, str] | None = None,
     files: Mapping[str, str] | None = None,
     programs: Mapping[str, Path] | None = None,
+    compress: str = "none",
 ) -> Path:
     """Make a binary package and return the .deb; ``fields`` go into its control file.
 
@@ -115,7 +116,7 @@ def make_deb(
         shutil.copy(program, tree / path)
     deb = directory / f"{name}_{version.rpartition(':')[2]}_{architecture}.deb"
     subprocess.run(
-        ["dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, deb],
+        ["dpkg-deb", "--root-owner-group", f"-Z{compress}", "-z3", "--build", tree, deb],
         check=True,
         env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,

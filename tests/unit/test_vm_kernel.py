@@ -102,5 +102,7 @@ def test_the_packages_of_a_kernel() -> None:
     found = kernel.parts([package(n) for n in ubuntu])
     assert [p.name for p in found] == [ubuntu[0], ubuntu[2]]
     assert kernel.image_package(found).name == ubuntu[0]
+    unsigned = package("linux-image-unsigned-6.8.0-31-generic")
+    assert kernel.image_package(kernel.parts([package(ubuntu[2]), unsigned])) == unsigned
     with pytest.raises(SmokeImpossible):
         kernel.image_package([package("linux-base")])

@@ -1,0 +1,108 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Ubuntu's hosts: the archive, its security pocket, and the ports, by what a machine names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support import ubuntu
+from support.archive import Signer
+from support.packages import make_deb
+from support.ubuntu import Host
+from support.ubuntupackages import NOBLE, RELEASED, SECURITY, UPDATED, UPDATES
+
+from pipeline.archives import deb_file, host_apt
+from pipeline.archives.apt import AptArchive
+from pipeline.errors import FetchError
+from pipeline.host.cache import Cache
+from pipeline.releases import releases
+
+FIXED = "6.1.0-1ubuntu1.2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hosts:
+    """The hosts, and the apt configuration of a machine that names all of them."""
+
+    main: Host
+    security: Host
+    ports: Host
+    etc: Path
+
+    def open(self, cache: Path) -> AptArchive:
+        """Return what the machine reads of noble."""
+        noble = releases.find(NOBLE)
+        given = releases.sources(
+            noble, keyring=self.main.keyring, etc=self.etc, lists=self.etc / "lists"
+        )
+        return AptArchive(noble, given, Cache(cache))
+
+
+def iproute2(directory: Path, version: str, architecture: str = "amd64") -> Path:
+    """Make a small package of that name, compressed as Ubuntu's are."""
+    return make_deb(directory, "iproute2", version, architecture=architecture, compress="zstd")
+
+
+@pytest.fixture(scope="module")
+def signer() -> Iterator[Signer]:
+    with Signer("ubuntu") as made:
+        yield made
+
+
+@pytest.fixture
+def hosts(tmp_path: Path, signer: Signer) -> Iterator[Hosts]:
+    with (
+        Host(tmp_path / "main", signer) as main,
+        Host(tmp_path / "security", signer) as security,
+        Host(tmp_path / "ports", signer, at="/ubuntu-ports", architecture="arm64") as ports,
+    ):
+        main.add_deb(iproute2(tmp_path / "1", RELEASED), suite=NOBLE)
+        main.add_deb(iproute2(tmp_path / "2", UPDATED), suite=UPDATES)
+        main.phased = {"iproute2": 0}
+        ports.add_deb(iproute2(tmp_path / "3", RELEASED, "arm64"), suite=NOBLE)
+        ports.add_deb(iproute2(tmp_path / "4", FIXED, "arm64"), suite=SECURITY)
+        for host, suites in (
+            (main, (NOBLE, UPDATES)),
+            (security, (SECURITY,)),
+            (ports, (NOBLE, UPDATES, SECURITY)),
+        ):
+            for suite in suites:
+                host.sign(suite)
+        etc = tmp_path / "apt"
+        ubuntu.write_lists(etc, main, security, ports)
+        yield Hosts(main=main, security=security, ports=ports, etc=etc)
+
+
+def test_an_update_that_some_machines_do_not_get_yet(hosts: Hosts, tmp_path: Path) -> None:
+    """It is the newest version all the same; what zstd has compressed is fetched."""
+    archive = hosts.open(tmp_path / "cache")
+    assert archive.binary_versions("iproute2") == (UPDATED, RELEASED)
+    assert [package.version for package in archive.closure(["iproute2"])] == [UPDATED]
+    fetched = archive.fetch_binary("iproute2", None, tmp_path / "deb")
+    assert deb_file.show(fetched.path, "${Version}", error=FetchError) == UPDATED
+    assert hosts.ports.answers == []
+
+
+def test_the_security_pocket_is_on_its_own_host(hosts: Hosts, tmp_path: Path) -> None:
+    hosts.security.add_deb(iproute2(tmp_path, FIXED), suite=SECURITY)
+    hosts.security.sign(SECURITY)
+    archive = hosts.open(tmp_path / "cache")
+    assert archive.binary_versions("iproute2") == (FIXED, UPDATED, RELEASED)
+    archive.fetch_binary("iproute2", None, tmp_path / "deb")
+    assert not any(path.endswith(".deb") for _, path in hosts.main.answers)
+
+
+def test_other_architectures_are_elsewhere(
+    hosts: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All pockets of the ports are on one host, and no other host is asked."""
+    monkeypatch.setattr(host_apt, "architecture", lambda: "arm64")
+    archive = hosts.open(tmp_path / "cache")
+    assert archive.binary_versions("iproute2") == (FIXED, RELEASED)
+    fetched = archive.fetch_binary("iproute2", None, tmp_path / "deb")
+    assert deb_file.show(fetched.path, "${Architecture}", error=FetchError) == "arm64"
+    assert hosts.main.answers == hosts.security.answers == []
