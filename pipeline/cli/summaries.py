@@ -104,8 +104,10 @@ def _cell(cell: Cell | None) -> Text:
         return styled("")
     more = f", counted {cell.counted}" if cell.counted >= 0 else ""
     more += f", received {cell.received} of {cell.sent}" if cell.sent else ""
-    if cell.seen in (Seen.SURVIVES, Seen.NOT_POSSIBLE):
-        more = f": {cell.output or cell.reason.rpartition(': ')[2]}"
+    if cell.seen is Seen.SURVIVES:
+        more = f": {cell.output}"
+    elif cell.seen is Seen.NOT_POSSIBLE:
+        more = f": {cell.reason.rpartition(': ')[2]}"
     good = cell.seen in (Seen.LOADS, Seen.SURVIVES)
     colour = "green" if good else "dim" if cell.seen is Seen.NOT_POSSIBLE else "yellow"
     if cell.ok:

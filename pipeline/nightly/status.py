@@ -28,6 +28,8 @@ LARGEST = 256 << 20
 TIMELINE = 200
 """Runs in the page's timeline."""
 
+GOOD = ("fixed", "not-needed", SAME)
+
 PENDING, ABSENT, ENDED, WITHDRAWN, PROBLEM = "pending", "absent", "ended", "withdrawn", "problem"
 
 
@@ -186,6 +188,7 @@ def _write(
     page = render(
         "status.html.j2",
         version=__version__,
+        answer=answer(found),
         now=int(now.timestamp()),
         rows=found,
         reports=reports,
@@ -196,6 +199,20 @@ def _write(
     )
     own_files.write(public / "index.html", page)
     own_files.write(public / "status.json", json.dumps(to_json(found), indent=1) + "\n")
+
+
+def answer(found: Sequence[TargetStatus]) -> str:
+    """Return in one sentence how the releases stand."""
+    watched = [row for row in found if row.outcome != ENDED]
+    if not watched:
+        return "No release is watched yet." if not found else "No release is watched any more."
+    good = sum(row.outcome in GOOD for row in watched)
+    people = sum(row.needs_person for row in found)
+    releases = "release is" if len(watched) == 1 else "releases are"
+    attention = (
+        f"{people} need{'s' if people == 1 else ''} attention" if people else "none needs attention"
+    )
+    return f"{good} of {len(watched)} {releases} fixed, or need no fix; {attention}."
 
 
 def ago(now: int, then: int) -> str:

@@ -30,12 +30,6 @@ _HOP = re.compile(r"(\d{1,9})/(\d{1,9})")
 _NOT_HELD = 0xFFFFFFFF
 """inner_idx -1: the map of maps does not hold this one."""
 
-_HEAD = """\
-/* The legacy maps of {name}, defined by BTF. Compile with clang -g, which makes it. */
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
-"""
-
 
 def source(found: Description, name: str) -> str:
     """Return C source that defines the maps; ``name`` is that of the object's file.
@@ -50,7 +44,10 @@ def source(found: Description, name: str) -> str:
     for each in found.legacy:
         _check(each.name, "map")
     hops = _hops(found)
-    parts = [_HEAD.format(name=_comment(name))]
+    parts = [
+        f"/* The legacy maps of {_comment(name)}, defined by BTF. Compile with clang -g. */\n"
+        "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n"
+    ]
     if hops:
         kinds = {kind_of(section) for section in found.programs}
         context = "xdp_md" if "xdp" in kinds and "tc" not in kinds else "__sk_buff"

@@ -125,7 +125,9 @@ def _map_section(found: Description, to: Target) -> Iterator[LoaderLimit]:
             "write one for const maps and one for the others, or one for each with -fdata-sections",
             remedy="define all maps alike (all const or none), compile without -fdata-sections, "
             f"or {_AS_BTF}",
-            says=r"non-\{map,call\}|map section|struct bpf_elf_map|multiple of struct",
+            # The fix makes libbpf skip one of them, so libbpf speaks of another.
+            says=r"non-\{map,call\}|map section|struct bpf_elf_map|multiple of struct"
+            + ("" if to.loader == "libbpf-1" else "|legacy map definitions"),
         )
         return
     yield from _symbols(found, to)

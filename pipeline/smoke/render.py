@@ -21,6 +21,8 @@ from pipeline.text.quoting import markdown as quoted
 
 SCHEMA = 1
 
+GOOD = (Seen.LOADS, Seen.SURVIVES)
+
 
 def html(reports: Sequence[SmokeReport]) -> str:
     """Return a self-contained page without scripts, with a matrix for each report."""
@@ -29,6 +31,7 @@ def html(reports: Sequence[SmokeReport]) -> str:
         reports=reports,
         ways=attach_types(),
         loaders={loader.name: loader.title for loader in loaders()},
+        answer=answer,
         count=count,
         change=change,
         version=__version__,
@@ -39,10 +42,41 @@ def change(row: CaseResult) -> str:
     """Return how a row changed: ``same``, ``better``, ``worse`` or ``other``."""
     if row.after is None or row.before.seen is row.after.seen:
         return "same"
-    good = (Seen.LOADS, Seen.SURVIVES)
-    if row.after.seen in good:
+    if row.after.seen in GOOD:
         return "better"
-    return "worse" if row.before.seen in good else "other"
+    return "worse" if row.before.seen in GOOD else "other"
+
+
+def answer(reports: Sequence[SmokeReport]) -> str:
+    """Return in one sentence what the reports, of one comparison on each kernel, have shown."""
+    rows = [row for report in reports for row in report.cases]
+    last = [row.after or row.before for row in rows]
+    good = sum(cell.seen in GOOD for cell in last)
+    impossible = sum(cell.seen is Seen.NOT_POSSIBLE for cell in last)
+    wrong = sum(not cell.ok for report in reports for _, _, cell in report.cells)
+    where = f"On {len(reports)} kernels, " if len(reports) > 1 else ""
+    if reports[0].after:
+        better = sum(change(row) == "better" for row in rows)
+        worse = sum(change(row) == "worse" for row in rows)
+        lost = (
+            f"{worse} that loaded before {_do(worse)} not"
+            if worse
+            else ("nothing that loaded before is refused")
+        )
+        parts = [f"{good} of {len(rows)} load now, {better} of which did not before", lost]
+    else:
+        parts = [f"{good} of {len(rows)} load"]
+    if impossible:
+        parts.append(f"{impossible} {'was' if impossible == 1 else 'were'} not possible here")
+    if wrong:
+        parts.append(f"{wrong} result{' is' if wrong == 1 else 's are'} not as expected")
+    elif not reports[0].after:
+        parts.append("every result is as expected")
+    return f"{where}{'; '.join(parts)}."
+
+
+def _do(number: int) -> str:
+    return "does" if number == 1 else "do"
 
 
 def count(report: SmokeReport) -> dict[str, int]:

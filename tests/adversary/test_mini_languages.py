@@ -306,9 +306,16 @@ def _status_page() -> object:
             "status.html.j2",
             **{"version": text, "now": 9, "rows": [row], "reports": {1: report}},
             **{"links": {1: links}, "runs": [run], "iso": status.iso, "ago": status.ago},
+            answer=text,
         )
 
     return _same_page(make)
+
+
+@place("templates/page.html.j2")
+def _page() -> object:
+    """Its macro shows the outcome of a run, which the status page here takes from others."""
+    return _status_page()
 
 
 @place("tools/docker/mirror.sh")

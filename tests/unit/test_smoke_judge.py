@@ -310,6 +310,24 @@ def test_what_changed_is_counted() -> None:
     }
 
 
+def test_the_answer_is_one_sentence() -> None:
+    report = a_report()
+    assert render.answer([report]) == (
+        "1 of 4 load now, 1 of which did not before; 2 that loaded before do not; "
+        "1 was not possible here; 2 results are not as expected."
+    )
+    good = dataclasses.replace(report, cases=report.cases[:1])
+    assert render.answer([good]) == (
+        "1 of 1 load now, 1 of which did not before; nothing that loaded before is refused."
+    )
+    assert render.answer([good, good]).startswith("On 2 kernels, 2 of 2 load now")
+    after = good.cases[0].after
+    assert after is not None
+    row = dataclasses.replace(good.cases[0], before=after, after=None)
+    alone = dataclasses.replace(good, cases=(row,), after="", packages=("iproute2 6.1.0-3",))
+    assert render.answer([alone]) == "1 of 1 load; every result is as expected."
+
+
 def test_the_json_is_what_the_schema_says() -> None:
     schema = json.loads(package_data("pipeline.smoke", "smoke.schema.json").read_text())
     values = json.loads(json.dumps(render.to_json([a_report()])))
