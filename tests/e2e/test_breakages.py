@@ -26,6 +26,8 @@ from pipeline.vm.initramfs import Initramfs
 CASES = (
     *("pinned-hash", "several-maps", "eight-maps", "notype", "tail-calls", "btf-maps"),
     *("static-map", "unnamed-offset", "struct-between", "struct-large", "maps-64", "maps-65"),
+    *("legacy-global-data", "subprogram", "both-sections", "perf-events"),
+    *("static-program", "static-program-no-map"),
 )
 BREAKAGES = breakages.all_breakages()
 NAMES = (breakages.SOUND, *(each.name for each in BREAKAGES))
