@@ -59,9 +59,13 @@ class Database:
             mode = "ro" if log.exists() else "ro&immutable=1"
         uri = f"{self.path.absolute().as_uri()}?mode={mode}"
         database = sqlite3.connect(uri, uri=True, timeout=PATIENCE, isolation_level=None)
-        if not read_only:
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("PRAGMA synchronous=FULL")
+        try:
+            if not read_only:
+                database.execute("PRAGMA journal_mode=WAL")
+                database.execute("PRAGMA synchronous=FULL")
+        except BaseException:
+            database.close()
+            raise
         return database
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 
 // Back to before v4.10: maps are not counted by symbols, but their size is.
 @@
-identifier f =~ "^bpf_map_(num_sym|verify_all_offs)$";
+identifier f = {bpf_map_num_sym, bpf_map_verify_all_offs};
 @@
 -int f(...) { ... }
 

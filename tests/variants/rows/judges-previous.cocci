@@ -3,7 +3,7 @@
 
 // Back to 7a04dd84, the commit before 1a7d3ad8: the type of the symbol before.
 @@
-identifier f =~ "^bpf_map_(num_sym|verify_all_offs|fetch_name)$";
+identifier f = {bpf_map_num_sym, bpf_map_verify_all_offs, bpf_map_fetch_name};
 identifier t, sym;
 @@
  f(...)

@@ -3,7 +3,7 @@
 
 // Back to v4.10-4.19: the type in the condition, only STT_NOTYPE accepted.
 @condition@
-identifier f =~ "^bpf_map_(num_sym|verify_all_offs|fetch_name)$";
+identifier f = {bpf_map_num_sym, bpf_map_verify_all_offs, bpf_map_fetch_name};
 identifier t, sym;
 expression E1, E2, E3;
 @@
@@ -26,7 +26,7 @@ expression E1, E2, E3;
  }
 
 @@
-identifier f =~ "^bpf_map_(num_sym|verify_all_offs|fetch_name)$";
+identifier f = {bpf_map_num_sym, bpf_map_verify_all_offs, bpf_map_fetch_name};
 identifier condition.t, sym;
 @@
  f(...)
