@@ -23,7 +23,8 @@ VENV := .venv
 # The shell gets these as variables, so it does not matter what they contain.
 export OUT RELEASE VERSION TAG
 
-.PHONY: deb test coverage lint lint-man unit man fuzz bench lock sbom release audit packages test-packages bench-packages clean help
+.PHONY: deb test coverage lint lint-man unit man fuzz bench lock sbom release audit packages test-packages bench-packages \
+	venv-possible clean help
 
 help:
 	@sed -n '/^#/!q; s/^# //p' Makefile
@@ -117,9 +118,16 @@ test-packages:
 bench-packages:
 	@tools/install-packages packages.txt tests/packages.txt tests/bench/packages.txt
 
+# Debian and Ubuntu ship venv apart from Python.
+venv-possible:
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make a virtual environment; install it: apt install python3-venv" >&2; \
+		exit 1; }
+
 # A new lock makes a new environment, so it has exactly what the lock names and nothing older.
 $(VENV)/locked: requirements-dev.lock
 	@tools/install-packages packages.txt tests/packages.txt
+	@$(MAKE) --no-print-directory venv-possible
 	$(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/pip install -q --no-deps --require-hashes --only-binary :all: -r requirements-dev.lock
 	touch $@

@@ -37,6 +37,8 @@ def run(request: Request, out: Path, journal: Journal | None = None) -> Report:
             building, proving = stages.building, stages.proving
             wall = inputs.check_sandbox()
             building.check_engine()
+            proving.check_possible()
+            patching.check_coccinelle()
             source = inputs.fetch()
             tree = inputs.tree(source)
             findings = patching.diagnose(tree)

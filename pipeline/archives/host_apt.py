@@ -16,8 +16,10 @@ from functools import cache
 from pathlib import Path
 
 from debian import deb822
+from debian.debian_support import Version
 
 from pipeline.archives import openpgp
+from pipeline.errors import UsageError
 from pipeline.files import bounded
 from pipeline.host import command
 from pipeline.text.address import Address
@@ -43,6 +45,28 @@ class HostArchive:
 def architecture() -> str:
     """Return the machine's Debian architecture (``amd64``)."""
     return command.run(["dpkg", "--print-architecture"]).text.strip()
+
+
+OLDEST = "2.2"
+"""The oldest apt with all that is asked of it: Signed-By and deb822 sources (1.1), ``satisfy``
+(1.9), and an update that fails if anything does (2.1.16); Debian 11's."""
+
+
+@cache
+def check() -> str:
+    """Return the version of apt. Raises UsageError if it is too old."""
+    said = command.run(["apt-get", "--version"], timeout=60, error=UsageError).text
+    match = re.match(r"apt (\d[\w.+~:-]*)", said)
+    if match and Version(match[1]) >= Version(OLDEST):
+        return match[1]
+    raise UsageError(
+        f"the apt of this machine ({match[1] if match else 'of an unknown version'}) is too old to "
+        "verify an archive as respin needs it",
+        details=f"It needs apt {OLDEST} or later: Signed-By, deb822 sources, and an update that "
+        "fails if anything does.",
+        hint="run respin on a newer release; apt 2.6 and 3.0 (Debian 12's and 13's) are known to "
+        "work",
+    )
 
 
 @cache

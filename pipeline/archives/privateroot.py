@@ -203,8 +203,9 @@ class PrivateRoot:
         it is one of the ``required`` (the release itself). Every other failure raises FetchError:
         an archive that does not answer, or whose answer cannot be verified, is not passed over. A
         fallback may have the final state of an index that has expired. Expired keys are accepted
-        for frozen archives alone.
+        for frozen archives alone. Raises UsageError if this machine's apt is too old.
         """
+        host_apt.check()
         missing: frozenset[tuple[str, str]] = frozenset()
         end = time.monotonic() + limits.LIMITS.update
         while True:
@@ -222,7 +223,10 @@ class PrivateRoot:
                 judged = refused_index.judge(self._lists, self.active, e, datetime.now(UTC))
                 before = missing, self.expired_keys
                 self.expired_keys |= judged.expired_keys
-                missing |= apt_errors.missing_suites(e.details) | self._replaced(judged.expired)
+                replaced = self._replaced(judged.expired)
+                for stale in judged.expired.keys() - replaced:
+                    raise judged.expired[stale] from None
+                missing |= apt_errors.missing_suites(e.details) | replaced
                 here = {s for source in self._choose(missing) for s in source.suites}
                 if (missing, self.expired_keys) != before and here.issuperset(required):
                     continue

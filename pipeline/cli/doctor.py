@@ -16,11 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import UsageError
+from pipeline.archives import host_apt
+from pipeline.errors import RespinError, UsageError
+from pipeline.fixes import fixes, self_check
 from pipeline.host import command
 from pipeline.host.cache import Cache
 from pipeline.host.resources import project_data
 from pipeline.isolation import ids, namespaces, sandbox
+from pipeline.smoke import compile as compiling
+from pipeline.vm import qemu
+from pipeline.vm.machine import machine_for
 
 SPACE = 4 << 30
 """Bytes a first run needs free in the cache: package lists, downloads, two roots, ccache."""
@@ -76,6 +81,7 @@ def examine(cache_root: Path | None = None) -> tuple[Check, ...]:
         *(_package(need) for need in needs() if need.stages != ("setup",)),
         *_namespaces(),
         *_sandbox(),
+        *_versions(cache_root),
         *_subids(),
         _kvm(),
         *_cache(cache_root),
@@ -95,6 +101,27 @@ def _package(need: Need) -> Check:
         remedy="" if found else f"apt-get install {need.package}",
         required=need.stages != ("nightly",),
     )
+
+
+def _versions(cache_root: Path | None) -> Iterator[Check]:
+    """Check that the programs do what a run needs of them, as it does before it begins."""
+
+    def verdicts() -> str:
+        known = fixes.all_fixes()
+        return f"version {self_check.check(Cache(cache_root), known)} passes it"
+
+    smoke = ("smoke",)
+    for stages, what, check in (
+        (("fetch",), "version of apt", host_apt.check),
+        (("diagnose", "patch"), "self-check of Coccinelle", verdicts),
+        (smoke, "clang for BPF", lambda: compiling.check(machine_for(host_apt.architecture()))),
+        (smoke, "machine of QEMU", lambda: qemu.check(machine_for(host_apt.architecture()))),
+    ):
+        try:
+            found, ok, remedy = check(), True, ""
+        except RespinError as e:
+            found, ok, remedy = "\n".join(filter(None, (e.brief, e.details))), False, e.hint
+        yield Check(stages=stages, what=what, ok=ok, found=found, remedy=remedy)
 
 
 def _namespaces() -> Iterator[Check]:
@@ -147,17 +174,11 @@ _WALLS = {
 
 
 def _namespaces_remedy(root: bool) -> str:
-    for name, value in (
-        ("kernel/unprivileged_userns_clone", "1"),
-        ("kernel/apparmor_restrict_unprivileged_userns", "0"),
-        ("user/max_user_namespaces", "10000"),
-    ):
-        path = Path("/proc/sys") / name
-        if path.exists() and (path.read_text().strip() == "0") == (value != "0"):
-            return f"sysctl -w {name.replace('/', '.')}={value}"
     if root:
-        return "run with CAP_SYS_ADMIN (docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN)"
-    return "allow this user to create user namespaces, or run respin as root"
+        allowed = "run with CAP_SYS_ADMIN (docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN)"
+    else:
+        allowed = "allow this user to create user namespaces, or run respin as root"
+    return namespaces.closed() or allowed
 
 
 def _subids() -> Iterator[Check]:

@@ -207,6 +207,7 @@ def diagnose_command(options: DiagnoseOptions) -> None:
             options.tree,
             options.dsc,
             chosen,
+            Cache(options.common.cache),
             shown,
             trust_container=options.trust_container,
             within=within,

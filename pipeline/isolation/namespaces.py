@@ -19,6 +19,8 @@ from pipeline.host import command
 from pipeline.isolation import ids, seccomp, views
 from pipeline.isolation.order import Bind, Order, WallKind
 
+SETTINGS = Path("/proc/sys")
+
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where to look for programs, inside and outside: a user's own PATH may lack sbin."""
 
@@ -78,25 +80,50 @@ def in_container() -> bool:
     return bool(named) or any(Path(mark).exists() for mark in marks)
 
 
+def closed() -> str:
+    """Return the command that lets users make user namespaces, if the kernel's settings do not.
+
+    The first two settings are Debian's and Ubuntu's own; with the third there may be none.
+    """
+    for name, value in (
+        ("kernel/unprivileged_userns_clone", "1"),
+        ("kernel/apparmor_restrict_unprivileged_userns", "0"),
+        ("user/max_user_namespaces", "10000"),
+    ):
+        path = SETTINGS / name
+        if path.exists() and (path.read_text().strip() == "0") == (value != "0"):
+            return f"sysctl -w {name.replace('/', '.')}={value}"
+    return ""
+
+
+def opened() -> str:
+    """Return a hint with that command; empty if the settings are open."""
+    opens = closed()
+    return opens and f"this machine's kernel refuses user namespaces; as root, call {opens}"
+
+
 @functools.cache
 def trouble() -> BuildError | None:
     """Try whether namespaces can be entered and mounts made in them; return what went wrong."""
+    argv = ["mount", "-t", "tmpfs", "tmpfs", "/tmp"]
     try:
-        command.run(
-            ["mount", "-t", "tmpfs", "tmpfs", "/tmp"],
-            begin=_maker(),
-            env=ENVIRONMENT,
-            timeout=60,
-            error=BuildError,
-            brief="this user cannot create namespaces here",
-            hint="an ordinary user needs the package uidmap, a line in /etc/subuid and "
-            "/etc/subgid (usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER) "
-            "and a kernel that lets users create user namespaces; in a Docker container, root "
-            "needs --cap-add SYS_ADMIN",
+        done = command.run(
+            argv, begin=_maker(), env=ENVIRONMENT, timeout=60, check=False, error=BuildError
         )
     except BuildError as e:
         return e
-    return None
+    if done.status == 0:
+        return None
+    # It may say that no space is left (ENOSPC): of namespaces (user_namespaces(7)), not of a disk.
+    return BuildError(
+        "this user cannot create namespaces here",
+        details=f"{command.printable(argv)}\nexit status {done.status}\n{command.tail(done.end)}",
+        hint=opened()
+        or "an ordinary user needs the package uidmap, a line in /etc/subuid and "
+        "/etc/subgid (usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER) "
+        "and a kernel that lets users create user namespaces; in a Docker container, root "
+        "needs --cap-add SYS_ADMIN",
+    )
 
 
 def possible() -> bool:

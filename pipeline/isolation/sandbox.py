@@ -73,7 +73,8 @@ def wall() -> Wall:
     raise UsageError(
         "bubblewrap cannot make a sandbox here, and respin reads no source without one",
         details=command.tail(done.err.end()),
-        hint="allow this user to create user namespaces (respin doctor shows how), or run respin "
+        hint=namespaces.opened()
+        or "allow this user to create user namespaces (respin doctor shows how), or run respin "
         "as root; in a Docker container, root needs --cap-add SYS_ADMIN",
     )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from pipeline.build import build, ccache
 from pipeline.build.build import BuildRoot
 from pipeline.containers import Container, engines
-from pipeline.containers.engines import Engine, Kind
+from pipeline.containers.engines import Engine
 from pipeline.errors import BuildError
 from pipeline.fixes import patch
 from pipeline.model import Built, Package, Patched, Source, VerifiedFile
@@ -46,15 +46,11 @@ class Building:
         return engines.choose(request.container, image=request.image, force=request.force_host)
 
     def check_engine(self) -> None:
-        """Raise UsageError now, not after minutes, if the requested container is not available.
+        """Raise now, not after minutes, if there is no container to build in.
 
-        If none was requested, respin looks for one only when it needs it.
+        Raises UsageError if it is the requested one, BuildError if no kind of them is available.
         """
-        if (
-            self._context.request.container is not Kind.AUTO
-            or self._context.request.image is not None
-        ):
-            _ = self.engine
+        _ = self.engine
 
     def prepare_root(self, source: Source) -> BuildRoot:
         """Return the container's root with the build dependencies."""

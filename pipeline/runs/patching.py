@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.errors import DiagnosisRefused, FetchError, PatchError
-from pipeline.fixes import diagnose, patch, versions
+from pipeline.fixes import diagnose, patch, self_check, versions
 from pipeline.fixes.fixes import Fix
 from pipeline.model import Built, Finding, Patched, Source, Verdict
 from pipeline.runs.context import RunContext
@@ -24,6 +24,10 @@ class Patching:
 
     def __init__(self, context: RunContext, inputs: Inputs) -> None:
         self._context, self._inputs = context, inputs
+
+    def check_coccinelle(self) -> None:
+        """Raise UsageError now if this machine's Coccinelle does not do what the fixes need."""
+        self_check.check(self._context.request.cache, self._context.request.fixes)
 
     def diagnose(self, tree: Path) -> tuple[Finding, ...]:
         """Return the verdict of every fix."""

@@ -14,7 +14,7 @@ from pipeline.model import Built, CaseResult, Seen, SmokeReport, VerifiedFile
 from pipeline.runs.context import RunContext
 from pipeline.runs.inputs import Inputs
 from pipeline.runs.request import PACKAGE
-from pipeline.smoke import render, smoke
+from pipeline.smoke import possible, render, smoke
 from pipeline.smoke.cases import select
 from pipeline.smoke.smoke import GuestImage
 
@@ -24,6 +24,10 @@ class Proving:
 
     def __init__(self, context: RunContext, inputs: Inputs) -> None:
         self._context, self._inputs = context, inputs
+
+    def check_possible(self) -> None:
+        """Raise SmokeImpossible now, not after the build, if nothing can be proven here."""
+        possible.check(self._inputs.archive.architecture)
 
     def prepare_guest(self) -> GuestImage:
         """Return the guest's kernel and root."""

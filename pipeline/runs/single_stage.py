@@ -18,10 +18,10 @@ from pathlib import Path
 from pipeline.build.prebuilt import adopt
 from pipeline.errors import FetchError, UsageError
 from pipeline.files import bounded
-from pipeline.fixes import diagnose
+from pipeline.fixes import diagnose, self_check
 from pipeline.fixes.fixes import Fix
 from pipeline.host import command
-from pipeline.host.cache import file_sha256
+from pipeline.host.cache import Cache, file_sha256
 from pipeline.host.progress import Journal, Progress
 from pipeline.isolation import sandbox
 from pipeline.model import Built, Finding
@@ -66,6 +66,7 @@ def patch_only(
     """
     with _part(request, out, journal) as (stages, directory):
         wall = stages.inputs.check_sandbox()
+        stages.patching.check_coccinelle()
         before = _again(earlier, directory) if earlier else None
         source = before.source if before else stages.inputs.fetch()
         # A directory's claim about itself is no signed index.
@@ -129,6 +130,7 @@ def prove_only(
     """
     with _part(request, out, journal) as (stages, directory):
         before = _again(earlier, directory)
+        stages.proving.check_possible()
         if not before.findings:
             raise UsageError(
                 f"{earlier} was not diagnosed", hint=f"diagnose it with respin patch {earlier}"
@@ -172,6 +174,7 @@ def diagnose_only(
     tree: Path | None,
     dsc: Path | None,
     fixes: Sequence[Fix],
+    cache: Cache,
     journal: Journal | None = None,
     *,
     trust_container: bool = False,
@@ -184,6 +187,7 @@ def diagnose_only(
     not be read, or the archive has no such release; DiagnosisRefused if it has no loader.
     """
     sandbox.admit(str(tree or dsc), indexed=False, trust_container=trust_container)
+    self_check.check(cache, fixes)
     progress = Progress(journal)
     libraries = {}
     if within:

@@ -19,6 +19,8 @@ from pipeline.smoke import mutate
 from pipeline.smoke.cases import Case, all_cases
 from pipeline.vm.machine import Machine
 
+HINT = "install what it needs: apt install clang libbpf-dev linux-libc-dev"
+
 WORKERS = 2
 """Compilers at a time; a build beside them takes the other CPUs."""
 
@@ -38,6 +40,26 @@ def compile_cases(
             for case in cases
         }
         return {name: future.result() for name, future in wanted.items()}
+
+
+def check(machine: Machine) -> str:
+    """Return clang's target. Raises SmokeImpossible if it cannot compile for it, or is missing."""
+    known = command.run(
+        ["clang", "--print-targets"],
+        timeout=60,
+        error=SmokeImpossible,
+        brief="clang does not say for what it can compile",
+        hint=HINT,
+    ).text
+    if machine.bpf_target not in known.split():
+        version = command.run(["clang", "--version"], timeout=60, error=SmokeImpossible).text
+        raise SmokeImpossible(
+            f"the clang of this machine cannot compile for BPF (target {machine.bpf_target}), and "
+            "the smoke test compiles its objects with it",
+            details=version.strip(),
+            hint=f"{HINT}; versions 14 and 19 (Debian 12's and 13's) are known to work",
+        )
+    return machine.bpf_target
 
 
 def _object(case: Case, *, size: int, machine: Machine, cache: Cache, log: Path) -> Path:
@@ -81,7 +103,7 @@ def compile_case(case: Case, *, size: int, machine: Machine, cache: Cache, log: 
                 log=None if "-S" in more else log,
                 error=SmokeImpossible,
                 brief=f"clang could not compile the object of the smoke case {case.name}",
-                hint="install what it needs: apt install clang libbpf-dev linux-libc-dev",
+                hint=HINT,
             ).stdout
 
         if case.notype:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.archives import host_apt
 from pipeline.archives.apt import AptArchive
 from pipeline.config.config import Config
 from pipeline.errors import FetchError, SmokeImpossible, TestbedLost
@@ -23,7 +24,7 @@ from pipeline.isolation.scratch import scratch, sweep
 from pipeline.model import SmokeReport
 from pipeline.releases import releases
 from pipeline.releases.releases import NO_CONFIG
-from pipeline.smoke import guest_image, matrix, netns, results, smoke, tested_packages
+from pipeline.smoke import guest_image, matrix, netns, possible, results, smoke, tested_packages
 from pipeline.smoke.cases import Case
 from pipeline.smoke.tested_packages import Deb
 from pipeline.smoke.user_object import UserObject
@@ -83,6 +84,7 @@ def measure(request: SmokeRequest, progress: Progress) -> Measured:
     if request.place == "netns":
         with progress.stage("smoke") as stage:
             return Measured(reports=(_in_namespaces(request, packages, stage),))
+    possible.check(host_apt.architecture())
     release = releases.find(request.release, config=request.config)
     sources = releases.sources(
         release, mirror=request.mirror, keyring=request.keyring, config=request.config

@@ -99,6 +99,22 @@ def program(machine: Machine) -> str:
     return path
 
 
+def check(machine: Machine) -> str:
+    """Return the name of QEMU's machine. Raises SmokeImpossible if it, or QEMU, is missing."""
+    path, name = program(machine), machine.type.partition(",")[0]
+    known = command.run([path, "-machine", "help"], timeout=60, error=SmokeImpossible).text
+    if name not in {line.partition(" ")[0] for line in known.splitlines()}:
+        version = command.run([path, "--version"], timeout=60, error=SmokeImpossible).text
+        raise SmokeImpossible(
+            f"the QEMU of this machine has no machine type {name}, on which packages for "
+            f"{machine.architecture} are tested",
+            details=f"{path}: {version.partition(chr(10))[0]}",
+            hint=f"install the distro's: apt install {machine.package}; versions 7.2 and 10.0 "
+            "(Debian 12's and 13's) are known to work",
+        )
+    return name
+
+
 def accelerator(machine: Machine, kernel: Path, cache: Cache) -> str:
     """Return ``kvm`` if this kernel runs with it here, else ``tcg`` (emulation).
 

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import DiagnosisRefused
-from pipeline.fixes import diagnose, fixes, patch
+from pipeline.fixes import diagnose, fixes, patch, self_check
+from pipeline.host.cache import Cache
 from pipeline.model import Finding, Verdict
 
 CASES = sorted(p for p in (Path(__file__).parent / "fixes").iterdir() if p.is_dir())
@@ -114,3 +115,7 @@ def test_fixed(case: Path, seen: dict[Path, Seen]) -> None:
 def test_a_third_must_not_be_touched() -> None:
     untouched = [case for case in CASES if not (case / "out").exists()]
     assert len(untouched) * 3 >= len(CASES)
+
+
+def test_the_samples_of_the_self_check(tmp_path: Path) -> None:
+    assert self_check.check(Cache(tmp_path / "cache"), fixes.all_fixes())

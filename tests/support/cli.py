@@ -94,14 +94,15 @@ def respin(
     cwd: Path | None = None,
     timeout: float = 1200,
     config: Path | None = None,
-    begin: Sequence[str] = (),
+    begin: Sequence[str | Path] = (),
+    more: Sequence[str] = (),
 ) -> Said:
     """Call respin to its end, as this user or another; ``config`` is its respin.toml.
 
-    ``begin`` is a command line that runs it.
+    ``begin`` is the beginning of the command line, and ``more`` of the environment: NAME=VALUE.
     """
     done = subprocess.run(
-        [*begin, *_argv(user, args, cache, config)],
+        [*begin, *python(user, cache, config, *more), "-m", "pipeline", *map(str, args)],
         cwd=cwd or "/",
         capture_output=True,
         text=True,

@@ -29,6 +29,8 @@ def test_a_directory_is_complete(fix: fixes.Fix) -> None:
     assert fix.turns and fix.symptoms
     for pattern in fix.symptoms:
         re.compile(pattern)
+    # The self-check of Coccinelle has something to find.
+    assert any((fix.directory / "sample" / file).is_file() for file in fix.files)
     # The shapes that are reported and those that are explained are the same.
     reported = set(re.findall(r'report\("([a-z-]+)"', fix.diagnose_cocci.read_text()))
     assert reported == {*fix.shapes, "defined"}
