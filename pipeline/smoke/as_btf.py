@@ -31,6 +31,17 @@ _NOT_HELD = 0xFFFFFFFF
 """inner_idx -1: the map of maps does not hold this one."""
 
 
+_XDP = """\
+/* Put no program that calls these into the section xdp, but for example into xdp_main: libbpf
+ * expects an attach type of the section xdp that no hop has, and the kernel then takes no hop. */
+"""
+
+
+def _for_xdp(found: Description) -> bool:
+    kinds = {kind_of(section) for section in found.programs}
+    return "xdp" in kinds and "tc" not in kinds
+
+
 def source(found: Description, name: str) -> str:
     """Return C source that defines the maps; ``name`` is that of the object's file.
 
@@ -49,8 +60,9 @@ def source(found: Description, name: str) -> str:
         "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n"
     ]
     if hops:
-        kinds = {kind_of(section) for section in found.programs}
-        context = "xdp_md" if "xdp" in kinds and "tc" not in kinds else "__sk_buff"
+        context = "xdp_md" if _for_xdp(found) else "__sk_buff"
+        if _for_xdp(found):
+            parts.append(_XDP)
         parts.append("".join(f"int {f}(struct {context} *);\n" for _, _, f in hops))
     # What a map points to is defined before it.
     ordered = sorted(found.legacy, key=lambda m: m.value("type") in OF_MAPS)
@@ -110,9 +122,10 @@ def _map(
         yield f"\t= {{ .values = {{ {slots} }} }}"
         yield "#endif"
         yield ";"
+        given = "type xdp " if _for_xdp(found) else ""
         for key, _ in mine:
             yield (
-                f"/* tc exec bpf graft m:globals/{each.name} key {key} object-file FILE "
+                f"/* tc exec bpf graft m:globals/{each.name} key {key} object-file FILE {given}"
                 f"section {number}/{key} */"
             )
 

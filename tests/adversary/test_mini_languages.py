@@ -653,7 +653,6 @@ SINKS = {
     "regex smoke/limits.py:causes": "ours",
     "regex smoke/verdict.py:_difference": "of a fix, ours",
     "regex smoke/verdict.py:_words": "ways.toml's, ours",
-    "regex releases/mirrors.py:of_this_machine": "debian or ubuntu",
     "regex publish/generations.py:clear": "escaped",
     "regex files/schema.py:_pattern": "of a schema, ours",
     "regex fixes/versions.py:check_against": "escaped",

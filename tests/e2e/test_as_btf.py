@@ -32,6 +32,9 @@ WITHOUT = {
     "broken-objects": "no object that is whole",
     "batch": "a thousand times pinned-hash",
     "handover": "a tc with libbpf sends no maps",
+    "static-program-no-map": "no map",
+    "static-program": "libbpf takes no static program, whatever its maps",
+    "refusals": "a batch of refusals",
     "unnamed-offset": "a map that has no name",
     "struct-small": "its definition says no number of elements",
 }
@@ -61,11 +64,13 @@ def legacy_cases() -> Iterator[Case]:
 
 def _grafted(case: Case) -> Case:
     """Return tail calls with the commands that the comments name."""
-    graft = "tc exec bpf graft m:globals/jumps key {0} object-file {{object}} section 7/{0}"
-    hops = tuple(Then(run=graft.format(key)) for key in range(3))
-    return dataclasses.replace(
-        case, way=dataclasses.replace(case.way, then=(*hops, *case.way.then))
-    )
+    kind = "type xdp " if case.way.kind == "xdp" else ""
+    graft = "tc exec bpf graft m:globals/jumps key {1} object-file {{object}} {0}section 7/{1}"
+    hops = tuple(Then(run=graft.format(kind, key)) for key in range(3))
+    way = dataclasses.replace(case.way, then=(*hops, *case.way.then))
+    # The other comment: libbpf expects an attach type of the section xdp that no hop has.
+    section = "xdp_main" if case.way.kind == "xdp" else case.section
+    return dataclasses.replace(case, way=way, section=section)
 
 
 def as_btf(case: Case, directory: Path, machine: Machine) -> Path:

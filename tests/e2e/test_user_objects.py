@@ -17,7 +17,11 @@ from pipeline.host.resources import package_data
 
 SCHEMA = json.loads(package_data("pipeline.smoke", "smoke.schema.json").read_text())
 
-LOADS = ("plain", "function-with-map", "global-function-with-map", "two-programs")
+COUNTS = (
+    *("plain", "function-with-map", "global-function-with-map", "function-without-map"),
+    *("function-uncalled", "printk", "printk-without-data"),
+)
+LOADS = ("static-program", "two-programs", "btf-map")
 REFUSED = {
     "static-map": "packets is static",
     "near-miss": "section .map, which no loader",
@@ -64,7 +68,24 @@ def rows(said: cli.Said) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("name", LOADS)
 def test_it_loads_and_no_limit_is_named(rows: dict[str, dict[str, Any]], name: str) -> None:
     assert (rows[name]["after"]["seen"], rows[name]["limits"]) == ("loads", [])
-    assert rows[name]["before"]["seen"] == "refused"
+    before = "loads" if name == "btf-map" else "refused"
+    assert rows[name]["before"]["seen"] == before
+
+
+def test_it_loads_and_counts_and_no_limit_is_named(
+    distro: Path, fixed: Path, tmp_path: Path
+) -> None:
+    argv: list[str | Path] = ["smoke", "--deb", fixed, "--against", distro, "--json"]
+    argv += ["--expect", "received=7", "--expect", "map:packets[0]=7"]
+    for name in COUNTS:
+        argv += ["--object", userobjects.make(name, tmp_path)]
+    done = cli.respin(*argv, "--release", "bookworm", cache=real.cache().root)
+    assert done.status == 0, done.err
+    found = json.loads(done.out)["reports"][0]["cases"]
+    assert [row["case"] for row in found] == [f"{name}.o" for name in COUNTS]
+    for row in found:
+        assert (row["before"]["seen"], row["after"]["seen"]) == ("refused", "loads")
+        assert (row["after"]["maps"], row["limits"]) == ({"packets[0]": 7}, [])
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -108,7 +129,7 @@ def test_objects_loaded_together_meet_each_others_pins(fixed: Path, tmp_path: Pa
     for each in frames:
         capture += struct.pack("<IIII", 1, 0, len(each), len(each)) + each
     (tmp_path / "three.pcap").write_bytes(capture)
-    first, second = (userobjects.make(name, tmp_path) for name in ("ipv4", "wide-key"))
+    first, second = (userobjects.make(name, tmp_path) for name in ("plain", "wide-key"))
     done = cli.respin(
         *("smoke", "--deb", fixed, "--release", "bookworm", "--json", "--together"),
         *("--object", first, "--object", second, "--send", tmp_path / "three.pcap"),
@@ -120,7 +141,7 @@ def test_objects_loaded_together_meet_each_others_pins(fixed: Path, tmp_path: Pa
     assert (one["before"]["sent"], one["before"]["received"]) == (3, 2)
     assert one["before"]["maps"] == {"packets[0]": 2}
     assert other["before"]["seen"] == "refused"
-    assert other["title"].endswith("(after ipv4.o)")
+    assert other["title"].endswith("(after plain.o)")
     (cause,) = other["limits"]
     assert "is pinned already, and differs from the object's: packets" in cause
     assert done.status == 14

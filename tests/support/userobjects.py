@@ -30,7 +30,6 @@ VARIANTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "static-map": ("plain.c", "-DLINKAGE=static"),
         "near-miss": ("plain.c", '-DMAPS=".map"'),
         "object-pin": ("plain.c", "-DPINNING=1"),
-        "ipv4": ("ipv4.c",),
         "wide-key": ("plain.c", "-DKEY=8"),
         "big-endian": ("plain.c", "-target", "bpfeb"),
         "outer": ("outer.c",),

@@ -64,7 +64,12 @@ def test_tail_calls_have_their_slots_and_the_commands_that_fill_them() -> None:
     text = as_btf.source(found, "x.o")
     assert "int hop(struct xdp_md *);" in text
     assert "[2] = (void *)&hop" in text
-    assert "/* tc exec bpf graft m:globals/jumps key 2 object-file FILE section 7/2 */" in text
+    graft = "/* tc exec bpf graft m:globals/jumps key 2 object-file FILE type xdp section 7/2 */"
+    assert graft in text
+    assert "Put no program that calls these into the section xdp" in text
+    text = as_btf.source(description(jumps, functions=(hop,)), "x.o")
+    assert "object-file FILE section 7/2 */" in text and "section xdp" not in text
+    assert "int hop(struct __sk_buff *);" in text
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x;int y", "x */", "1x", "é"])

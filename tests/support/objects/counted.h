@@ -4,6 +4,8 @@
  * What the objects of users' reports share: a legacy map, in which they count.
  */
 #include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 struct bpf_elf_map {
@@ -38,6 +40,12 @@ static __always_inline __u64 count(__u64 by)
 		return __sync_fetch_and_add(value, by);
 	bpf_map_update_elem(&packets, &key, &by, BPF_ANY);
 	return by;
+}
+
+/* Only respin sends IPv4; the kernel sends IPv6 of its own. */
+static __always_inline int is_ipv4(struct __sk_buff *skb)
+{
+	return skb->protocol == bpf_htons(ETH_P_IP);
 }
 
 char _license[] SEC("license") = "GPL";

@@ -16,5 +16,5 @@ SCOPE __attribute__((noinline)) int counted(__u32 length)
 
 SEC("classifier") int count_all(struct __sk_buff *skb)
 {
-	return counted(skb->len) ? 0 : 2;
+	return !is_ipv4(skb) || counted(skb->len) ? 0 : 2;
 }

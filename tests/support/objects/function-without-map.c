@@ -16,6 +16,8 @@ static __attribute__((noinline)) int one(__u32 length)
 
 SEC("classifier") int count_all(struct __sk_buff *skb)
 {
+	if (!is_ipv4(skb))
+		return 0;
 #ifdef UNCALLED
 	count(1);
 #else

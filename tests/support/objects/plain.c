@@ -7,6 +7,7 @@
 
 SEC("classifier") int count_all(struct __sk_buff *skb)
 {
-	count(1);
+	if (is_ipv4(skb))
+		count(1);
 	return 0;
 }

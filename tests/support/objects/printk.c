@@ -7,6 +7,7 @@
 
 SEC("classifier") int count_all(struct __sk_buff *skb)
 {
-	bpf_printk("packet %llu of %d bytes", count(1), skb->len);
+	if (is_ipv4(skb))
+		bpf_printk("packet %llu of %d bytes", count(1), skb->len);
 	return 0;
 }
