@@ -153,7 +153,7 @@ def test_it_is_not_used_in_silence(place: Path) -> None:
     other = place.parent / "other.toml"
     other.write_text('[release.bookworm]\nuris = ["http://127.0.0.1:9"]\n')
     (place / "respin.toml").write_text(EVIL["a command"])
-    said = call(place, "releases", config=other)
+    said = call(place, "releases", "--json", config=other)
     assert (said.status, said.err) == (0, "")
 
 
