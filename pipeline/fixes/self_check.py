@@ -20,7 +20,6 @@ from pipeline.errors import DiagnosisRefused, PatchError, RespinError, UsageErro
 from pipeline.files import bounded
 from pipeline.fixes import coccinelle, diagnose
 from pipeline.fixes.fixes import Fix
-from pipeline.host import command
 from pipeline.host.cache import Cache, digest
 from pipeline.host.resources import project_data
 from pipeline.isolation import sandbox
@@ -77,8 +76,8 @@ def check(cache: Cache, fixes: Sequence[Fix]) -> str:
     contents = [bounded.read(path, bounded.SMALL) for path in files]
 
     def make(part: Path) -> None:
-        with command.threads(len(fixes) or 1) as pool:
-            list(pool.map(lambda fix: _try(fix, number), fixes))
+        for fix in fixes:  # one after the other: the first error is the one to show
+            _try(fix, number)
         part.write_text(said)
 
     cache.entry(KIND, digest(said, *contents), make)
