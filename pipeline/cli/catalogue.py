@@ -28,7 +28,7 @@ HAS, LACKS, UNTOLD = "has", "lacks", "not known"
 INFERRED = "(inferred)"
 MARK = "*"
 """What stands for ``INFERRED`` in a table, so that it fits a terminal of 80 columns."""
-NOTE = f"{MARK} inferred from the upstream version, and not checked"
+NOTE = f"{MARK} inferred from the upstream version, and not checked; ? not known"
 WIDEST = 12
 """Columns of a heading; a longer name is broken after a hyphen."""
 Anchors = Mapping[str, Mapping[str, Mapping[str, str]]]
@@ -172,7 +172,9 @@ def table(rows: Sequence[CatalogueRow]) -> list[str]:
         support = "respin.toml" if row.described else row.support
         until = row.until.isoformat() if row.until and row.support != Support.ENDED else "-"
         release = row.release
-        told = [row.defects[name].replace(f" {INFERRED}", MARK) for name in names]
+        told = [
+            row.defects[name].replace(f" {INFERRED}", MARK).replace(UNTOLD, "?") for name in names
+        ]
         number = f"{release.distro} {release.version}".strip()
         cells.append([number, release.codename, support, until, *told])
     return terminal.aligned(cells)

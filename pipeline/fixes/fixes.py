@@ -82,6 +82,8 @@ class Fix:
     """All identifiers and keywords that may occur in the functions."""
     directives: frozenset[str]
     """The preprocessor directives that may occur in the functions."""
+    macros: frozenset[str]
+    """Those of the words that iproute2 itself defines as macros."""
     mentions: Mapping[str, Mapping[str, int]]
     """Function -> what must occur in it whatever its shape (see Shape.mentions)."""
     has: Mapping[str, tuple[str, ...]]
@@ -92,6 +94,9 @@ class Fix:
     releases: Releases
     turns: tuple[str, ...]
     """Smoke cases that fail before and load after."""
+    behind: tuple[str, ...]
+    """Fixes that the cases need too, where the source does: a package that lacks one of these
+    refuses the cases before it comes to this defect."""
     symptoms: tuple[str, ...]
     """Regular expressions for what a package with the defect prints."""
 
@@ -119,6 +124,7 @@ def load(directory: Path) -> Fix:
         evidence=tuple(data["evidence"]),
         words=frozenset(data["words"].split()),
         directives=frozenset(data["directives"]),
+        macros=frozenset(data.get("macros", ())),
         mentions=data["mentions"],
         has={file: tuple(functions) for file, functions in data["has"].items()},
         requires=Requires(
@@ -145,6 +151,7 @@ def load(directory: Path) -> Fix:
             upstream=tuple(releases["upstream"]),
         ),
         turns=tuple(data["smoke"]["turns"]),
+        behind=tuple(data["smoke"].get("behind", ())),
         symptoms=tuple(data["smoke"]["symptoms"]),
     )
 

@@ -59,8 +59,15 @@ class Proving:
         request, directory = self._context.request, self._context.directory
         turned: dict[str, list[str]] = {}
         for fix in needed:
+            # What refuses a case may be the defect that hides the one that the fix is about.
+            said = [
+                s
+                for other in (fix, *needed)
+                if other is fix or other.name in fix.behind
+                for s in other.symptoms
+            ]
             for case in fix.turns:
-                turned.setdefault(case, []).extend(fix.symptoms)
+                turned.setdefault(case, []).extend(said)
         with self._context.progress.stage("smoke") as stage:
             seen = smoke.smoke(
                 image,

@@ -106,6 +106,7 @@ class Case:
     since: str = ""
     kernel: str = ""
     needs: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -177,6 +178,7 @@ def _entry(entry: dict[str, Any], groups: Mapping[str, Any]) -> Iterator[Case]:
     by_way, pins = entry.pop("pins-by-way", {}), entry.pop("pins", {})
     parameters = {key: entry.pop(key, value) for key, value in _PARAMETERS.items()}
     needs = tuple(entry.pop("needs", ()))
+    without = tuple(entry.pop("without", ()))
     verdict = entry.pop("verdict", "")
     for name in names:
         way = attach_types()[name]
@@ -187,6 +189,7 @@ def _entry(entry: dict[str, Any], groups: Mapping[str, Any]) -> Iterator[Case]:
             pins=by_way.get(name, pins),
             parameters=parameters,
             needs=(*needs, *way.needs),
+            without=without,
             verdict=verdict or way.verdict,
             **entry,
         )

@@ -98,6 +98,15 @@ def prepare(
     )
 
 
+def modules_of(image: GuestImage) -> Mapping[str, str]:
+    """Return the options that the guest has by a module that it loads, each with its file."""
+    return {
+        option: f"/respin/modules/{module}.ko"
+        for option, module in _settings()["options"].items()
+        if f"{module}.ko" in image.modules
+    }
+
+
 def kernel_pattern(distro: str, kernels: str, machine: Machine) -> str:
     """Return the pattern of package names for a word of SETS; empty if it is unknown."""
     pattern: str = _settings()[kernels].get(distro, "")

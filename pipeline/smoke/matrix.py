@@ -8,6 +8,7 @@ The only side effect is to compile the objects of the cases.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -96,6 +97,8 @@ class Row:
     corpus: int = 0
     section: str = ""
     seconds: int = LOAD_SECONDS
+    unload: tuple[str, ...] = ()
+    """The files of modules that are unloaded while the row runs."""
     missing: str = ""
     """What this place lacks, so that the row cannot run."""
     since: str = ""
@@ -115,6 +118,14 @@ class KernelFacts:
     """``uname -r``."""
     config: frozenset[str] | None = None
     """The options set to y or m; None if they are unknown."""
+    modules: Mapping[str, str] = field(default_factory=dict)
+    """Option -> the file of its module, if this place can unload it and load it again."""
+
+    def has_built_in(self, without: Sequence[str]) -> str:
+        """Return in words what must not be there and cannot be unloaded; empty if nothing is."""
+        there = [o for o in without if self.config is None or o in self.config]
+        kept = [o for o in there if o not in self.modules]
+        return f"a kernel without {', '.join(kept)}" if kept else ""
 
     def lacks(self, needs: Sequence[str], since: str) -> str:
         """Return in words what is missing; empty if nothing is."""
@@ -148,7 +159,9 @@ def case_rows(
 def _case_row(case: Case, path: Path, kernel: KernelFacts, home: str) -> Row:
     which = ["program", case.program] if case.program else ["section", section_of(case)]
     row = _row(case.name, case.title, case.way, case.id, path, which, home, case.repeat)
-    directory = "*" if case.parameters["pin"] == "object" else "globals"
+    # tc names the directory of an object's own maps by its SHA-1, whoever computes it.
+    own = case.parameters["pin"] == "object"
+    directory = hashlib.sha1(path.read_bytes()).hexdigest() if own else "globals"
     verdict = case.verdict
     received = 0 if verdict == "drop" else FRAMES
     return dataclasses.replace(
@@ -163,7 +176,8 @@ def _case_row(case: Case, path: Path, kernel: KernelFacts, home: str) -> Row:
         files=case.files,
         corpus=case.corpus,
         seconds=BATCH_SECONDS if case.repeat > 1 else LOAD_SECONDS,
-        missing=kernel.lacks(case.needs, case.kernel),
+        unload=tuple(kernel.modules[o] for o in case.without if o in kernel.modules),
+        missing=kernel.lacks(case.needs, case.kernel) or kernel.has_built_in(case.without),
         since=max(case.since, case.way.since, key=lambda v: Version(v or "0")),
     )
 

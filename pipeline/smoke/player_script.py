@@ -71,6 +71,7 @@ def _steps(row: Row, step: str, home: str) -> Iterator[Sequence[str]]:
         return
     if row.files:
         yield ["files", str(row.files)]
+    yield from (["unload", path] for path in row.unload)
     for n, each in enumerate(row.commands):
         yield ["run", step if n == 0 else f"{step}:{n}", seconds, *each.argv]
         if n == 0 and row.why:

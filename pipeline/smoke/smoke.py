@@ -20,7 +20,7 @@ from pipeline.host.progress import QUIET, Stage
 from pipeline.model import SmokeReport
 from pipeline.smoke import guest_files, matrix, results, tested_packages
 from pipeline.smoke.cases import Case
-from pipeline.smoke.guest_image import prepare
+from pipeline.smoke.guest_image import modules_of, prepare
 from pipeline.smoke.guest_session import GuestPlan, play
 from pipeline.smoke.matrix import KernelFacts
 from pipeline.smoke.user_object import UserObject
@@ -65,7 +65,7 @@ def smoke(
     architecture = image.machine.architecture
     distro = tested_packages.with_programs(before, architecture)
     version = distro[0].version
-    kernel = KernelFacts(version=image.kernel, config=image.config)
+    kernel = KernelFacts(version=image.kernel, config=image.config, modules=modules_of(image))
     home = guest_files.HOME
     rows = [
         *matrix.case_rows(

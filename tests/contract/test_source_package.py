@@ -89,10 +89,10 @@ def patched(dsc: Path, directory: Path, names: list[str]) -> Patched:
 
 
 def verdicts(result: Patched, directory: Path) -> dict[str, Verdict]:
-    """Unpack a patched source package and diagnose it."""
+    """Unpack a patched source package and diagnose it for the two defects that it had."""
     _dpkg_source(directory, "--no-check", "-x", result.dsc, "unpacked")
     found = diagnose.diagnose(directory / "unpacked", fixes.all_fixes())
-    return {f.fix: f.verdict for f in found}
+    return {f.fix: f.verdict for f in found if f.fix in BOTH}
 
 
 def quilt_push(dsc: Path, directory: Path) -> str:

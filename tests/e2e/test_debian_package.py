@@ -122,7 +122,7 @@ def test_doctor_and_diagnose_work_at_once(installed: BareRoot) -> None:
     said = installed.call("respin", "diagnose", "--json", "--tree", "/srv/v5.11", user="respin")
     assert said.returncode == 0, said.stderr
     verdicts = {f["fix"]: f["verdict"] for f in json.loads(said.stdout)["fixes"]}
-    assert verdicts == {"libbpf-legacy-maps": "needed", "stt-object": "fixed"}
+    assert verdicts == {"af-alg": "fixed", "libbpf-legacy-maps": "needed", "stt-object": "fixed"}
 
 
 @ROOT

@@ -122,7 +122,8 @@ def test_image_holds_the_packages_the_patch_and_the_report(built: tuple[str, Pat
     assert names == {"debs", "patches", "report.json"}
     report = json.loads((out / "report.json").read_text())
     assert report["outcome"] == Outcome.FIXED
-    assert [p.name for p in (out / "patches").iterdir()] == ["respin-libbpf-legacy-maps.patch"]
+    patches = sorted(p.name for p in (out / "patches").iterdir())
+    assert patches == ["respin-af-alg.patch", "respin-libbpf-legacy-maps.patch"]
     assert {Path(deb["path"]).name: deb["sha256"] for deb in report["built"]["debs"]} == sums(
         out / "debs"
     )

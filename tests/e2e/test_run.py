@@ -81,7 +81,7 @@ def test_debian_12(fixed: tuple[Path, dict[str, Any]]) -> None:
     assert json.loads((out / "report.json").read_text()) == report
     assert report["outcome"] == "fixed"
     verdicts = {f["fix"]: f["verdict"] for f in report["findings"]}
-    assert verdicts == {"stt-object": "fixed", "libbpf-legacy-maps": "needed"}
+    assert verdicts == {"stt-object": "fixed", "libbpf-legacy-maps": "needed", "af-alg": "needed"}
     for deb in report["built"]["debs"]:
         data = (out / deb["path"]).read_bytes()
         assert (len(data), hashlib.sha256(data).hexdigest()) == (deb["size"], deb["sha256"])
@@ -102,6 +102,7 @@ def test_the_distro_refuses_what_ours_loads(fixed: tuple[Path, dict[str, Any]]) 
     assert seen["both-sections", "tc"] == ("refused", "loads")
     assert seen["program-name", "tc"] == ("refused", "loads")
     assert seen["static-map", "tc"] == ("refused", "refused")
+    assert seen["object-pin-without-af-alg", "tc"] == ("refused", "loads")
     by_case = {c["case"]: c for c in report["smoke"]["cases"] if c["way"] == "tc"}
     loaded = by_case["pinned-hash"]["after"]
     assert loaded["counted"] == loaded["sent"] > 0
@@ -113,7 +114,7 @@ def test_the_distro_refuses_what_ours_loads(fixed: tuple[Path, dict[str, Any]]) 
         assert after["counted"] == maps * after["sent"] > 0
 
 
-def test_three_changes_and_no_other(fixed: tuple[Path, dict[str, Any]]) -> None:
+def test_four_changes_and_no_other(fixed: tuple[Path, dict[str, Any]]) -> None:
     out, report = fixed
     new = out / report["patched"]["dsc"]
     old = out / report["source"]["files"][0]["path"]
@@ -126,6 +127,7 @@ def test_three_changes_and_no_other(fixed: tuple[Path, dict[str, Any]]) -> None:
     ]
     assert [c for c in changed if c.startswith("debian/")] == [
         "debian/changelog",
+        "debian/patches/respin-af-alg.patch",
         "debian/patches/respin-libbpf-legacy-maps.patch",
         "debian/patches/series",
     ]

@@ -43,9 +43,13 @@ def cells(report: dict[str, Any]) -> dict[tuple[str, str], tuple[str, str]]:
 
 
 def sites(report: dict[str, Any]) -> dict[str, tuple[str, str, str]]:
-    """Return for each function the verdict, the file, and the reason."""
+    """Return for each function of a row the verdict, the file, and the reason.
+
+    No row is about the fix that every row has already (rows.hashes_itself).
+    """
     return {
         site["function"]: (site["verdict"], site["file"], site["reason"])
         for finding in report["findings"]
+        if finding["fix"] != "af-alg"
         for site in finding["sites"]
     }

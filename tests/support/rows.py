@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import DiagnosisRefused
-from pipeline.fixes import coccinelle
+from pipeline.fixes import coccinelle, fixes, patch
 from pipeline.host import command
 from support.defect import renumbered
 
@@ -71,11 +71,19 @@ def turn_back(tree: Path, row: Row) -> None:
         )
 
 
+def hashes_itself(tree: Path) -> None:
+    """Let the tc of an unpacked source need no AF_ALG, as upstream's since v7.0 does.
+
+    So a row has the defects that it is about, and no other.
+    """
+    patch.apply_fix(tree, fixes.choose(["af-alg"])[0])
+
+
 def source(directory: Path, version: str, *names: str, libbpf: bool = False) -> Path:
     """Make ``version`` of iproute2 in ``directory``, a new one, and return its .dsc.
 
-    It has one patch for each of the named rows, which turns the tree before it into that row;
-    without ``libbpf`` that library is not among the build dependencies.
+    It has one patch for each of the named rows, which turns the tree before it into that row and
+    lets it need no AF_ALG; without ``libbpf`` that library is not among the build dependencies.
     """
 
     def change(tree: Path) -> None:
@@ -84,13 +92,14 @@ def source(directory: Path, version: str, *names: str, libbpf: bool = False) -> 
         for name in names:
             _loader(tree, b)
             turn_back(b, ROWS[name])
+            hashes_itself(b)
             # Status 1: there are differences.
             done = command.run(["diff", "-Nurp", "a", "b"], cwd=directory, check=False)
             assert done.status == 1, done.text
-            patch = tree / f"debian/patches/row-{name}.patch"
-            patch.write_bytes(b"Description: a row of docs/facts.md\n" + done.stdout)
+            path = tree / f"debian/patches/row-{name}.patch"
+            path.write_bytes(b"Description: a row of docs/facts.md\n" + done.stdout)
             with (tree / "debian/patches/series").open("a") as series:
-                series.write(f"{patch.name}\n")
+                series.write(f"{path.name}\n")
             shutil.rmtree(a)
             b.rename(a)
         shutil.rmtree(a)

@@ -16,8 +16,9 @@ from pipeline.model import Verdict
 from pipeline.smoke.cases import all_cases
 
 
-def test_the_two_fixes() -> None:
-    assert [f.name for f in fixes.all_fixes()] == ["libbpf-legacy-maps", "stt-object"]
+def test_the_fixes() -> None:
+    names = [f.name for f in fixes.all_fixes()]
+    assert names == ["af-alg", "libbpf-legacy-maps", "stt-object"]
 
 
 @pytest.mark.parametrize("fix", fixes.all_fixes(), ids=lambda f: f.name)
@@ -35,10 +36,11 @@ def test_a_directory_is_complete(fix: fixes.Fix) -> None:
     reported = set(re.findall(r'report\("([a-z-]+)"', fix.diagnose_cocci.read_text()))
     assert reported == {*fix.shapes, "defined"}
     assert set(fix.turns) <= {case.name for case in all_cases()}
+    assert set(fix.behind) < {f.name for f in fixes.all_fixes()}
 
 
 def test_no_stage_names_a_fix() -> None:
-    """To add a third fix is to add a directory, with no edit to a stage."""
+    """To add a fix is to add a directory, with no edit to a stage."""
     package = Path(fixes.__file__).parents[1]
     words = {w for f in fixes.all_fixes() for w in (f.name, *f.functions)}
     for path in package.rglob("*.py"):
@@ -46,11 +48,11 @@ def test_no_stage_names_a_fix() -> None:
         assert not [w for w in words if w in text], path
 
 
-def test_a_third_fix_is_one_more_directory(tmp_path: Path) -> None:
-    directory = tmp_path / "third"
+def test_another_fix_is_one_more_directory(tmp_path: Path) -> None:
+    directory = tmp_path / "another"
     shutil.copytree(fixes.all_fixes()[1].directory, directory)
     fix = fixes.load(directory)
-    assert fix.name == "third"
+    assert fix.name == "another"
     assert fix.functions == fixes.all_fixes()[1].functions
 
 

@@ -15,6 +15,8 @@
  *                                  attached or pinned is removed
  *   next ID                        the same, but what is attached and pinned stays
  *   files N                        the limit of open files for the commands of this row
+ *   unload FILE                    the kernel's module in this file is unloaded until the row
+ *                                  ends
  *   run ID SECONDS COMMAND...      {"kind":"ran","id":…,"status":…,"seconds":…,"late":…,
  *                                  "output":…}; status < 0: killed by a signal. After one
  *                                  that failed, the rest of the row is left out.
@@ -46,6 +48,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -339,6 +342,46 @@ static int unpin(const char *path, const struct stat *st, int type, struct FTW *
 	return 0;
 }
 
+#define UNLOADED_MAX 4
+
+/* The files of the modules that this row does without; NULL follows the last. */
+static char *unloaded[UNLOADED_MAX + 1];
+
+static void do_unload(const char *file)
+{
+	const char *base = strrchr(file, '/') + 1;
+	char name[64];
+	int at = 0;
+
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(base, "."), base);
+	while (unloaded[at])
+		at++;
+	if (at == UNLOADED_MAX) {
+		errno = E2BIG;
+		die(name);
+	}
+	/* What has used it may not be gone yet. */
+	for (int tries = 0; syscall(SYS_delete_module, name, O_NONBLOCK); tries++) {
+		if (errno != EAGAIN || tries > 100)
+			die(name);
+		usleep(10000);
+	}
+	unloaded[at] = strdup(file);
+}
+
+static void load_again(void)
+{
+	for (int i = 0; unloaded[i]; i++) {
+		int fd = open(unloaded[i], O_RDONLY | O_CLOEXEC);
+
+		if (fd < 0 || syscall(SYS_finit_module, fd, "", 0))
+			die(unloaded[i]);
+		close(fd);
+		free(unloaded[i]);
+		unloaded[i] = NULL;
+	}
+}
+
 static void open_kernel_log(void)
 {
 	kernel_log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -353,6 +396,7 @@ static void do_end(const char *id)
 	size_t size = 0;
 	ssize_t n;
 
+	load_again();
 	while (kernel_log >= 0) {
 		n = read(kernel_log, record, sizeof(record) - 1);
 		if (n < 0 && errno == EPIPE)
@@ -427,6 +471,8 @@ static int play(char *text)
 		do_row(fields[1], 1);
 	else if (!strcmp(fields[0], "files") && n == 2)
 		files_limit = atoi(fields[1]);
+	else if (!strcmp(fields[0], "unload") && n == 2)
+		do_unload(fields[1]);
 	else if (!strcmp(fields[0], "run") && n >= 4)
 		return do_run(fields + 1);
 	else if (!strcmp(fields[0], "why") && n >= 4) {

@@ -1,5 +1,32 @@
 /* Written for this test: the parts of iproute2's loader that the fixes concern. */
 
+static int bpf_obj_pin(int fd, const char *pathname)
+{
+	union bpf_attr attr = {};
+
+	attr.pathname = bpf_ptr_to_u64(pathname);
+	attr.bpf_fd = fd;
+
+	return bpf(BPF_OBJ_PIN, &attr, sizeof(attr));
+}
+
+static int bpf_obj_hash(int fd, const char *object, __u8 out[SHA1_DIGEST_SIZE])
+{
+	struct stat stbuff;
+	void *data;
+
+	if (fstat(fd, &stbuff) < 0)
+		return -1;
+	data = mmap(NULL, stbuff.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (data == MAP_FAILED) {
+		fprintf(stderr, "Cannot map %s: %s\n", object, strerror(errno));
+		return -1;
+	}
+	sha1(data, stbuff.st_size, out);
+	munmap(data, stbuff.st_size);
+	return 0;
+}
+
 struct bpf_map_ext {
 	struct bpf_prog_data owner;
 	unsigned int btf_id_key;
@@ -183,6 +210,9 @@ static int bpf_elf_ctx_init(struct bpf_elf_ctx *ctx, const char *pathname)
 	ret = bpf_obj_hash(pathname, tmp, sizeof(tmp));
 	if (ret)
 		ctx->noafalg = true;
+	else
+		hexstring_n2a(tmp, sizeof(tmp), ctx->obj_uid,
+			      sizeof(ctx->obj_uid));
 
 	return bpf_elf_open(ctx, pathname);
 }
