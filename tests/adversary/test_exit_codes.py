@@ -39,6 +39,7 @@ COMMANDS = {
     "prove": ("/", "pipeline.runs.single_stage.prove_only"),
     "diagnose": ("--tree /", "pipeline.runs.single_stage.diagnose_only"),
     "smoke": ("--deb /etc/hostname", "pipeline.smoke.standalone.measure"),
+    "object": ("/etc/hostname", "pipeline.smoke.object_report.examine"),
     "releases": ("", "pipeline.cli.catalogue.listing"),
     "doctor": ("", "pipeline.cli.doctor.examine"),
     "completion": ("bash", "click.shell_completion.get_completion_class"),

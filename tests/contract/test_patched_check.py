@@ -91,6 +91,7 @@ def test_a_run_is_not_fixed_without_it(
         (Building, "prepare", None),
         (Building, "build", None),
         (Building, "stop", ""),
+        (Proving, "check_possible", None),
         (Proving, "prepare_guest", None),
         (Proving, "smoke", None),
     ):

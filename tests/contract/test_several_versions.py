@@ -46,7 +46,7 @@ def test_each_is_run_the_oldest_first(here: Here) -> None:
     assert [(f.version, f.outcome, f.code) for f in row.older] == [(MIDDLE, "unknown", 11)]
     # What failed is told once, and shown.
     assert here.nights.events() == [("new-package", "bookworm"), ("failure", "bookworm")]
-    assert f'{MIDDLE}</span> <span class="state">' in here.nights.page()
+    assert f'<dt>older version</dt><dd><span class="v">{MIDDLE}</span> ' in here.nights.page()
     said = here.respin("status")
     assert f"bookworm {MIDDLE} (an older version): unknown: made up: not understood" in said.out
     (target,) = here.json("status")["targets"]
