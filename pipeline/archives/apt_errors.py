@@ -12,6 +12,9 @@ import re
 
 from pipeline.errors import FetchError
 
+_STOPPED = r"(?m)^stopped after [\d.]+ s$"
+"""What host/command.py says of a program that was not done in time."""
+
 _MEANING: tuple[tuple[str, str, str], ...] = (
     (
         r"does not have a Release file|no longer has a Release file|404 +Not Found \[.*\].*Release",
@@ -20,7 +23,7 @@ _MEANING: tuple[tuple[str, str, str], ...] = (
         " keeps it with --mirror",
     ),
     (
-        r"(?m)^stopped after [\d.]+ s$",  # host/command.py's words, not apt's
+        _STOPPED,
         "the archive is too slow: it was not done in time",
         "try again later, or use another mirror (--mirror)",
     ),
@@ -78,6 +81,11 @@ def explain(failed: FetchError, doing: str) -> FetchError:
             return FetchError(f"{doing}: {brief}", details=failed.details, hint=hint)
     hint = failed.hint or "see what apt says about it, or use another mirror (--mirror)"
     return FetchError(f"{doing}: apt failed", details=failed.details, hint=hint)
+
+
+def stopped(failed: FetchError) -> bool:
+    """Tell whether apt was stopped, so that what it has fetched may be incomplete."""
+    return re.search(_STOPPED, failed.details) is not None
 
 
 def missing_suites(output: str) -> frozenset[tuple[str, str]]:

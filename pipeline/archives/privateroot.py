@@ -220,6 +220,10 @@ class PrivateRoot:
                     longest=limits.LIMITS.listing,
                 )
             except FetchError as e:
+                where = ", ".join(sorted({s.uri for s in self.sources}))
+                said = apt_errors.explain(e, f"updating the indexes of {where}")
+                if apt_errors.stopped(e):
+                    raise said from None
                 judged = refused_index.judge(self._lists, self.active, e, datetime.now(UTC))
                 before = missing, self.expired_keys
                 self.expired_keys |= judged.expired_keys
@@ -230,8 +234,6 @@ class PrivateRoot:
                 here = {s for source in self._choose(missing) for s in source.suites}
                 if (missing, self.expired_keys) != before and here.issuperset(required):
                     continue
-                where = ", ".join(sorted({s.uri for s in self.sources}))
-                said = apt_errors.explain(e, f"updating the indexes of {where}")
                 raise next(iter(judged.expired.values()), said) from None
             else:
                 found = self._indexes()
