@@ -150,8 +150,10 @@ def test_a_coccinelle_that_changes_is_checked_again(tmp_path: Path) -> None:
         shutil.copytree(fix.directory, tmp_path / fix.name)
         copies.append(fixes.load(tmp_path / fix.name))
     self_check.check(cache, copies)
-    path = copies[0].diagnose_cocci
-    path.write_text(path.read_text().replace('"libbpf-only"', '"another-shape"'))
+    path = next(fix for fix in copies if fix.name == "libbpf-legacy-maps").diagnose_cocci
+    changed = path.read_text().replace('"libbpf-only"', '"another-shape"')
+    assert changed != path.read_text()
+    path.write_text(changed)
     with pytest.raises(UsageError, match="fails the self-check"):
         self_check.check(cache, copies)
 
