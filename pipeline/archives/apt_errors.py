@@ -83,6 +83,12 @@ def explain(failed: FetchError, doing: str) -> FetchError:
     return FetchError(f"{doing}: apt failed", details=failed.details, hint=hint)
 
 
+def known(failed: FetchError) -> bool:
+    """Tell whether apt says something that explain() understands."""
+    text = f"{failed.brief}\n{failed.details}"
+    return any(re.search(pattern, text) for pattern, _, _ in _MEANING)
+
+
 def stopped(failed: FetchError) -> bool:
     """Tell whether apt was stopped, so that what it has fetched may be incomplete."""
     return re.search(_STOPPED, failed.details) is not None

@@ -224,7 +224,13 @@ class PrivateRoot:
                 said = apt_errors.explain(e, f"updating the indexes of {where}")
                 if apt_errors.stopped(e):
                     raise said from None
-                judged = refused_index.judge(self._lists, self.active, e, datetime.now(UTC))
+                judged = refused_index.judge(
+                    self._lists,
+                    self.active,
+                    e,
+                    datetime.now(UTC),
+                    kept=not apt_errors.known(e),
+                )
                 before = missing, self.expired_keys
                 self.expired_keys |= judged.expired_keys
                 replaced = self._replaced(judged.expired)

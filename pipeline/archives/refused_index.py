@@ -45,11 +45,15 @@ def forget(lists: Path) -> None:
                     os.unlink(name, dir_fd=at)
 
 
-def judge(lists: Path, sources: Sequence[AptSource], failed: FetchError, now: datetime) -> Judged:
+def judge(
+    lists: Path, sources: Sequence[AptSource], failed: FetchError, now: datetime, *, kept: bool
+) -> Judged:
     """Judge each index that came and that apt did not take from its partial ``lists``.
 
-    Raises FetchError, with what apt said (``failed``) among its details, if one is not signed as it
-    has to be, belongs to another release, or is dated in the future.
+    Where none came, the archive may have said that the one in ``lists`` is still its own; with
+    ``kept``, that one is judged. Raises FetchError, with what apt said (``failed``) among its
+    details, if one is not signed as it has to be, belongs to another release, or is dated in the
+    future.
     """
     expired = {}
     keys = False
@@ -57,6 +61,8 @@ def judge(lists: Path, sources: Sequence[AptSource], failed: FetchError, now: da
         for suite in source.suites:
             site = source.uri.rstrip("/")
             sent = _sent(lists / PARTIAL, source.uri, suite)
+            if sent is None and kept:
+                sent = _sent(lists, source.uri, suite)
             if sent is None:
                 continue  # nothing came; apt says why
             try:
@@ -86,18 +92,18 @@ def _with(error: FetchError, failed: FetchError) -> FetchError:
     return FetchError(error.brief, details=details, hint=error.hint)
 
 
-def _sent(partial: Path, uri: str, suite: str) -> tuple[bytes, bytes | None] | None:
+def _sent(directory: Path, uri: str, suite: str) -> tuple[bytes, bytes | None] | None:
     """Return the InRelease that came, or the Release and its signature; None if neither came."""
-    inline = _read(partial, uri, suite, "InRelease")
+    inline = _read(directory, uri, suite, "InRelease")
     if inline is not None:
         return inline, None
-    release = _read(partial, uri, suite, "Release")
-    return None if release is None else (release, _read(partial, uri, suite, "Release.gpg"))
+    release = _read(directory, uri, suite, "Release")
+    return None if release is None else (release, _read(directory, uri, suite, "Release.gpg"))
 
 
-def _read(partial: Path, uri: str, suite: str, name: str) -> bytes | None:
+def _read(directory: Path, uri: str, suite: str, name: str) -> bytes | None:
     for end in ("", ".FAILED"):
-        path = partial / f"{host_apt.list_name(uri, suite, name)}{end}"
+        path = directory / f"{host_apt.list_name(uri, suite, name)}{end}"
         try:
             return bounded.read(path, bounded.LARGE, follow=False)
         except FileNotFoundError:

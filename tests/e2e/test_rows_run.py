@@ -62,8 +62,12 @@ NOT_NEEDED = {
         rows=("v4.20", "v5.11"), right={**takes(rows.NEW), LOAD: OLDER}, libbpf=True
     ),
     # v5.11 on: libbpf below 1.0, and none. From 1.0: Debian's 6.1.0-3.
-    ("bullseye", "5.15.0-1"): Case(rows=(), right={**takes(rows.NEW), LOAD: OLDER}, libbpf=True),
-    ("bookworm", "5.18.0-1"): Case(rows=(), right={**takes(rows.NEW), LOAD: NOT_BUILT_WITH}),
+    ("bullseye", "5.15.0-1"): Case(
+        rows=("v5.11",), right={**takes(rows.NEW), LOAD: OLDER}, libbpf=True
+    ),
+    ("bookworm", "5.18.0-1"): Case(
+        rows=("v5.11",), right={**takes(rows.NEW), LOAD: NOT_BUILT_WITH}
+    ),
 }
 ALONE = "4.9.0-1"
 """v4.5-4.9, with one function."""
