@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Objects in the shape of users' reports, as clang makes them: which loader refuses each, and why.
 
-That tc says so too is shown by tests/e2e/test_user_objects.py.
+That tc says so too is shown by tests/e2e/test_reported_objects.py.
 """
 
 from __future__ import annotations
