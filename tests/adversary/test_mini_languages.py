@@ -646,6 +646,8 @@ SINKS = {
     "regex archives/release.py:listed": "escaped",
     "regex archives/resolve.py:unsatisfied": "ours",
     "regex archives/apt_errors.py:explain": "ours",
+    "regex archives/apt_errors.py:known": "ours",
+    "regex archives/apt_errors.py:stopped": "ours",
     "regex fixes/c_source.py:definitions": "escaped",
     "regex fixes/c_source.py:mentions": "of a fix, ours",
     "regex fixes/diagnose.py:_by_library": "of a fix, ours",
