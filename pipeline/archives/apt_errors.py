@@ -76,17 +76,25 @@ _MISSING_SUITE = re.compile(
 
 def explain(failed: FetchError, doing: str) -> FetchError:
     """Return the error with apt's words made plain; ``doing`` is what was being done."""
-    for pattern, brief, hint in _MEANING:
-        if re.search(pattern, f"{failed.brief}\n{failed.details}"):
-            return FetchError(f"{doing}: {brief}", details=failed.details, hint=hint)
+    meaning = _meaning(failed)
+    if meaning:
+        brief, hint = meaning
+        return FetchError(f"{doing}: {brief}", details=failed.details, hint=hint)
     hint = failed.hint or "see what apt says about it, or use another mirror (--mirror)"
     return FetchError(f"{doing}: apt failed", details=failed.details, hint=hint)
 
 
 def known(failed: FetchError) -> bool:
     """Tell whether apt says something that explain() understands."""
+    return _meaning(failed) is not None
+
+
+def _meaning(failed: FetchError) -> tuple[str, str] | None:
+    """Return a brief and a hint for what apt says; None if it says something else."""
     text = f"{failed.brief}\n{failed.details}"
-    return any(re.search(pattern, text) for pattern, _, _ in _MEANING)
+    return next(
+        ((brief, hint) for pattern, brief, hint in _MEANING if re.search(pattern, text)), None
+    )
 
 
 def stopped(failed: FetchError) -> bool:

@@ -148,7 +148,15 @@ def parse(data: bytes, where: str) -> Description:
     try:
         return _describe(elf)
     except Broken as e:
-        raise UsageError(f"{where} is not an ELF object", details=str(e)) from e
+        raise _not_elf(where, e) from e
+
+
+def _not_elf(where: str, why: Broken) -> UsageError:
+    return UsageError(
+        f"{where} is not an ELF object, or it is damaged",
+        details=str(why),
+        hint="name an object that clang -target bpf has made",
+    )
 
 
 def opened(data: bytes, where: str) -> Elf:
@@ -157,7 +165,7 @@ def opened(data: bytes, where: str) -> Elf:
         elf = Elf(data)
     except Broken as e:
         _refuse_uncompiled(data, where)
-        raise UsageError(f"{where} is not an ELF object", details=str(e)) from e
+        raise _not_elf(where, e) from e
     if elf.machine != "EM_BPF":
         raise UsageError(
             f"{where} is not a BPF object; it is for {elf.architecture}",
