@@ -95,7 +95,7 @@ def compile_case(case: Case, *, size: int, machine: Machine, cache: Cache, log: 
         **case.parameters,
     )
     clang = ("clang", "-target", machine.bpf_target, "-Wall", "-Werror")
-    argv = [*clang, "-x", "c", "-O2", "-I", f"/usr/include/{machine.multiarch}"]
+    argv = [*clang, "-x", "c", "-O2", "-I", machine.headers]
     # A legacy object's BTF makes tc print messages, and fail before v5.14; BTF maps need it.
     argv += ["-g"] if case.debug else []
 

@@ -19,9 +19,9 @@ from pipeline.host.progress import QUIET, Stage
 from pipeline.host.resources import package_data
 from pipeline.model import GuestPackages, Package
 from pipeline.smoke import tested_packages
+from pipeline.vm import guest_programs, qemu
 from pipeline.vm import image as images
 from pipeline.vm import kernel as kernels
-from pipeline.vm import qemu
 from pipeline.vm.image import GuestImage
 from pipeline.vm.machine import Machine, machine_for
 
@@ -35,6 +35,13 @@ Fetch = Callable[[Path], Sequence[Path]]
 @memoize
 def _settings() -> Mapping[str, Any]:
     return tomllib.loads(package_data(__package__, "guest.toml").read_text())
+
+
+def _settings_for(machine: Machine) -> Mapping[str, Any]:
+    """Return the settings with the modules that the machine itself needs."""
+    settings = _settings()
+    modules = settings["modules"]
+    return {**settings, "modules": {**modules, "needed": [*machine.modules, *modules["needed"]]}}
 
 
 def prepare(
@@ -55,7 +62,8 @@ def prepare(
     """
     machine = machine_for(archive.architecture)
     qemu.program(machine)
-    for program in ("gcc", "clang", "mmdebstrap"):
+    guest_programs.check(machine)
+    for program in (machine.compiler, "clang", "mmdebstrap"):
         if command.which(program) is None:
             raise SmokeImpossible(
                 f"the program {program} is missing", hint=f"install it: apt install {program}"
@@ -81,7 +89,7 @@ def prepare(
                 root=root,
                 packages=GuestPackages(root=tuple(key), kernel=packages),
                 fetch=fetch,
-                settings=_settings(),
+                settings=_settings_for(machine),
                 log=log_dir / "guest-image.log",
             )
         except SmokeImpossible as e:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from pipeline.smoke import compile as compiling
-from pipeline.vm import qemu
+from pipeline.vm import guest_programs, qemu
 from pipeline.vm.machine import machine_for
 
 
@@ -14,3 +14,4 @@ def check(architecture: str) -> None:
     machine = machine_for(architecture)
     qemu.check(machine)
     compiling.check(machine)
+    guest_programs.check(machine)

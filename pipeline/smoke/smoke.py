@@ -115,7 +115,7 @@ def smoke(
         cases=results.case_results(rows, tcs, played.said, turned=turned, lost=played.lost),
         crashes=played.crashes,
         seconds=round(played.seconds, 3),
-        compilers=compilers.versions(*(["clang"] if cases else []), "gcc"),
+        compilers=compilers.versions(*(["clang"] if cases else []), image.machine.compiler),
     )
 
 

@@ -64,9 +64,12 @@ class SerialConsole:
 class Bus:
     """The bus that ports are on."""
 
+    device: str
+    """QEMU's name of it."""
+
     def argv(self) -> list[str]:
         """Return its options, which have no values."""
-        return ["-device", "virtio-serial-pci"]
+        return ["-device", self.device]
 
     def files(self) -> list[Bind]:
         """Return none."""

@@ -71,9 +71,10 @@ def build(
     ``settings`` is pipeline/smoke/guest.toml. Raises SmokeImpossible if the kernel lacks
     what the test needs, or our programs cannot be compiled.
     """
-    programs = {"agent": agent(cache, log), "player": player(cache, log)}
     kernel = packages.kernel
     machine = machine_for(kernel[0].architecture)
+    compiler = machine.compiler
+    programs = {"agent": agent(cache, log, compiler), "player": player(cache, log, compiler)}
     package = kernels.image_package(kernel)
     key = digest(
         FORMAT,

@@ -1,17 +1,26 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Architectures: what Debian, QEMU, clang and the kernel packages call each of them."""
+"""Architectures: what Debian, QEMU, the compilers and the kernel packages call each of them.
+
+machines.toml has the data; docs/architectures.md says what was proven on each.
+"""
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache as memoize
+from types import MappingProxyType
 
+from pipeline.archives import host_apt
 from pipeline.errors import SmokeImpossible
+from pipeline.host.resources import package_data
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """How to emulate one architecture."""
+    """How to emulate one architecture, and how to compile for it."""
 
     architecture: str
     """dpkg's name for it."""
@@ -20,53 +29,91 @@ class Machine:
     qemu: str
     """The name of QEMU's program."""
     package: str
-    """The Debian package that has the program."""
+    """The Debian package that has the program; of names with | between them, the first that a
+    release has: Debian 13 divided qemu-system-misc."""
     type: str
     """QEMU's -machine."""
     cpu: str
-    """QEMU's -cpu in emulation. With rdrand, the kernel can seed its random numbers at once;
-    without it the first program that asks for some waits a second (measured)."""
+    """QEMU's -cpu in emulation."""
     console: str
     bpf_target: str
     """clang's -target, for the byte order."""
     multiarch: str
-    """The directory of the C library's headers under /usr/include."""
+    """The directory of the C library's headers under /usr/include, on such a machine."""
+    triplet: str = ""
+    """What the names of its cross compilers begin with, if not as ``multiarch`` says."""
+    serial: str = "virtio-serial-pci"
+    """QEMU's device that virtio ports are on."""
+    modules: tuple[str, ...] = ("virtio_pci",)
+    """The kernel modules that this device needs."""
+
+    @property
+    def little(self) -> bool:
+        """Whether its numbers are little-endian."""
+        return self.bpf_target == "bpfel"
+
+    @property
+    def native(self) -> bool:
+        """Whether this machine is one."""
+        return self.architecture == host_apt.architecture()
+
+    @property
+    def compiler(self) -> str:
+        """Return the C compiler for it."""
+        return "gcc" if self.native else f"{self.triplet or self.multiarch}-gcc"
+
+    @property
+    def headers(self) -> str:
+        """Return the directory of its C library's and Linux's headers."""
+        if self.native:
+            return f"/usr/include/{self.multiarch}"
+        return f"/usr/{self.triplet or self.multiarch}/include"
+
+    @property
+    def needs(self) -> Mapping[str, str]:
+        """Return the Debian packages that the proof needs beside packages.txt.
+
+        Each has the program or the file that shows that it is installed, as in packages.txt; a name
+        with | means the first that a release has.
+        """
+        emulator = {self.package: self.qemu}
+        if self.native:
+            return MappingProxyType(emulator)
+        compiler = f"gcc-{(self.triplet or self.multiarch).replace('_', '-')}"
+        library = f"libc6-dev-{self.architecture}-cross"
+        cross = {compiler: self.compiler, library: f"{self.headers}/stdlib.h"}
+        return MappingProxyType({**emulator, **cross})
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Return the names of the packages that the proof needs beside packages.txt."""
+        return tuple(self.needs)
 
 
-_MACHINES = (
-    Machine(
-        architecture="amd64",
-        kernel="amd64",
-        qemu="qemu-system-x86_64",
-        package="qemu-system-x86",
-        type="pc",
-        cpu="qemu64,+rdrand",
-        console="ttyS0",
-        bpf_target="bpfel",
-        multiarch="x86_64-linux-gnu",
-    ),
-    Machine(
-        architecture="arm64",
-        kernel="arm64",
-        qemu="qemu-system-aarch64",
-        package="qemu-system-arm",
-        type="virt",
-        cpu="cortex-a57",
-        console="ttyAMA0",
-        bpf_target="bpfel",
-        multiarch="aarch64-linux-gnu",
-    ),
-)
+@memoize
+def machines() -> Mapping[str, Machine]:
+    """Return every machine by its architecture."""
+    data = tomllib.loads(package_data(__package__, "machines.toml").read_text("utf-8"))
+    found = {}
+    for name, fields in data.items():
+        fields["modules"] = tuple(fields.get("modules", Machine.modules))
+        found[name] = Machine(architecture=name, **fields)
+    return MappingProxyType(found)
 
 
 def machine_for(architecture: str) -> Machine:
     """Return the machine of a Debian architecture. Raises SmokeImpossible if none is known."""
-    for machine in _MACHINES:
-        if machine.architecture == architecture:
-            return machine
-    known = ", ".join(m.architecture for m in _MACHINES)
-    raise SmokeImpossible(
-        f"respin cannot emulate {architecture}",
-        hint=f"the smoke test can emulate {known}; test this package on a machine of its own "
-        "architecture",
-    )
+    found = machines().get(architecture)
+    if found is None:
+        raise SmokeImpossible(
+            f"respin cannot emulate {architecture}",
+            hint=f"the smoke test can emulate {', '.join(machines())}; test this package on a "
+            "machine of its own architecture",
+        )
+    return found
+
+
+def install(package: str) -> str:
+    """Return the command that installs a package, which may have another name elsewhere."""
+    first, _, other = package.partition("|")
+    return f"apt install {first}" + (f" (on Debian 12: apt install {other})" if other else "")

@@ -20,7 +20,7 @@ from pipeline.host import command
 from pipeline.host.cache import Cache, digest
 from pipeline.isolation import namespaces
 from pipeline.vm.devices import Boot, Bus, Device, Port, SerialConsole
-from pipeline.vm.machine import Machine
+from pipeline.vm.machine import Machine, install
 
 MEMORY = 768
 """The guest's memory in MiB. Its root takes about 50 MiB of it, and may use half of the rest."""
@@ -82,7 +82,7 @@ class Guest:
         return (
             Boot(kernel=self.kernel, initramfs=self.initramfs, options=options),
             SerialConsole(file=self.console),
-            Bus(),
+            Bus(device=self.machine.serial),
             Port(name="results", number=1, path=self.results),
             *((files,) if files else ()),
         )
@@ -94,7 +94,7 @@ def program(machine: Machine) -> str:
     if path is None:
         raise SmokeImpossible(
             f"the program {machine.qemu} is missing, so there is no machine to test on",
-            hint=f"install it: apt install {machine.package}",
+            hint=f"install it: {install(machine.package)}",
         )
     return path
 
@@ -109,7 +109,7 @@ def check(machine: Machine) -> str:
             f"the QEMU of this machine has no machine type {name}, on which packages for "
             f"{machine.architecture} are tested",
             details=f"{path}: {version.partition(chr(10))[0]}",
-            hint=f"install the distro's: apt install {machine.package}; versions 7.2 and 10.0 "
+            hint=f"install the distro's: {install(machine.package)}; versions 7.2 and 10.0 "
             "(Debian 12's and 13's) are known to work",
         )
     return name
@@ -121,10 +121,11 @@ def accelerator(machine: Machine, kernel: Path, cache: Cache) -> str:
     /dev/kvm may exist and not work: QEMU gives up, or the guest dies with an internal error
     and QEMU stays, stopped, or the guest never ends (all three were seen; a boot sector alone
     ran well even there). So the kernel is booted once; the answer is kept until the machine
-    reboots. Raises SmokeImpossible if QEMU is missing.
+    reboots. What runs on another architecture is always emulated. Raises SmokeImpossible if QEMU
+    is missing.
     """
     path = program(machine)
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+    if not machine.native or not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg"
     boot = Path("/proc/sys/kernel/random/boot_id").read_text()
     version = command.run([path, "--version"], error=SmokeImpossible).text
