@@ -43,6 +43,8 @@ class AptSource:
     """The keys that may sign its index (a keyring file for Signed-By)."""
     also: tuple[Path, ...] = ()
     """More keyrings of the same kind."""
+    architectures: tuple[str, ...] = ()
+    """What it is asked for, by Debian's names; empty: all that apt is set up for."""
     frozen: bool = False
     """It never changes any more: neither its Valid-Until nor keys that have since expired count."""
     fallback: bool = False
@@ -61,11 +63,13 @@ class AptSource:
 
     def stanza(self, *, types: str = "deb deb-src") -> str:
         """Return it in deb822 form (sources.list(5)). Raises UsageError for unsafe values."""
+        only = self.architectures
         return (
             f"Types: {types}\nURIs: {deb822_words(self.uri)}\n"
             f"Suites: {deb822_words(*self.suites)}\n"
             f"Components: {deb822_words(*self.components)}\n"
-            f"Signed-By: {deb822_path(self.keyring)}\n"
+            + (f"Architectures: {deb822_words(*only)}\n" if only else "")
+            + f"Signed-By: {deb822_path(self.keyring)}\n"
             + ("Check-Valid-Until: no\n" if self.frozen else "")
         )
 

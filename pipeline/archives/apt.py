@@ -40,16 +40,21 @@ class AptArchive:
         *,
         required: Collection[str] = (),
         log: Path | None = None,
+        architecture: str = "",
+        foreign: str = "",
     ) -> None:
         """Prepare the archive; nothing is fetched before ``update`` or the first question.
 
         Suites may be missing, except for the first and the ``required`` ones.
-        ``log`` takes apt's output. Raises UsageError if a keyring cannot be read.
+        ``log`` takes apt's output. Its packages are of ``architecture`` (default: this machine's),
+        and may be of a second, ``foreign`` one. Raises UsageError if a keyring cannot be read.
         """
         self.release = release
         self._required = frozenset({sources[0].suites[0], *required})
-        self.architecture = host_apt.architecture()
-        self._root = PrivateRoot(cache, sources, self.architecture, log)
+        self.architecture = architecture or host_apt.architecture()
+        self.foreign = foreign
+        self._architectures = (self.architecture, *([foreign] if foreign else ()))
+        self._root = PrivateRoot(cache, sources, self._architectures, log)
         self._cache = cache
         self._lists: tuple[Index, ...] | None = None
         self._first = threading.Lock()
@@ -149,12 +154,12 @@ class AptArchive:
     # -- binary packages ----------------------------------------------------------------
 
     def _binaries(self, names: Iterable[str]) -> dict[str, list[ListedPackage]]:
-        """Return all packages of these names that the pockets have for this architecture."""
+        """Return all packages of these names that the pockets have for its architectures."""
         wanted = set(names)
         found: dict[str, list[ListedPackage]] = {name: [] for name in wanted}
         for index in self._indexes("Packages"):
             for each in index.packages(wanted):
-                if each.architecture in (self.architecture, "all"):
+                if each.architecture in (*self._architectures, "all"):
                     found[each.name].append(each)
         return found
 
@@ -218,7 +223,9 @@ class AptArchive:
         """Return apt's answer; the same question about the same lists is solved only once."""
         paths = sorted(index.path for index in self._indexes("Packages"))
         with self._root.locked():
-            key = digest(self.architecture, *argv, *(f"{p.name} {file_sha256(p)}" for p in paths))
+            key = digest(
+                *self._architectures, *argv, *(f"{p.name} {file_sha256(p)}" for p in paths)
+            )
 
             def ask(part: Path) -> None:
                 try:

@@ -100,37 +100,38 @@ def netrcs(etc: Path) -> tuple[Path, ...]:
     return tuple(p for p in (etc / "auth.conf", *named) if p.is_file() and os.access(p, os.R_OK))
 
 
-def _ours(only: str, more: str, without: str) -> bool:
-    """Tell whether an archive is one for this machine's architecture: lists of names, or "".
+def _serves(wanted: str, only: str, more: str, without: str) -> bool:
+    """Tell whether an archive is one for the architecture ``wanted``: lists of names, or "".
 
     Ubuntu has some architectures on other hosts, so a machine may name both.
     """
     if not (only or without):
         return True
-    named = re.split(r"[\s,]+", f"{only} {more}") if only else [architecture()]
-    return architecture() in named and architecture() not in re.split(r"[\s,]+", without)
+    wanted = wanted or architecture()
+    named = re.split(r"[\s,]+", f"{only} {more}") if only else [wanted]
+    return wanted in named and wanted not in re.split(r"[\s,]+", without)
 
 
-def _one_line(text: str) -> Iterator[HostArchive]:
+def _one_line(text: str, wanted: str) -> Iterator[HostArchive]:
     """Read the one-line style of sources.list(5)."""
     for line in text.splitlines():
         line = line.partition("#")[0]
         options = dict(_OPTION.findall("".join(_OPTIONS.findall(line))))
         words = _OPTIONS.sub(" ", line).split()
         limits = [options.get(name, "") for name in ("arch", "arch+", "arch-")]
-        if len(words) >= 3 and words[0] in ("deb", "deb-src") and _ours(*limits):
+        if len(words) >= 3 and words[0] in ("deb", "deb-src") and _serves(wanted, *limits):
             with contextlib.suppress(ValueError):  # of no use to us
                 uri = Address(words[1].rstrip("/"))
                 yield HostArchive(uri=uri, suite=words[2], components=tuple(words[3:]))
 
 
-def _deb822(text: str) -> Iterator[HostArchive]:
+def _deb822(text: str, wanted: str) -> Iterator[HostArchive]:
     """Read the deb822 style of sources.list(5)."""
     for stanza in deb822.Deb822.iter_paragraphs(text.split("\n"), use_apt_pkg=False):
         if str(stanza.get("Enabled", "yes")).lower() in ("no", "false", "0", "off", "without"):
             continue
         limits = (stanza.get(f"Architectures{each}", "") for each in ("", "-Add", "-Remove"))
-        if not _ours(*map(str, limits)):
+        if not _serves(wanted, *map(str, limits)):
             continue
         for uri in str(stanza.get("URIs", "")).split():
             for suite in str(stanza.get("Suites", "")).split():
@@ -142,11 +143,11 @@ def _deb822(text: str) -> Iterator[HostArchive]:
                     )
 
 
-def entries(etc: Path = ETC) -> tuple[HostArchive, ...]:
+def entries(etc: Path = ETC, wanted: str = "") -> tuple[HostArchive, ...]:
     """Return what the machine's sources.list and sources.list.d name, in apt's order.
 
-    What is only for other architectures is left out. A file that this user may not read, or that
-    is not a source list, counts as empty.
+    What does not serve the architecture ``wanted`` (default: this machine's) is left out. A file
+    that this user may not read, or that is not a source list, counts as empty.
     """
     found: list[HostArchive] = []
     directory = etc / "sources.list.d"
@@ -157,9 +158,9 @@ def entries(etc: Path = ETC) -> tuple[HostArchive, ...]:
         except OSError:
             continue
         if path.suffix == ".list":
-            found += _one_line(text)
+            found += _one_line(text, wanted)
         elif path.suffix == ".sources":
-            found += _deb822(text)
+            found += _deb822(text, wanted)
     return tuple(dict.fromkeys(found))
 
 

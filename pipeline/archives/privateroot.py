@@ -48,17 +48,22 @@ class PrivateRoot:
     """A private apt root for some sources."""
 
     def __init__(
-        self, cache: Cache, sources: Sequence[AptSource], architecture: str, log: Path | None
+        self,
+        cache: Cache,
+        sources: Sequence[AptSource],
+        architectures: Sequence[str],
+        log: Path | None,
     ) -> None:
         """Name the root after the sources and the keys in their keyrings.
 
-        Raises UsageError if a keyring cannot be read.
+        The first of the ``architectures`` is that of apt itself; the packages of the others are
+        foreign to it. Raises UsageError if a keyring cannot be read.
         """
         keys = [each for source in sources for each in keyrings.sums(source)]
         self.sources = tuple(sources)
-        self._architecture = architecture
+        self._architectures = tuple(architectures)
         self._cache = cache
-        self._key = digest(architecture, *map(repr, sources), *keys)
+        self._key = digest(*architectures, *map(repr, sources), *keys)
         self.active: tuple[AptSource, ...] = ()
         """The sources as the last update read them, without the suites that do not exist."""
         self.expired_keys = False
@@ -118,7 +123,7 @@ class PrivateRoot:
             "apt.conf.j2",
             root=self.path,
             user=user,
-            architecture=self._architecture,
+            architectures=self._architectures,
             machine=host_apt.network_settings(),
             gpgv=self.gpgv() if self.expired_keys else openpgp.GPGV,
         )

@@ -41,10 +41,11 @@ def siblings(mirror: str, release: Release) -> tuple[Address, Address]:
 
 
 def of_this_machine(
-    release: Release, keys: Path, etc: Path, lists: Path
+    release: Release, keys: Path, etc: Path, lists: Path, architecture: str = ""
 ) -> tuple[Address, Address]:
     """Return the archives (main, security) of the distro in this machine's apt, or ''.
 
+    They serve ``architecture`` (default: this machine's), as far as the machine's apt says.
     Other vendors use the same suite names. So an archive counts as the distro's if apt's copy of
     its index is signed by the distro's keys, or, if apt has no copy, if its address ends like those
     of the distro's mirrors.
@@ -53,7 +54,9 @@ def of_this_machine(
     ours |= distros.of(release).aliases
     found: dict[bool, list[Address]] = {False: [], True: []}
     # An archive that serves this release comes first.
-    entries = sorted(host_apt.entries(etc), key=lambda e: _stem(e.suite) != release.codename)
+    entries = sorted(
+        host_apt.entries(etc, architecture), key=lambda e: _stem(e.suite) != release.codename
+    )
     for entry in entries:
         if _stem(entry.suite) not in ours or "main" not in entry.components:
             continue
@@ -70,8 +73,12 @@ def _stem(suite: str) -> str:
     return re.split(r"[-/]", suite)[0]
 
 
-def default(release: Release, scripts: Path = SCRIPTS) -> tuple[Address, Address]:
-    """Return the distro's default archives (main, security) for this machine's architecture.
+def default(
+    release: Release, scripts: Path = SCRIPTS, architecture: str = ""
+) -> tuple[Address, Address]:
+    """Return the distro's default archives (main, security) for an architecture.
+
+    By default that is this machine's.
 
     debootstrap knows them: a package that is in Debian and in Ubuntu; what it says of a
     distro's newest release holds for those that it does not know yet. ``scripts`` is its
@@ -82,7 +89,7 @@ def default(release: Release, scripts: Path = SCRIPTS) -> tuple[Address, Address
     found = ""
     if script is not None:
         asker = package_data(__package__, "default-mirror.sh")
-        about = (host_apt.architecture(), release.codename)
+        about = (architecture or host_apt.architecture(), release.codename)
         done = command.run(["sh", asker, PROGRAM, script, *about], check=False)
         found = done.text.strip()
     if not found:

@@ -165,9 +165,11 @@ def sources(
     on: date | None = None,
     etc: Path = host_apt.ETC,
     lists: Path = host_apt.LISTS,
+    architecture: str = "",
 ) -> tuple[AptSource, ...]:
     """Return the archives of a release's ``pockets``, always including the release itself.
 
+    They are those that serve ``architecture`` (default: this machine's).
     The archive is ``mirror``, or what respin.toml says, or what this machine's apt uses for that
     distro, or the distro's default. With ``mirror`` every pocket is looked for there, and Debian's
     security pocket also beside it (``…/debian`` → ``…/debian-security``); apt's update finds out
@@ -203,7 +205,7 @@ def sources(
             since=since,
             ordered=ordered,
         )
-        for uri, suites in _places(release, mirror, keys, pockets, etc, lists)
+        for uri, suites in _places(release, mirror, keys, pockets, etc, lists, architecture)
         if suites
     ]
     if mirror is None:
@@ -238,15 +240,16 @@ def _places(
     pockets: Sequence[Pocket],
     etc: Path,
     lists: Path,
+    architecture: str,
 ) -> list[tuple[Address, tuple[str, ...]]]:
     """Return the archives of the pockets, each with its suites."""
     suites, apart = suites_of(release, pockets), suite(release, Pocket.SECURITY)
     if mirror is not None:
         base, security = mirrors.siblings(mirror, release)
     else:
-        base, security = mirrors.of_this_machine(release, keys, etc, lists)
+        base, security = mirrors.of_this_machine(release, keys, etc, lists, architecture)
         if not base or (apart in suites and not security):
-            usual = mirrors.default(release)
+            usual = mirrors.default(release, architecture=architecture)
             base, security = base or usual[0], security or usual[1]
     if security == base or apart not in suites:
         return [(base, suites)]

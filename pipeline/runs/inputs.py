@@ -48,10 +48,18 @@ def archive_of(request: Request, log: Path | None = None) -> AptArchive:
         keyring=request.keyring,
         pockets=request.pockets or USUAL,
         config=request.config,
+        architecture=request.architecture,
     )
     there = {suite for source in sources for suite in source.suites}
     named = there & {releases.suite(request.release, p) for p in request.pockets}
-    return AptArchive(request.release, sources, request.cache, required=named, log=log)
+    return AptArchive(
+        request.release,
+        sources,
+        request.cache,
+        required=named,
+        log=log,
+        architecture=request.architecture,
+    )
 
 
 def libraries(archive: AptArchive, fixes: Sequence[Fix]) -> dict[str, str]:

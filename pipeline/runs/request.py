@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.archives import host_apt
 from pipeline.config.config import Config
 from pipeline.containers.engines import Kind
 from pipeline.fixes.fixes import Fix
@@ -26,6 +27,8 @@ class Request:
     """What the user asks for."""
 
     release: Release
+    architecture: str = ""
+    """The packages' architecture, by Debian's name; empty: this machine's."""
     fixes: tuple[Fix, ...]
     cache: Cache
     version: str | None = None
@@ -61,3 +64,8 @@ class Request:
     keep: bool = False
     logs: Path | None = None
     """Where the logs are written during the run; None: a directory under the cache."""
+
+    @property
+    def target(self) -> str:
+        """Return the name of the packages' architecture."""
+        return self.architecture or host_apt.architecture()

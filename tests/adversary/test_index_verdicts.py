@@ -183,7 +183,7 @@ def test_the_verdict_on_an_index(
         source = AptSource(
             uri=Address(archive.url), suites=(SUITE,), components=("main",), keyring=keys.ring
         )
-        root = PrivateRoot(Cache(tmp_path / "cache"), [source], "amd64", None)
+        root = PrivateRoot(Cache(tmp_path / "cache"), [source], ["amd64"], None)
         archive.publish(date=NOW - timedelta(hours=5))
         if not call.startswith("first contact"):
             root.update({SUITE})
@@ -236,7 +236,7 @@ def test_what_was_sent_before_is_not_judged_again(tmp_path: Path, keys: Keys, ma
         source = AptSource(
             uri=Address(archive.url), suites=(SUITE,), components=("main",), keyring=keys.ring
         )
-        root = PrivateRoot(Cache(tmp_path / "cache"), [source], "amd64", None)
+        root = PrivateRoot(Cache(tmp_path / "cache"), [source], ["amd64"], None)
         with pytest.raises(FetchError, match="not signed by a key"):
             root.update({SUITE})
     with pytest.raises(FetchError, match="cannot be reached"):
@@ -256,7 +256,7 @@ def test_a_link_that_an_apt_left_leads_nowhere(tmp_path: Path, keys: Keys, made:
         source = AptSource(
             uri=Address(archive.url), suites=(SUITE,), components=("main",), keyring=keys.ring
         )
-        root = PrivateRoot(Cache(tmp_path / "cache"), [source], "amd64", None)
+        root = PrivateRoot(Cache(tmp_path / "cache"), [source], ["amd64"], None)
         root.update({SUITE})
         partial = root.path / "state/lists/partial"
         for path in partial.iterdir():

@@ -97,7 +97,7 @@ def test_the_index_that_apt_has_taken(
 ) -> None:
     """Whatever apt makes of it: what lies in its lists is checked again."""
     archive.publish()
-    root = PrivateRoot(Cache(tmp_path / "cache"), [source_of(archive)], "amd64", None)
+    root = PrivateRoot(Cache(tmp_path / "cache"), [source_of(archive)], ["amd64"], None)
     (index, *_) = root.update({"bookworm"})
     assert signer.fingerprint in index.trust()
     signer.digest = digest

@@ -420,5 +420,5 @@ TARGETS = {
         (STATUS_FD,),
     ),
     "keyring": Target(on_file(openpgp.keyring), (KEYRING,)),
-    "sources": Target(_text(lambda text: list(host_apt._deb822(text))), (STANZA,)),
+    "sources": Target(_text(lambda text: list(host_apt._deb822(text, "amd64"))), (STANZA,)),
 }
