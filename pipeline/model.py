@@ -317,7 +317,7 @@ class SmokeReport:
     kernel_package: Package | None
     """None if it was this machine's own kernel."""
     accelerator: str
-    """``kvm`` or ``tcg``; empty without a guest."""
+    """``kvm`` or ``tcg`` (emulation); empty without a guest."""
     before: str
     """``tc -V`` before."""
     after: str
@@ -333,6 +333,10 @@ class SmokeReport:
     """Seconds, without the time in which the guest waited for the build."""
     compilers: tuple[str, ...] = ()
     """In the compilers' own words: what made the cases' objects, and the programs of the guest."""
+    architecture: str = ""
+    """The packages' architecture, by Debian's name; empty in reports of earlier versions."""
+    machine: str = ""
+    """QEMU's program and its type of machine; empty without a guest."""
 
     @property
     def cells(self) -> tuple[tuple[CaseResult, str, Cell], ...]:

@@ -15,6 +15,8 @@ from pipeline.errors import FetchError
 _STOPPED = r"(?m)^stopped after [\d.]+ s$"
 """What host/command.py says of a program that was not done in time."""
 
+_LACKS = "the archive lacks a file that its signed index lists"
+
 _MEANING: tuple[tuple[str, str, str], ...] = (
     (
         r"does not have a Release file|no longer has a Release file|404 +Not Found \[.*\].*Release",
@@ -40,7 +42,7 @@ _MEANING: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"404 +Not Found|File not found|No such file",
-        "the archive lacks a file that its signed index lists",
+        _LACKS,
         "use another mirror (--mirror), or another version (--version)",
     ),
     (
@@ -95,6 +97,11 @@ def _meaning(failed: FetchError) -> tuple[str, str] | None:
     return next(
         ((brief, hint) for pattern, brief, hint in _MEANING if re.search(pattern, text)), None
     )
+
+
+def lacks_file(failed: FetchError) -> bool:
+    """Tell whether an explained error is that the archive lacks a file."""
+    return failed.brief.endswith(_LACKS)
 
 
 def stopped(failed: FetchError) -> bool:

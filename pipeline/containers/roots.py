@@ -54,13 +54,20 @@ def root_tar(
     key: Sequence[Package],
     log: Path | None,
     strip: bool = False,
+    foreign: str = "",
 ) -> Path:
-    """Return the uncompressed tarball of a root; see ``root_tree``."""
+    """Return the uncompressed tarball of a root; see ``root_tree``.
+
+    ``foreign`` is the root's architecture if this machine cannot run its programs. None of them
+    runs then: the maintainer scripts run with this machine's programs, in a user namespace. That
+    changes nothing of this machine, and without the namespace it is refused.
+    """
 
     def make(part: Path) -> None:
-        _make("tar", part, sources, release, packages, cache, key, log, strip)
+        _make("tar", part, sources, release, packages, cache, key, log, strip, foreign)
 
-    return cache.entry("root-tars", entry_key(sources, release, packages, key, strip), make)
+    name = entry_key(sources, release, packages, key, strip)
+    return cache.entry("root-tars", digest(name, foreign) if foreign else name, make)
 
 
 def root_tree(
@@ -177,9 +184,12 @@ def _make(
     key: Sequence[Package],
     log: Path | None,
     strip: bool,
+    foreign: str = "",
 ) -> None:
     """Make a root and leave it at ``target`` as ``tree`` or ``tar``."""
     with scratch(cache, "root", remove=remove_tree) as work:
+        if foreign:
+            namespaces.check()  # ``maker`` would accept a container that has no namespaces
         stanzas = work / "release.sources"
         near = [_near(number, source, work) for number, source in enumerate(sources)]
         stanzas.write_text("\n".join(s.stanza(types="deb") for s in near))
@@ -189,7 +199,7 @@ def _make(
         shutil.copyfile(package_data(__package__, "make-root.sh"), script)
         argv: list[str | Path] = ["sh", script, work]
         argv += ["1536m" if in_memory else "disk", form]
-        argv += _mmdebstrap(packages, key, strip)
+        argv += _mmdebstrap(packages, key, strip, foreign)
         argv += _reaching(work, sources, next((s.gpgv for s in near if s.gpgv), openpgp.GPGV))
         argv += [release.codename, work / "mnt" / "root", stanzas]
         # apt's own user must be able to reach its downloads; nobody outside can.
@@ -229,15 +239,18 @@ def _near(number: int, source: AptSource, work: Path) -> AptSource:
     return replace(source, keyring=keyring, gpgv=gpgv, also=())
 
 
-def _mmdebstrap(packages: Sequence[str], key: Sequence[Package], strip: bool) -> list[str]:
+def _mmdebstrap(
+    packages: Sequence[str], key: Sequence[Package], strip: bool, foreign: str = ""
+) -> list[str]:
     """Return the command and its options, up to suite, target and sources."""
     names = [f"{p.name}={p.version}" for p in key]
     # A root with base-files is a complete system. Installing essential packages first is faster
     # than "custom", which unpacks all packages twice.
-    variant = "essential" if any(p.name == "base-files" for p in key) else "custom"
+    whole = any(p.name == "base-files" for p in key) and not foreign
+    variant = "essential" if whole else "custom"
     argv = [
         "mmdebstrap",
-        "--mode=root",
+        *(["--mode=chrootless", f"--architectures={foreign}"] if foreign else ["--mode=root"]),
         "--format=directory",
         f"--variant={variant}",
         f"--include={','.join(names or packages)}",
@@ -280,6 +293,7 @@ def _environment(work: Path) -> dict[str, str]:
         "TMPDIR": str(work),
         "LC_ALL": "C.UTF-8",
         "DEBIAN_FRONTEND": "noninteractive",
+        "OUTSIDE": str(Path("/proc/self/ns/user").readlink()),
     }
 
 

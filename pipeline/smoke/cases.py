@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache as memoize
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from debian.debian_support import Version
 
@@ -90,7 +90,7 @@ class Case:
     extra: bool = False
     """Whether it runs only if the user names it."""
     pins: Mapping[str, int] = field(default_factory=dict)
-    keys: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, Sequence[int | str]] = field(default_factory=dict)
     parameters: Mapping[str, object] = field(default_factory=dict)
     """Values for the template, besides those of the attach type."""
     verdict: str = "pass"
@@ -112,6 +112,14 @@ class Case:
     def id(self) -> str:
         """Return its name in files and on the command line: case and attach type."""
         return f"{self.name}-{self.way.name}"
+
+    def keys_hex(self, *, little: bool) -> Mapping[str, str]:
+        """Return the keys in hexadecimal, for machines of a byte order."""
+        order: Literal["little", "big"] = "little" if little else "big"
+        return {
+            name: "".join(p if isinstance(p, str) else p.to_bytes(4, order).hex() for p in parts)
+            for name, parts in self.keys.items()
+        }
 
 
 _PARAMETERS = {"maps": 0, "pin": "global", "type": "HASH"}

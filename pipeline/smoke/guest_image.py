@@ -10,9 +10,10 @@ from functools import cache as memoize
 from pathlib import Path
 from typing import Any
 
+from pipeline.archives import apt_errors
 from pipeline.archives.apt import AptArchive
 from pipeline.containers.roots import root_tar
-from pipeline.errors import BuildError, SmokeImpossible
+from pipeline.errors import BuildError, FetchError, SmokeImpossible
 from pipeline.host import command
 from pipeline.host.cache import Cache, file_sha256
 from pipeline.host.progress import QUIET, Stage
@@ -73,7 +74,14 @@ def prepare(
         key = exact.root if exact else archive.closure(names)
         log = log_dir / "guest-root.log"
         root = root_tar(
-            archive.sources, archive.release, names, cache, key=key, log=log, strip=True
+            archive.sources,
+            archive.release,
+            names,
+            cache,
+            key=key,
+            log=log,
+            strip=True,
+            foreign="" if machine.native else machine.architecture,
         )
     except BuildError as e:
         raise SmokeImpossible(
@@ -147,7 +155,18 @@ def _choices(
 def _fetched(archive: AptArchive, packages: Sequence[Package]) -> tuple[tuple[Package, ...], Fetch]:
     def fetch(directory: Path) -> list[Path]:
         directory.mkdir(parents=True)
-        return [f.path for f in archive.download(packages, directory)]
+        try:
+            return [f.path for f in archive.download(packages, directory)]
+        except FetchError as e:
+            if not apt_errors.lacks_file(e):
+                raise
+            name = kernels.image_package(packages).name
+            raise SmokeImpossible(
+                f"the archive lists the kernel {name}, but does not have its file",
+                details=e.details,
+                hint="nothing is proven: use another mirror (--mirror), or name another kernel "
+                "package of the release (--kernel, or kernel in respin.toml)",
+            ) from e
 
     return tuple(packages), fetch
 
@@ -156,7 +175,11 @@ def _given(path: Path, architecture: str) -> tuple[tuple[Package, ...], Fetch]:
     """Return a kernel's .deb that the user gives, identified by its content."""
     deb = tested_packages.read(path)
     if deb.architecture != architecture:
-        raise SmokeImpossible(f"the kernel {path.name} is for {deb.architecture}")
+        raise SmokeImpossible(
+            f"the kernel {path.name} is for {deb.architecture}, and the package for {architecture}",
+            hint=f"give the .deb of a kernel for {architecture}, or the name of a package of the "
+            "release",
+        )
     if not deb.name.startswith("linux-image-"):
         raise SmokeImpossible(
             f"{path.name} is not a kernel package",

@@ -153,10 +153,12 @@ def case_rows(
     """
     size = map_struct_size(version)
     compiled = compile_cases(cases, size=size, machine=machine, cache=cache, log=log)
-    return [_case_row(case, compiled[case.id], kernel, home) for case in cases]
+    return [
+        _case_row(case, compiled[case.id], kernel, home, little=machine.little) for case in cases
+    ]
 
 
-def _case_row(case: Case, path: Path, kernel: KernelFacts, home: str) -> Row:
+def _case_row(case: Case, path: Path, kernel: KernelFacts, home: str, *, little: bool) -> Row:
     which = ["program", case.program] if case.program else ["section", section_of(case)]
     row = _row(case.name, case.title, case.way, case.id, path, which, home, case.repeat)
     # tc names the directory of an object's own maps by its SHA-1, whoever computes it.
@@ -169,7 +171,7 @@ def _case_row(case: Case, path: Path, kernel: KernelFacts, home: str) -> Row:
         expect=case.expect,
         pins=case.pins,
         paths={name: f"{PINS}/{directory}/{name}" for name in case.pins},
-        keys=case.keys,
+        keys=case.keys_hex(little=little),
         send="" if case.corpus else "redirected" if verdict == "redirect" else case.way.send,
         mark=MARK if verdict == "mark" else 0,
         received=received if case.received is None else case.received,

@@ -44,13 +44,18 @@ def _foreign(data: bytes) -> Iterator[bytes]:
     yield data[:64]
     yield bytes(len(data))
     yield data[:4] + b"\x01" + data[5:]  # 32-bit
-    yield data[:5] + b"\x02" + data[6:]  # the other byte order
+    yield data[:5] + bytes([3 - data[5]]) + data[6:]  # the other byte order
     for machine in (0, 3, 62, 183, 0xFFFF):  # i386, x86-64, arm64, none
-        yield data[:18] + struct.pack("<H", machine) + data[20:]
+        yield data[:18] + struct.pack(f"{_order(data)}H", machine) + data[20:]
     for kind in (0, 2, 3, 4, 0xFFFF):  # a program, a library, a core
-        yield data[:16] + struct.pack("<H", kind) + data[18:]
+        yield data[:16] + struct.pack(f"{_order(data)}H", kind) + data[18:]
     yield data + bytes(4096)
     yield data + data
+
+
+def _order(data: bytes) -> str:
+    """Return the byte order of an object (EI_DATA of elf(5)), as struct writes it."""
+    return ">" if data[5] == 2 else "<"
 
 
 def _cut(data: bytes, chance: random.Random) -> bytes:
@@ -81,5 +86,5 @@ def _numbers(data: bytes, chance: random.Random) -> bytes:
     changed = bytearray(data)
     for _ in range(chance.randint(1, 2)):
         at = chance.choice(chance.choice(_places(data))) & ~3
-        changed[at : at + 4] = struct.pack("<I", chance.choice(_NUMBERS))
+        changed[at : at + 4] = struct.pack(f"{_order(data)}I", chance.choice(_NUMBERS))
     return bytes(changed)

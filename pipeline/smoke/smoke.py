@@ -107,6 +107,8 @@ def smoke(
         place="guest",
         kernel=played.said.kernel,
         kernel_package=image.package,
+        architecture=architecture,
+        machine=image.machine.title,
         accelerator=accel,
         before=tcs["before"].text,
         after=tcs["after"].text if "after" in tcs else "",

@@ -17,7 +17,7 @@ from pipeline.archives import host_apt
 from pipeline.archives.apt import AptArchive
 from pipeline.config.config import Config
 from pipeline.errors import FetchError, SmokeImpossible, TestbedLost
-from pipeline.host import command, compilers, temporary
+from pipeline.host import compilers, temporary
 from pipeline.host.cache import Cache
 from pipeline.host.progress import Progress, Stage
 from pipeline.isolation.scratch import scratch, sweep
@@ -84,12 +84,17 @@ def measure(request: SmokeRequest, progress: Progress) -> Measured:
     if request.place == "netns":
         with progress.stage("smoke") as stage:
             return Measured(reports=(_in_namespaces(request, packages, stage),))
-    possible.check(host_apt.architecture())
+    architecture = packages["before"].architecture
+    possible.check(architecture)
     release = releases.find(request.release, config=request.config)
     sources = releases.sources(
-        release, mirror=request.mirror, keyring=request.keyring, config=request.config
+        release,
+        mirror=request.mirror,
+        keyring=request.keyring,
+        config=request.config,
+        architecture=architecture,
     )
-    archive = AptArchive(release, sources, request.cache)
+    archive = AptArchive(release, sources, request.cache, architecture=architecture)
     kernels = _kernels(archive, request.kernels)
     return on_each(kernels, lambda kernel: _in_guest(request, packages, archive, kernel, progress))
 
@@ -114,7 +119,10 @@ def on_each(
 
 
 def _packages(request: SmokeRequest) -> dict[str, Deb]:
-    architecture = command.run(["dpkg", "--print-architecture"]).text.strip()
+    here = request.place == "netns"
+    architecture = (
+        host_apt.architecture() if here else tested_packages.architecture(request.packages)
+    )
     found = [tested_packages.with_programs([path], architecture)[0] for path in request.packages]
     return dict(zip(("before", "after"), found, strict=False))
 
@@ -195,6 +203,7 @@ def _in_namespaces(request: SmokeRequest, packages: dict[str, Deb], stage: Stage
         place="netns",
         kernel=said.kernel,
         kernel_package=None,
+        architecture=packages["before"].architecture,
         accelerator="",
         before=tcs["before"].text,
         after=tcs["after"].text if "after" in tcs else "",

@@ -69,6 +69,19 @@ def read(path: Path) -> Deb:
     return Deb(path=path, name=name, version=version, architecture=architecture)
 
 
+def architecture(paths: Sequence[Path]) -> str:
+    """Return the one architecture of packages. Raises SmokeImpossible if they have several."""
+    debs = list(map(read, paths))
+    for deb in debs[1:]:
+        if deb.architecture != debs[0].architecture:
+            raise SmokeImpossible(
+                f"{debs[0].path.name} is for {debs[0].architecture}, but {deb.path.name} is for "
+                f"{deb.architecture}, and both are tested on one machine",
+                hint="give two packages of one architecture",
+            )
+    return debs[0].architecture
+
+
 def with_programs(paths: Sequence[Path], architecture: str) -> tuple[Deb, ...]:
     """Return the packages to install: those with programs, without documentation or symbols.
 
@@ -85,7 +98,8 @@ def with_programs(paths: Sequence[Path], architecture: str) -> tuple[Deb, ...]:
         raise SmokeImpossible(
             f"{foreign[0].path.name} is for {foreign[0].architecture}, and this machine is "
             f"{architecture}",
-            hint="test it on a machine of its own architecture",
+            hint="test it on a machine of its own architecture; respin smoke without --place netns "
+            "emulates one",
         )
     found.sort(key=lambda deb: not _has_tc(deb.path))
     if paths and (not found or not _has_tc(found[0].path)):

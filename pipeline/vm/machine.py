@@ -48,6 +48,11 @@ class Machine:
     """The kernel modules that this device needs."""
 
     @property
+    def title(self) -> str:
+        """Return QEMU's program and its type of machine, for reports."""
+        return f"{self.qemu} {self.type.partition(',')[0]}"
+
+    @property
     def little(self) -> bool:
         """Whether its numbers are little-endian."""
         return self.bpf_target == "bpfel"

@@ -151,13 +151,35 @@ def _with(report: SmokeReport, *rows: CaseResult) -> SmokeReport:
     return SmokeReport(**(fields | {"cases": rows}))
 
 
-def test_a_package_for_another_architecture(tmp_path: Path) -> None:
-    other = packages.make_deb(
-        tmp_path, "iproute2", "6.1.0-3", architecture="s390x", files={"sbin/tc": "tc\n"}
-    )
-    said = cli.respin("smoke", "--deb", other, cache=real.cache().root)
+@pytest.mark.parametrize(
+    ("architecture", "options", "words"),
+    [
+        ("m68k", [], "respin cannot emulate m68k"),
+        ("m68k", ["--place", "netns"], "is for m68k, and this machine is"),
+        ("s390x", ["--place", "netns"], "is for s390x, and this machine is"),
+    ],
+)
+def test_a_package_for_another_architecture(
+    architecture: str, options: list[str], words: str, tmp_path: Path
+) -> None:
+    other = made_for(architecture, tmp_path)
+    said = cli.respin("smoke", "--deb", other, *options, cache=real.cache().root)
     assert said.status == SmokeImpossible.exit_code
-    assert "is for s390x, and this machine is" in said.err
+    assert words in " ".join(said.err.split())
+
+
+def test_packages_of_two_architectures(tmp_path: Path) -> None:
+    pair = [made_for(architecture, tmp_path) for architecture in ("s390x", "arm64")]
+    said = cli.respin("smoke", "--deb", pair[0], "--against", pair[1], cache=real.cache().root)
+    assert said.status == SmokeImpossible.exit_code
+    words = " ".join(said.err.split())
+    assert "_arm64.deb is for arm64, but iproute2_6.1.0-3_s390x.deb is for s390x" in words
+
+
+def made_for(architecture: str, directory: Path) -> Path:
+    return packages.make_deb(
+        directory, "iproute2", "6.1.0-3", architecture=architecture, files={"sbin/tc": "tc\n"}
+    )
 
 
 def test_a_package_that_is_not_iproute2(tmp_path: Path) -> None:

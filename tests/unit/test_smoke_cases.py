@@ -175,7 +175,7 @@ def test_what_a_kernel_must_not_have() -> None:
 
 def row(name: str, way: str, kernel: KernelFacts = KERNEL) -> Row:
     (case,) = select([name], [way])
-    return matrix._case_row(case, Path(__file__), kernel, "/home dir")
+    return matrix._case_row(case, Path(__file__), kernel, "/home dir", little=True)
 
 
 def test_a_row_becomes_lines_of_a_plan() -> None:
@@ -247,6 +247,23 @@ def test_the_corpus_is_the_same_for_the_same_seed() -> None:
     assert some == list(mutate.broken(SOUND, 12, seed="a"))
     assert len(some) == 12
     assert b"" in some
+
+
+def test_the_corpus_of_a_big_endian_object() -> None:
+    """Its numbers are written as it writes them, and the other byte order is little-endian."""
+    big = b"\x7fELF\x02\x02\x01" + bytes(57)
+    some = list(mutate.broken([big], 12, seed="a"))
+    assert big[:5] + b"\x01" + big[6:] in some
+    assert big[:18] + b"\x00\x3e" + big[20:] in some, "x86-64"
+    little = list(mutate.broken(SOUND, 12, seed="a"))
+    assert SOUND[0][:5] + b"\x02" + SOUND[0][6:] in little
+    assert SOUND[0][:18] + b"\x3e\x00" + SOUND[0][20:] in little
+
+
+def test_a_key_in_both_byte_orders() -> None:
+    (trie,) = select(["lpm-trie"])
+    assert trie.keys_hex(little=True) == {"counts": "200000000a4d000100000000"}
+    assert trie.keys_hex(little=False) == {"counts": "000000200a4d000100000000"}
 
 
 def test_a_corpus_survives_or_it_does_not() -> None:
