@@ -69,6 +69,12 @@ def prepare(
             raise SmokeImpossible(
                 f"the program {program} is missing", hint=f"install it: apt install {program}"
             )
+    if not machine.native and archive.candidate("dpkg") is None:
+        raise SmokeImpossible(
+            f"{archive.release.distro} {archive.release.codename} has no packages for "
+            f"{machine.architecture} in this archive",
+            hint="name a release that has this architecture (--release)",
+        )
     try:
         names = _names(archive, _settings()["root"])
         key = exact.root if exact else archive.closure(names)

@@ -1,14 +1,26 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which kernels a guest may have."""
+"""Which kernels a guest may have, and which guests cannot be made."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from pipeline.smoke import guest_image
+from pipeline.archives import apt_errors, host_apt
+from pipeline.errors import FetchError, SmokeImpossible
+from pipeline.host import command
+from pipeline.host.cache import Cache
+from pipeline.model import Package, Release
+from pipeline.smoke import guest_image, tested_packages
+from pipeline.smoke.tested_packages import Deb
+from pipeline.vm import guest_programs
+from pipeline.vm import image as images
+from pipeline.vm.image import GuestImage
 from pipeline.vm.machine import machine_for
 
 DEBIAN = {
@@ -55,3 +67,75 @@ def test_which_kernels_of_an_index_are_taken(distro: str, index: dict[str, str],
 
 def test_of_another_distro_none_is_known() -> None:
     assert guest_image.kernel_pattern("plan9", "all", machine_for("amd64")) == ""
+
+
+class Archive:
+    """An archive of s390x that lists what it is told, and has no file of it."""
+
+    release = Release(distro="debian", codename="bookworm", version="12")
+    architecture = "s390x"
+    sources = ()
+
+    def __init__(self, says: str, *names: str) -> None:
+        self.says, self.names = says, names
+
+    def candidate(self, name: str) -> Package | None:
+        return kernel(name) if name in self.names else None
+
+    def closure(self, names: list[str]) -> tuple[Package, ...]:
+        return tuple(map(kernel, names))
+
+    def download(self, *_: object) -> None:
+        raise apt_errors.explain(FetchError("apt failed", details=self.says), "fetching")
+
+
+def kernel(name: str) -> Package:
+    name = name.replace("linux-image-s", "linux-image-6.1.0-50-s")
+    return Package(name=name, version="6.1.1", architecture="s390x", sha256="0" * 64)
+
+
+@pytest.fixture
+def prepared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Archive], GuestImage]:
+    """Prepare a guest where every program and root is there."""
+    monkeypatch.setattr(host_apt, "architecture", lambda: "amd64")
+    monkeypatch.setattr(command, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(guest_programs, "check", lambda machine: machine.compiler)
+    monkeypatch.setattr(guest_image, "root_tar", lambda *_, **__: tmp_path / "root")
+    for name in ("agent", "player"):
+        monkeypatch.setattr(images, name, lambda *_: tmp_path / "program")
+    cache = Cache(tmp_path / "cache")
+    return lambda archive: guest_image.prepare(cast(Any, archive), cache, log_dir=tmp_path)
+
+
+def test_a_kernel_that_is_listed_but_not_there(prepared: Callable[[Archive], GuestImage]) -> None:
+    """Nothing is proven then. Another trouble of the archive stays what it is."""
+    archive = Archive("Err:1 404  Not Found", "dpkg", "linux-image-s390x")
+    with pytest.raises(SmokeImpossible) as e:
+        prepared(archive)
+    assert e.value.brief == (
+        "the archive lists the kernel linux-image-6.1.0-50-s390x, but does not have its file"
+    )
+    with pytest.raises(FetchError, match="cannot be reached"):
+        prepared(Archive("Could not connect to x", "dpkg", "linux-image-s390x"))
+
+
+def test_a_release_without_the_architecture(prepared: Callable[[Archive], GuestImage]) -> None:
+    with pytest.raises(SmokeImpossible, match="debian bookworm has no packages for s390x"):
+        prepared(Archive(""))
+
+
+def test_a_kernel_for_another_architecture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    deb = Deb(path=tmp_path / "k.deb", name="linux-image-x", version="1", architecture="amd64")
+    monkeypatch.setattr(tested_packages, "read", lambda _: deb)
+    with pytest.raises(SmokeImpossible, match=r"k\.deb is for amd64, and the package for s390x"):
+        guest_image._given(deb.path, "s390x")
+
+
+def test_packages_of_two_architectures(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(path: Path) -> Deb:
+        return Deb(path=path, name="iproute2", version="1", architecture=path.suffix[1:])
+
+    monkeypatch.setattr(tested_packages, "read", read)
+    assert tested_packages.architecture([Path("a.s390x"), Path("b.s390x")]) == "s390x"
+    with pytest.raises(SmokeImpossible, match=r"a.s390x is for s390x, but b.arm64 is for arm64"):
+        tested_packages.architecture([Path("a.s390x"), Path("b.arm64")])
