@@ -29,7 +29,7 @@ INFERRED = "(inferred)"
 MARK = "*"
 """What stands for ``INFERRED`` in a table, so that it fits a terminal of 80 columns."""
 NOTE = f"{MARK} inferred from the upstream version, and not checked; ? not known"
-WIDEST = 12
+WIDEST = 10
 """Columns of a heading; a longer name is broken after a hyphen."""
 Anchors = Mapping[str, Mapping[str, Mapping[str, str]]]
 """Package -> distro -> codename -> upstream version."""

@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 SECCOMP_MODE_FILTER = 2
 
 
+class _Filter(ctypes.Structure):
+    """``struct sock_fprog``.
+
+    It is defined here since Python 3.14 imports a module for that, and nothing can be imported any
+    more when it is used.
+    """
+
+    _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
 def enter_user_namespace(ids: Ranges, flags: int = 0) -> None:
     """Enter a user namespace, and others as ``flags`` say; its ids are written from outside.
 
@@ -95,11 +105,7 @@ def drop_capabilities(kept: Collection[int]) -> None:
 def refuse_calls(program: bytes) -> None:
     """Let the kernel refuse system calls by a filter, here and in all children, for good."""
     prctl(calls.NO_NEW_PRIVS, 1)
-
-    class Filter(ctypes.Structure):
-        _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_char_p))
-
-    found = Filter(len(program) // 8, program)  # struct sock_filter has eight bytes
+    found = _Filter(len(program) // 8, program)  # struct sock_filter has eight bytes
     prctl(calls.SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(found))
 
 

@@ -4,18 +4,20 @@
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import json
 import struct
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from pipeline.errors import BuildError
 from pipeline.host.resources import package_data
-from pipeline.isolation import ids, processes, seccomp
+from pipeline.isolation import calls, enter, ids, mounts, processes, rights, seccomp
 from pipeline.isolation.allowance import GIB, MIB, Allowance, words
 from pipeline.isolation.ids import BASE, COUNT
 from pipeline.isolation.order import Bind, Order, WallKind
@@ -29,6 +31,17 @@ def machine(directory: Path, outer: str, subid: str = "") -> tuple[Path, Path]:
         (directory / f"{kind}_map").write_text(outer)
         (directory / f"sub{kind}").write_text(subid)
     return directory, directory
+
+
+@pytest.mark.parametrize("module", [enter, calls, mounts, rights])
+def test_nothing_is_imported_behind_the_wall(module: ModuleType) -> None:
+    """What is found there may be hostile. From Python 3.14 on, ctypes imports to make a class."""
+    assert module.__file__
+    tree = ast.parse(Path(module.__file__).read_text())
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    kinds = (ast.Import, ast.ImportFrom, ast.ClassDef)
+    assert functions
+    assert not [n for f in functions for n in ast.walk(f) if isinstance(n, kinds)]
 
 
 def test_root_gets_ids_that_nobody_has(tmp_path: Path) -> None:
