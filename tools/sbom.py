@@ -22,6 +22,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
 from pipeline import __version__
+from pipeline.cli import doctor
+from pipeline.config import distros
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SCHEMA = SchemaVersion.V1_6
@@ -45,8 +47,8 @@ def wheels() -> dict[str, Any]:
 
 def debian() -> list[dict[str, str]]:
     """Return a component for each package of packages.txt, as dpkg has it here."""
-    lines = (CHECKOUT / "packages.txt").read_text().splitlines()
-    names = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
+    here = distros.of_machine()
+    names = [need.package for need in doctor.needs() if need.distro in ("", here)]
     form = "${Package}\t${Version}\t${Architecture}\t${db:Status-Status}\n"
     argv = ["dpkg-query", "--show", f"--showformat={form}", "--", *names]
     shown = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False).stdout

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.archives import host_apt
+from pipeline.config import distros
 from pipeline.errors import RespinError, UsageError
 from pipeline.fixes import fixes, self_check
 from pipeline.host import command
@@ -44,7 +45,8 @@ class Check:
     remedy: str = ""
     """The command that fixes it, if it is not ok."""
     required: bool = True
-    """Whether a run fails without it; if not, a run is slower, or only a night needs it."""
+    """Whether a run fails without it; if not, a run is slower, or only a night or the releases of
+    another distro need it."""
 
 
 def to_json(checks: Iterable[Check]) -> list[dict[str, Any]]:
@@ -61,13 +63,18 @@ class Need:
     shown_by: str
     """The program, or the path of the file, that shows the package is installed."""
     stages: tuple[str, ...]
+    distro: str = ""
+    """The distro whose hosts need it; empty if all do."""
 
 
 def needs(path: Path | None = None) -> tuple[Need, ...]:
     """Read packages.txt: the Debian packages that respin needs."""
     lines = (path or project_data("packages.txt")).read_text().splitlines()
     fields = [line.split() for line in lines if line.strip() and not line.startswith("#")]
-    return tuple(Need(package=p, shown_by=s, stages=tuple(t.split(","))) for p, s, t in fields)
+    return tuple(
+        Need(package=p, shown_by=s, stages=tuple(t.split(",")), distro=distro)
+        for p, s, t, distro in ((*line, "")[:4] for line in fields)
+    )
 
 
 def examine(cache_root: Path | None = None) -> tuple[Check, ...]:
@@ -76,9 +83,10 @@ def examine(cache_root: Path | None = None) -> tuple[Check, ...]:
     Changes nothing, except that it creates the cache directory. Raises nothing: the checks say what
     is wrong.
     """
+    here = distros.of_machine()
     return (
         # Whatever respin needs to start is there, or this code would not be running.
-        *(_package(need) for need in needs() if need.stages != ("setup",)),
+        *(_package(need, here) for need in needs() if need.stages != ("setup",)),
         *_namespaces(),
         *_sandbox(),
         *_versions(cache_root),
@@ -88,7 +96,9 @@ def examine(cache_root: Path | None = None) -> tuple[Check, ...]:
     )
 
 
-def _package(need: Need) -> Check:
+def _package(need: Need, here: str) -> Check:
+    """Check for a package on a host that runs the distro ``here``."""
+    elsewhere = need.distro not in ("", here)
     if need.shown_by.startswith("/"):
         found = need.shown_by if Path(need.shown_by).exists() else None
     else:
@@ -97,9 +107,11 @@ def _package(need: Need) -> Check:
         stages=need.stages,
         what=need.package,
         ok=found is not None,
-        found=found or f"{need.shown_by} is missing",
+        found=found
+        or f"{need.shown_by} is missing"
+        + (f"; only releases of {need.distro} need it" if elsewhere else ""),
         remedy="" if found else f"apt-get install {need.package}",
-        required=need.stages != ("nightly",),
+        required=need.stages != ("nightly",) and not elsewhere,
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pipeline.config.config import Archives
+from pipeline.files import os_release
 from pipeline.model import Release
 from pipeline.text.address import Address
 
@@ -139,6 +140,19 @@ ALL: Mapping[str, Distro] = {each.name: each for each in (Debian(), Ubuntu())}
 def of(release: Release) -> Distro:
     """Return the distro of a release."""
     return ALL[release.distro]
+
+
+def of_machine(path: Path = os_release.PATH) -> str:
+    """Return the distro that this machine runs, or that its own is made from; empty if neither.
+
+    ``path`` is its os-release(5), where Ubuntu, too, says that it is like Debian.
+    """
+    try:
+        fields = os_release.read(path)
+    except OSError:
+        return ""
+    names = (fields.get("ID", ""), *fields.get("ID_LIKE", "").split())
+    return next((name for name in names if name in ALL), "")
 
 
 def _next(version: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli import doctor
+from pipeline.config import distros
 
 STAGES = {"setup", "fetch", "diagnose", "patch", "build", "smoke", "nightly"}
 
@@ -30,10 +31,42 @@ def test_needs(tmp_path: Path) -> None:
 
 def test_a_package_that_is_missing_is_mended_by_apt() -> None:
     need = doctor.Need(package="foo", shown_by="/nowhere/foo", stages=("fetch",))
-    check = doctor._package(need)
+    check = doctor._package(need, "debian")
     assert not check.ok and check.remedy == "apt-get install foo"
-    there = doctor._package(doctor.Need(package="sh", shown_by="sh", stages=("fetch",)))
+    there = doctor._package(doctor.Need(package="sh", shown_by="sh", stages=("fetch",)), "debian")
     assert there.ok and not there.remedy and there.found.endswith("/sh")
+
+
+def test_the_keyring_of_another_distro_is_for_its_releases_only() -> None:
+    need = doctor.Need(package="foo", shown_by="/nowhere/foo", stages=("fetch",), distro="ubuntu")
+    checks = {here: doctor._package(need, here) for here in ("ubuntu", "debian", "")}
+    assert [here for here, check in checks.items() if check.required] == ["ubuntu"]
+    assert not any(check.ok for check in checks.values())
+    assert checks["debian"].found == "/nowhere/foo is missing; only releases of ubuntu need it"
+    assert checks["ubuntu"].found == "/nowhere/foo is missing"
+
+
+def test_each_distro_has_its_keyring_from_its_own_package() -> None:
+    listed = {need.distro: (need.package, need.shown_by) for need in doctor.needs() if need.distro}
+    assert listed == {d.name: (d.keyring_package, str(d.keyring)) for d in distros.ALL.values()}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("ID=debian\n", "debian"),
+        ('ID="ubuntu"\nID_LIKE=debian\n', "ubuntu"),
+        ('ID=mint\nID_LIKE="ubuntu debian"\n', "ubuntu"),
+        ("ID=raspbian\nID_LIKE=debian\n", "debian"),
+        ("ID=arch\n", ""),
+        ("", ""),
+    ],
+)
+def test_the_distro_of_a_machine(tmp_path: Path, text: str, found: str) -> None:
+    path = tmp_path / "os-release"
+    assert distros.of_machine(path) == ""
+    path.write_text(text)
+    assert distros.of_machine(path) == found
 
 
 def test_the_keys_of_the_json_are_those_that_programs_read() -> None:
