@@ -1,7 +1,38 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``python3 -m pipeline`` is ``respin``."""
+"""``respin``, and ``python3 -m pipeline``: what a Ctrl-C ends before respin is all there.
 
-from pipeline.cli.main import main
+To import the rest takes a third of a second. Python would show a traceback of it.
+"""
 
-main()
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
+
+
+def load() -> Callable[[], None]:
+    """Return the command line, which takes the signals itself (host/interrupts.py)."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupted)
+    from pipeline.cli.main import main as command_line
+
+    return command_line
+
+
+def main() -> None:
+    """Run the command line; the program of the installed respin."""
+    load()()
+
+
+def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
+    # There is nothing to clean up yet. An exception could end up in the middle of an import.
+    try:
+        os.write(2, b"respin: interrupted; nothing was left behind\n")
+    finally:
+        os._exit(128 + number)
+
+
+if __name__ == "__main__":
+    main()

@@ -39,6 +39,19 @@ OURS = '{"tool": "iproute2-respin"}'
 Play = Callable[[int, signal.Signals, int, signal.Signals], dict[str, Any]]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _signals_as_in_a_terminal() -> Iterator[None]:
+    """Let no program here inherit that a signal is ignored: `make test &` and nohup have it so."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in before.items():
+        if handler is signal.SIG_IGN:
+            usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, usual)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @contextmanager
 def player(directory: Path, *more: str) -> Iterator[Play]:
     """Yield what plays the work of tests/support/signalled.py with two signals."""
@@ -213,6 +226,39 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
         serving.add_source(packages.make_source(directory / "source", files=files))
         serving.publish()
         yield serving
+
+
+AT = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+"""
+"""A Python in which a Ctrl-C comes when a module is about to be imported."""
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("program", [["-m", "pipeline"], [str(cli.CHECKOUT / "respin")]])
+@pytest.mark.parametrize("name", ["pipeline.cli", "click", "pipeline.model", "pipeline.cli.state"])
+def test_a_signal_while_respin_is_being_imported(
+    program: list[str], name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(AT.format(name=name))
+    path = os.pathsep.join([str(tmp_path), str(cli.CHECKOUT)])
+    done = subprocess.run(
+        [sys.executable, *program, "--help"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", NOTHING)
 
 
 @pytest.mark.fault

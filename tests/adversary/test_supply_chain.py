@@ -75,6 +75,7 @@ def test_a_library_is_missing(line: str, tmp_path: Path) -> None:
     """The second has the name of a directory of the checkout, as python-debian's has."""
     shutil.copy(CHECKOUT / "respin", tmp_path)
     (tmp_path / "pipeline/cli").mkdir(parents=True)
+    shutil.copy(CHECKOUT / "pipeline/__main__.py", tmp_path / "pipeline")
     (tmp_path / "pipeline/cli/main.py").write_text(f"{line}\n")
     if line.startswith("from"):
         (tmp_path / "no_such_library").mkdir()
