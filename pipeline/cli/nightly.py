@@ -74,20 +74,20 @@ def nightly_command(options: NightlyOptions) -> None:
 
 def summary(done: Summary) -> str:
     """Return the result of a night in one line."""
-    count = len([row for row in done.rows if row.outcome != status.ENDED])
+    count = len({row.target for row in done.rows if row.outcome != status.ENDED})
     parts = [f"{count} watched"]
-    new = {row.target: row.ours for row in done.rows if row.target in done.published and row.ours}
+    new = [row for row in done.rows if row.target in done.published and row.ours]
     if new:
-        parts.append("offered: " + ", ".join(f"{name} {ours}" for name, ours in new.items()))
-    clear = [name for name in done.published if name not in new]
+        parts.append("offered: " + ", ".join(f"{row.name} {row.ours}" for row in new))
+    clear = [name for name in done.published if name not in {row.target for row in new}]
     if clear:
         parts.append(f"nothing to offer: {', '.join(clear)}")
     wrong = [r for r in done.rows if r.outcome in ("failed", "unknown", status.PROBLEM)]
-    bad = [f"{r.target} ({r.outcome})" for r in wrong]
-    bad += [f"{r.target} {f.version} ({f.outcome})" for r in done.rows for f in r.older]
+    bad = [f"{r.name} ({r.outcome})" for r in wrong]
+    bad += [f"{r.name} {f.version} ({f.outcome})" for r in done.rows for f in r.older]
     if bad:
         parts.append("wrong: " + ", ".join(bad))
-    people = [row.target for row in done.rows if row.needs_person]
+    people = [row.name for row in done.rows if row.needs_person]
     if people:
         parts.append(f"needs attention: {', '.join(people)}")
     if len(parts) == 1:
@@ -106,5 +106,5 @@ def _troubles(done: Summary) -> list[str]:
             then = f", next try {status.iso(each.next_retry)}" if each.next_retry else ""
             if each.code:
                 code = f"(exit code {each.code}{then})"
-                lines.append(f"{row.target} {each.version or ''}: {each.why} {code}")
+                lines.append(f"{row.name} {each.version or ''}: {each.why} {code}")
     return lines

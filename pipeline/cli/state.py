@@ -53,7 +53,7 @@ def status_command(options: StateOptions) -> None:
     head = ("RELEASE", "POCKET", "DISTRO HAS", "WE OFFER", "OUTCOME", "SINCE", "NEXT RETRY")
     lines = [
         (
-            row.target,
+            row.name,
             row.pocket or "-",
             row.version or "-",
             row.ours or "-",
@@ -66,10 +66,10 @@ def status_command(options: StateOptions) -> None:
     terminal.say_table(head, lines)
     for row in found:
         if row.needs_person:
-            terminal.say_wrapped("! ", f"{row.target} needs attention: {row.why}")
+            terminal.say_wrapped("! ", f"{row.name} needs attention: {row.why}")
         for each in row.older:
             terminal.say_wrapped(
-                "", f"{row.target} {each.version} (an older version): {each.outcome}: {each.why}"
+                "", f"{row.name} {each.version} (an older version): {each.outcome}: {each.why}"
             )
 
 
@@ -196,7 +196,7 @@ class PublishOptions:
     to: str | None
     key: str
     distribution: str
-    directory: Path
+    directories: tuple[Path, ...]
 
 
 @click.command(name="publish")
@@ -209,25 +209,35 @@ class PublishOptions:
 @click.option(
     "--distribution", default="", help="Distribution of the upload [default: from the changelog]."
 )
-@click.argument("directory", metavar="DIRECTORY", type=DIRECTORY)
+@click.argument("directories", metavar="DIRECTORY…", type=DIRECTORY, nargs=-1, required=True)
 @takes(PublishOptions)
 def publish_command(options: PublishOptions) -> None:
-    """Publish the run in DIRECTORY: in its release's repository, or as a source upload."""
-    to, directory = options.to, options.directory
+    """Publish the run in each DIRECTORY: in its release's repository, or as a source upload."""
+    to, directories = options.to, options.directories
     if to is None:
         if options.key or options.distribution:
             raise UsageError("--key and --distribution are valid only with --to dput:HOST")
-        target, version = admin.publish(world_of(options.state.config), directory)
+        done = admin.publish(world_of(options.state.config), directories)
     else:
         kind, _, target = to.partition(":")
         if kind != "dput" or not target or target.startswith("-"):
             raise UsageError(f"respin does not know --to {to}", hint="use --to dput:HOST")
-        version = dput.dput(directory, target, key=options.key, distribution=options.distribution)
+        if directories[1:]:
+            raise UsageError(
+                "one source is uploaded at a time", hint="the build farm builds all architectures"
+            )
+        uploaded = dput.dput(
+            directories[0], target, key=options.key, distribution=options.distribution
+        )
+        done = ((to, uploaded),)
     if options.state.as_json:
-        values = {"schema": status.SCHEMA, "published": version, "to": to or target}
-        terminal.say_json(values)
+        runs = [{"published": version, "to": where} for where, version in done]
+        terminal.say_json(
+            {"schema": status.SCHEMA, **(runs[0] if len(runs) == 1 else {"runs": runs})}
+        )
     else:
-        terminal.say(f"published {version} to {to or target}")
+        for where, version in done:
+            terminal.say(f"published {version} to {where}")
 
 
 COMMANDS = (

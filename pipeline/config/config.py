@@ -27,7 +27,7 @@ from pipeline.errors import UsageError
 from pipeline.text.address import Address
 
 NAME = "respin.toml"
-HERE = ("releases", "pockets", "rebuild-on")
+HERE = ("releases", "pockets", "architectures", "rebuild-on")
 """What a file in the current directory may say under [nightly]: which releases are watched. None of
 these changes whom respin trusts, what it runs, or where it writes or removes anything."""
 
@@ -62,6 +62,8 @@ class Derivative:
     kernel: str = ""
     suffix: str = ""
     frozen: bool = False
+    architectures: tuple[str, ...] = ()
+    """The architectures that a night builds it for; empty: those under [nightly]."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,6 +57,8 @@ class Nightly:
     releases: tuple[str, ...] = ()
     """Names of releases, or ``debian:supported``, ``ubuntu:lts``, ``ubuntu:supported``."""
     pockets: tuple[str, ...] = POCKETS[:3]
+    architectures: tuple[str, ...] = ()
+    """Debian's names of the architectures to build for; empty: this machine's."""
     state: Path | None = None
     rebuild_on: tuple[str, ...] = ()
     """``toolchain``: rebuild when the build dependencies change."""

@@ -21,10 +21,9 @@ from pipeline.nightly import copied_run, offering, plan, status
 from pipeline.nightly.context import RUNS, World
 from pipeline.nightly.night import Night
 from pipeline.nightly.state import FIXED, RunRow, State, TargetState
-from pipeline.nightly.targets import targets
 from pipeline.nightly.toolchain import key
 from pipeline.publish import verified_run
-from pipeline.publish.apt_repository import check_law
+from pipeline.publish.apt_repository import check_law, check_names
 from pipeline.publish.verified_run import Proven
 from pipeline.runs.directory import REPORT
 from pipeline.runs.report_reader import load
@@ -63,15 +62,20 @@ def find(state: State, name: str) -> TargetState:
 def retry(world: World, names: Sequence[str]) -> tuple[str, ...]:
     """Let the next night run these targets whatever the state says; without names, all that fail.
 
-    It runs their newest version, and the older ones that failed. Return their names. Raises
+    It runs their newest version for each architecture, or without names for each that failed, and
+    the older versions that failed. Return their names. Raises
     UsageError for an unknown name.
     """
     with _opened(world, "retry") as state:
         chosen = [find(state, name) for name in names]
         rows = status.rows(state, world.settings.publish.keep, world.now())
-        newest = {row.target for row in rows if row.outcome in plan.BAD}.union(names)
+        newest = {
+            (row.target, row.architecture)
+            for row in rows
+            if row.outcome in plan.BAD or row.target in names
+        }
         if not names:
-            failing = newest.union(row.target for row in rows if row.older)
+            failing = {row.target for row in rows if row.outcome in plan.BAD or row.older}
             chosen = [t for name, t in state.targets().items() if name in failing]
         for target in chosen:
             if target.ended is not None:
@@ -81,8 +85,9 @@ def retry(world: World, names: Sequence[str]) -> tuple[str, ...]:
                 )
         with state.together():
             for target in chosen:
-                if target.name in newest:
-                    state.save_target(dataclasses.replace(target, asked=True))
+                asked = (a for a in target.architectures if (target.name, a) in newest)
+                each = tuple(dict.fromkeys((*target.asked, *asked)))
+                state.save_target(dataclasses.replace(target, asked=each))
                 for run in plan.older_failures(target, state.runs(target.name)):
                     state.update_run(run.id, retry_at=world.now())
         return tuple(target.name for target in chosen)
@@ -143,11 +148,22 @@ def withdraw(world: World, name: str, version: str, why: str) -> str:
                 hint="the next night removes it; to hide this repository from clients until then, "
                 f"remove {world.public / name}",
             )
-        (row,) = (r for r in night.rows() if r.target == name)
-        return row.ours or ""
+        offers = plan.offered(target, state.runs(name), world.settings.publish.keep)
+        return str(offers[0].ours) if offers else ""
 
 
-def publish(world: World, directory: Path) -> tuple[str, str]:
+def publish(world: World, directories: Sequence[Path]) -> tuple[tuple[str, str], ...]:
+    """Publish the packages of run directories, one after the other, as ``_publish`` does.
+
+    They may be of several releases and architectures. Return release and version of each. The first
+    that must not be published ends it: what came before it is published.
+    """
+    for directory in directories:
+        verified_run.proven(directory)  # before a state is made for nothing
+    return tuple(_publish(world, directory) for directory in directories)
+
+
+def _publish(world: World, directory: Path) -> tuple[str, str]:
     """Publish the packages of a run directory in the repository of its release; return both names.
 
     A copy of the directory is checked against all that can be known here: its own files, the
@@ -155,7 +171,6 @@ def publish(world: World, directory: Path) -> tuple[str, str]:
     source. Raises PublishError if the run proves nothing or was changed, or if its version must
     not be published.
     """
-    offer = verified_run.proven(directory)  # before a state is made for nothing
     with _opened(world, "publish") as state:
         copy = world.directory / RUNS / GIVEN
         shutil.rmtree(copy, ignore_errors=True)
@@ -176,8 +191,7 @@ def _watched(world: World, state: State, name: str) -> Night:
     """Look at the archive of a release now. Raises PublishError if it cannot be read."""
     found = world.watched().get(name)
     if found is None:
-        pockets = ("release", "updates", "security")
-        (found,) = targets([name], pockets, world.config, world.clock().date())
+        (found,) = world.targets([name], ("release", "updates", "security"))
     night = Night(world, state, {name: found})
     night.settle_killed()
     night.watch(end_others=False)
@@ -198,12 +212,21 @@ def _check(world: World, night: Night, offer: Proven, copy: Path) -> None:
     target = night.state.targets()[offer.codename]
     check_law([offer], target.versions)
     mine = night.state.runs(target.name)
-    if any(r.ours == offer.version for r in mine):
+    if any((r.ours, r.architecture) == (offer.version, offer.architecture) for r in mine):
         raise PublishError(
             f"the repository of {target.name} has offered {offer.version} before",
             hint=f"build it with a higher number: --number {offer.number + 1}",
         )
-    known = {seen.key for seen in night.seen(target.name)} | {(r.version, r.dsc) for r in mine}
+    withdrawn = [r for r in mine if r.ours == offer.version and r.withdrawn is not None]
+    if withdrawn:
+        raise PublishError(
+            f"{offer.version} was withdrawn from the repository of {target.name}: "
+            f"{withdrawn[0].why}",
+            hint=f"build it with a higher number: --number {offer.number + 1}",
+        )
+    there = plan.offered(target, mine, world.settings.publish.keep)
+    check_names([*(verified_run.proven(r.folder, r.report) for r in there), offer])
+    known = {seen.key for seen in night.seen(target.name)} | {r.source for r in mine}
     if (offer.base, offer.dsc) not in known:
         raise PublishError(
             f"no signed index of {target.name} lists the source of this run",
@@ -241,6 +264,7 @@ def _adopt(world: World, state: State, offer: Proven, copy: Path) -> None:
         RunRow(
             id=0,
             target=offer.codename,
+            architecture=offer.architecture,
             version=offer.base,
             dsc=offer.dsc,
             number=offer.number,

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pipeline import run as pipeline_run
+from pipeline.archives import host_apt
 from pipeline.config.config import Config
 from pipeline.config.nightly import Nightly
 from pipeline.fixes.fixes import Fix, all_fixes
@@ -58,18 +59,38 @@ class World:
 
     def watched(self) -> dict[str, Target]:
         """The targets to watch today, by name. Raises UsageError for an unknown name."""
-        named, today = self.settings.releases, self.clock().date()
-        found = targets(named, self.settings.pockets, self.config, today, self.known)
-        return {target.name: target for target in found}
+        return {target.name: target for target in self.targets(self.settings.releases)}
+
+    def targets(
+        self, names: Sequence[str], pockets: Sequence[str] | None = None
+    ) -> tuple[Target, ...]:
+        """Return the targets of releases, with the pockets that are watched, or with these."""
+        return targets(
+            names,
+            self.settings.pockets if pockets is None else pockets,
+            self.config,
+            self.clock().date(),
+            self.known,
+            architectures=self.settings.architectures or (host_apt.architecture(),),
+        )
 
     def now(self) -> int:
         """The time, in seconds since 1970."""
         return int(self.clock().timestamp())
 
     def request(
-        self, target: Target, version: str | None, number: int, *, logs: Path | None = None
+        self,
+        target: Target,
+        version: str | None,
+        number: int,
+        *,
+        architecture: str = "",
+        logs: Path | None = None,
     ) -> Request:
-        """Return the request for a run of a version; ``number`` is the N of +bpfN."""
+        """Return the request for a run of a version; ``number`` is the N of +bpfN.
+
+        ``architecture`` is Debian's name of the package's (default: this machine's).
+        """
         return Request(
             release=target.release,
             version=version,
@@ -79,4 +100,5 @@ class World:
             cache=self.cache,
             number=number,
             logs=logs,
+            architecture="" if architecture == host_apt.architecture() else architecture,
         )

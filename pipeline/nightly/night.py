@@ -104,7 +104,7 @@ class Night:
 
     def audit(self) -> None:
         """Compare what clients see with what was published; publish again where it differs."""
-        for row in self.rows():
+        for row in status.of_targets(self.rows()):
             names = offering.altered(self.world, self.state, row.target)
             if not names:
                 continue
@@ -198,27 +198,34 @@ class Night:
         self._codes += [run.code for run in runs if run.code]
 
     def plan(self) -> tuple[Step, ...]:
-        """Return the steps for tonight; of each release the oldest version first."""
+        """Return the steps for tonight; of each architecture the oldest version first."""
         steps: list[Step] = []
         for name, target in self.state.targets().items():
             if name not in self.targets or (target.problem and target.problem_code != PUBLISHING):
                 continue
-            runs = self.state.runs(name)
-            decided = [
-                plan.decide(
-                    target,
-                    each,
-                    runs,
-                    {**self._inputs, **self._toolchain(target, each, runs)},
-                    highest=self.state.highest_number(name, each.version),
-                    now=self.world.now(),
-                    rebuild_on=self.world.settings.rebuild_on,
-                )
-                for each in self.seen(name)
-            ]
-            due = [step for step in decided if step.kind is not StepKind.NOTHING]
-            steps += due[-plan.A_NIGHT :]
+            for architecture in target.architectures:
+                decided = self._decided(target, architecture)
+                due = [step for step in decided if step.kind is not StepKind.NOTHING]
+                steps += due[-plan.A_NIGHT :]
         return tuple(steps)
+
+    def _decided(self, target: TargetState, architecture: str) -> list[Step]:
+        """Return the decision for each version that a target's archive has tonight."""
+        runs = self.state.runs(target.name)
+        own = [run for run in runs if run.architecture == architecture]
+        return [
+            plan.decide(
+                target,
+                seen,
+                runs,
+                {**self._inputs, **self._toolchain(target, seen, own)},
+                architecture=architecture,
+                highest=self.state.highest_numbers(target.name, seen.version),
+                now=self.world.now(),
+                rebuild_on=self.world.settings.rebuild_on,
+            )
+            for seen in self.seen(target.name)
+        ]
 
     def _toolchain(
         self, target: TargetState, seen: Sighting, runs: Sequence[RunRow]
@@ -226,7 +233,7 @@ class Night:
         """Return the present build dependencies, if configured and if they may have changed."""
         if TOOLCHAIN not in self.world.settings.rebuild_on or target.name not in self._changed:
             return {}
-        mine = [run for run in runs if (run.version, run.dsc) == seen.key]
+        mine = [run for run in runs if run.source == seen.key]
         with self.recording(target.name):
             return toolchain.of_last(self.world, self.targets[target.name], mine)
         return {}
@@ -246,7 +253,7 @@ class Night:
     # -- the rest -----------------------------------------------------------------------
 
     def rows(self) -> tuple[status.TargetStatus, ...]:
-        """Return the status of every target."""
+        """Return the status of every target, for each of its architectures."""
         return status.rows(self.state, self.world.settings.publish.keep, self.world.now())
 
     @contextlib.contextmanager

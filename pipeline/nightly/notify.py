@@ -19,6 +19,7 @@ from typing import Any
 
 import requests
 
+from pipeline.archives import host_apt
 from pipeline.archives.wire import TooSlow, Wire
 from pipeline.config import limits
 from pipeline.config.nightly import Notifying
@@ -45,8 +46,13 @@ BAD = ("failed", "unknown", status.PROBLEM)
 def note_changes(state: State, rows: Sequence[TargetStatus], now: int, url: str) -> None:
     """Put a notification about each change since the last time into the outbox."""
     told = state.told()
+    first = status.of_targets(rows)
     for row in rows:
-        before = told.get(row.target, {})
+        if row.outcome in (status.PROBLEM, status.ENDED) and row not in first:
+            continue  # it is the same for all architectures, and said once
+        native = row.architecture == host_apt.architecture()
+        about = row.target if native else f"{row.target} {row.architecture}"
+        before = told.get(about, {})
         standing = {
             "bad": _bad(row),
             "ours": row.ours,
@@ -63,7 +69,7 @@ def note_changes(state: State, rows: Sequence[TargetStatus], now: int, url: str)
             for failure in row.older
             if failure.version not in before.get("older", [])
         ]
-        state.tell(row.target, value, now, bodies)
+        state.tell(about, value, now, bodies)
 
 
 def note_repair(state: State, row: TargetStatus, text: str, now: int, url: str) -> None:
@@ -77,7 +83,8 @@ def note_key(state: State, expires: int, text: str, now: int, url: str) -> None:
     standing = {"expires": expires}
     if state.told().get(KEY) == standing:
         return
-    nothing = dict.fromkeys(("target", "distro", "release", "pocket", "distro_version"))
+    nothing = dict.fromkeys(("target", "architecture", "distro", "release", "pocket"))
+    nothing |= dict.fromkeys(("distro_version",))
     nothing |= dict.fromkeys(("our_version", "outcome", "code", "next_retry"))
     body = nothing | {
         "schema": SCHEMA,
@@ -132,6 +139,7 @@ def _body(row: TargetStatus, event: str, now: int, url: str) -> dict[str, Any]:
         "event": event,
         "at": status.iso(now),
         "target": row.target,
+        "architecture": row.architecture,
         "distro": row.distro,
         "release": row.release,
         "pocket": row.pocket,

@@ -27,9 +27,11 @@ def seen(view: TargetView, old: TargetState | None, now: int) -> TargetState:
             dsc=None,
             pocket=None,
             versions=(),
+            architectures=(),
             since=now,
         )
-        return with_problem(dataclasses.replace(base, ended=None), view.error, now)
+        there = dataclasses.replace(base, ended=None, architectures=target.architectures)
+        return with_problem(there, view.error, now)
     versions = tuple(dict.fromkeys(s.version for s in view.sightings))
     best = plan.newest(versions)
     top = next((s for s in view.sightings if s.version == best), None)
@@ -42,8 +44,9 @@ def seen(view: TargetView, old: TargetState | None, now: int) -> TargetState:
         dsc=top.dsc if top else None,
         pocket=target.pocket(top.suite) if top else None,
         versions=versions,
+        architectures=target.architectures,
         since=old.since if old and (same or (old.version is None and best is None)) else now,
-        asked=old.asked if old else False,
+        asked=old.asked if old else (),
     )
     if old and old.problem_code == PUBLISHING:  # publish() settles that
         return dataclasses.replace(

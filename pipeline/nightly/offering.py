@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.archives import host_apt
 from pipeline.errors import PublishError, RespinError
 from pipeline.files import state_lock
 from pipeline.nightly import plan, status
@@ -54,7 +53,9 @@ def settle(world: World, state: State, key: Key, name: str) -> Settled:
             target = state.targets()[name]
             runs = plan.offered(target, state.runs(name), world.settings.publish.keep)
             offers, left_out = _offers(state, target, runs)
-            repository = repository_of(world, key, name, offers)
+            keep = world.settings.publish.keep
+            each = plan.architectures(target, state.runs(name), keep)
+            repository = repository_of(world, key, name, offers, each)
             changed = apt_repository.publish(
                 repository, offers, target.versions, memory=state, now=world.now()
             )
@@ -89,6 +90,10 @@ def _offers(
     for run in runs:
         try:
             offer = verified_run.proven(run.folder, run.report)
+            if offer.architecture != run.architecture:
+                raise PublishError(
+                    f"{run.folder} is a run for {offer.architecture}, not for {run.architecture}"
+                )
             apt_repository.check_law([offer], target.versions)
             offers.append(offer)
         except RespinError as e:
@@ -120,15 +125,15 @@ def altered(world: World, state: State, name: str) -> tuple[str, ...]:
 
 
 def repository_of(
-    world: World, key: Key, target: str, offers: Sequence[Proven]
+    world: World, key: Key, target: str, offers: Sequence[Proven], architectures: Sequence[str]
 ) -> apt_repository.Repository:
-    """Return the repository of a target that offers these runs."""
+    """Return the repository of a target that offers these runs to these architectures."""
     debs = {f.path.name for o in offers for f in o.files if f.path.suffix == ".deb"}
     packages = {PACKAGE, *(name.partition("_")[0] for name in debs)}
     return apt_repository.Repository(
         public=world.public,
         target=target,
-        architecture=host_apt.architecture(),
+        architectures=tuple(sorted(architectures)),
         key=key,
         settings=world.settings.publish,
         packages=tuple(sorted(packages)),

@@ -60,6 +60,7 @@ class Step:
     """The decision for one version."""
 
     target: str
+    architecture: str
     version: str
     """The distro's version."""
     dsc: str
@@ -94,36 +95,80 @@ def decide(
     runs: Sequence[RunRow],
     inputs: Mapping[str, str],
     *,
-    highest: int,
+    architecture: str,
+    highest: Mapping[str, int],
     now: int,
     rebuild_on: Collection[str] = (),
 ) -> Step:
-    """Decide for one version that a target has.
+    """Decide for one version that a target has, and one architecture.
 
-    ``runs`` are the target's, oldest first; ``highest`` is the highest number that our rebuilds
-    of the version ever had; ``now`` is in seconds since 1970. A request means the newest version.
+    ``runs`` are the target's, oldest first; ``highest`` is, by architecture, the highest number
+    that our rebuilds of the version ever had; ``now`` is in seconds since 1970. A request means the
+    newest version.
     """
     kind, reason = StepKind.NOTHING, ""
-    mine = [r for r in runs if (r.version, r.dsc) == seen.key]
+    own = [r for r in runs if r.architecture == architecture]
+    mine = [r for r in own if r.source == seen.key]
     ended = [r for r in mine if r.outcome != INTERRUPTED]
-    if target.asked and seen.version == target.version:
+    if architecture in target.asked and seen.version == target.version:
         kind, reason = StepKind.RUN, "asked for"
-    elif target.ended:
+    elif target.ended or _withdrawn(seen, runs, inputs, architecture):
         pass
     elif ended:
         kind, reason = _again(ended[-1], inputs, now, rebuild_on)
     else:
         kind, reason = StepKind.RUN, "killed while it ran" if mine else "new version"
-        if any(r.version == seen.version for r in runs if r.dsc != seen.dsc):
+        if any(r.version == seen.version for r in own if r.dsc != seen.dsc):
             reason = "the same version with different contents"
     return Step(
         target=target.name,
+        architecture=architecture,
         version=seen.version,
         dsc=seen.dsc,
         kind=kind,
         reason=reason,
-        number=highest + 1,
+        number=_number(seen, runs, inputs, architecture, highest),
     )
+
+
+def _made(seen: Sighting, runs: Sequence[RunRow]) -> list[RunRow]:
+    """Return the runs that made a package of a source."""
+    return [r for r in runs if r.source == seen.key and r.outcome == FIXED]
+
+
+def _same_patch(run: RunRow, inputs: Mapping[str, str]) -> bool:
+    """Return whether a source is patched today as it was for a run."""
+    return {**run.inputs, TOOLCHAIN: ""} == {**inputs, TOOLCHAIN: ""}
+
+
+def _number(
+    seen: Sighting,
+    runs: Sequence[RunRow],
+    inputs: Mapping[str, str],
+    architecture: str,
+    highest: Mapping[str, int],
+) -> int:
+    """Return the number of the next rebuild of a version.
+
+    It is a new one, unless this architecture lags behind another one, whose package was made from
+    the source that would be made now. One number stands for one source.
+    """
+    last = max(highest.values(), default=0)
+    if last > highest.get(architecture, 0):
+        there = [r for r in _made(seen, runs) if r.number == last]
+        if there and all(r.withdrawn is None and _same_patch(r, inputs) for r in there):
+            return last
+    return last + 1
+
+
+def _withdrawn(
+    seen: Sighting, runs: Sequence[RunRow], inputs: Mapping[str, str], architecture: str
+) -> bool:
+    """Return whether somebody withdrew what an architecture that lags behind would now make."""
+    made = _made(seen, runs)
+    if not made or any(r.architecture == architecture for r in made):
+        return False
+    return made[-1].withdrawn is not None and _same_patch(made[-1], inputs)
 
 
 def _again(
@@ -154,7 +199,7 @@ def retry_at(failed: RunRow, runs: Sequence[RunRow], now: int) -> int | None:
     """
     failures = 0
     for run in reversed(runs):
-        if (run.version, run.dsc) != (failed.version, failed.dsc):
+        if (run.source, run.architecture) != (failed.source, failed.architecture):
             continue
         if run.outcome in (FIXED, NOT_NEEDED, SAME):
             break
@@ -165,17 +210,19 @@ def retry_at(failed: RunRow, runs: Sequence[RunRow], now: int) -> int | None:
     return now + BACKOFF[failures] if failures < len(BACKOFF) else None
 
 
-def settled(runs: Iterable[RunRow]) -> dict[str, RunRow]:
-    """Return, for each version, the last of its runs that had an outcome."""
-    return {r.version: r for r in runs if r.outcome not in (SAME, INTERRUPTED, "")}
+def settled(runs: Iterable[RunRow]) -> dict[tuple[str, str], RunRow]:
+    """Return, for each version and architecture, the last run that had an outcome."""
+    ended = [r for r in runs if r.outcome not in (SAME, INTERRUPTED, "")]
+    return {(r.version, r.architecture): r for r in ended}
 
 
 def older_failures(target: TargetState, runs: Iterable[RunRow]) -> tuple[RunRow, ...]:
     """Return the last runs, if they failed, of the archive's versions beside the newest."""
     return tuple(
         run
-        for version, run in settled(runs).items()
+        for (version, architecture), run in settled(runs).items()
         if run.bad and version in target.versions and version != target.version
+        if architecture in target.architectures
     )
 
 
@@ -187,19 +234,31 @@ def newest(versions: Sequence[str]) -> str | None:
 def offered(target: TargetState, runs: Sequence[RunRow], keep: int) -> tuple[RunRow, ...]:
     """Return the runs whose packages the repository offers, the newest version first.
 
-    Withdrawn packages are not among them, nor those made from a version above the distro's
-    newest, which the distro itself has withdrawn.
+    Of each architecture it offers ``keep`` versions. Withdrawn versions are not among them, nor
+    those made from a version above the distro's newest, which the distro itself has withdrawn.
     """
     best = target.version
+    withdrawn = {(run.version, run.ours) for run in runs if run.withdrawn is not None}
     found = [
         run
         for run in runs
         if run.outcome == FIXED
         and run.ours
-        and run.withdrawn is None
+        and (run.version, run.ours) not in withdrawn
         and best is not None
         and not Version(run.version) > Version(best)
     ]
     found.sort(key=lambda run: (Version(str(run.ours)), run.id), reverse=True)
-    once = {run.ours: run for run in reversed(found)}
-    return tuple(run for run in found if once[run.ours] is run)[:keep]
+    once = {(run.architecture, run.ours): run for run in reversed(found)}
+    newest: dict[str, list[RunRow]] = {}
+    for run in found:
+        if once[run.architecture, run.ours] is run:
+            newest.setdefault(run.architecture, []).append(run)
+    kept = {run.id for each in newest.values() for run in each[:keep]}
+    return tuple(run for run in found if run.id in kept)
+
+
+def architectures(target: TargetState, runs: Sequence[RunRow], keep: int) -> tuple[str, ...]:
+    """Return the architectures that the repository serves: those watched, and those offered."""
+    offers = [run.architecture for run in reversed(offered(target, runs, keep))]
+    return tuple(dict.fromkeys((*target.architectures, *offers)))

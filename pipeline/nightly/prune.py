@@ -52,7 +52,8 @@ def runs(state: State, directory: Path, settings: Nightly, keep: int, now: int) 
         mine = state.runs(name)
         kept |= {run.folder for run in plan.offered(target, mine, keep)}
         kept |= {run.folder for run in mine if run.ended is None}
-        kept |= {run.folder for run in [r for r in mine if r.version == target.version][-1:]}
+        newest = {r.architecture: r.folder for r in mine if r.version == target.version}
+        kept |= set(newest.values())
     for run in state.runs():
         unfinished = run.folder.parent.glob(f".{run.folder.name}.*")
         for path in (

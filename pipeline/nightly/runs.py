@@ -71,17 +71,18 @@ class Runs:
     def _times_killed(self, run: RunRow) -> int:
         """Return how many earlier runs of the same source were killed."""
         return sum(
-            (r.version, r.dsc, r.outcome) == (run.version, run.dsc, INTERRUPTED)
+            (r.source, r.architecture, r.outcome) == (run.source, run.architecture, INTERRUPTED)
             for r in self._state.runs(run.target)
         )
 
     def do(self, step: Step, target: Target) -> RunRow:
         """Do one step of the plan, and record how it ended; return its row."""
-        self._world.note(step.target, f"{step.version}: {step.reason}")
+        self._world.note(step.target, f"{step.version} {step.architecture}: {step.reason}")
         run = self._state.begin_run(
             RunRow(
                 id=0,
                 target=step.target,
+                architecture=step.architecture,
                 version=step.version,
                 dsc=step.dsc,
                 number=step.number,
@@ -91,7 +92,9 @@ class Runs:
                 started=self._world.now(),
             )
         )
-        request = self._world.request(target, step.version, step.number, logs=_logs(run))
+        request = self._world.request(
+            target, step.version, step.number, architecture=step.architecture, logs=_logs(run)
+        )
         try:
             if step.kind is StepKind.PROBE and self._untouched(request, run):
                 return self._end(run, outcome=SAME, brief="the change does not affect this source")
@@ -104,16 +107,17 @@ class Runs:
 
     def gone(self, target: str, listed: Collection[str]) -> None:
         """Retry nothing that the archive no longer lists, and record that as the reason."""
-        last = {run.version: run for run in self._state.runs(target)}
-        for version, run in last.items():
+        last = {(run.version, run.architecture): run for run in self._state.runs(target)}
+        for run in last.values():
             waits = run.retry_at is not None or run.outcome == INTERRUPTED
-            if waits and run.why != plan.GONE and version not in listed:
+            if waits and run.why != plan.GONE and run.version not in listed:
                 self._state.update_run(run.id, retry_at=None, why=plan.GONE)
 
     def _untouched(self, request: Request, run: RunRow) -> bool:
         """Return whether our patches for a source are the same as in its last run."""
         good = [r for r in self._state.runs(run.target) if r.outcome in (FIXED, NOT_NEEDED)]
-        last = next((r for r in reversed(good) if r.dsc == run.dsc), None)
+        mine = [r for r in good if (r.dsc, r.architecture) == (run.dsc, run.architecture)]
+        last = mine[-1] if mine else None
         if last is None or not (last.folder / REPORT).exists():
             return False
         part = _probe(run)
@@ -164,11 +168,13 @@ class Runs:
         with self._state.together():
             ended = self._state.update_run(run.id, ended=self._world.now(), **changes)
             target = self._state.targets()[run.target]
-            asked = target.asked and run.version == target.version
+            asked = run.architecture in target.asked and run.version == target.version
             if asked and ended.outcome != INTERRUPTED:
-                self._state.save_target(dataclasses.replace(target, asked=False))
+                left = tuple(a for a in target.asked if a != run.architecture)
+                self._state.save_target(dataclasses.replace(target, asked=left))
         if ended.outcome != SAME:
-            self._world.note(run.target, f"{run.version}: {ended.brief or ended.outcome}")
+            what = f"{run.version} {run.architecture}"
+            self._world.note(run.target, f"{what}: {ended.brief or ended.outcome}")
         return ended
 
 

@@ -16,6 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from pipeline.archives import host_apt
 from pipeline.archives.signedindex import SuiteIndex
 from pipeline.errors import UsageError
 from pipeline.host.resources import package_data
@@ -49,7 +50,7 @@ __all__ = [
 
 T = TypeVar("T")
 NAME = "state.sqlite"
-SCHEMA = 2
+SCHEMA = 3
 
 
 class State:
@@ -94,8 +95,12 @@ class State:
                 )
             return
         if version < SCHEMA:
-            script = package_data(__package__, "state.sql").read_text("utf-8")
-            self._db.script(f"BEGIN; {script} PRAGMA user_version={SCHEMA}; COMMIT;")
+            names = ["state.sql"] if version in (0, 1) else []
+            if version in (1, 2):
+                names.append("state-3.sql")
+            scripts = (package_data(__package__, name).read_text("utf-8") for name in names)
+            text = "".join(scripts).replace(":native", f"'{host_apt.architecture()}'")
+            self._db.script(f"BEGIN; {text} PRAGMA user_version={SCHEMA}; COMMIT;")
 
     def __enter__(self) -> Self:
         return self
@@ -144,8 +149,9 @@ class State:
 
     def save_target(self, target: TargetState) -> None:
         """Remember the last view of a target."""
-        values = {**asdict(target), "versions": json.dumps(target.versions)}
-        values["asked"] = int(target.asked)
+        values = asdict(target)
+        for name in ("versions", "architectures", "asked"):
+            values[name] = json.dumps(values[name])
         names = ", ".join(values)
         holes = ", ".join(f":{name}" for name in values)
         changes = ", ".join(f"{name}=excluded.{name}" for name in values if name != "name")
@@ -195,18 +201,18 @@ class State:
             run = self.run(number)
             if run.outcome == FIXED:
                 self._db.write(
-                    "INSERT INTO numbers VALUES (?, ?, ?) ON CONFLICT (target, version) "
+                    "INSERT INTO numbers VALUES (?, ?, ?, ?) ON CONFLICT "
+                    "(target, version, architecture) "
                     "DO UPDATE SET number = max(number, excluded.number)",
-                    (run.target, run.version, run.number),
+                    (run.target, run.version, run.architecture, run.number),
                 )
         return run
 
-    def highest_number(self, target: str, version: str) -> int:
-        """Return the highest number that our rebuilds of a version ever had; 0 if none exists."""
-        rows = self._db.rows(
-            "SELECT number FROM numbers WHERE target = ? AND version = ?", (target, version)
-        )
-        return int(rows[0]["number"]) if rows else 0
+    def highest_numbers(self, target: str, version: str) -> dict[str, int]:
+        """Return, by architecture, the highest number that our rebuilds of a version ever had."""
+        query = "SELECT architecture, number FROM numbers WHERE target = ? AND version = ?"
+        rows = self._db.rows(query, (target, version))
+        return {row["architecture"]: int(row["number"]) for row in rows}
 
     def forget(self, runs: Iterable[RunRow]) -> None:
         """Forget runs."""

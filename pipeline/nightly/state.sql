@@ -17,17 +17,19 @@ CREATE TABLE IF NOT EXISTS targets (
     dsc TEXT,
     pocket TEXT,
     versions TEXT NOT NULL,         -- JSON: all that its pockets list
+    architectures TEXT NOT NULL,    -- JSON: those that it is built for
     since INTEGER NOT NULL,         -- when this version was first seen
     ended INTEGER,                  -- when it was no longer watched
     problem TEXT,                   -- why its archive could not be read, the last time
     problem_code INTEGER,
     problem_since INTEGER,
-    asked INTEGER NOT NULL DEFAULT 0
+    asked TEXT NOT NULL             -- JSON: the architectures for which a run was asked for
 ) STRICT;
 
 CREATE TABLE IF NOT EXISTS runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     target TEXT NOT NULL,
+    architecture TEXT NOT NULL,     -- Debian's name
     version TEXT NOT NULL,          -- the distro's
     dsc TEXT NOT NULL,
     number INTEGER NOT NULL,
@@ -53,8 +55,9 @@ CREATE INDEX IF NOT EXISTS runs_of ON runs (target, version);
 CREATE TABLE IF NOT EXISTS numbers (
     target TEXT NOT NULL,
     version TEXT NOT NULL,
+    architecture TEXT NOT NULL,
     number INTEGER NOT NULL,
-    PRIMARY KEY (target, version)
+    PRIMARY KEY (target, version, architecture)
 ) STRICT;
 
 -- What was published. Here and not in the served directory: what is there is held against it.

@@ -36,14 +36,16 @@ class TargetState:
     pocket: str | None
     versions: tuple[str, ...]
     """All versions that its pockets list."""
+    architectures: tuple[str, ...]
+    """The architectures that it is built for."""
     since: int
     """When that version was first seen, in seconds since 1970, like all times here."""
     ended: int | None = None
     problem: str | None = None
     problem_code: int | None = None
     problem_since: int | None = None
-    asked: bool = False
-    """Whether a run was asked for (``respin retry``)."""
+    asked: tuple[str, ...] = ()
+    """The architectures for which a run was asked for (``respin retry``)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,7 @@ class RunRow:
 
     id: int
     target: str
+    architecture: str
     version: str
     dsc: str
     number: int
@@ -77,6 +80,11 @@ class RunRow:
         """Whether it failed, or the verdict of a fix was unknown."""
         return self.outcome in (FAILED, UNKNOWN)
 
+    @property
+    def source(self) -> tuple[str, str]:
+        """The source that it was made from: the distro's version and its contents."""
+        return self.version, self.dsc
+
 
 @dataclass(frozen=True, kw_only=True)
 class Notification:
@@ -96,9 +104,7 @@ def index_of(row: dict[str, Any]) -> SuiteIndex:
 
 def target_of(values: dict[str, Any]) -> TargetState:
     """Return the target in a row."""
-    return records.structure(
-        _read(values, "versions") | {"asked": bool(values["asked"])}, TargetState
-    )
+    return records.structure(_read(values, "versions", "architectures", "asked"), TargetState)
 
 
 def run_of(values: dict[str, Any]) -> RunRow:

@@ -8,7 +8,7 @@ import json
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,16 @@ from pipeline.errors import PublishError
 from pipeline.files import bounded, own_files
 from pipeline.host.resources import render
 from pipeline.nightly import plan
-from pipeline.nightly.state import FAILED, INTERRUPTED, SAME, UNKNOWN, RunRow, State, TargetState
+from pipeline.nightly.state import (
+    FAILED,
+    FIXED,
+    INTERRUPTED,
+    SAME,
+    UNKNOWN,
+    RunRow,
+    State,
+    TargetState,
+)
 from pipeline.runs.directory import REPORT
 
 SCHEMA = 1
@@ -46,9 +55,10 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class TargetStatus:
-    """The status of one target."""
+    """The status of one target for one architecture."""
 
     target: str
+    architecture: str
     distro: str
     release: str
     pocket: str | None
@@ -71,42 +81,69 @@ class TargetStatus:
     """The run that made the newest version on offer."""
     older: tuple[Failure, ...] = ()
     """Failures of older versions."""
+    several: bool = False
+    """Whether the target is built for other architectures, too."""
+
+    @property
+    def name(self) -> str:
+        """The target; if it is built for several architectures, with this one."""
+        return f"{self.target} {self.architecture}" if self.several else self.target
 
 
 def rows(state: State, keep: int, now: int) -> tuple[TargetStatus, ...]:
-    """Return the status of every target; ``keep`` versions are offered at once."""
-    return tuple(
-        row(target, state.runs(name), keep, now) for name, target in state.targets().items()
-    )
+    """Return the status of every target and architecture; ``keep`` versions are offered at once."""
+    found = []
+    for name, target in state.targets().items():
+        runs = state.runs(name)
+        each = plan.architectures(target, runs, keep)
+        made = (row(target, architecture, runs, keep, now) for architecture in each)
+        found += [replace(one, several=len(each) > 1) for one in made]
+    return tuple(found)
 
 
-def row(target: TargetState, runs: Sequence[RunRow], keep: int, now: int) -> TargetStatus:
-    """Return the status of one target."""
-    offers = plan.offered(target, runs, keep)
+def of_targets(found: Sequence[TargetStatus]) -> tuple[TargetStatus, ...]:
+    """Return the first row of each target."""
+    first: dict[str, TargetStatus] = {}
+    for each in found:
+        first.setdefault(each.target, each)
+    return tuple(first.values())
+
+
+def row(
+    target: TargetState, architecture: str, runs: Sequence[RunRow], keep: int, now: int
+) -> TargetStatus:
+    """Return the status of one target for one architecture."""
+    offers = [r for r in plan.offered(target, runs, keep) if r.architecture == architecture]
+    own = [r for r in runs if r.architecture == architecture]
+    here = [r for r in runs if r.source == (target.version, target.dsc)]
     mine = [
         r
-        for r in runs
-        if (r.version, r.dsc) == (target.version, target.dsc)
-        and r.outcome not in (SAME, INTERRUPTED, "")
+        for r in here
+        if r.architecture == architecture and r.outcome not in (SAME, INTERRUPTED, "")
     ]
     last = mine[-1] if mine else None
+    made = [r for r in here if r.outcome == FIXED]
+    if last is None and made and made[-1].withdrawn is not None:
+        last = made[-1]  # what is withdrawn is so for all architectures
     outcome, since, why, code = PENDING, target.since, "", 0
     if target.version is None:
         outcome = ABSENT
     if last is not None:
         outcome, since, why, code = last.outcome, last.ended or last.started, last.brief, last.code
-        if last.withdrawn is not None:
-            outcome, since, why = WITHDRAWN, last.withdrawn, last.why
+        for each in runs:
+            if last.ours and each.ours == last.ours and each.withdrawn is not None:
+                outcome, since, why = WITHDRAWN, each.withdrawn, each.why
     stuck = last is not None and last.outcome == FAILED and last.retry_at is None
     person = stuck or outcome == UNKNOWN
     if target.problem and target.problem_since is not None:
         outcome, since, code = PROBLEM, target.problem_since, target.problem_code or 0
         why = target.problem
         person = person or now - target.problem_since >= DAY
-    if target.ended is not None:
-        outcome, since, why, person = ENDED, target.ended, "", False
+    if target.ended is not None or architecture not in target.architectures:
+        outcome, since, why, person = ENDED, target.ended or since, "", False
     return TargetStatus(
         target=target.name,
+        architecture=architecture,
         distro=target.distro,
         release=target.codename,
         pocket=target.pocket,
@@ -121,7 +158,7 @@ def row(target: TargetState, runs: Sequence[RunRow], keep: int, now: int) -> Tar
         needs_person=person,
         run=last.id if last else None,
         ours_run=offers[0].id if offers else None,
-        older=tuple(map(_failure, plan.older_failures(target, runs))) if not target.ended else (),
+        older=tuple(map(_failure, plan.older_failures(target, own))) if not target.ended else (),
     )
 
 
@@ -139,7 +176,8 @@ def to_json(found: Sequence[TargetStatus]) -> dict[str, Any]:
     """Return the JSON of ``respin status --json``, with times as in RFC 3339."""
 
     def plain(values: dict[str, Any]) -> dict[str, Any]:
-        return {k: iso(v) if k in ("since", "next_retry") else v for k, v in values.items()}
+        times, shown = ("since", "next_retry"), {k: v for k, v in values.items() if k != "several"}
+        return {k: iso(v) if k in times else v for k, v in shown.items()}
 
     rows = [{**plain(asdict(r)), "older": [plain(asdict(f)) for f in r.older]} for r in found]
     return {"schema": SCHEMA, "targets": rows}
@@ -209,6 +247,9 @@ def answer(found: Sequence[TargetStatus]) -> str:
     good = sum(row.outcome in GOOD for row in watched)
     people = sum(row.needs_person for row in found)
     releases = "release is" if len(watched) == 1 else "releases are"
+    if any(row.several for row in watched):
+        count = len({row.target for row in watched})
+        releases = f"packages of {count} release{'s' if count > 1 else ''} are"
     attention = (
         f"{people} need{'s' if people == 1 else ''} attention" if people else "none needs attention"
     )

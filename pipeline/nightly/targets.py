@@ -32,6 +32,8 @@ class Target:
     release: Release
     pockets: tuple[Pocket, ...]
     """The pockets that its versions come from."""
+    architectures: tuple[str, ...] = ()
+    """The architectures that it is built for."""
 
     def pocket(self, suite: str) -> str:
         """Return the pocket that a suite is; for a derivative's own suite, its name."""
@@ -56,11 +58,14 @@ def targets(
     config: Config,
     on: date,
     known: Sequence[Known] | None = None,
+    *,
+    architectures: Sequence[str] = (),
 ) -> tuple[Target, ...]:
     """Return the targets to watch on a day, each once, in the order of the names.
 
-    ``known`` are the releases that exist (default: those of distro-info-data). Raises UsageError
-    for an unknown name, or if there is no name.
+    ``known`` are the releases that exist (default: those of distro-info-data). ``architectures``
+    are those of a release for which ``config`` names none. Raises UsageError for an unknown name,
+    or if there is no name.
     """
     found: dict[str, Release] = {}
     for name in names:
@@ -74,12 +79,20 @@ def targets(
     chosen = tuple(p for p in Pocket if p.value in pockets)
     usual = tuple(p for p in chosen if p is not Pocket.BACKPORTS)
     made = []
-    for release in found.values():
+    for name, release in found.items():
+        own = config.releases[name].architectures if name in config.releases else ()
+        each = tuple(dict.fromkeys(own or architectures))
         if usual:
-            made.append(Target(name=release.codename, release=release, pockets=usual))
+            made.append(Target(name=name, release=release, pockets=usual, architectures=each))
         if Pocket.BACKPORTS in chosen:
-            name = f"{release.codename}-backports"
-            made.append(Target(name=name, release=release, pockets=(Pocket.BACKPORTS,)))
+            made.append(
+                Target(
+                    name=f"{name}-backports",
+                    release=release,
+                    pockets=(Pocket.BACKPORTS,),
+                    architectures=each,
+                )
+            )
     return tuple(made)
 
 

@@ -52,5 +52,5 @@ def of_last(world: World, target: Target, runs: Sequence[RunRow]) -> dict[str, s
         return {}
     last = built[-1]
     source = load(last.folder)["source"]["files"][0]["path"]
-    request = world.request(target, last.version, last.number)
+    request = world.request(target, last.version, last.number, architecture=last.architecture)
     return {TOOLCHAIN: now(request, last.folder / source)}

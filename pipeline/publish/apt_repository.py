@@ -14,7 +14,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from pipeline.host.resources import render
 from pipeline.publish import generations, keyring_package, release_file
 from pipeline.publish.generations import DIRECTORY, Issued, PublishedMemory
 from pipeline.publish.keys import Key
-from pipeline.publish.verified_run import Proven
+from pipeline.publish.verified_run import ALL, File, Proven, architecture_of
 
 FORMAT = "2"
 """Format of a generation; a new number counts as a change."""
@@ -43,7 +43,8 @@ class Repository:
     public: Path
     """The directory that the web server serves."""
     target: str
-    architecture: str
+    architectures: tuple[str, ...]
+    """Debian's names of those that it serves."""
     key: Key
     settings: Publishing
     packages: tuple[str, ...] = ("iproute2",)
@@ -61,10 +62,10 @@ class Repository:
 
     def content(self, offers: Iterable[Proven]) -> str:
         """Return a digest of what clients get if exactly these versions are offered."""
-        files = sorted(f"{f.path.name} {f.sha256}" for o in offers for f in o.files)
+        files = sorted({f"{f.path.name} {f.sha256}" for o in offers for f in o.files})
         settings = (self.settings.origin, self.settings.url, *self.packages)
         keys = " ".join(self.key.fingerprints)
-        return digest(FORMAT, keys, self.architecture, *settings, *files)[:16]
+        return digest(FORMAT, keys, " ".join(self.architectures), *settings, *files)[:16]
 
 
 def check_law(offers: Sequence[Proven], listed: Sequence[str]) -> None:
@@ -78,6 +79,24 @@ def check_law(offers: Sequence[Proven], listed: Sequence[str]) -> None:
                 details=e.details,
                 hint=e.hint,
             ) from e
+
+
+def check_names(offers: Sequence[Proven]) -> None:
+    """Check that no two of the runs' files have one name. Raises PublishError.
+
+    The runs of several architectures have the same patched source, and one has the packages of the
+    architecture ``all``.
+    """
+    known: dict[str, File] = {}
+    for file in (file for offer in offers for file in offer.files):
+        other = known.setdefault(file.path.name, file)
+        if other.sha256 != file.sha256:
+            raise PublishError(
+                f"two runs made a different {file.path.name}",
+                details=f"{other.path}: SHA-256 {other.sha256}\n{file.path}: SHA-256 {file.sha256}",
+                hint="withdraw its version with respin withdraw, and build it again with respin "
+                "retry: it then has another number",
+            )
 
 
 def publish(
@@ -95,6 +114,7 @@ def publish(
     versions in the distro's archive. Raises PublishError; clients then see the same as before.
     """
     check_law(offers, listed)
+    check_names(offers)
     target, before = repository.target, generations.current(repository.link)
     known = memory.issued(target)
     content = repository.content(offers)
@@ -108,7 +128,7 @@ def publish(
         date=date,
         keyring=keyring_package.version(repository.settings.origin, public, known, date),
         keys=repository.key.fingerprints,
-        offered=tuple(offer.version for offer in offers),
+        offered=tuple(dict.fromkeys(offer.version for offer in offers)),
     )
     last = next((i for i in known if i.generation == before), None)
     promised = () if last is None else last.own if changed else last.kept
@@ -174,23 +194,24 @@ def _date(known: Sequence[Issued], now: int, *, begun: bool) -> int:
 
 def _make(
     repository: Repository, offers: Sequence[Proven], part: Path, new: Issued, log: Path | None
-) -> set[str]:
+) -> dict[str, str]:
     """Make the repository in ``part`` with aptly, sign it, and add what clients need.
 
-    Returns the SHA-256 of each package in it.
+    Returns the SHA-256 of each package in it, and its architecture.
     """
     origin, public = repository.settings.origin, repository.key.public()
     with tempfile.TemporaryDirectory(dir=part, prefix=".aptly-") as work:
         directory = Path(work)
         for offer in offers:
             for file in offer.files:
-                if not (directory / file.path.name).exists():  # versions share an upstream tarball
+                # Versions share an upstream tarball, and architectures a source.
+                if not (directory / file.path.name).exists():
                     shutil.copy(file.path, directory / file.path.name)
                     if file_sha256(directory / file.path.name) != file.sha256:
                         raise PublishError(f"{file.path} has changed since its run")
         keyring_package.make(directory, origin, public, new.keyring)
         given = sorted(p for p in directory.iterdir() if p.suffix in (".deb", ".dsc"))
-        debs = {file_sha256(p) for p in given if p.suffix == ".deb"}
+        debs = {file_sha256(p): architecture_of(p) for p in given if p.suffix == ".deb"}
         config = directory / "aptly.json"
         endpoint = {"rootDir": str(part), "linkMethod": "hardlink", "verifyMethod": "md5"}
         config.write_text(
@@ -208,7 +229,7 @@ def _make(
         _aptly(
             *(config, log, "publish", "repo", "-skip-signing", "-acquire-by-hash"),
             *("-skip-contents", "-skip-bz2", f"-distribution={target}", "-component=main"),
-            f"-architectures={repository.architecture},source",
+            f"-architectures={','.join((*repository.architectures, 'source'))}",
             *(f"-origin={origin}", f"-label={origin}"),
             *(target, "filesystem:here:"),
         )
@@ -249,6 +270,7 @@ def _client_files(repository: Repository, part: Path) -> None:
         "origin": origin,
         "url": f"{repository.settings.url}/{repository.target}",
         "suite": repository.target,
+        "architectures": repository.architectures,
         "keyring": f"/{keyring_package.DIRECTORY}/{origin}.asc",
         "packages": (*repository.packages, keyring_package.name(origin)),
     }
@@ -257,7 +279,7 @@ def _client_files(repository: Repository, part: Path) -> None:
         (part / f"{origin}.{kind}").write_text(text)
 
 
-def _check(repository: Repository, debs: set[str], part: Path) -> None:
+def _check(repository: Repository, debs: Mapping[str, str], part: Path) -> None:
     """Read the new repository back as a client does. Raises PublishError."""
     dists = part / "dists" / repository.target
     signed = openpgp.check(
@@ -266,12 +288,16 @@ def _check(repository: Repository, debs: set[str], part: Path) -> None:
     if len(signed.signers) < len(repository.key.fingerprints):
         raise PublishError("the new repository is not signed by its own key")
     text = signed.content.decode()
-    for name in (f"binary-{repository.architecture}/Packages", "source/Sources"):
+    lists = {a: f"binary-{a}/Packages" for a in repository.architectures}
+    for name in (*lists.values(), "source/Sources"):
         path = dists / "main" / name
         listed = release.listed(text, f"main/{name}")
         if not listed or listed[0] != file_sha256(path):
             raise PublishError(f"{name} in the new repository does not match its index")
-    packages = (dists / f"main/binary-{repository.architecture}/Packages").read_text()
-    there = set(re.findall(r"^SHA256: ([0-9a-f]{64})$", packages, re.MULTILINE))
-    if there != debs:
-        raise PublishError("the new repository does not list what it must offer")
+    for architecture, name in lists.items():
+        packages = (dists / "main" / name).read_text()
+        there = re.findall(r"^SHA256: ([0-9a-f]{64})$", packages, re.MULTILINE)
+        if set(there) != {sha for sha, of in debs.items() if of in (architecture, ALL)}:
+            raise PublishError(
+                f"the new repository does not list what it must offer for {architecture}"
+            )

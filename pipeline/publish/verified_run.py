@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from pipeline.host.cache import file_sha256
 from pipeline.runs import lockfile, lockfile_reader
 from pipeline.runs.directory import REPORT
 from pipeline.runs.report_reader import load
+
+ALL = "all"
+"""The architecture of the packages that every architecture takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +40,17 @@ class Proven:
     dsc: str
     """The SHA-256 of the distro's .dsc."""
     codename: str
+    architecture: str
+    """That of its packages; some may be of the architecture ``all``."""
     distro: str
     number: int
     files: tuple[File, ...]
     """The .debs, and the source package."""
+
+
+def architecture_of(deb: Path) -> str:
+    """Return the architecture in the name of a package's file."""
+    return deb.stem.rpartition("_")[2]
 
 
 def proven(directory: Path, report_sha256: str = "") -> Proven:
@@ -81,6 +92,7 @@ def _proven(directory: Path, report: dict[str, Any]) -> Proven:
     ]
     dsc = directory / patched["dsc"]
     files.append(File(path=dsc, sha256=patched["sha256"]))
+    architecture = _architecture(directory, files, report)
     for file in files:
         _check(directory, file.path, file.sha256)
     fields = dsc_file.read(dsc)
@@ -97,10 +109,25 @@ def _proven(directory: Path, report: dict[str, Any]) -> Proven:
         base=source["version"],
         dsc=source["files"][0]["sha256"],
         codename=source["release"]["codename"],
+        architecture=architecture,
         distro=source["release"]["distro"],
         number=lockfile_reader.read(directory / lockfile.NAME).number,
         files=tuple(files),
     )
+
+
+def _architecture(directory: Path, files: Sequence[File], report: dict[str, Any]) -> str:
+    """Return the architecture of a run's packages. Raises PublishError unless it is one."""
+    debs = [file.path for file in files if file.path.suffix == ".deb"]
+    found = {architecture_of(deb) for deb in debs} - {ALL}
+    if "architecture" in report:  # older reports name none
+        found.add(report["architecture"])
+    if len(found) != 1:
+        raise PublishError(
+            f"{directory} has packages of {' and '.join(sorted(found)) or 'no architecture'}",
+            hint="run it again; nothing was published",
+        )
+    return found.pop()
 
 
 def _hold(directory: Path, report: dict[str, Any], offer: Proven) -> None:

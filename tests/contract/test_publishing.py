@@ -63,7 +63,7 @@ def repository(tmp_path: Path, key: Key) -> Repository:
     return Repository(
         public=tmp_path / "public",
         target="bookworm",
-        architecture="amd64",
+        architectures=("amd64",),
         key=key,
         settings=SETTINGS,
     )

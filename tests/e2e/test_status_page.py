@@ -22,6 +22,7 @@ NOW = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
 SECONDS = int(NOW.timestamp())
 ROW = TargetStatus(
     target="bookworm",
+    architecture="amd64",
     distro="debian",
     release="bookworm",
     pocket="security",
@@ -70,6 +71,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     good = RunRow(
         id=1,
         target="bookworm",
+        architecture="amd64",
         version="6.1.0-3",
         dsc="d",
         number=2,

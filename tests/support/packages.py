@@ -124,7 +124,9 @@ def make_deb(
     return deb
 
 
-def make_upload(directory: Path, dsc: Path, *, info_dsc: bool = True) -> Path:
+def make_upload(
+    directory: Path, dsc: Path, *, info_dsc: bool = True, architecture: str = "amd64"
+) -> Path:
     """Write .buildinfo and .changes of the packages in ``directory``; return the .changes.
 
     With ``info_dsc`` the .buildinfo also lists the .dsc that they were built from.
@@ -132,8 +134,9 @@ def make_upload(directory: Path, dsc: Path, *, info_dsc: bool = True) -> Path:
     source = deb822.Dsc(dsc.read_bytes())
     debs = sorted(directory.glob("*.deb"))
     plain = source["Version"].rpartition(":")[2]
-    stem = directory / f"{source['Source']}_{plain}_amd64"
-    head = f"Source: {source['Source']}\nArchitecture: amd64\nVersion: {source['Version']}\n"
+    stem = directory / f"{source['Source']}_{plain}_{architecture}"
+    head = f"Source: {source['Source']}\nArchitecture: {architecture}\n"
+    head += f"Version: {source['Version']}\n"
     info = stem.with_name(f"{stem.name}.buildinfo")
     files = [*debs, dsc] if info_dsc else debs
     info.write_text(

@@ -56,9 +56,19 @@ def patcher(prepared: Path) -> Callable[[Request, Path], Report]:
 
 
 def make(
-    directory: Path, dsc: Path, release: Release, *, number: int = 1, good: bool = True
+    directory: Path,
+    dsc: Path,
+    release: Release,
+    *,
+    number: int = 1,
+    good: bool = True,
+    architecture: str = "amd64",
+    doc: bool = False,
 ) -> Path:
-    """Leave in ``directory`` what a run leaves; if not ``good``, no fix was needed."""
+    """Leave in ``directory`` what a run leaves; if not ``good``, no fix was needed.
+
+    With ``doc`` it also has a package of the architecture ``all``.
+    """
     version = dsc.stem.partition("_")[2]
     (directory / "source").mkdir(parents=True)
     shutil.copy(dsc, directory / "source")
@@ -82,7 +92,7 @@ def make(
     done = Report(outcome=Outcome.NOT_NEEDED, source=source, findings=(finding,))
     if good:
         ours = rebuilt(version, release.distro, number)
-        done = _built(directory, source, finding, ours)
+        done = _built(directory, source, finding, ours, architecture, doc)
     report.write(done, directory)
     _lock(directory, source, number)
     (directory / "logs").mkdir()
@@ -105,7 +115,9 @@ def _lock(directory: Path, source: Source, number: int) -> None:
     lockfile.write(locked, directory)
 
 
-def _built(directory: Path, source: Source, finding: Finding, ours: str) -> Report:
+def _built(
+    directory: Path, source: Source, finding: Finding, ours: str, architecture: str, doc: bool
+) -> Report:
     made = packages.make_source(directory / "patched", version=ours)
     for path in made.parent.iterdir():
         if path.is_dir():
@@ -122,16 +134,29 @@ def _built(directory: Path, source: Source, finding: Finding, ours: str) -> Repo
         patches=(patch,),
         fixes=("stt-object",),
     )
-    return built_of(directory, source, finding, patched)
+    return built_of(directory, source, finding, patched, architecture, doc)
 
 
-def built_of(directory: Path, source: Source, finding: Finding, patched: Patched) -> Report:
+def built_of(
+    directory: Path,
+    source: Source,
+    finding: Finding,
+    patched: Patched,
+    architecture: str = "amd64",
+    doc: bool = False,
+) -> Report:
     """Add what a build of a patched source leaves, and a proof; return the report."""
     ours = patched.version
     (directory / "debs").mkdir()
-    deb = packages.make_deb(directory / "debs", "iproute2", ours, architecture="amd64")
-    shutil.rmtree(directory / "debs" / f".iproute2-{ours}")
-    changes = packages.make_upload(directory / "debs", patched.dsc, info_dsc=False)
+    debs = [packages.make_deb(directory / "debs", "iproute2", ours, architecture=architecture)]
+    if doc:
+        fields = {"Source": "iproute2"}
+        debs.append(packages.make_deb(directory / "debs", "iproute2-doc", ours, fields=fields))
+    for deb in debs:
+        shutil.rmtree(directory / "debs" / f".{deb.name.partition('_')[0]}-{ours}")
+    changes = packages.make_upload(
+        directory / "debs", patched.dsc, info_dsc=False, architecture=architecture
+    )
 
     def artifact(path: Path) -> Artifact:
         return Artifact(path=path, size=path.stat().st_size, sha256=file_sha256(path))
@@ -144,7 +169,7 @@ def built_of(directory: Path, source: Source, finding: Finding, patched: Patched
         built=filled(
             Built,
             version=ours,
-            debs=(artifact(deb),),
+            debs=tuple(map(artifact, debs)),
             changes=artifact(changes),
             buildinfo=artifact(changes.with_suffix(".buildinfo")),
             container="none",
@@ -184,11 +209,13 @@ def smoked(before: str = "1-1", after: str = "1-1+bpf1") -> SmokeReport:
 def runner(prepared: Path) -> Callable[[Request, Path], Report | None]:
     """Return a run that copies what ``make`` left at ``prepared/CODENAME_VERSION``.
 
-    If nothing is there, the source counts as one that respin does not understand.
+    For another architecture than this machine's, the name ends with ``_ARCHITECTURE``. If nothing
+    is there, the source counts as one that respin does not understand.
     """
 
     def run(request: Request, out: Path) -> Report | None:
-        directory = prepared / f"{request.release.codename}_{request.version}"
+        foreign = f"_{request.architecture}" if request.architecture else ""
+        directory = prepared / f"{request.release.codename}_{request.version}{foreign}"
         with open_run(out, request.cache, keep=request.keep, logs=request.logs) as part:
             if not directory.exists():
                 raise DiagnosisRefused("made up: not understood")

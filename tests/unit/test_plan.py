@@ -32,11 +32,13 @@ TARGET = TargetState(
     dsc="d",
     pocket="release",
     versions=("6.1.0-3",),
+    architectures=("amd64",),
     since=0,
 )
 RUN = RunRow(
     id=1,
     target="bookworm",
+    architecture="amd64",
     version="6.1.0-3",
     dsc="d",
     number=1,
@@ -48,7 +50,14 @@ RUN = RunRow(
     outcome="fixed",
     ours="6.1.0-3+bpf1",
 )
-STEP = Step(target="bookworm", version="6.1.0-3", dsc="d", kind=StepKind.RUN, number=1)
+STEP = Step(
+    target="bookworm",
+    architecture="amd64",
+    version="6.1.0-3",
+    dsc="d",
+    kind=StepKind.RUN,
+    number=1,
+)
 
 
 def decide(
@@ -58,11 +67,25 @@ def decide(
     now: int = 10,
     rebuild_on: tuple[str, ...] = (),
     version: str | None = None,
+    architecture: str = "amd64",
 ) -> Step:
     """Decide for a target's newest version, or for another one."""
-    highest = max((r.number for r in runs if r.outcome == "fixed"), default=0)
+    highest: dict[str, int] = {}
+    for run in runs:
+        if run.outcome == "fixed":
+            before = highest.get(run.architecture, 0)
+            highest[run.architecture] = max(before, run.number)
     seen = Sighting(version=version or str(target.version), dsc=str(target.dsc), suite="bookworm")
-    return plan.decide(target, seen, runs, inputs, highest=highest, now=now, rebuild_on=rebuild_on)
+    return plan.decide(
+        target,
+        seen,
+        runs,
+        inputs,
+        architecture=architecture,
+        highest=highest,
+        now=now,
+        rebuild_on=rebuild_on,
+    )
 
 
 def a_run(**changes: object) -> RunRow:
@@ -87,7 +110,7 @@ def test_what_is_no_longer_watched_is_nothing() -> None:
 
 
 def test_what_is_asked_for_is_done_with_the_next_number() -> None:
-    step = decide(RUN, target=dataclasses.replace(TARGET, asked=True))
+    step = decide(RUN, target=dataclasses.replace(TARGET, asked=("amd64",)))
     assert (step.kind, step.reason, step.number) == (StepKind.RUN, "asked for", 2)
 
 
@@ -163,7 +186,7 @@ def test_each_version_that_was_seen_is_decided_apart() -> None:
     assert decide(RUN, failed, version="6.1.0-2", now=20).reason == "retry"
     assert decide(RUN, failed, now=20).kind is StepKind.NOTHING
     # What is asked for is the newest.
-    asked = dataclasses.replace(TARGET, asked=True)
+    asked = dataclasses.replace(TARGET, asked=("amd64",))
     assert decide(RUN, target=asked).reason == "asked for"
     assert decide(RUN, failed, target=asked, version="6.1.0-2").kind is StepKind.NOTHING
 
