@@ -214,7 +214,10 @@ def run(
                 error=TestbedLost,
             )
     except TestbedLost as e:
-        raise lost("the guest was lost", guest.console, e.details) from e
+        brief = "the guest was lost"
+        if not guest.console.stat().st_size:
+            brief += f": {guest.machine.qemu} ended before the guest wrote anything"
+        raise lost(brief, guest.console, e.details) from e
 
 
 def lost(brief: str, console: Path, details: str = "") -> TestbedLost:
