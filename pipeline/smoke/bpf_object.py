@@ -235,7 +235,11 @@ def _describe(elf: Elf) -> Description:
         references=references,
         called=frozenset(
             {r.section for r in references if r.target == TEXT}
-            | {name for name, content in code.items() if name == TEXT and _calls(content)}
+            | {
+                name
+                for name, content in code.items()
+                if name == TEXT and _calls(content, little=elf.little)
+            }
         ),
         packet_loads=frozenset(name for name, content in code.items() if _loads_packets(content)),
         formats=frozenset(name for s, name in named if "____fmt" in s.name),
@@ -313,11 +317,12 @@ def _is_program(section: Section) -> bool:
     return _has_code(section) and not section.name.startswith(_NOT_A_PROGRAM)
 
 
-def _calls(code: bytes) -> bool:
+def _calls(code: bytes, *, little: bool) -> bool:
     """Return whether an instruction calls another function: BPF_CALL with BPF_PSEUDO_CALL."""
-    # The register is in the high nibble of little-endian objects, in the low one of the others.
+    # The source register is in the high nibble of little-endian objects, in the low one of others.
+    shift = 4 if little else 0
     return any(
-        opcode == _CALL and _PSEUDO_CALL in (registers >> 4, registers & 15)
+        opcode == _CALL and registers >> shift & 15 == _PSEUDO_CALL
         for opcode, registers in struct.iter_unpack("<BB6x", code[: len(code) // 8 * 8])
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UsageError
+from pipeline.smoke import bpf_object
 from pipeline.smoke.bpf_object import Description, Function, MapSymbol, Reference, read, text
 from pipeline.smoke.limits import EARLIER_FIX, LoaderLimit, Target, causes, limits
 from pipeline.smoke.user_object import UserObject, kind_of, user_section
@@ -340,3 +341,11 @@ def test_a_description_is_read_and_shown(tmp_path: Path) -> None:
     assert "programs: mine" in text(found)
     shown = text(description(maps=(legacy(local=True, typed=False),)))
     assert "map counts: section maps, offset 0, local symbol, symbol without a type" in shown
+
+
+def test_a_call_in_both_byte_orders() -> None:
+    """BPF_PSEUDO_CALL is in the source register, whose half of the byte depends on the order."""
+    for registers, little in ((0x10, True), (0x01, False)):
+        code = bytes([0x85, registers, *6 * [0]])
+        assert bpf_object._calls(code, little=little)
+        assert not bpf_object._calls(code, little=not little)
