@@ -202,6 +202,10 @@ class Built:
     buildinfo: Artifact
     container: str
     """``unshare``, ``docker``, ``podman``, ``host``, or ``elsewhere``."""
+    cross: str = ""
+    """For a cross build: the compiler, in its own words."""
+    omitted: tuple[str, ...] = ()
+    """For a cross build: the binary packages, the same for every architecture, that it omits."""
     image: str = ""
     """The image that the container's root was made from, by digest, if there is one."""
     root: tuple[Package, ...]

@@ -68,7 +68,7 @@ def run(request: Request, out: Path, journal: Journal | None = None) -> Report:
                     control=before,
                     smoke=smoked,
                     sandbox=wall,
-                    archives=inputs.archive.trust(),
+                    archives=inputs.trust(),
                     timings=stages.timings,
                 )
                 used = Used(guest=image.result().packages, control=control.result())
@@ -105,7 +105,7 @@ def not_needed(
         control=before,
         smoke=smoked,
         sandbox=wall,
-        archives=stages.inputs.archive.trust(),
+        archives=stages.inputs.trust(),
         timings=stages.timings,
     )
     return done, used

@@ -23,7 +23,7 @@ from pipeline.archives import apt_errors, dsc_file, host_apt, resolve
 from pipeline.archives.index import Index, ListedPackage, newest_first
 from pipeline.archives.privateroot import PrivateRoot
 from pipeline.archives.staging import staged
-from pipeline.errors import BuildError, FetchError
+from pipeline.errors import BuildError, FetchError, UsageError
 from pipeline.host import leftovers
 from pipeline.host.cache import Cache, digest, file_sha256
 from pipeline.model import AptSource, Package, Release, Source, VerifiedFile
@@ -65,8 +65,27 @@ class AptArchive:
         return self._root.active or self._root.sources
 
     def trust(self) -> tuple[str, ...]:
-        """Say why each index of binary packages is trusted. Raises FetchError if one is not."""
-        return tuple(index.trust() for index in self._indexes("Packages"))
+        """Say why each index of binary packages is trusted, and which were left out.
+
+        Raises FetchError if one is not trusted.
+        """
+        said = tuple(index.trust() for index in self._indexes("Packages"))
+        return (*said, *self._root.left_out)
+
+    def check_architecture(self) -> None:
+        """Raise UsageError if the release has no packages of the archive's architecture."""
+        # Of an architecture that a Release does not list, apt fetches nothing, and says nothing.
+        indexes = [*self._indexes("Packages"), *self._indexes("Sources")]
+        said = [index.release.architectures for index in indexes if index.suite in self._required]
+        if not said or all(names and self.architecture not in names for names in said):
+            names = ", ".join(sorted({name for each in said for name in each} - {"all"}))
+            raise UsageError(
+                f"{self.release.distro} {self.release.codename} has no packages for "
+                f"{self.architecture}",
+                hint=f"choose one of those that it has: {names}"
+                if names
+                else "choose another architecture, or another mirror (--mirror)",
+            )
 
     def update(self) -> None:
         """Bring the indexes up to date. Raises FetchError."""
@@ -195,19 +214,26 @@ class AptArchive:
 
         A package may be given as ``name`` or ``name=version``. With the path of a .dsc, its
         build dependencies (build-essential among them) are part of the same solution. The
-        Essential packages are included only if they are requested or depended upon. The result
+        Essential packages are included only if they are requested or depended upon. For a
+        ``foreign`` architecture, the build dependencies are those of a cross build, without those
+        of architecture-independent packages, and ``packages`` are of ``architecture``. The result
         is sorted by name. Raises BuildError, with apt's words, if a dependency cannot be satisfied.
         """
         self._indexes("Packages")
         argv = ["apt-get", "-q", "--yes", "--print-uris", "--no-install-recommends"]
-        what = "the packages of the root"
+        what, source = "the packages of the root", ""
         if dsc is None:
             argv += ["install", "--", *packages]
+        elif self.foreign:
+            what = f"the build dependencies of {dsc.name} for {self.foreign}"
+            source = resolve.cross_source(packages, dsc)
+            argv += ["build-dep", "--arch-only", f"--host-architecture={self.foreign}"]
+            argv += [f"--build-profiles={resolve.PROFILES}", "--", "./cross.dsc"]
         else:
             what = f"the build dependencies of {dsc.name}"
             argv += ["satisfy", "--", *resolve.dependencies(packages, dsc)]
-        found = self._solved(argv, what)
-        return self._named(sorted(resolve.packages(found), key=lambda p: p.name))
+        found = self._solved(argv, what, source)
+        return self._named(sorted(resolve.packages(found), key=lambda p: (p.name, p.architecture)))
 
     def _named(self, packages: Sequence[Package]) -> tuple[Package, ...]:
         """Return the packages, each with the SHA-256 that the indexes list for it."""
@@ -219,17 +245,26 @@ class AptArchive:
             found.append(replace(package, sha256=sums.pop() if len(sums) == 1 else ""))
         return tuple(found)
 
-    def _solved(self, argv: Sequence[str], what: str) -> str:
-        """Return apt's answer; the same question about the same lists is solved only once."""
+    def _solved(self, argv: Sequence[str], what: str, source: str) -> str:
+        """Return apt's answer; the same question about the same lists is solved only once.
+
+        ``source`` is the content of cross.dsc in its directory, if the question is about that.
+        """
         paths = sorted(index.path for index in self._indexes("Packages"))
         with self._root.locked():
             key = digest(
-                *self._architectures, *argv, *(f"{p.name} {file_sha256(p)}" for p in paths)
+                *self._architectures,
+                *argv,
+                *([source] if source else ()),
+                *(f"{p.name} {file_sha256(p)}" for p in paths),
             )
 
             def ask(part: Path) -> None:
                 try:
-                    part.write_text(self._root.apt(*argv, error=BuildError).text)
+                    with leftovers.directory(self._store, "part-") as directory:
+                        (directory / "cross.dsc").write_text(source)
+                        into = directory if source else None
+                        part.write_text(self._root.apt(*argv, into=into, error=BuildError).text)
                 except BuildError as e:
                     raise resolve.unsatisfied(e, what, str(self.release.codename)) from None
 

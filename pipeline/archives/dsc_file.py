@@ -29,6 +29,10 @@ _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,99}")
 # This is narrower than dpkg, which takes more than one colon: no distro has such a version, and
 # it would be part of file names. A program would take a dash at its beginning for an option.
 _VERSION = re.compile(r"(?:[0-9]{1,9}:)?[0-9][A-Za-z0-9.+~-]{0,119}(?<!-)")
+# A line of Package-List (dsc(5)); with python-debian it is a field of another kind in each release.
+_INDEPENDENT = re.compile(
+    r"^ ([a-z0-9][a-z0-9+.-]{1,99}) deb \S+ \S+ (?:\S+ )*arch=all(?: .*)?$", re.MULTILINE
+)
 _SIZE = re.compile(r"[0-9]{1,10}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -52,8 +56,12 @@ class Dsc:
     format: str
     files: tuple[Listed, ...]
     build_depends: tuple[str, ...]
-    """Build-Depends, -Arch and -Indep, as written."""
+    """Build-Depends and -Arch, as written."""
+    build_depends_indep: tuple[str, ...]
     build_conflicts: tuple[str, ...]
+    """Build-Conflicts, -Arch and -Indep, as written."""
+    independent: tuple[str, ...]
+    """The binary packages that are the same for every architecture, by its Package-List."""
 
 
 def package_name(text: str) -> bool:
@@ -134,8 +142,10 @@ def parse(data: bytes, where: str) -> Dsc:
         version=version,
         format=str(fields.get("Format", "1.0")),
         files=sound,
-        build_depends=_values(fields, "Build-Depends"),
-        build_conflicts=_values(fields, "Build-Conflicts"),
+        build_depends=_values(fields, "Build-Depends", "", "-Arch"),
+        build_depends_indep=_values(fields, "Build-Depends", "-Indep"),
+        build_conflicts=_values(fields, "Build-Conflicts", "", "-Arch", "-Indep"),
+        independent=tuple(_INDEPENDENT.findall(data.decode("utf-8"))),
     )
 
 
@@ -154,9 +164,9 @@ def load(path: Path) -> bytes:
         ) from e
 
 
-def _values(fields: deb822.Deb822, name: str) -> tuple[str, ...]:
-    """Return a field and its -Arch and -Indep forms, each on one line."""
-    values = (str(fields.get(name + end, "")) for end in ("", "-Arch", "-Indep"))
+def _values(fields: deb822.Deb822, name: str, *ends: str) -> tuple[str, ...]:
+    """Return those forms of a field that end in ``ends``, each on one line."""
+    values = (str(fields.get(name + end, "")) for end in ends)
     return tuple(" ".join(v.split()).strip(", ") for v in values if v.strip())
 
 

@@ -68,6 +68,8 @@ class PrivateRoot:
         """The sources as the last update read them, without the suites that do not exist."""
         self.expired_keys = False
         """The index of a frozen archive is signed by keys that have expired since."""
+        self.left_out: tuple[str, ...] = ()
+        """In words: the suites that the last update left out."""
         self.memory = Memory(cache)
         self._newer: dict[tuple[str, str], tuple[AptSource, SeenIndex | None]] = {}
         """Site and suite of each index of the last update -> what was seen that is newer."""
@@ -212,9 +214,10 @@ class PrivateRoot:
         """
         host_apt.check()
         missing: frozenset[tuple[str, str]] = frozenset()
+        left_out: frozenset[tuple[str, str]] = frozenset()
         end = time.monotonic() + limits.LIMITS.update
         while True:
-            self.active = self._choose(missing)
+            self.active = self._choose(missing | left_out)
             self._write(self.active)
             refused_index.forget(self._lists)
             try:
@@ -248,8 +251,45 @@ class PrivateRoot:
                 raise next(iter(judged.expired.values()), said) from None
             else:
                 found = self._indexes()
+                partial = self._partial(found)
+                if partial:
+                    left_out |= partial
+                    continue
                 self._hold(found, missing)
+                self.left_out = tuple(
+                    f"{suite} at {uri} is left out: it does not have packages of "
+                    f"{' and '.join(self._architectures)}, as a cross build needs them"
+                    for uri, suite in sorted(left_out)
+                )
                 return found
+
+    def _partial(self, found: Sequence[Index]) -> frozenset[tuple[str, str]]:
+        """Return the suites, each with its site, that lack one of several architectures.
+
+        With such a suite, a package that is to be installed for both (Multi-Arch: same) would have
+        two versions, which dpkg refuses. Raises FetchError if it is the release itself.
+        """
+        if len(self._architectures) == 1:
+            return frozenset()
+        served: dict[str, set[str]] = {}
+        asked = {
+            (s.uri.rstrip("/"), suite): s.architectures or self._architectures
+            for s in self.active
+            for suite in s.suites
+        }
+        for index in found:
+            has = set(index.release.architectures or self._architectures)
+            served.setdefault(index.suite, set()).update(has & set(asked[index.site, index.suite]))
+        partial = {suite for suite, has in served.items() if has != set(self._architectures)}
+        suite = self.sources[0].suites[0]
+        if suite in partial:
+            lacking = ", ".join(sorted(set(self._architectures) - served[suite]))
+            raise FetchError(
+                f"{suite} has no packages of {lacking} in "
+                f"{', '.join(sorted({s.uri for s in self.active}))}",
+                hint="name a mirror that has all architectures of a cross build (--mirror)",
+            )
+        return frozenset(place for place in asked if place[1] in partial)
 
     @property
     def _lists(self) -> Path:

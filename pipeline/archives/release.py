@@ -104,6 +104,11 @@ class SignedRelease:
                 f"{self} has an invalid {name}: {said!r}", hint="use another mirror (--mirror)"
             ) from e
 
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """Return Debian's names of the architectures that it has packages of."""
+        return tuple(self._field("Architectures").split())
+
     def listed(self, name: str) -> tuple[str, int] | None:
         """Return the SHA-256 and the size, in bytes, of a file that it lists."""
         return listed(self.text, name)

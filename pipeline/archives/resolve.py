@@ -38,9 +38,48 @@ def dependencies(packages: Sequence[str], path: Path) -> list[str]:
         name, equals, version = package.partition("=")
         wanted.append(f"{name} (= {version})" if equals else name)
     return [
-        ", ".join((*wanted, *fields.build_depends)),
+        ", ".join((*wanted, *fields.build_depends, *fields.build_depends_indep)),
         *(f"Conflicts: {text}" for text in fields.build_conflicts),
     ]
+
+
+PROFILES = "cross,nocheck"
+"""The build profiles of a cross build: tests of what was built cannot run here."""
+
+PLAIN = frozenset({"fakeroot"})
+"""Tools that a cross build names without ``:native``: with it, apt 2.6 takes another package that
+provides them, and without it this machine's, since they are Multi-Arch: foreign."""
+
+
+def toolchain(architecture: str) -> str:
+    """Return the package that has a release's compilers for a foreign architecture."""
+    return f"crossbuild-essential-{architecture}"
+
+
+def cross_source(packages: Sequence[str], path: Path) -> str:
+    """Return the text of a .dsc whose build dependencies are those of a cross build.
+
+    ``packages`` are of this machine's architecture. Which of the others are to be of the package's
+    (those that are neither ``:native`` nor Multi-Arch: foreign) is for apt to say, as for every
+    source package (deb-src-control(5)).
+    """
+    fields = dsc_file.parse(dsc_file.load(path), path.name)
+    wanted = []
+    for package in packages:
+        name, equals, version = package.partition("=")
+        native = name if name in PLAIN else f"{name}:native"
+        wanted.append(f"{native} (= {version})" if equals else native)
+    lines = (
+        "Format: 1.0",
+        f"Source: {fields.name}",
+        f"Version: {fields.version}",
+        "Binary: unused",
+        "Architecture: any",
+        f"Build-Depends: {', '.join((*wanted, *fields.build_depends))}",
+        *(f"Build-Conflicts: {text}" for text in (", ".join(fields.build_conflicts),) if text),
+        "",
+    )
+    return "\n".join(lines)
 
 
 def unsatisfied(error: BuildError, what: str, codename: str) -> BuildError:

@@ -22,6 +22,7 @@ from debian.debian_support import Version
 
 from pipeline.archives import dsc_file
 from pipeline.archives.apt import AptArchive
+from pipeline.archives.resolve import PROFILES, toolchain
 from pipeline.build import ccache, uploads
 from pipeline.containers import Container, User
 from pipeline.containers.base import copy_in, copy_out
@@ -62,6 +63,8 @@ class BuildRoot:
 
     release: Release
     root: Root
+    foreign: str = ""
+    """The architecture that a cross build is for; empty: that of its own programs."""
 
     @property
     def packages(self) -> tuple[Package, ...]:
@@ -77,7 +80,8 @@ class BuildRoot:
     @property
     def architecture(self) -> str:
         """Debian's name of the architecture that it builds for."""
-        return next(p.architecture for p in self.packages if p.name == "dpkg")
+        own = (p.architecture for p in self.packages if p.name == "dpkg")
+        return self.foreign or next(own)
 
     @property
     def ccache(self) -> str:
@@ -98,6 +102,7 @@ def prepare(
 ) -> BuildRoot:
     """Return the root for a source, with its build dependencies, from the cache if possible.
 
+    If the archive has a ``foreign`` architecture, it is a root to cross-build for that.
     ``engine`` makes it (default: the first kind of container that works here); ``exact`` are the
     packages that it must contain, instead of those that apt resolves.
 
@@ -106,8 +111,10 @@ def prepare(
     """
     engine = engine or choose(Kind.AUTO)
     stage.note(f"container: {engine.name}, {engine.why}")
+    check_toolchain(archive)
     # A build may count on Essential packages and build-essential (Debian Policy 4.2), no more.
-    names = (*archive.essential(()), *TOOLS)
+    cross = (toolchain(archive.foreign),) if archive.foreign else ()
+    names = (*archive.essential(()), *TOOLS, *cross)
     key = tuple(exact) or archive.closure(names, dsc=dsc)
     stage.note(f"root of {len(key)} packages")
     wanted = Wanted(
@@ -121,9 +128,22 @@ def prepare(
     root = engine.root(wanted, stage)
     # What dpkg lists there was compared with the key when the root was made; only the key has the
     # hashes of the files.
-    sums = {(p.name, p.version): p.sha256 for p in key}
-    packages = tuple(replace(p, sha256=sums.get((p.name, p.version), "")) for p in root.packages)
-    return BuildRoot(release=archive.release, root=replace(root, packages=packages))
+    sums = {p: p.sha256 for p in key}
+    packages = tuple(replace(p, sha256=sums.get(p, "")) for p in root.packages)
+    return BuildRoot(
+        release=archive.release, root=replace(root, packages=packages), foreign=archive.foreign
+    )
+
+
+def check_toolchain(archive: AptArchive) -> None:
+    """Raise BuildError if a release has no compilers for its archive's foreign architecture."""
+    if archive.foreign and archive.candidate(toolchain(archive.foreign)) is None:
+        raise BuildError(
+            f"{archive.release.distro} {archive.release.codename} cannot cross-build for "
+            f"{archive.foreign}: it has no {toolchain(archive.foreign)}",
+            hint=f"build it on a machine of {archive.foreign}, or name a mirror that has the "
+            "package (--mirror)",
+        )
 
 
 def build(
@@ -195,6 +215,7 @@ def build_in(
                 timeout=STATS_SECONDS,
                 brief="respin could not read ccache's statistics of this build",
             ).stdout
+            compiler = _compiler(inside, root.foreign) if root.foreign else ""
             for each in uploads.read(part / made).files:
                 if file_sha256(part / each.name) != each.sha256:
                     raise BuildError(f"{each.name} does not match the entry in {made}")
@@ -207,6 +228,8 @@ def build_in(
         changes=artifacts[0],
         buildinfo=next(a for a in artifacts if a.path.suffix == ".buildinfo"),
         container=inside.name,
+        cross=compiler,
+        omitted=dsc_file.read(dsc).independent if root.foreign else (),
         image=root.root.image,
         root=root.packages,
         seconds=round(time.monotonic() - started, 3),
@@ -243,24 +266,43 @@ def _build(
     jobs = jobs or len(os.sched_getaffinity(0))
     stage.note(f"dpkg-buildpackage with {jobs} jobs")
     done = inside.call(
-        ["dpkg-buildpackage", "-b", "-us", "-uc", f"-j{jobs}"],
+        ["dpkg-buildpackage", *_what(root.foreign), "-us", "-uc", f"-j{jobs}"],
         directory=directory,
-        env={**_environment(), "SOURCE_DATE_EPOCH": str(epoch)},
+        env={**_environment(root.foreign), "SOURCE_DATE_EPOCH": str(epoch)},
         timeout=TIME_LIMIT,
         log=log,
         check=False,
         brief=f"the build of {name} {version} did not finish",
     )
     if done.status != 0:
-        raise explain(name, version, done.status, log)
+        raise explain(name, version, done.status, log, foreign=root.foreign)
     plain = re.sub(r"^\d+:", "", version)
     return f"{name}_{plain}_{root.architecture}.changes"
 
 
-def _environment() -> Mapping[str, str]:
+def _what(foreign: str) -> list[str]:
+    """Return the options that say what dpkg-buildpackage builds, and for which architecture.
+
+    Packages that are the same for every architecture come from a native build.
+    """
+    return ["-B", f"-a{foreign}", f"-P{PROFILES}"] if foreign else ["-b"]
+
+
+def _compiler(inside: Container, foreign: str) -> str:
+    """Return what the compiler of a cross build says that it is."""
+    argv = ["dpkg-architecture", f"-a{foreign}", "-qDEB_HOST_GNU_TYPE"]
+    triplet = inside.call(argv, timeout=STATS_SECONDS).text.strip()
+    said = inside.call([f"{triplet}-gcc", "--version"], timeout=STATS_SECONDS).text
+    return said.partition("\n")[0][:LINE]
+
+
+def _environment(foreign: str) -> Mapping[str, str]:
     """Return the environment of a build, on top of the container's own."""
+    # For configure, which cannot run what it compiles there: as sbuild does, from dpkg-cross.
+    site = {"CONFIG_SITE": f"/etc/dpkg-cross/cross-config.{foreign}"} if foreign else {}
     return {
         **ccache.environment(),
+        **site,
         "PATH": "/usr/lib/ccache:/usr/sbin:/usr/bin:/sbin:/bin",
         "CCACHE_STATSLOG": STATS,
     }
@@ -289,8 +331,8 @@ def _artifact(path: Path) -> Artifact:
     return Artifact(path=path, size=path.stat().st_size, sha256=file_sha256(path))
 
 
-def explain(name: str, version: str, status: int, log: Path) -> BuildError:
-    """Return the error for a build that ended with ``status``."""
+def explain(name: str, version: str, status: int, log: Path, *, foreign: str = "") -> BuildError:
+    """Return the error for a build that ended with ``status``, a cross build if ``foreign``."""
     try:
         text = bounded.end(log, LOG_END)
     except OSError as e:
@@ -306,10 +348,18 @@ def explain(name: str, version: str, status: int, log: Path) -> BuildError:
         )
     errors = [line for line in lines if re.search(r": (fatal )?error: |\*\*\* ", line)]
     shown = [line for line in errors if line not in end][:ERROR_LINES]
+    what = f"the cross build of {name} {version} for {foreign}"
+    hint = "read the first error in the log; report.json lists the packages in the root"
+    if foreign:
+        hint = (
+            f"read the first error in the log; a debian/rules that cannot cross-build has to be "
+            f"built on a machine of {foreign}"
+        )
     return BuildError(
-        f"the build of {name} {version} failed: dpkg-buildpackage exited with status {status}",
+        f"{what if foreign else f'the build of {name} {version}'} failed: "
+        f"dpkg-buildpackage exited with status {status}",
         details="\n".join([*(line[:LINE] for line in shown), end, f"The whole log: {log}"]),
-        hint="read the first error in the log; report.json lists the packages in the root",
+        hint=hint,
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pipeline.archives import credentials, openpgp
 from pipeline.config import limits
+from pipeline.containers import multiarch
 from pipeline.containers.base import Container, User
 from pipeline.errors import BuildError, UsageError
 from pipeline.model import AptSource, Package, Release
@@ -46,6 +47,8 @@ def install(
 ) -> None:
     """Install exactly these packages in a container that has the network.
 
+    If some are of a foreign architecture, its dpkg learns of that first.
+
     Raises BuildError if apt fails, UsageError for an archive that is not visible inside.
     """
     for source in sources:
@@ -75,6 +78,8 @@ def install(
         argv = ["apt-get", "-q", "-y", *options]
         env = {"DEBIAN_FRONTEND": "noninteractive"}
         hint = "the archive may have changed meanwhile; run respin again"
+        for each in multiarch.foreign(key):
+            box.call(["dpkg", "--add-architecture", each], user=User.ROOT)
         box.call(
             [*argv, "update"],
             user=User.ROOT,
@@ -87,7 +92,7 @@ def install(
         box.call(
             [
                 *(*argv, "install", "--no-install-recommends", "--allow-downgrades", "--"),
-                *(f"{p.name}={p.version}" for p in key),
+                *multiarch.named(key),
             ],
             user=User.ROOT,
             env=env,

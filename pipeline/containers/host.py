@@ -144,8 +144,8 @@ def install_here(
             f"respin could not find out this machine's release: {os_release.PATH}: {e.strerror}"
         ) from e
     apt_inside.check_release(fields, release, "this machine")
-    there = {(p.name, p.version) for p in roots.packages_of(Path("/"))}
-    if any((p.name, p.version) not in there for p in key):
+    there = set(roots.packages_of(Path("/")))
+    if any(p not in there for p in key):
         with Host(network=True) as box:
             apt_inside.install(box, sources, key, log)
     return roots.packages_of(Path("/"))

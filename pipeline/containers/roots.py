@@ -19,6 +19,7 @@ from debian.deb822 import Deb822
 
 from pipeline.archives import credentials, host_apt, keyrings, openpgp
 from pipeline.config import limits
+from pipeline.containers import multiarch
 from pipeline.errors import BuildError
 from pipeline.files import bounded
 from pipeline.host import command
@@ -243,7 +244,7 @@ def _mmdebstrap(
     packages: Sequence[str], key: Sequence[Package], strip: bool, foreign: str = ""
 ) -> list[str]:
     """Return the command and its options, up to suite, target and sources."""
-    names = [f"{p.name}={p.version}" for p in key]
+    names, others = multiarch.named(key), multiarch.foreign(key)
     # A root with base-files is a complete system. Installing essential packages first is faster
     # than "custom", which unpacks all packages twice.
     whole = any(p.name == "base-files" for p in key) and not foreign
@@ -259,6 +260,8 @@ def _mmdebstrap(
         '--aptopt=Acquire::Languages "none"',
         '--aptopt=Acquire::Retries "3"',
     ]
+    if others:
+        argv.append(f"--architectures={','.join((*multiarch.own(key), *others))}")
     if strip:
         argv += [f"--dpkgopt=path-exclude={path}" for path in STRIP]
     return argv
@@ -307,8 +310,8 @@ def _memory_available() -> int:
 
 def compare(status: Path, key: Sequence[Package]) -> None:
     """Compare the installed packages with the key; raise BuildError if they differ."""
-    wanted = {f"{p.name} {p.version}" for p in key}
-    there = {f"{p.name} {p.version}" for p in _installed(status)}
+    wanted = {f"{p.name} {p.version} {p.architecture}" for p in key}
+    there = {f"{p.name} {p.version} {p.architecture}" for p in _installed(status)}
     if wanted and there != wanted:
         lines = [f"missing: {p}" for p in sorted(wanted - there)]
         lines += [f"not requested: {p}" for p in sorted(there - wanted)]

@@ -48,9 +48,12 @@ class Building:
     def check_engine(self) -> None:
         """Raise now, not after minutes, if there is no container to build in.
 
-        Raises UsageError if it is the requested one, BuildError if no kind of them is available.
+        Raises UsageError if it is the requested one, BuildError if no kind of them is available,
+        or if the release has no compilers for a cross build.
         """
         _ = self.engine
+        if self._context.request.cross:
+            build.check_toolchain(self._inputs.build_archive)
 
     def prepare_root(self, source: Source) -> BuildRoot:
         """Return the container's root with the build dependencies."""
@@ -64,7 +67,7 @@ class Building:
             )
         with self._context.progress.stage("build root") as stage:
             root = build.prepare(
-                self._inputs.having(exact) if exact else self._inputs.archive,
+                self._inputs.having_to_build(exact) if exact else self._inputs.build_archive,
                 source.dsc,
                 self._context.request.cache,
                 log_dir=self._context.directory.logs,

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from pipeline.archives import host_apt
 from pipeline.archives.apt import AptArchive
 from pipeline.errors import FetchError
 from pipeline.fixes.fixes import Fix
 from pipeline.isolation import sandbox
 from pipeline.isolation.sandbox import Wall
-from pipeline.model import GuestPackages, Package, Source, VerifiedFile
+from pipeline.model import AptSource, GuestPackages, Package, Source, VerifiedFile
 from pipeline.releases import releases
 from pipeline.releases.releases import USUAL
 from pipeline.runs import lockfile
@@ -62,6 +63,36 @@ def archive_of(request: Request, log: Path | None = None) -> AptArchive:
     )
 
 
+def build_archive_of(request: Request, log: Path | None = None) -> AptArchive:
+    """Return the archive that a cross build takes packages from, of both architectures."""
+    native = host_apt.architecture()
+    here, there = (
+        releases.sources(
+            request.release,
+            mirror=request.mirror,
+            keyring=request.keyring,
+            pockets=request.pockets or USUAL,
+            config=request.config,
+            architecture=architecture,
+        )
+        for architecture in (native, request.target)
+    )
+    both = of_both(here, there, native, request.target)
+    return AptArchive(request.release, both, request.cache, log=log, foreign=request.target)
+
+
+def of_both(
+    here: Sequence[AptSource], there: Sequence[AptSource], native: str, foreign: str
+) -> tuple[AptSource, ...]:
+    """Return the sources ``here``, of ``native`` packages, with those ``there``, of foreign ones.
+
+    Where a distro has the two in different archives, as Ubuntu has, each is asked for its own.
+    """
+    own = (s if s in there else replace(s, architectures=(native,)) for s in here)
+    other = (replace(s, architectures=(foreign,)) for s in there if s not in here)
+    return (*own, *other)
+
+
 def libraries(archive: AptArchive, fixes: Sequence[Fix]) -> dict[str, str]:
     """Return an archive's versions of the libraries that these fixes may require."""
     names = {fix.requires.build_depends for fix in fixes if fix.requires}
@@ -82,15 +113,13 @@ class Inputs:
         """The archive with the release's pockets."""
         return archive_of(self._request, self._log)
 
-    @cached_property
-    def _past(self) -> AptArchive | None:
-        """The pockets as they are now, and as they were when the locked run read them."""
+    def _past(self, archive: AptArchive) -> AptArchive | None:
+        """Return the pockets as they are now, and as they were when the locked run read them."""
         request = self._request
         assert request.locked
         return superseded.then(
-            request.release,
             request.locked.time,
-            self.archive.sources,
+            archive,
             request.cache,
             request.config,
             pockets=request.pockets or USUAL,
@@ -98,10 +127,25 @@ class Inputs:
             log=self._log,
         )
 
+    @cached_property
+    def build_archive(self) -> AptArchive:
+        """The archive that the build's packages come from."""
+        request = self._request
+        return build_archive_of(request, self._log) if request.cross else self.archive
+
     def having(self, packages: Sequence[Package]) -> AptArchive:
         """Return an archive with these packages of the lock. Raises FetchError naming lost ones."""
+        return self._having(packages, self.archive)
+
+    def having_to_build(self, packages: Sequence[Package]) -> AptArchive:
+        """Return an archive with the packages of the lock's build root, as ``having`` does."""
+        return self._having(packages, self.build_archive)
+
+    def _having(self, packages: Sequence[Package], archive: AptArchive) -> AptArchive:
         assert self._request.locked
-        return lockfile.holding(self._request.locked, packages, self.archive, lambda: self._past)
+        return lockfile.holding(
+            self._request.locked, packages, archive, lambda: self._past(archive)
+        )
 
     @cached_property
     def dsc(self) -> Path | None:
@@ -201,6 +245,16 @@ class Inputs:
         return sandbox.admit(
             str(given), indexed=given is None, trust_container=request.trust_container
         )
+
+    def check_architecture(self) -> None:
+        """Raise UsageError now if the release does not have the architecture asked for."""
+        if self._request.architecture:
+            self.archive.check_architecture()
+
+    def trust(self) -> tuple[str, ...]:
+        """Say why each index that packages were chosen by is trusted. Raises FetchError."""
+        built = self.build_archive.trust() if self._request.cross else ()
+        return tuple(dict.fromkeys((*self.archive.trust(), *built)))
 
     def libraries(self) -> dict[str, str]:
         """Return the archive's versions of the libraries that a fix may require."""

@@ -69,3 +69,8 @@ class Request:
     def target(self) -> str:
         """Return the name of the packages' architecture."""
         return self.architecture or host_apt.architecture()
+
+    @property
+    def cross(self) -> bool:
+        """Return whether its packages are for another architecture than this machine's."""
+        return self.target != host_apt.architecture()

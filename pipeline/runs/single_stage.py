@@ -50,7 +50,7 @@ def fetch_only(request: Request, out: Path, journal: Journal | None = None) -> R
             outcome=Outcome.FETCHED,
             source=source,
             findings=(),
-            archives=stages.inputs.archive.trust(),
+            archives=stages.inputs.trust(),
             timings=stages.timings,
         )
         _finish(done, stages, directory)
@@ -232,7 +232,7 @@ def _finish(
 def _archives(stages: Stages, before: Report | None) -> tuple[str, ...]:
     """Return why the archives of this part are trusted, after those of the parts before it."""
     earlier = before.archives if before else ()
-    return tuple(dict.fromkeys((*earlier, *stages.inputs.archive.trust())))
+    return tuple(dict.fromkeys((*earlier, *stages.inputs.trust())))
 
 
 def _again(earlier: Path, directory: RunDirectory) -> Report:

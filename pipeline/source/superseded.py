@@ -55,9 +55,8 @@ def history(
 
 
 def then(
-    release: Release,
     time: str,
-    beside: Sequence[AptSource],
+    beside: AptArchive,
     cache: Cache,
     config: Config,
     *,
@@ -65,13 +64,13 @@ def then(
     keyring: Path | None = None,
     log: Path | None = None,
 ) -> AptArchive | None:
-    """Return an archive of what a Debian release has now and what it had at ``time``.
+    """Return an archive of what a Debian release has now, ``beside``, and what it had at ``time``.
 
     The past state is what snapshot.debian.org keeps (``/archive/ARCHIVE/YYYYMMDDTHHMMSSZ/``); it
-    never changes, so its Valid-Until does not count. ``beside`` are the current sources. None for
-    other distros, for a derivative, and if respin.toml disables the snapshot.
+    never changes, so its Valid-Until does not count. None for other distros, for a derivative, and
+    if respin.toml disables the snapshot.
     """
-    url = config.archives.snapshot
+    release, url = beside.release, config.archives.snapshot
     if not distros.of(release).signed_history or not url or _derived(release, config):
         return None
     own, *retired = _keys(release, config, keyring)
@@ -93,7 +92,14 @@ def then(
         for archive, names in places.items()
         if names
     ]
-    return AptArchive(release, (*beside, *kept), cache, log=log)
+    return AptArchive(
+        release,
+        (*beside.sources, *kept),
+        cache,
+        log=log,
+        architecture=beside.architecture,
+        foreign=beside.foreign,
+    )
 
 
 def _derived(release: Release, config: Config) -> bool:

@@ -85,9 +85,8 @@ class World:
 
         def past() -> AptArchive | None:
             return superseded.then(
-                BOOKWORM,
                 TIME,
-                archive.sources,
+                archive,
                 cache,
                 known,
                 pockets=releases.USUAL,

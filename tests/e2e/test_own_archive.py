@@ -319,9 +319,8 @@ def test_a_root_is_made_of_what_is_gone(made: World, tmp_path: Path) -> None:
         archive = AptArchive(release, now, cache)
         assert archive.lacking(key) == (package,)
         then = superseded.then(
-            release,
             time,
-            archive.sources,
+            archive,
             cache,
             config.load(made.config),
             pockets=releases.USUAL,

@@ -202,7 +202,8 @@ class Archive:
         self._signer = signer
         self._entries: dict[tuple[str, str], str] = {}
         self._suite = suite
-        self._architecture = architecture
+        self.architecture = architecture
+        """One, or several with spaces between."""
         self._components = components
         self.forms: tuple[str, ...] = ("", ".gz")
         """How its indexes are compressed; the plain ones are listed in any case."""
@@ -307,7 +308,7 @@ class Archive:
             **_names(suite),
             "Date": _date(made),
             "Valid-Until": _date(until),
-            "Architectures": self._architecture,
+            "Architectures": self.architecture,
             "Components": " ".join(self._components),
             **self.says.get(suite, {}),
         }
@@ -321,9 +322,12 @@ class Archive:
         """Yield the name and content of each of a suite's lists."""
         for component in self._components:
             pool = self._pool(suite, component)
-            binary = ("dpkg-scanpackages", "--multiversion", f"--arch={self._architecture}")
+            binary = ("dpkg-scanpackages", "--multiversion")
             for name, argv in (
-                (f"{component}/binary-{self._architecture}/Packages", binary),
+                *(
+                    (f"{component}/binary-{each}/Packages", (*binary, f"--arch={each}"))
+                    for each in self.architecture.split()
+                ),
                 (f"{component}/source/Sources", ("dpkg-scansources",)),
             ):
                 argv, plain = (*argv, self._below(suite, component)), ""

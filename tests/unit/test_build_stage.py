@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.build import build
-from pipeline.containers import base, roots
+from pipeline.containers import base, multiarch, roots
 from pipeline.errors import BuildError
 from pipeline.model import AptSource, Package, Release
 from pipeline.text.address import Address
@@ -188,10 +188,35 @@ def test_a_root_with_other_packages_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BuildError) as caught:
         roots.compare(status, [package("a", "2"), package("b")])
     assert caught.value.details.splitlines() == [
-        "missing: a 2",
-        "missing: b 1",
-        "not requested: a 1",
+        "missing: a 2 amd64",
+        "missing: b 1 amd64",
+        "not requested: a 1 amd64",
     ]
+
+
+def test_a_root_for_a_cross_build_names_what_is_foreign(tmp_path: Path) -> None:
+    dpkg, library, doc = package("dpkg"), package("library"), package("doc")
+    other = replace(library, architecture="arm64")
+    independent = replace(doc, architecture="all")
+    names = multiarch.named([dpkg, library, other, independent])
+    assert names == ["dpkg=1", "library=1", "library:arm64=1", "doc=1"]
+    assert multiarch.foreign([dpkg, library, other, independent]) == ("arm64",)
+    # A root of one architecture, whichever it is, has none.
+    foreign = [replace(dpkg, architecture="arm64"), other, independent]
+    assert multiarch.foreign(foreign) == multiarch.foreign([dpkg, library, independent]) == ()
+    assert multiarch.named(foreign) == ["dpkg=1", "library=1", "doc=1"]
+    status = tmp_path / "status"
+    status.write_text(STATUS)
+    with pytest.raises(BuildError, match="does not contain"):
+        roots.compare(status, [replace(package("a"), architecture="arm64")])
+
+
+def test_a_failed_cross_build_is_called_that(tmp_path: Path) -> None:
+    log = log_of(tmp_path, "x.c:1:1: error: expected ';'")
+    error = build.explain("tiny", "1.0", 2, log, foreign="arm64")
+    assert error.brief.startswith("the cross build of tiny 1.0 for arm64 failed: ")
+    assert "machine of arm64" in error.hint and error.exit_code == 13
+    assert "cross" not in build.explain("tiny", "1.0", 2, log).brief
 
 
 def test_build_tools_run_as_nobody_s_number() -> None:
