@@ -150,6 +150,72 @@ def test_words_and_links(page: Path) -> None:
     pages.holds_both_schemes(text)
 
 
+SEVEN = ("amd64", "arm64", "armhf", "i386", "ppc64el", "riscv64", "s390x")
+
+
+@pytest.fixture(scope="module")
+def matrix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a page of three releases, two of them for several architectures."""
+    outcomes = ("fixed", "failed", "pending", "not-needed", "problem", "withdrawn", "fixed")
+    rows = [replace(ROW, target="bullseye", run=None, ours_run=None)]
+    for target, each in (("bookworm", SEVEN), ("trixie", SEVEN[:2])):
+        rows += [
+            replace(
+                ROW,
+                target=target,
+                architecture=architecture,
+                several=True,
+                outcome=outcome,
+                ours="1:6.15.0~rc1+dfsg-1ubuntu0.24.04.1+bpf1" if outcome == "fixed" else None,
+                why="it broke" if outcome == "failed" else "",
+                needs_person=outcome == "failed",
+                run=None,
+                ours_run=None,
+            )
+            for architecture, outcome in zip(each, outcomes, strict=False)
+        ]
+    top = tmp_path_factory.mktemp("matrix")
+    run = RunRow(
+        id=1,
+        target="trixie",
+        architecture="arm64",
+        version="6.1.0-3",
+        dsc="d",
+        number=1,
+        reason="new version",
+        folder=top / "nowhere",
+        started=SECONDS,
+        outcome="failed",
+    )
+    status.write(top, rows, [run], NOW)
+    return top
+
+
+def test_a_matrix_of_releases_and_architectures(matrix: Path) -> None:
+    text = (matrix / "index.html").read_text("utf-8")
+    parser = Parser()
+    parser.feed(text)
+    assert len(parser.ids) == len(set(parser.ids))
+    assert {"bullseye", "bookworm:s390x", "trixie:arm64"} <= set(parser.ids)
+    local = {link[1:].replace("%3A", ":") for link in parser.links if link.startswith("#")}
+    assert local <= set(parser.ids)
+    table = text.partition('<table class="matrix">')[2].partition("</table>")[0]
+    lines = [re.sub(r"<[^>]+>", " ", row).split() for row in table.split("<tr>")[1:]]
+    assert lines[0] == ["release", *SEVEN]
+    # In the order in which they are watched; an architecture that a release lacks is empty.
+    assert [line[0] for line in lines[1:]] == ["bullseye", "bookworm", "trixie"]
+    assert table.count("<td>") == 3 * len(SEVEN) and table.count("<td></td>") == 6 + 5
+    ours = "1:6.15.0~rc1+dfsg-1ubuntu0.24.04.1+bpf1"
+    assert lines[3] == ["trixie", "✓", "fixed", ours, "✕", "failed"]
+    assert "<strong>trixie arm64</strong>" in text
+    assert "packages of 3 releases are fixed, or need no fix; 2 need attention." in text
+    pages.holds_both_schemes(text)
+
+
+def test_one_architecture_has_no_matrix(page: Path) -> None:
+    assert 'class="matrix"' not in (page / "index.html").read_text("utf-8")
+
+
 def test_nothing_watched_yet(tmp_path: Path) -> None:
     status.write(tmp_path, [], [], NOW)
     text = (tmp_path / "index.html").read_text("utf-8")
@@ -162,3 +228,8 @@ def test_nothing_watched_yet(tmp_path: Path) -> None:
 def test_in_a_browser(page: Path, width: int) -> None:
     """Nothing is wider than the screen, nothing too small to read, nothing fetched or run."""
     pages.fits(page / "index.html", width, text="dd")
+
+
+@pytest.mark.needs("chromium")
+def test_the_matrix_on_a_phone(matrix: Path) -> None:
+    pages.fits(matrix / "index.html", 390, text="dd")
