@@ -8,10 +8,11 @@ This module returns data only; the command line shows it.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import getpass
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from pipeline.host.resources import project_data
 from pipeline.isolation import ids, namespaces, sandbox
 from pipeline.smoke import compile as compiling
 from pipeline.vm import qemu
-from pipeline.vm.machine import machine_for
+from pipeline.vm.machine import Machine, install, machine_for, machines
 
 SPACE = 4 << 30
 """Bytes a first run needs free in the cache: package lists, downloads, two roots, ccache."""
@@ -77,12 +78,20 @@ def needs(path: Path | None = None) -> tuple[Need, ...]:
     )
 
 
-def examine(cache_root: Path | None = None) -> tuple[Check, ...]:
+def examine(cache_root: Path | None = None, architectures: Sequence[str] = ()) -> tuple[Check, ...]:
     """Check this machine; ``cache_root`` is the cache directory, if not the default one.
 
-    Changes nothing, except that it creates the cache directory. Raises nothing: the checks say what
-    is wrong.
+    ``architectures`` are Debian's names of others that packages are to be built and proven for.
+    Changes nothing, except that it creates the cache directory. Raises UsageError for an unknown
+    architecture, and nothing else: the checks say what is wrong.
     """
+    for name in architectures:
+        if name not in machines():
+            raise UsageError(
+                f"respin does not know the architecture {name!r}",
+                hint=f"it knows {', '.join(machines())}",
+            )
+    foreign = [m for name, m in machines().items() if name in architectures and not m.native]
     here = distros.of_machine()
     return (
         # Whatever respin needs to start is there, or this code would not be running.
@@ -90,6 +99,7 @@ def examine(cache_root: Path | None = None) -> tuple[Check, ...]:
         *_namespaces(),
         *_sandbox(),
         *_versions(cache_root),
+        *_foreign(foreign, here),
         *_subids(),
         _kvm(),
         *_cache(cache_root),
@@ -110,9 +120,29 @@ def _package(need: Need, here: str) -> Check:
         found=found
         or f"{need.shown_by} is missing"
         + (f"; only releases of {need.distro} need it" if elsewhere else ""),
-        remedy="" if found else f"apt-get install {need.package}",
+        remedy="" if found else _install(need.package),
         required=need.stages != ("nightly",) and not elsewhere,
     )
+
+
+def _install(package: str) -> str:
+    """Return the command that installs a package; of names with | between them, one of them."""
+    return install(package) if "|" in package else f"apt-get install {package}"
+
+
+def _foreign(others: Sequence[Machine], here: str) -> Iterator[Check]:
+    """Check what packages for other architectures need beside: QEMU and a cross compiler."""
+    own = {need.package for need in needs()}
+    for package, shown_by in {p: s for each in others for p, s in each.needs.items()}.items():
+        if package not in own:
+            yield _package(Need(package=package, shown_by=shown_by, stages=("smoke",)), here)
+    for machine in others:
+        if command.which(machine.qemu) is not None:  # else the check of its package reports it
+            check = functools.partial(qemu.check, machine)
+            yield _checked(("smoke",), f"machine of QEMU for {machine.architecture}", check)
+        if command.which("clang") is not None:
+            check = functools.partial(compiling.check, machine)
+            yield _checked(("smoke",), f"clang for BPF of {machine.architecture}", check)
 
 
 def _versions(cache_root: Path | None) -> Iterator[Check]:
@@ -129,11 +159,16 @@ def _versions(cache_root: Path | None) -> Iterator[Check]:
         (smoke, "clang for BPF", lambda: compiling.check(machine_for(host_apt.architecture()))),
         (smoke, "machine of QEMU", lambda: qemu.check(machine_for(host_apt.architecture()))),
     ):
-        try:
-            found, ok, remedy = check(), True, ""
-        except RespinError as e:
-            found, ok, remedy = "\n".join(filter(None, (e.brief, e.details))), False, e.hint
-        yield Check(stages=stages, what=what, ok=ok, found=found, remedy=remedy)
+        yield _checked(stages, what, check)
+
+
+def _checked(stages: tuple[str, ...], what: str, check: Callable[[], str]) -> Check:
+    """Return what came of a check that raises an error with its remedy."""
+    try:
+        found, ok, remedy = check(), True, ""
+    except RespinError as e:
+        found, ok, remedy = "\n".join(filter(None, (e.brief, e.details))), False, e.hint
+    return Check(stages=stages, what=what, ok=ok, found=found, remedy=remedy)
 
 
 def _namespaces() -> Iterator[Check]:

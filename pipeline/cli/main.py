@@ -105,13 +105,28 @@ def releases_command(options: ReleasesOptions) -> None:
         terminal.tell(f"--all lists {len(known) - len(listed)} more releases")
 
 
+@dataclass(frozen=True, kw_only=True)
+class DoctorOptions:
+    """The options of ``respin doctor``."""
+
+    common: CommonOptions
+    architectures: tuple[str, ...]
+
+
 @cli.command(name="doctor")
+@click.option(
+    "--architecture",
+    "architectures",
+    multiple=True,
+    metavar="NAME",
+    help="Check also what packages for another architecture need, such as arm64; can be repeated.",
+)
 @COMMON
-@takes(CommonOptions)
-def doctor_command(options: CommonOptions) -> None:
+@takes(DoctorOptions)
+def doctor_command(options: DoctorOptions) -> None:
     """Check what each stage needs on this machine, and show the command that fixes it."""
-    checks = doctor.examine(options.cache)
-    if options.as_json:
+    checks = doctor.examine(options.common.cache, options.architectures)
+    if options.common.as_json:
         terminal.say_json(doctor.to_json(checks))
     else:
         summaries.show_doctor(checks)

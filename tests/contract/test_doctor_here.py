@@ -6,7 +6,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from pipeline.archives import host_apt
 from pipeline.cli import doctor
+from pipeline.errors import UsageError
+from pipeline.host import command
+from pipeline.vm.machine import machine_for
 
 
 def test_examine(tmp_path: Path) -> None:
@@ -19,6 +25,32 @@ def test_examine(tmp_path: Path) -> None:
         assert check.stages and check.found
         assert not (check.ok and check.remedy)
         assert check.ok or check.remedy or not check.required
+
+
+def test_other_architectures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they need is not needed for this machine's own; this machine's own adds nothing."""
+    native = {c.what for c in doctor.examine(tmp_path / "cache")}
+    own = doctor.examine(tmp_path / "cache", [host_apt.architecture()])
+    assert {c.what for c in own} == native
+    others = ("arm64", "armhf", "s390x")
+    found = {c.what: c for c in doctor.examine(tmp_path / "cache", others)}
+    assert native < set(found)
+    more = set(found) - native
+    for name in others:
+        machine = machine_for(name)
+        assert set(machine.packages) <= more
+        assert f"machine of QEMU for {name}" in more or not found[machine.package].ok
+    assert all(found[what].required and found[what].stages == ("smoke",) for what in more)
+    # A machine that lacks a cross compiler has it named, and only for that architecture.
+    which = command.which
+    gone = machine_for("s390x").compiler
+    monkeypatch.setattr(command, "which", lambda name: None if name == gone else which(name))
+    found = {c.what: c for c in doctor.examine(tmp_path / "cache", ["s390x"])}
+    lacking = found["gcc-s390x-linux-gnu"]
+    assert not lacking.ok and lacking.required
+    assert lacking.remedy == "apt-get install gcc-s390x-linux-gnu"
+    with pytest.raises(UsageError, match="does not know the architecture 'x86_64'"):
+        doctor.examine(tmp_path / "cache", ["arm64", "x86_64"])
 
 
 def test_without_programs(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
