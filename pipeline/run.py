@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """One source, from fetch to proof. READ THIS FIRST.
 
-``run`` does everything, one step per line: fetch, diagnose, patch, build, smoke, report. The stages
+``run`` does everything, one step per line: fetch, diagnose, patch, build, smoke, report;
+``run_each`` does the first three once, and the rest for each of several architectures. The stages
 do not know each other; each passes a record of model.py to the next. The roots of container and
 guest are prepared while other stages run, and the guest tests the distro's package while ours is
 being built. runs/single_stage.py runs stages separately.
@@ -10,19 +11,29 @@ being built. runs/single_stage.py runs stages separately.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+from pipeline.errors import RespinError
 from pipeline.fixes import diagnose
 from pipeline.host import command
-from pipeline.host.progress import Journal
+from pipeline.host.progress import Journal, Named, Silence
 from pipeline.isolation.sandbox import Wall
-from pipeline.model import Finding, Source, VerifiedFile
+from pipeline.isolation.scratch import scratch
+from pipeline.model import VerifiedFile
+from pipeline.runs import directory as directories
 from pipeline.runs import report
-from pipeline.runs.directory import open_run
+from pipeline.runs.directory import RunDirectory, open_run
+from pipeline.runs.examined import Examined
 from pipeline.runs.inputs import Used
 from pipeline.runs.report import Outcome, Report
 from pipeline.runs.request import Request
 from pipeline.runs.stages import Stages, begin
+
+AT_ONCE = 2
+"""Architectures that are built and proven at the same time; each has a compiler and a guest."""
 
 
 def run(request: Request, out: Path, journal: Journal | None = None) -> Report:
@@ -33,79 +44,170 @@ def run(request: Request, out: Path, journal: Journal | None = None) -> Report:
     """
     with open_run(out, request.cache, keep=request.keep, logs=request.logs) as directory:
         with begin(request, directory, journal) as stages, command.threads(6) as pool:
-            inputs, patching = stages.inputs, stages.patching
-            building, proving = stages.building, stages.proving
-            wall = inputs.check_sandbox()
-            building.check_engine()
-            proving.check_possible()
-            patching.check_coccinelle()
-            source = inputs.fetch()
-            tree = inputs.tree(source)
-            findings = patching.diagnose(tree)
-            needed = diagnose.needed_fixes(request.fixes, findings)
-            if not needed:
-                done, used = not_needed(stages, wall, source, findings, tree, prove=request.prove)
-            else:
-                image = pool.submit(proving.prepare_guest)
-                environment = pool.submit(building.prepare, source)
-                control = pool.submit(inputs.distro_package, source)
-                patched = patching.patch(source, tree, needed)
-                built = pool.submit(building.build, environment.result(), patched)
-                added = pool.submit(building.stop, environment.result(), source, built)
-                check = pool.submit(patching.check, patched, built)
-                before = control.result() or building.build_control(
-                    environment.result().root, source, tree
-                )
-                smoked = proving.smoke(image.result(), before, built, needed)
-                check.result()
-                building.keep_ccache(environment.result(), added.result())
-                done = Report(
-                    outcome=Outcome.FIXED,
-                    source=source,
-                    findings=findings,
-                    patched=patched,
-                    built=built.result(),
-                    control=before,
-                    smoke=smoked,
-                    sandbox=wall,
-                    archives=inputs.trust(),
-                    timings=stages.timings,
-                )
-                used = Used(guest=image.result().packages, control=control.result())
+            wall = check(stages)
+            examined = examine(stages, wall, pool)
+            done, used = build_and_prove(stages, examined, pool)
         report.write(done, directory.path)
-        inputs.write_lock(done, used)
+        stages.inputs.write_lock(done, used)
     return report.moved(done, directory.path, out.absolute())
 
 
-def not_needed(
+def run_each(
+    request: Request, architectures: Sequence[str], out: Path, journal: Journal | None = None
+) -> dict[str, Report | RespinError]:
+    """Do it for several architectures; leave the directory of each at ``out``/ARCHITECTURE.
+
+    The source is fetched, diagnosed and patched once. One architecture that fails holds up no
+    other: returned is the report of each, or the error that it ended with. Raises the errors of
+    what is done once.
+    """
+    for each in architectures:
+        directories.check(out / each)
+    logs = directories.log_directory(request.cache, request.logs)
+    with scratch(request.cache, "source") as place, command.threads(AT_ONCE) as each_one:
+        first = replace(request, architecture=architectures[0])
+        common = RunDirectory(place, logs)
+        with begin(first, common, journal) as stages, command.threads(4) as pool:
+            wall = stages.inputs.check_sandbox()
+            stages.patching.check_coccinelle()
+            examined = examine(stages, wall, pool)
+            sound = pool.submit(check_patched, stages, examined)
+
+            def one(architecture: str) -> Report | RespinError:
+                own = replace(request, architecture=architecture, logs=None)
+                shown = Named(name=architecture, journal=journal or Silence())
+                try:
+                    with command.apart():
+                        return run_one(own, out / architecture, shown, examined, common, sound)
+                except RespinError as e:
+                    return e
+
+            ended = [each_one.submit(one, each) for each in architectures]
+            found = {a: done.result() for a, done in zip(architectures, ended, strict=True)}
+    return found
+
+
+def run_one(
+    request: Request,
+    out: Path,
+    journal: Journal,
+    common: Examined,
+    where: RunDirectory,
+    sound: Future[None],
+) -> Report:
+    """Build and prove for one of several architectures what is ``common`` to all of them."""
+    with open_run(out, request.cache, keep=request.keep, logs=request.logs) as directory:
+        with begin(request, directory, journal) as stages, command.threads(6) as pool:
+            check(stages)
+            examined = common.into(directory, where, pool)
+            done, used = build_and_prove(stages, examined, pool, sound)
+        report.write(done, directory.path)
+        stages.inputs.write_lock(done, used)
+    return report.moved(done, directory.path, out.absolute())
+
+
+def check(stages: Stages) -> Wall:
+    """Raise now, not after minutes, if something is missing; return where the source is read."""
+    wall = stages.inputs.check_sandbox()
+    stages.inputs.check_architecture()
+    stages.building.check_engine()
+    stages.proving.check_possible()
+    stages.patching.check_coccinelle()
+    return wall
+
+
+def examine(stages: Stages, wall: Wall, pool: ThreadPoolExecutor) -> Examined:
+    """Fetch the source, say which fixes it needs, and begin to patch it."""
+    source = stages.inputs.fetch()
+    tree = stages.inputs.tree(source)
+    findings = stages.patching.diagnose(tree)
+    needed = diagnose.needed_fixes(stages.request.fixes, findings)
+    return Examined(
+        wall=wall,
+        source=source,
+        tree=tree,
+        findings=findings,
+        needed=needed,
+        patched=pool.submit(stages.patching.patch, source, tree, needed) if needed else Future(),
+        timings=stages.timings,
+    )
+
+
+def check_patched(stages: Stages, examined: Examined) -> None:
+    """Check the patched source, if there is one."""
+    if examined.needed:
+        stages.patching.check(examined.patched.result())
+
+
+def build_and_prove(
     stages: Stages,
-    wall: Wall,
-    source: Source,
-    findings: tuple[Finding, ...],
-    tree: Path,
-    *,
-    prove: bool,
+    examined: Examined,
+    pool: ThreadPoolExecutor,
+    sound: Future[None] | None = None,
 ) -> tuple[Report, Used]:
-    """Return the report if nothing needs a fix, and what it used; ``prove`` it on request."""
+    """Build the packages and prove them; return the report, and what was used.
+
+    ``sound`` says that the patched source was checked; without it, it is checked here.
+    """
+    if not examined.needed:
+        return not_needed(stages, examined)
+    inputs, patching = stages.inputs, stages.patching
+    building, proving = stages.building, stages.proving
+    source, needed = examined.source, examined.needed
+    image = pool.submit(proving.prepare_guest)
+    environment = pool.submit(building.prepare, source)
+    control = pool.submit(inputs.distro_package, source)
+    patched = examined.patched.result()
+    built = pool.submit(building.build, environment.result(), patched)
+    added = pool.submit(building.stop, environment.result(), source, built)
+    checked = sound or pool.submit(patching.check, patched, built)
+    version = pool.submit(patching.check_version, patched)
+    before = control.result() or building.build_control(
+        environment.result().root, source, examined.tree
+    )
+    smoked = proving.smoke(image.result(), before, built, needed)
+    checked.result()
+    version.result()
+    building.keep_ccache(environment.result(), added.result())
+    done = Report(
+        outcome=Outcome.FIXED,
+        architecture=stages.request.target,
+        source=source,
+        findings=examined.findings,
+        patched=patched,
+        built=built.result(),
+        control=before,
+        smoke=smoked,
+        sandbox=examined.wall,
+        archives=inputs.trust(),
+        timings={**examined.timings, **stages.timings},
+    )
+    return done, Used(guest=image.result().packages, control=control.result())
+
+
+def not_needed(stages: Stages, examined: Examined) -> tuple[Report, Used]:
+    """Return the report if nothing needs a fix, and what it used; prove it on request."""
+    source = examined.source
     before: tuple[VerifiedFile, ...] = ()
     smoked, used = None, Used()
-    if prove:
+    if stages.request.prove:
         before = control = stages.inputs.distro_package(source)
         root = None
         if not control:
             root = stages.building.prepare_root(source)
-            before = stages.building.build_control(root, source, tree)
+            before = stages.building.build_control(root, source, examined.tree)
         image = stages.proving.prepare_guest()
         smoked = stages.proving.smoke(image, before, None, ())
         used = Used(root=root.packages if root else (), guest=image.packages, control=control)
     done = Report(
         outcome=Outcome.NOT_NEEDED,
+        architecture=stages.request.target,
         source=source,
-        findings=findings,
+        findings=examined.findings,
         control=before,
         smoke=smoked,
-        sandbox=wall,
+        sandbox=examined.wall,
         archives=stages.inputs.trust(),
-        timings=stages.timings,
+        timings={**examined.timings, **stages.timings},
     )
     return done, used

@@ -28,6 +28,8 @@ from pipeline.host import leftovers
 from pipeline.host.cache import Cache, digest, file_sha256
 from pipeline.model import AptSource, Package, Release, Source, VerifiedFile
 
+KINDS = ("Packages", "Sources")
+
 
 class AptArchive:
     """The pockets of one release, through apt."""
@@ -72,13 +74,18 @@ class AptArchive:
         said = tuple(index.trust() for index in self._indexes("Packages"))
         return (*said, *self._root.left_out)
 
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """The architectures that the release has, by what its Release says; sorted by name."""
+        said = (i.release.architectures for kind in KINDS for i in self._required_indexes(kind))
+        return tuple(sorted({name for names in said for name in names} - {"all"}))
+
     def check_architecture(self) -> None:
         """Raise UsageError if the release has no packages of the archive's architecture."""
         # Of an architecture that a Release does not list, apt fetches nothing, and says nothing.
-        indexes = [*self._indexes("Packages"), *self._indexes("Sources")]
-        said = [index.release.architectures for index in indexes if index.suite in self._required]
-        if not said or all(names and self.architecture not in names for names in said):
-            names = ", ".join(sorted({name for each in said for name in each} - {"all"}))
+        said = [i.release.architectures for kind in KINDS for i in self._required_indexes(kind)]
+        if not said or all(each and self.architecture not in each for each in said):
+            names = ", ".join(self.architectures)
             raise UsageError(
                 f"{self.release.distro} {self.release.codename} has no packages for "
                 f"{self.architecture}",
@@ -97,6 +104,9 @@ class AptArchive:
             if self._lists is None:
                 self.update()
         return tuple(i for i in self._lists or () if i.meta.endswith(f"/{kind}"))
+
+    def _required_indexes(self, kind: str) -> tuple[Index, ...]:
+        return tuple(i for i in self._indexes(kind) if i.suite in self._required)
 
     # -- sources ------------------------------------------------------------------------
 

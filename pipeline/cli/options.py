@@ -22,6 +22,7 @@ import click
 from pipeline.containers.engines import Kind
 from pipeline.releases.releases import Pocket
 from pipeline.text.address import Address
+from pipeline.vm.machine import machines
 
 T = TypeVar("T")
 Command = Callable[..., Any]
@@ -149,6 +150,15 @@ SOURCE = options(
         default=1,
         help="Number of this rebuild of the distro's version: the N in +bpfN [default: 1].",
     ),
+)
+ARCHITECTURES = click.option(
+    "--architecture",
+    "architectures",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=lambda _, __, begun: [n for n in (*machines(), "all") if n.startswith(begun)],
+    help="Architecture of the packages, by Debian's name, or all; can be repeated [default: this "
+    "machine's].",
 )
 CONTAINER = options(
     click.option(

@@ -45,6 +45,7 @@ def request_of(source: SourceOptions, cache: Path | None) -> Request:
         )
     return Request(
         release=releases.find(source.release, config=configuration),
+        architecture=locked.architecture if locked else "",
         version=source.version,
         dsc=source.dsc,
         tree_dir=source.tree,
@@ -70,6 +71,7 @@ def request_again(earlier: Path, archive: ArchiveOptions, cache: Path | None) ->
     configuration = configured(archive.config)
     return Request(
         release=releases.find(before.source.release.codename, config=configuration),
+        architecture=before.architecture,
         cache=Cache(cache),
         config=configuration,
         mirror=archive.mirror,

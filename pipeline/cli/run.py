@@ -13,6 +13,7 @@ import click
 from pipeline import run as pipeline_run
 from pipeline.cli import smoke, summaries, terminal
 from pipeline.cli.options import (
+    ARCHITECTURES,
     COMMON,
     CONTAINER,
     SOURCE,
@@ -22,13 +23,17 @@ from pipeline.cli.options import (
     takes,
 )
 from pipeline.cli.request import request_of
+from pipeline.errors import RespinError, UsageError
 from pipeline.host.progress import Journal
-from pipeline.runs import report
+from pipeline.runs import architectures, report
 from pipeline.runs.report import Outcome, Report
 from pipeline.runs.request import Request
 from pipeline.smoke.cases import select
 
 Pipeline = Callable[[Request, Path, Journal | None], Report]
+Pipelines = Callable[
+    [Request, tuple[str, ...], Path, Journal | None], dict[str, Report | RespinError]
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +44,7 @@ class RunOptions:
     objects: tuple[str, ...]
     way: str
     cases: tuple[str, ...]
+    architectures: tuple[str, ...]
     container: ContainerOptions
     prove: bool
     keep: bool
@@ -73,6 +79,7 @@ def _cases(names: tuple[str, ...]) -> tuple[str, ...] | None:
     metavar="NAME",
     help="Run only this smoke case [default: the short set].",
 )
+@ARCHITECTURES
 @CONTAINER
 @click.option("--prove", is_flag=True, help="Run the smoke test even if no fix is needed.")
 @click.option("--keep", is_flag=True, help="Keep the unfinished directory of a failed run.")
@@ -81,7 +88,8 @@ def _cases(names: tuple[str, ...]) -> tuple[str, ...] | None:
 def run_command(options: RunOptions) -> None:
     """Do everything from fetch to proof; leave the .deb, the patch and the report in a directory.
 
-    Prints the paths of the new .debs on standard output.
+    Prints the paths of the new .debs on standard output. With several architectures, each has a
+    directory of its own in the output directory.
     """
     request = replace(
         built(request_of(options.source, options.common.cache), options.container),
@@ -90,7 +98,14 @@ def run_command(options: RunOptions) -> None:
         prove=options.prove,
         keep=options.keep,
     )
-    go(pipeline_run.run, request, options.source.out, options.common)
+    go_each(
+        pipeline_run.run,
+        pipeline_run.run_each,
+        request,
+        options.architectures,
+        options.source.out,
+        options.common,
+    )
 
 
 def built(request: Request, options: ContainerOptions) -> Request:
@@ -101,6 +116,50 @@ def built(request: Request, options: ContainerOptions) -> Request:
         image=options.image,
         force_host=options.force_host,
     )
+
+
+def go_each(
+    one: Pipeline,
+    several: Pipelines,
+    request: Request,
+    names: tuple[str, ...],
+    out: Path | None,
+    common: CommonOptions,
+) -> None:
+    """Call a stage, or all of them, for the architectures that the user names."""
+    chosen = architectures.choose(request, names)
+    if request.locked and chosen and chosen != (request.target,):
+        raise UsageError(
+            f"{request.locked.path} is the lock file of a run for {request.target}",
+            hint="omit --architecture",
+        )
+    if len(chosen) < 2:
+        go(one, replace(request, architecture=(chosen or (request.architecture,))[0]), out, common)
+        return
+    out = out or Path(f"respin-{request.release.codename}")
+    with terminal.Terminal(verbose=common.verbose) as shown:
+        ended = several(request, chosen, out, shown)
+    if common.as_json:
+        terminal.say_json(
+            {
+                name: {"error": done.brief, "exit_code": done.exit_code}
+                if isinstance(done, RespinError)
+                else report.to_json(done, (out / name).absolute())
+                for name, done in ended.items()
+            }
+        )
+    errors = []
+    for name, done in ended.items():
+        summaries.show_architecture(name, done)
+        if isinstance(done, RespinError):
+            errors.append(done)
+        elif done.built and not common.as_json:
+            for deb in done.built.debs:
+                terminal.say(deb.path)
+    for error in errors[1:]:
+        terminal.show_error(error)
+    if errors:
+        raise errors[0]
 
 
 def go(what: Pipeline, request: Request, out: Path | None, common: CommonOptions) -> None:

@@ -12,6 +12,7 @@ import click
 
 from pipeline.cli import summaries, terminal
 from pipeline.cli.options import (
+    ARCHITECTURES,
     ARCHIVE,
     COMMON,
     CONTAINER,
@@ -28,8 +29,8 @@ from pipeline.cli.options import (
     takes,
 )
 from pipeline.cli.request import configured, request_again, request_of
-from pipeline.cli.run import built, go
-from pipeline.errors import UsageError
+from pipeline.cli.run import built, go, go_each
+from pipeline.errors import RespinError, UsageError
 from pipeline.fixes import diagnose, fixes
 from pipeline.fixes.fixes import Fix
 from pipeline.host.cache import Cache
@@ -112,6 +113,7 @@ class BuildOptions:
     """The options of ``respin build``."""
 
     earlier: Path
+    architectures: tuple[str, ...]
     container: ContainerOptions
     archive: ArchiveOptions
     out: Path | None
@@ -120,6 +122,7 @@ class BuildOptions:
 
 @click.command(name="build")
 @click.argument("earlier", metavar="RUN", type=DIRECTORY)
+@ARCHITECTURES
 @CONTAINER
 @ARCHIVE
 @OUT
@@ -134,7 +137,12 @@ def build_command(options: BuildOptions) -> None:
     def build(request: Request, out: Path, journal: Journal | None) -> Report:
         return single_stage.build_only(request, options.earlier, out, journal)
 
-    go(build, request, options.out, options.common)
+    def each(
+        request: Request, names: tuple[str, ...], out: Path, journal: Journal | None
+    ) -> dict[str, Report | RespinError]:
+        return single_stage.build_each(request, names, options.earlier, out, journal)
+
+    go_each(build, each, request, options.architectures, options.out, options.common)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from rich.text import Text
 from pipeline.cli import terminal
 from pipeline.cli.doctor import Check
 from pipeline.cli.terminal import styled
+from pipeline.errors import RespinError
 from pipeline.isolation.sandbox import Wall
 from pipeline.model import Cell, Finding, Seen, SmokeReport, Verdict
 from pipeline.runs.report import Outcome, Report
@@ -97,6 +98,19 @@ def show_report(report: Report) -> None:
         _show("Not verified: ", text)
     good = {Outcome.NOT_NEEDED: "cyan", Outcome.PROVEN: "yellow"}.get(report.outcome, "green")
     to.print(styled(("Outcome: ", "bold"), (report.outcome, f"bold {good}")))
+
+
+def show_architecture(name: str, done: Report | RespinError) -> None:
+    """Show in a line how the run for one of several architectures ended."""
+    if isinstance(done, RespinError):
+        _show(f"{name:9} ", f"failed, exit code {done.exit_code}: {done.brief}")
+        return
+    proof = ""
+    if done.smoke:
+        cells, where = done.smoke.cells, done.smoke.machine or done.smoke.accelerator
+        good = sum(cell.ok for _, _, cell in cells)
+        proof = f": {good} of {len(cells)} results as expected on {done.smoke.kernel} ({where})"
+    _show(f"{name:9} ", f"{done.outcome}{proof}")
 
 
 def _cell(cell: Cell | None) -> Text:

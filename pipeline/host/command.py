@@ -17,6 +17,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -85,9 +86,22 @@ class Completed:
         return data
 
 
-_running: set[int] = set()
+class _Group:
+    """Commands that are stopped together, and the groups inside this one with it."""
+
+    def __init__(self, outer: _Group | None = None) -> None:
+        self._outer = outer
+        self.stopped = False
+
+    def stopping(self) -> bool:
+        """Tell whether its commands are to end."""
+        return self.stopped or (self._outer is not None and self._outer.stopping())
+
+
+_running: dict[int, _Group] = {}
 _lock = threading.Lock()
-_stopping = threading.Event()
+_all = _Group()
+_group: ContextVar[_Group] = ContextVar("_group")
 
 ENDED_WITH_US = ("/usr/bin/setpriv", "--pdeathsig", "KILL", "--")
 """Begins every command, so that the kernel ends it if we are killed and no longer can (prctl(2),
@@ -121,26 +135,45 @@ def tail(data: bytes, lines: int = TAIL) -> str:
     return "\n".join(data[-TAIL_BYTES:].decode("utf-8", "replace").splitlines()[-lines:])
 
 
-def stop_all() -> None:
-    """Stop every command that is running, and refuse new ones from now on."""
-    _stopping.set()
+def _mine() -> _Group:
+    """Return the group of this thread."""
+    return _group.get(_all)
+
+
+@contextlib.contextmanager
+def apart() -> Iterator[None]:
+    """Let the commands of this block, and of its threads, be a group of their own.
+
+    If the block fails, those of others go on; if what is around it fails, these are stopped too.
+    """
+    before = _group.set(_Group(_mine()))
+    try:
+        yield
+    finally:
+        _group.reset(before)
+
+
+def _stop() -> None:
+    """Stop every command of this group that is running, and refuse new ones from now on."""
+    _mine().stopped = True
     with _lock:
-        groups = tuple(_running)
-    for group in groups:
-        kill(group, signal.SIGTERM)
+        running = tuple(pid for pid, group in _running.items() if group.stopping())
+    for pid in running:
+        kill(pid, signal.SIGTERM)
 
 
 @contextlib.contextmanager
 def threads(workers: int) -> Iterator[ThreadPoolExecutor]:
     """Yield threads for work that overlaps; if the block fails, their commands are stopped."""
-    pool = ThreadPoolExecutor(workers)
+    mine = _mine()
+    pool = ThreadPoolExecutor(workers, initializer=_group.set, initargs=(mine,))
     try:
         yield pool
     except BaseException:
         with interrupts.held():
-            stop_all()
+            _stop()
             pool.shutdown(wait=True, cancel_futures=True)
-            _stopping.clear()
+            mine.stopped = False
         raise
     pool.shutdown()
 
@@ -178,8 +211,8 @@ def _to_the_end(
                 _no_err=True,
             )
             with _lock:
-                _running.add(process.pid)
-        if _stopping.is_set() and not cleanup:
+                _running[process.pid] = _mine()
+        if _mine().stopping() and not cleanup:
             kill(process.pid, signal.SIGTERM)
         with watch.over(process.pid):
             _wait(process)
@@ -192,7 +225,7 @@ def _to_the_end(
     finally:
         if process is not None:
             with _lock:
-                _running.discard(process.pid)
+                _running.pop(process.pid, None)
     return process
 
 
@@ -249,7 +282,7 @@ def run(
             f"the program {words[0]} is missing",
             hint="run respin doctor, which shows the package that has it",
         )
-    if _stopping.is_set() and not cleanup:
+    if _mine().stopping() and not cleanup:
         raise KeyboardInterrupt
     watch = Watch(Limit(timeout) if isinstance(timeout, int | float) else timeout, look=look)
     with contextlib.ExitStack() as stack:
@@ -274,7 +307,7 @@ def run(
             _err=cast(IO[bytes], err),
         )
         process = _to_the_end(start, watch, cleanup=cleanup)
-        if _stopping.is_set() and not cleanup:
+        if _mine().stopping() and not cleanup:
             raise KeyboardInterrupt
     done = Completed(
         argv=words[len(begin) :], status=process.exit_code, out=out, err=err, error=error

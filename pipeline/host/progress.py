@@ -12,6 +12,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -39,6 +40,26 @@ class Silence:
 
     def end(self, stage: str, seconds: float, failed: bool) -> None:
         """Say nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """A journal of one of several runs, whose name comes before that of each stage."""
+
+    name: str
+    journal: Journal
+
+    def begin(self, stage: str) -> None:
+        """Pass it on."""
+        self.journal.begin(f"{self.name} {stage}")
+
+    def note(self, stage: str, text: str) -> None:
+        """Pass it on."""
+        self.journal.note(f"{self.name} {stage}", text)
+
+    def end(self, stage: str, seconds: float, failed: bool) -> None:
+        """Pass it on."""
+        self.journal.end(f"{self.name} {stage}", seconds, failed)
 
 
 class Progress:

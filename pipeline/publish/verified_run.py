@@ -120,7 +120,7 @@ def _architecture(directory: Path, files: Sequence[File], report: dict[str, Any]
     """Return the architecture of a run's packages. Raises PublishError unless it is one."""
     debs = [file.path for file in files if file.path.suffix == ".deb"]
     found = {architecture_of(deb) for deb in debs} - {ALL}
-    if "architecture" in report:  # older reports name none
+    if report.get("architecture"):  # older reports name none
         found.add(report["architecture"])
     if len(found) != 1:
         raise PublishError(

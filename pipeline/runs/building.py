@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pipeline.archives import host_apt
 from pipeline.build import build, ccache
 from pipeline.build.build import BuildRoot
 from pipeline.containers import Container, engines
@@ -64,6 +65,12 @@ class Building:
                 f"{locked.path} does not list the packages of the build's root",
                 details="It was an image or a machine, whose packages come from no index.",
                 hint="run without --locked",
+            )
+        runs_here = {p.architecture for p in exact if p.name == "dpkg"}
+        if locked and runs_here - {host_apt.architecture()}:
+            raise BuildError(
+                f"the build's root in {locked.path} is for a machine of {', '.join(runs_here)}",
+                hint="repeat the run on such a machine, or run without --locked",
             )
         with self._context.progress.stage("build root") as stage:
             root = build.prepare(

@@ -113,7 +113,7 @@ def open_run(
     """
     check(out)
     final = out.absolute()
-    logs = _log_directory(cache, logs)
+    logs = log_directory(cache, logs)
     with _parents(final):
         _sweep(final)
         part = _begin(final)
@@ -248,7 +248,7 @@ def _replace(part: Path, final: Path) -> None:
             leftovers.clear(old)
 
 
-def _log_directory(cache: Cache, named: Path | None) -> Path:
+def log_directory(cache: Cache, named: Path | None) -> Path:
     if named is not None:
         named.mkdir(parents=True, exist_ok=True)
         return named

@@ -211,6 +211,7 @@ class Inputs:
             files=lockfile.files(source),
             fixes=tuple(fix.name for fix in request.fixes),
             number=request.number,
+            architecture=request.target,
             # A locked run has the archive's content of that time.
             time=locked.time if locked else self._context.begun,
             pockets=request.pockets,

@@ -38,6 +38,8 @@ class Lock:
     fixes: tuple[str, ...]
     """The requested fixes."""
     number: int
+    architecture: str = ""
+    """The packages'; empty, as older locks have it: that of the machine that reads the lock."""
     time: str
     """When the archive was read: YYYYMMDDTHHMMSSZ."""
     pockets: tuple[Pocket, ...] = ()
@@ -69,6 +71,7 @@ def write(lock: Lock, directory: Path) -> Path:
         },
         "fixes": list(lock.fixes),
         "number": lock.number,
+        **({"architecture": lock.architecture} if lock.architecture else {}),
         "root": _packages(lock.root),
         "guest": {"root": _packages(guest.root), "kernel": _packages(guest.kernel)}
         if guest

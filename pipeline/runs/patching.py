@@ -49,17 +49,12 @@ class Patching:
             )
 
     def check(self, patched: Patched, when: Future[Built] | None = None) -> None:
-        """Check the new source package against the diagnosis and the archive.
+        """Check the new source package against the diagnosis.
 
-        No fix may still be needed, and its version must keep the law among the archive's real
-        versions. This waits for ``when``: until then, the build has more use for the processors
-        than the guest that comes after it.
+        No fix may still be needed. This waits for ``when``: until then, the build has more use for
+        the processors than the guest that comes after it.
         """
         wait([when] if when else [])
-        archive = self._inputs.archive
-        listed = [each.version for each in archive.versions(PACKAGE)]
-        listed += archive.binary_versions(PACKAGE)
-        versions.check_against(patched.version, listed, base=patched.source.version)
         try:
             copy = self._context.scratch / "patched"
             made = fetch.local(patched.dsc, copy, patched.source.release)
@@ -81,3 +76,10 @@ class Patching:
                 f"the patched source still needs {', '.join(left)}",
                 hint="please report this source as a bug",
             )
+
+    def check_version(self, patched: Patched) -> None:
+        """Check that the version keeps the law among the real versions of the archive."""
+        archive = self._inputs.archive
+        listed = [each.version for each in archive.versions(PACKAGE)]
+        listed += archive.binary_versions(PACKAGE)
+        versions.check_against(patched.version, listed, base=patched.source.version)

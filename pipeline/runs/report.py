@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline import __version__
 from pipeline.isolation.sandbox import Wall
@@ -21,6 +21,7 @@ from pipeline.runs.directory import REPORT
 from pipeline.text import visible
 
 SCHEMA = 1
+T = TypeVar("T")
 
 
 class Outcome(StrEnum):
@@ -45,6 +46,8 @@ class Report:
     """What one run observed; a step that it did not take is None."""
 
     outcome: Outcome
+    architecture: str = ""
+    """The packages', by Debian's name; empty if there are none, or an older respin wrote it."""
     source: Source
     findings: tuple[Finding, ...]
     patched: Patched | None = None
@@ -87,8 +90,8 @@ def plain(value: Any, directory: Path) -> Any:
     return value
 
 
-def moved(report: Report, old: Path, new: Path) -> Report:
-    """Return the report with every path under ``old`` moved under ``new``."""
+def moved(report: T, old: Path, new: Path) -> T:
+    """Return a report, or a record of one, with every path under ``old`` moved under ``new``."""
 
     def move(value: Any) -> Any:
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -100,7 +103,7 @@ def moved(report: Report, old: Path, new: Path) -> Report:
             return new / value.relative_to(old)
         return value
 
-    done: Report = move(report)
+    done: T = move(report)
     return done
 
 

@@ -16,13 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.build.prebuilt import adopt
-from pipeline.errors import FetchError, UsageError
+from pipeline.errors import FetchError, RespinError, UsageError
 from pipeline.files import bounded
 from pipeline.fixes import diagnose, self_check
 from pipeline.fixes.fixes import Fix
 from pipeline.host import command
 from pipeline.host.cache import Cache, file_sha256
-from pipeline.host.progress import Journal, Progress
+from pipeline.host.progress import Journal, Named, Progress, Silence
 from pipeline.isolation import sandbox
 from pipeline.model import Built, Finding
 from pipeline.releases import releases
@@ -75,6 +75,7 @@ def patch_only(
         needed = diagnose.needed_fixes(request.fixes, findings)
         patched = stages.patching.patch(source, tree, needed) if needed else None
         if patched:
+            stages.patching.check_version(patched)
             stages.patching.check(patched)
         done = Report(
             outcome=Outcome.PATCHED if patched else Outcome.NOT_NEEDED,
@@ -102,12 +103,14 @@ def build_only(
             raise UsageError(
                 f"{earlier} has no patched source", hint=f"make one with respin patch {earlier}"
             )
+        stages.inputs.check_architecture()
         stages.building.check_engine()
         environment = stages.building.prepare(before.source)
         built = stages.building.build(environment, before.patched)
         done = replace(
             before,
             outcome=Outcome.BUILT,
+            architecture=request.target,
             built=built,
             unverified=(),
             control=(),
@@ -117,6 +120,29 @@ def build_only(
         )
         _finish(done, stages, directory, earlier)
     return report.moved(done, directory.path, out.absolute())
+
+
+def build_each(
+    request: Request,
+    architectures: Sequence[str],
+    earlier: Path,
+    out: Path,
+    journal: Journal | None = None,
+) -> dict[str, Report | RespinError]:
+    """Build for several architectures; leave the directory of each at ``out``/ARCHITECTURE.
+
+    One that fails holds up no other: returned is the report of each, or its error.
+    """
+    ended: dict[str, Report | RespinError] = {}
+    for name in architectures:
+        shown = Named(name=name, journal=journal or Silence())
+        try:
+            ended[name] = build_only(
+                replace(request, architecture=name), earlier, out / name, shown
+            )
+        except RespinError as e:
+            ended[name] = e
+    return ended
 
 
 def prove_only(
@@ -152,6 +178,7 @@ def prove_only(
         done = replace(
             before,
             outcome=_outcome(built, unverified),
+            architecture=request.target,
             built=built,
             unverified=unverified,
             control=control,

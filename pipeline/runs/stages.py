@@ -22,6 +22,7 @@ from pipeline.runs.request import Request
 class Stages:
     """The stages of one run."""
 
+    request: Request
     inputs: Inputs
     patching: Patching
     building: Building
@@ -36,6 +37,7 @@ def begin(request: Request, directory: RunDirectory, journal: Journal | None) ->
     with context.begin(request, directory, journal) as shared, ExitStack() as containers:
         inputs = Inputs(shared)
         yield Stages(
+            request=request,
             inputs=inputs,
             patching=Patching(shared, inputs),
             building=Building(shared, inputs, containers),

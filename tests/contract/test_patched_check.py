@@ -87,6 +87,7 @@ def test_a_run_is_not_fixed_without_it(
         (Inputs, "distro_package", ("theirs",)),
         (Patching, "diagnose", (needed,)),
         (Patching, "patch", None),
+        (Patching, "check_version", None),
         (Building, "check_engine", None),
         (Building, "prepare", None),
         (Building, "build", None),

@@ -97,6 +97,7 @@ def run(request: Request, out: Path) -> Report:
                 before = _built_here(tree, source.version)
                 control = (_kept(before, directory.path / "control"),)
                 patched = stages.patching.patch(source, tree, needed)
+                stages.patching.check_version(patched)
                 stages.patching.check(patched)
                 coming = pool.submit(
                     build.build,

@@ -163,6 +163,7 @@ def built_of(
 
     return Report(
         outcome=Outcome.FIXED,
+        architecture=architecture,
         source=source,
         findings=(finding,),
         patched=patched,

@@ -1,0 +1,53 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The architectures that a user asks for, held against dpkg and the release."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pipeline.archives import host_apt
+from pipeline.errors import UsageError
+from pipeline.host import command
+from pipeline.runs.inputs import archive_of
+from pipeline.runs.request import Request
+from pipeline.vm.machine import machines
+
+ALL = "all"
+
+
+def choose(request: Request, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the architectures that ``names`` stand for, each once, this machine's first.
+
+    ``all`` stands for those that the release has and that can be emulated. Nothing is asked of the
+    archive if no name is given. Raises UsageError for a name that dpkg does not know, and for one
+    that the release does not have.
+    """
+    if not names:
+        return ()
+    _check_known([name for name in names if name != ALL])
+    there = archive_of(request).architectures
+    wanted = [*names]
+    if ALL in names:
+        wanted += [name for name in machines() if name in there]
+    wanted = [name for name in dict.fromkeys(wanted) if name != ALL]
+    for name in wanted:
+        if name not in there:  # another archive of the distro may have it
+            archive_of(replace(request, architecture=name)).check_architecture()
+    return tuple(sorted(wanted, key=lambda name: name != host_apt.architecture()))
+
+
+def _check_known(names: Sequence[str]) -> None:
+    known = command.run(["dpkg-architecture", "-L"], timeout=60, error=UsageError).text.split()
+    for name in names:
+        if name not in known:
+            shown = name[:60]
+            near = difflib.get_close_matches(shown, [*machines(), *known], n=2, cutoff=0.5)
+            raise UsageError(
+                f"dpkg knows no architecture {shown!r}",
+                hint=f"did you mean {' or '.join(dict.fromkeys(near))}?"
+                if near
+                else f"choose one of {', '.join(machines())}, or all",
+            )

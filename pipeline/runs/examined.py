@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is the same for every architecture of one source, and is done once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline.files import bounded
+from pipeline.fixes.fixes import Fix
+from pipeline.isolation.sandbox import Wall
+from pipeline.model import Finding, Patched, Source
+from pipeline.runs import report
+from pipeline.runs.directory import RunDirectory
+
+LARGEST = 1 << 30
+"""Bytes of a source that are copied; iproute2's has 1 MB."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """A source, what is wrong with it, and its patched one."""
+
+    wall: Wall
+    source: Source
+    tree: Path
+    findings: tuple[Finding, ...]
+    needed: tuple[Fix, ...]
+    patched: Future[Patched]
+    """If a fix is needed: it may still be made."""
+    timings: Mapping[str, float]
+
+    def into(
+        self, directory: RunDirectory, common: RunDirectory, pool: ThreadPoolExecutor
+    ) -> Examined:
+        """Return it for a run of its own in ``directory``, with a copy of what is in ``common``.
+
+        Raises OSError.
+        """
+
+        def patched() -> Patched:
+            made = self.patched.result()
+            _copy("patched", common, directory)
+            shutil.copytree(common.logs, directory.logs, dirs_exist_ok=True)
+            return report.moved(made, common.path, directory.path)
+
+        _copy("source", common, directory)
+        return replace(
+            self,
+            source=report.moved(self.source, common.path, directory.path),
+            patched=pool.submit(patched) if self.needed else self.patched,
+        )
+
+
+def _copy(name: str, common: RunDirectory, directory: RunDirectory) -> None:
+    bounded.copy_tree(common.path / name, directory.path / name, LARGEST)
