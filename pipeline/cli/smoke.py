@@ -99,8 +99,8 @@ class SmokeOptions:
     "kernels",
     multiple=True,
     metavar="PACKAGE|FILE|newest|all",
-    help="Kernel to test on: a package of the release, a .deb file, `newest` of each series and "
-    "flavour, or `all`.",
+    help="Kernel to test on: a package of the release, a .deb file (of Ubuntu, also that of its "
+    "modules), `newest` of each series and flavour, or `all`.",
 )
 @click.option(
     "--case", "cases", multiple=True, metavar="NAME", help="Run only this case [default: all]."

@@ -15,11 +15,11 @@ from pipeline.archives.apt import AptArchive
 from pipeline.containers.roots import root_tar
 from pipeline.errors import BuildError, FetchError, SmokeImpossible
 from pipeline.host import command
-from pipeline.host.cache import Cache, file_sha256
+from pipeline.host.cache import Cache
 from pipeline.host.progress import QUIET, Stage
 from pipeline.host.resources import package_data
 from pipeline.model import GuestPackages, Package
-from pipeline.smoke import tested_packages
+from pipeline.smoke import own_kernel
 from pipeline.vm import guest_programs, qemu
 from pipeline.vm import image as images
 from pipeline.vm import kernel as kernels
@@ -51,15 +51,16 @@ def prepare(
     *,
     log_dir: Path,
     stage: Stage = QUIET,
-    kernel: str | Path | None = None,
+    kernel: str | Sequence[Path] | None = None,
     exact: GuestPackages | None = None,
 ) -> GuestImage:
     """Return the base image of a release's guest: its kernel and packages.
 
     ``exact`` are the packages that it must contain, instead of those that apt resolves. ``kernel``
-    is the name of a kernel package of the release, or a .deb; by default it is the smallest of the
-    release. It depends on nothing from the build, so both may run at the same time. Raises
-    SmokeImpossible if it cannot be made here, FetchError if a package cannot be fetched.
+    is the name of a kernel package of the release, or the .debs of one, that with the image first;
+    by default it is the smallest of the release. It depends on nothing from the build, so both may
+    run at the same time. Raises SmokeImpossible if it cannot be made here, FetchError if a package
+    cannot be fetched.
     """
     machine = machine_for(archive.architecture)
     qemu.program(machine)
@@ -148,11 +149,11 @@ def kernel_names(archive: AptArchive, kernels: str) -> tuple[str, ...]:
 
 
 def _choices(
-    archive: AptArchive, machine: Machine, kernel: str | Path | None
+    archive: AptArchive, machine: Machine, kernel: str | Sequence[Path] | None
 ) -> Iterator[tuple[tuple[Package, ...], Fetch]]:
     """Yield the packages of each kernel to try, the best first, and what fetches them."""
-    if isinstance(kernel, Path):
-        yield _given(kernel, archive.architecture)
+    if kernel is not None and not isinstance(kernel, str):
+        yield own_kernel.packages(kernel, archive.architecture), lambda _: kernel
         return
     for found in _kernels(archive, machine, kernel):
         yield _fetched(archive, found)
@@ -175,29 +176,6 @@ def _fetched(archive: AptArchive, packages: Sequence[Package]) -> tuple[tuple[Pa
             ) from e
 
     return tuple(packages), fetch
-
-
-def _given(path: Path, architecture: str) -> tuple[tuple[Package, ...], Fetch]:
-    """Return a kernel's .deb that the user gives, identified by its content."""
-    deb = tested_packages.read(path)
-    if deb.architecture != architecture:
-        raise SmokeImpossible(
-            f"the kernel {path.name} is for {deb.architecture}, and the package for {architecture}",
-            hint=f"give the .deb of a kernel for {architecture}, or the name of a package of the "
-            "release",
-        )
-    if not deb.name.startswith("linux-image-"):
-        raise SmokeImpossible(
-            f"{path.name} is not a kernel package",
-            hint="give a package whose name begins with linux-image-",
-        )
-    package = Package(
-        name=deb.name,
-        version=deb.version,
-        architecture=deb.architecture,
-        sha256=file_sha256(path),
-    )
-    return (package,), lambda _: [path]
 
 
 def _names(archive: AptArchive, settings: Mapping[str, Any]) -> list[str]:

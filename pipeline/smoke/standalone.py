@@ -24,7 +24,16 @@ from pipeline.isolation.scratch import scratch, sweep
 from pipeline.model import SmokeReport
 from pipeline.releases import releases
 from pipeline.releases.releases import NO_CONFIG
-from pipeline.smoke import guest_image, matrix, netns, possible, results, smoke, tested_packages
+from pipeline.smoke import (
+    guest_image,
+    matrix,
+    netns,
+    own_kernel,
+    possible,
+    results,
+    smoke,
+    tested_packages,
+)
 from pipeline.smoke.cases import Case
 from pipeline.smoke.tested_packages import Deb
 from pipeline.smoke.user_object import UserObject
@@ -57,6 +66,8 @@ class SmokeRequest:
     keyring: Path | None = None
 
 
+Kernel = str | tuple[Path, ...]
+"""A kernel package of the release, or the .debs of the user's own kernel."""
 Refused = SmokeImpossible | FetchError | TestbedLost
 """Errors that concern one kernel and say nothing about others."""
 
@@ -100,7 +111,7 @@ def measure(request: SmokeRequest, progress: Progress) -> Measured:
 
 
 def on_each(
-    kernels: Sequence[str | Path | None], measure_on: Callable[[str | Path | None], SmokeReport]
+    kernels: Sequence[Kernel | None], measure_on: Callable[[Kernel | None], SmokeReport]
 ) -> Measured:
     """Return the matrix of each kernel; among several, skip one that cannot be tested.
 
@@ -112,7 +123,7 @@ def on_each(
         try:
             reports.append(measure_on(kernel))
         except (SmokeImpossible, FetchError, TestbedLost) as e:
-            refused.append((str(kernel), e))
+            refused.append((_shown(kernel), e))
     if not reports:
         raise max((e for _, e in refused), key=lambda e: isinstance(e, TestbedLost))
     return Measured(reports=tuple(reports), refused=tuple(refused))
@@ -127,24 +138,30 @@ def _packages(request: SmokeRequest) -> dict[str, Deb]:
     return dict(zip(("before", "after"), found, strict=False))
 
 
-def _kernels(archive: AptArchive, names: Sequence[str]) -> list[str | Path | None]:
-    found: list[str | Path | None] = []
+def _kernels(archive: AptArchive, names: Sequence[str]) -> list[Kernel | None]:
+    found: list[Kernel | None] = []
     for name in names:
         if name in guest_image.SETS:
             found += guest_image.kernel_names(archive, name)
-        else:
-            found.append(Path(name) if name.endswith(".deb") else name)
+        elif not name.endswith(".deb"):
+            found.append(name)
+    found += own_kernel.together([Path(name) for name in names if name.endswith(".deb")])
     return found or [None]
+
+
+def _shown(kernel: Kernel | None) -> str:
+    """Return a kernel's name for people and directories: the file with the image, of several."""
+    return kernel[0].name if isinstance(kernel, tuple) else str(kernel)
 
 
 def _in_guest(
     request: SmokeRequest,
     packages: dict[str, Deb],
     archive: AptArchive,
-    kernel: str | Path | None,
+    kernel: Kernel | None,
     progress: Progress,
 ) -> SmokeReport:
-    log_dir = request.log_dir / Path(kernel).name if kernel else request.log_dir
+    log_dir = request.log_dir / _shown(kernel) if kernel else request.log_dir
     log_dir.mkdir(parents=True, exist_ok=True)
     with progress.stage("guest image") as stage:
         image = guest_image.prepare(

@@ -8,6 +8,7 @@ One run, from this machine's release to a repository that an apt client follows.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,6 +84,22 @@ def test_the_kernel(machine: Machine, report: dict[str, Any]) -> None:
     assert image.startswith("linux-image-") and image.endswith("-generic")
     assert modules == image.replace("-image-", "-modules-")
     assert report["smoke"]["kernel_package"]["name"] == image
+
+
+def test_a_kernel_in_two_files(machine: Machine, report: dict[str, Any], tmp_path: Path) -> None:
+    """What the run took from the archive can be given as files; the image alone is refused."""
+    debs = {path.name.partition("_")[0]: path for path in ubuntupackages.debs(None)}
+    (name,) = (n for n in debs if re.match(r"linux-image-unsigned-\d", n))
+    modules = debs[name.replace("-image-unsigned-", "-modules-")]
+    (ours,) = (machine.directory / "out/debs").glob("iproute2_*.deb")
+    given = ("smoke", "--deb", ours, *ONE, "--kernel", debs[name])
+    said = machine.respin(*given)
+    assert said.status == 15 and f"are in another package, {modules.name[:20]}" in said.err
+    said = machine.respin(*given, "--kernel", modules, "--json")
+    assert said.status == 0, said.err
+    (matrix,) = json.loads(said.out)["reports"]
+    assert matrix["kernel_package"]["name"] == name
+    assert matrix["kernel"] == report["smoke"]["kernel"]
 
 
 def test_the_packages(machine: Machine, report: dict[str, Any]) -> None:

@@ -11,12 +11,12 @@ from typing import Any, cast
 
 import pytest
 
-from pipeline.archives import apt_errors, host_apt
+from pipeline.archives import apt_errors, deb_file, host_apt
 from pipeline.errors import FetchError, SmokeImpossible
 from pipeline.host import command
 from pipeline.host.cache import Cache
 from pipeline.model import Package, Release
-from pipeline.smoke import guest_image, tested_packages
+from pipeline.smoke import guest_image, own_kernel, tested_packages
 from pipeline.smoke.tested_packages import Deb
 from pipeline.vm import guest_programs
 from pipeline.vm import image as images
@@ -128,7 +128,79 @@ def test_a_kernel_for_another_architecture(monkeypatch: pytest.MonkeyPatch, tmp_
     deb = Deb(path=tmp_path / "k.deb", name="linux-image-x", version="1", architecture="amd64")
     monkeypatch.setattr(tested_packages, "read", lambda _: deb)
     with pytest.raises(SmokeImpossible, match=r"k\.deb is for amd64, and the package for s390x"):
-        guest_image._given(deb.path, "s390x")
+        own_kernel.packages([deb.path], "s390x")
+
+
+@pytest.fixture
+def named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a file be the package that its name says, before the first "_"."""
+
+    def read(path: Path) -> Deb:
+        name = path.name.partition("_")[0]
+        return Deb(path=path, name=name, version="1", architecture="amd64")
+
+    monkeypatch.setattr(tested_packages, "read", read)
+
+
+IMAGE, UNSIGNED = Path("linux-image-6.8.0-31-generic_1.deb"), Path("linux-image-unsigned-6.9_1.deb")
+MODULES, EXTRA = (Path(f"linux-modules-{part}6.8.0-31-generic_1.deb") for part in ("", "extra-"))
+
+
+@pytest.mark.parametrize(
+    ("given", "kernels"),
+    [
+        ([], []),
+        ([IMAGE], [(IMAGE,)]),
+        ([MODULES, IMAGE, EXTRA], [(IMAGE, MODULES, EXTRA)]),
+        (
+            [UNSIGNED, Path("linux-modules-6.9_1.deb"), IMAGE, MODULES],
+            [(UNSIGNED, Path("linux-modules-6.9_1.deb")), (IMAGE, MODULES)],
+        ),
+    ],
+)
+def test_packages_of_one_kernel(
+    named: None, given: list[Path], kernels: list[tuple[Path, ...]]
+) -> None:
+    assert own_kernel.together(given) == kernels
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([MODULES], "has the modules of a kernel whose image was not given"),
+        ([UNSIGNED, MODULES], "has the modules of a kernel whose image was not given"),
+        ([IMAGE, Path("linux-headers-6.8_1.deb")], "linux-headers-6.8_1.deb is not a kernel pack"),
+        ([Path("linux-modules-nvidia-6.8_1.deb")], "is not a kernel package"),
+    ],
+)
+def test_a_package_that_belongs_to_no_kernel(named: None, given: list[Path], words: str) -> None:
+    with pytest.raises(SmokeImpossible, match=words):
+        own_kernel.together(given)
+
+
+@pytest.mark.parametrize(
+    ("depends", "missing"),
+    [
+        ("", ""),
+        ("kmod, initramfs-tools | linux-initramfs-tool", ""),
+        ("kmod, linux-modules-6.8.0-31-generic (= 1)", "linux-modules-6.8.0-31-generic"),
+    ],
+)
+def test_an_image_whose_modules_are_elsewhere(
+    named: None, monkeypatch: pytest.MonkeyPatch, depends: str, missing: str
+) -> None:
+    monkeypatch.setattr(deb_file, "show", lambda *_, **__: depends)
+    monkeypatch.setattr(own_kernel, "file_sha256", lambda path: path.name)
+    both = own_kernel.packages([IMAGE, MODULES], "amd64")
+    assert [package.name for package in both] == [
+        p.name.partition("_")[0] for p in (IMAGE, MODULES)
+    ]
+    if not missing:
+        assert own_kernel.packages([IMAGE], "amd64") == both[:1]
+        return
+    with pytest.raises(SmokeImpossible, match=f"are in another package, {missing}") as e:
+        own_kernel.packages([IMAGE], "amd64")
+    assert e.value.hint == f"give both: --kernel {IMAGE} --kernel {missing}_….deb"
 
 
 def test_packages_of_two_architectures(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,10 @@ from support.filled import filled
 from pipeline.cli import smoke
 from pipeline.errors import FetchError, RespinError, SmokeFailed, SmokeImpossible, TestbedLost
 from pipeline.model import CaseResult, Cell, Seen, SmokeReport
-from pipeline.smoke.standalone import on_each
+from pipeline.smoke.standalone import Kernel, on_each
 
 
-def _on(kernel: str | Path | None) -> SmokeReport:
+def _on(kernel: Kernel | None) -> SmokeReport:
     """Return the matrix of a kernel that is there, and raise what the name says of another."""
     errors: dict[str, type[RespinError]] = {
         "gone": FetchError,
