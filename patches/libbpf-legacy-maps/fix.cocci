@@ -51,6 +51,49 @@ identifier cfg, opts;
  return bpf_object__open_file(cfg->object, opts);
 +#endif
 
+// The own loader knows no `program NAME`, which v6.0 brought.
+@names_programs@
+typedef bool;
+identifier prog, exist, section, prog_name;
+@@
+ static bool find_prog_to_attach(struct bpf_program *prog, struct bpf_program *exist, const char *section, const char *prog_name)
+ { ... }
+
+@own_by_section depends on names_programs@
+identifier cfg;
+@@
+ static int load_bpf_object(struct bpf_cfg_in *cfg)
+ { ... }
++
++static bool wants_own_loader(const struct bpf_cfg_in *cfg)
++{
++	return false;
++	return !cfg->prog_name && iproute2_is_own_section(cfg->section);
++}
+
+@own depends on !names_programs@
+identifier cfg;
+@@
+ static int load_bpf_object(struct bpf_cfg_in *cfg)
+ { ... }
++
++static bool wants_own_loader(const struct bpf_cfg_in *cfg)
++{
++	return false;
++	return iproute2_is_own_section(cfg->section);
++}
+
+@own_old_libbpf@
+identifier cfg;
+@@
+ static bool wants_own_loader(const struct bpf_cfg_in *cfg)
+ {
++#if LIBBPF_MAJOR_VERSION < 1
+ return false;
++#endif
+ ...
+ }
+
 // From here on, all ways out close the object.
 @load@
 identifier cfg, opts, obj;
@@ -147,7 +190,11 @@ identifier cfg, ret;
 -return ret;
 +goto out;
  }
- ret = load_bpf_object(cfg);
+-ret = load_bpf_object(cfg);
++if (wants_own_loader(cfg))
++	ret = iproute2_load_section(cfg);
++else
++	ret = load_bpf_object(cfg);
  if (ret)
 -	return ret;
 +	goto out;
@@ -273,6 +320,20 @@ identifier ctx;
  ...
  }
 
+// Nor those that it put into program arrays.
+@hops@
+identifier ctx, fd;
+@@
+ static int bpf_fill_prog_arrays(struct bpf_elf_ctx *ctx)
+ {
+ <...
+ fd = bpf_fetch_prog_sec(...);
+ if (fd < 0)
+	return -EIO;
++bpf_prog_close_later(fd);
+ ...>
+ }
+
 // libbpf refused a file whose symbols have names beyond the string table.
 @inside@
 typedef GElf_Sym;
@@ -328,6 +389,11 @@ identifier cfg;
 +		bpf_make_pathname(pathname, sizeof(pathname),
 +				  bpf_map_fetch_name(ctx, i), ctx, pinning);
 +		unlink(pathname);
++		/* The directory of an object goes with its last pin. */
++		if (pinning == PIN_OBJECT_NS) {
++			*strrchr(pathname, '/') = '\0';
++			rmdir(pathname);
++		}
 +	}
 +}
 +
@@ -395,48 +461,157 @@ identifier cfg;
 +	return gelf_update_shdr(scn, &data_relo->sec_hdr) ? 0 : -EIO;
 +}
 +
-+/* To libbpf a program is a global function. The only function of a section is
-+ * its program even if it is static, and so is what starts the section if no
-+ * function has a type, as LLVM up to v7 had it.
-+ */
-+static int bpf_prelink_func(struct bpf_elf_ctx *ctx, int section,
-+			    struct bpf_elf_sec_data *data)
++static bool bpf_is_func_call(const struct bpf_insn *insn)
 +{
-+	int start = -1;
-+	int prog = -1;
-+	int num = 0;
++	return insn->code == (BPF_JMP | BPF_CALL) &&
++	       insn->src_reg == BPF_PSEUDO_CALL;
++}
++
++/* The calls of functions in the same section are those without a relocation. */
++static bool bpf_has_local_calls(struct bpf_elf_ctx *ctx, int section,
++				const struct bpf_elf_sec_data *data)
++{
++	const struct bpf_insn *insns = data->sec_data->d_buf;
++	size_t num = data->sec_data->d_size / sizeof(*insns);
++	struct bpf_elf_sec_data data_relo;
++	int calls = 0;
++	GElf_Rel relo;
++	size_t off;
++	int i, j;
++
++	for (off = 0; off < num; off++)
++		calls += bpf_is_func_call(&insns[off]);
++
++	for (i = 1; calls && i < ctx->elf_hdr.e_shnum; i++) {
++		if (bpf_fill_section_data(ctx, i, &data_relo) < 0 ||
++		    data_relo.sec_hdr.sh_type != SHT_REL ||
++		    data_relo.sec_hdr.sh_info != section)
++			continue;
++
++		for (j = 0; gelf_getrel(data_relo.sec_data, j, &relo); j++) {
++			off = relo.r_offset / sizeof(*insns);
++			if (off < num)
++				calls -= bpf_is_func_call(&insns[off]);
++		}
++	}
++
++	return calls > 0;
++}
++
++static int bpf_num_funcs(struct bpf_elf_ctx *ctx, int section)
++{
 +	GElf_Sym func;
-+	int type;
-+	int bind;
++	int num = 0;
++	int i;
++
++	for (i = 0; gelf_getsym(ctx->sym_tab, i, &func); i++)
++		num += func.st_shndx == section &&
++		       GELF_ST_TYPE(func.st_info) == STT_FUNC;
++
++	return num;
++}
++
++/* libbpf looks for functions that are called in .text only, and takes .text for
++ * a program only if the object has no other function.
++ */
++bool iproute2_is_own_section(const char *section)
++{
++	struct bpf_elf_ctx *ctx = &__ctx;
++	struct bpf_elf_sec_data data;
++	unsigned int map_id, key_id;
++	int funcs = 0;
++	int num;
++	int i;
++
++	for (i = 1; i < ctx->elf_hdr.e_shnum; i++) {
++		if (bpf_fill_section_data(ctx, i, &data) < 0 ||
++		    data.sec_hdr.sh_type != SHT_PROGBITS ||
++		    !(data.sec_hdr.sh_flags & SHF_EXECINSTR))
++			continue;
++
++		num = bpf_num_funcs(ctx, i);
++		funcs += num ? num : 1;
++		if (strcmp(data.sec_name, section) &&
++		    sscanf(data.sec_name, "%i/%i", &map_id, &key_id) != 2)
++			continue;
++		if (bpf_has_local_calls(ctx, i, &data))
++			return true;
++	}
++
++	return !strcmp(section, ".text") && funcs > 1;
++}
++
++/* Load a section as it is, as iproute2 without libbpf does. */
++int iproute2_load_section(struct bpf_cfg_in *cfg)
++{
++	struct bpf_elf_ctx *ctx = &__ctx;
++	int fd, ret;
++
++	ret = bpf_fetch_ancillary(ctx, strcmp(cfg->section, ".text"));
++	if (ret < 0) {
++		fprintf(stderr, "Error fetching ELF ancillary data!\n");
++		return ret;
++	}
++
++	fd = bpf_fetch_prog_sec(ctx, cfg->section);
++	if (fd < 0) {
++		fprintf(stderr, "Error fetching program/map!\n");
++		return fd;
++	}
++
++	ret = bpf_fill_prog_arrays(ctx);
++	if (ret < 0) {
++		fprintf(stderr, "Error filling program arrays!\n");
++		close(fd);
++		return ret;
++	}
++
++	cfg->prog_fd = fd;
++	return 0;
++}
++
++/* To libbpf a program is a global function, and the program of a section is the
++ * first of these. What starts a section without a typed function, as LLVM up
++ * to v7 made it, is its program. libbpf cannot load a section with local calls,
++ * and must not look for programs there.
++ */
++static int bpf_prelink_funcs(struct bpf_elf_ctx *ctx, int section,
++			     struct bpf_elf_sec_data *data)
++{
++	bool text = !strcmp(data->sec_name, ".text");
++	bool hide = !text && bpf_has_local_calls(ctx, section, data);
++	int num = bpf_num_funcs(ctx, section);
++	GElf_Sym start, func;
++	int first = -1;
 +	int i;
 +
 +	for (i = 0; gelf_getsym(ctx->sym_tab, i, &func); i++) {
-+		if (func.st_shndx != section)
++		if (func.st_shndx != section ||
++		    GELF_ST_TYPE(func.st_info) == STT_SECTION)
 +			continue;
 +
-+		type = GELF_ST_TYPE(func.st_info);
-+		if (type != STT_SECTION && !func.st_value)
-+			start = i;
-+		if (type != STT_FUNC)
++		if (!func.st_value)
++			first = i;
++		if (GELF_ST_TYPE(func.st_info) != STT_FUNC)
 +			continue;
 +
-+		prog = i;
-+		num++;
++		if (num == 1 && !func.st_size)
++			func.st_size = data->sec_hdr.sh_size - func.st_value;
++		if (hide)
++			func.st_shndx = SHN_ABS;
++		else if (!text && GELF_ST_BIND(func.st_info) == STB_LOCAL)
++			func.st_info = GELF_ST_INFO(STB_GLOBAL, STT_FUNC);
++		if (!gelf_update_sym(ctx->sym_tab, i, &func))
++			return -EIO;
 +	}
 +
-+	i = num ? prog : start;
-+	if (num > 1 || !gelf_getsym(ctx->sym_tab, i, &func))
++	if (num || hide || !gelf_getsym(ctx->sym_tab, first, &start))
 +		return 0;
 +
-+	if (!num || !func.st_size)
-+		func.st_size = data->sec_hdr.sh_size - func.st_value;
-+
-+	bind = GELF_ST_BIND(func.st_info);
-+	if (bind == STB_LOCAL && strcmp(data->sec_name, ".text"))
-+		bind = STB_GLOBAL;
-+
-+	func.st_info = GELF_ST_INFO(bind, STT_FUNC);
-+	return gelf_update_sym(ctx->sym_tab, i, &func) ? 0 : -EIO;
++	start.st_size = data->sec_hdr.sh_size;
++	start.st_info = GELF_ST_INFO(text ? GELF_ST_BIND(start.st_info) :
++				     STB_GLOBAL, STT_FUNC);
++	return gelf_update_sym(ctx->sym_tab, first, &start) ? 0 : -EIO;
 +}
 +
 +/* Only kprobes need a version, and libbpf takes no other size than theirs. */
@@ -452,7 +627,7 @@ identifier cfg;
 +	if (!strcmp(data->sec_name, "version"))
 +		return bpf_hide_section(ctx, section, data);
 +	if (data->sec_hdr.sh_flags & SHF_EXECINSTR)
-+		return bpf_prelink_func(ctx, section, data);
++		return bpf_prelink_funcs(ctx, section, data);
 +	return 0;
 +}
 +
@@ -571,6 +746,8 @@ identifier cfg;
 @@
 +void iproute2_bpf_elf_ctx_destroy(const struct bpf_cfg_in *cfg, bool failure);
 +int iproute2_prelink_object(unsigned int cpus, void **image, size_t *size);
++bool iproute2_is_own_section(const char *section);
++int iproute2_load_section(struct bpf_cfg_in *cfg);
 +bool iproute2_has_own_maps(void);
 +int iproute2_find_map_fd_by_id(unsigned int map_id);
  int iproute2_load_libbpf(struct bpf_cfg_in *cfg);

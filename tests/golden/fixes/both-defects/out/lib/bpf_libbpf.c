@@ -180,6 +180,14 @@ unload_obj:
 	return ret;
 }
 
+static bool wants_own_loader(const struct bpf_cfg_in *cfg)
+{
+#if LIBBPF_MAJOR_VERSION < 1
+	return false;
+#endif
+	return iproute2_is_own_section(cfg->section);
+}
+
 /* Load ebpf and return prog fd */
 int iproute2_load_libbpf(struct bpf_cfg_in *cfg)
 {
@@ -197,7 +205,10 @@ int iproute2_load_libbpf(struct bpf_cfg_in *cfg)
 		goto out;
 	}
 
-	ret = load_bpf_object(cfg);
+	if (wants_own_loader(cfg))
+		ret = iproute2_load_section(cfg);
+	else
+		ret = load_bpf_object(cfg);
 	if (ret)
 		goto out;
 

@@ -237,6 +237,7 @@ static int bpf_fill_prog_arrays(struct bpf_elf_ctx *ctx)
 		fd = bpf_fetch_prog_sec(ctx, i);
 		if (fd < 0)
 			return -EIO;
+		bpf_prog_close_later(fd);
 
 		ret = bpf_map_update(ctx->map_fds[0], &i, &fd, BPF_ANY);
 		if (ret < 0)
@@ -322,6 +323,11 @@ static void bpf_maps_unpin(struct bpf_elf_ctx *ctx)
 		bpf_make_pathname(pathname, sizeof(pathname),
 				  bpf_map_fetch_name(ctx, i), ctx, pinning);
 		unlink(pathname);
+		/* The directory of an object goes with its last pin. */
+		if (pinning == PIN_OBJECT_NS) {
+			*strrchr(pathname, '/') = '\0';
+			rmdir(pathname);
+		}
 	}
 }
 
@@ -389,49 +395,162 @@ static int bpf_prelink_relo(struct bpf_elf_ctx *ctx, int section,
 	data_relo->sec_hdr.sh_size = num * sizeof(relo);
 	return gelf_update_shdr(scn, &data_relo->sec_hdr) ? 0 : -EIO;
 }
-
-/* To libbpf a program is a global function. The only function of a section is
- * its program even if it is static, and so is what starts the section if no
- * function has a type, as LLVM up to v7 had it.
- */
-static int bpf_prelink_func(struct bpf_elf_ctx *ctx, int section,
-			    struct bpf_elf_sec_data *data)
+static bool bpf_is_func_call(const struct bpf_insn *insn)
 {
-	int start = -1;
-	int prog = -1;
-	int num = 0;
+	return insn->code == (BPF_JMP | BPF_CALL) &&
+	       insn->src_reg == BPF_PSEUDO_CALL;
+}
+
+/* The calls of functions in the same section are those without a relocation. */
+static bool bpf_has_local_calls(struct bpf_elf_ctx *ctx, int section,
+				const struct bpf_elf_sec_data *data)
+{
+	const struct bpf_insn *insns = data->sec_data->d_buf;
+	size_t num = data->sec_data->d_size / sizeof(*insns);
+	struct bpf_elf_sec_data data_relo;
+	int calls = 0;
+	GElf_Rel relo;
+	size_t off;
+	int i;
+
+	int j;
+
+	for (off = 0; off < num; off++)
+		calls += bpf_is_func_call(&insns[off]);
+
+	for (i = 1; calls && i < ctx->elf_hdr.e_shnum; i++) {
+		if (bpf_fill_section_data(ctx, i, &data_relo) < 0 ||
+		    data_relo.sec_hdr.sh_type != SHT_REL ||
+		    data_relo.sec_hdr.sh_info != section)
+			continue;
+
+		for (j = 0; gelf_getrel(data_relo.sec_data, j, &relo); j++) {
+			off = relo.r_offset / sizeof(*insns);
+			if (off < num)
+				calls -= bpf_is_func_call(&insns[off]);
+		}
+	}
+
+	return calls > 0;
+}
+static int bpf_num_funcs(struct bpf_elf_ctx *ctx, int section)
+{
 	GElf_Sym func;
-	int type;
-	int bind;
+	int num = 0;
+	int i;
+
+	for (i = 0; gelf_getsym(ctx->sym_tab, i, &func); i++)
+		num += func.st_shndx == section &&
+		       GELF_ST_TYPE(func.st_info) == STT_FUNC;
+
+	return num;
+}
+
+/* libbpf looks for functions that are called in .text only, and takes .text for
+ * a program only if the object has no other function.
+ */
+bool iproute2_is_own_section(const char *section)
+{
+	struct bpf_elf_ctx *ctx = &__ctx;
+	struct bpf_elf_sec_data data;
+	unsigned int map_id;
+	unsigned int key_id;
+	int funcs = 0;
+	int num;
+	int i;
+
+	for (i = 1; i < ctx->elf_hdr.e_shnum; i++) {
+		if (bpf_fill_section_data(ctx, i, &data) < 0 ||
+		    data.sec_hdr.sh_type != SHT_PROGBITS ||
+		    !(data.sec_hdr.sh_flags & SHF_EXECINSTR))
+			continue;
+
+		num = bpf_num_funcs(ctx, i);
+		funcs += num ? num : 1;
+		if (strcmp(data.sec_name, section) &&
+		    sscanf(data.sec_name, "%i/%i", &map_id, &key_id) != 2)
+			continue;
+		if (bpf_has_local_calls(ctx, i, &data))
+			return true;
+	}
+
+	return !strcmp(section, ".text") && funcs > 1;
+}
+
+/* Load a section as it is, as iproute2 without libbpf does. */
+int iproute2_load_section(struct bpf_cfg_in *cfg)
+{
+	struct bpf_elf_ctx *ctx = &__ctx;
+	int fd;
+
+	int ret;
+
+	ret = bpf_fetch_ancillary(ctx, strcmp(cfg->section, ".text"));
+	if (ret < 0) {
+		fprintf(stderr, "Error fetching ELF ancillary data!\n");
+		return ret;
+	}
+
+	fd = bpf_fetch_prog_sec(ctx, cfg->section);
+	if (fd < 0) {
+		fprintf(stderr, "Error fetching program/map!\n");
+		return fd;
+	}
+
+	ret = bpf_fill_prog_arrays(ctx);
+	if (ret < 0) {
+		fprintf(stderr, "Error filling program arrays!\n");
+		close(fd);
+		return ret;
+	}
+
+	cfg->prog_fd = fd;
+	return 0;
+}
+
+/* To libbpf a program is a global function, and the program of a section is the
+ * first of these. What starts a section without a typed function, as LLVM up
+ * to v7 made it, is its program. libbpf cannot load a section with local calls,
+ * and must not look for programs there.
+ */
+static int bpf_prelink_funcs(struct bpf_elf_ctx *ctx, int section,
+			     struct bpf_elf_sec_data *data)
+{
+	bool text = !strcmp(data->sec_name, ".text");
+	bool hide = !text && bpf_has_local_calls(ctx, section, data);
+	int num = bpf_num_funcs(ctx, section);
+	GElf_Sym start;
+	GElf_Sym func;
+	int first = -1;
 	int i;
 
 	for (i = 0; gelf_getsym(ctx->sym_tab, i, &func); i++) {
-		if (func.st_shndx != section)
+		if (func.st_shndx != section ||
+		    GELF_ST_TYPE(func.st_info) == STT_SECTION)
 			continue;
 
-		type = GELF_ST_TYPE(func.st_info);
-		if (type != STT_SECTION && !func.st_value)
-			start = i;
-		if (type != STT_FUNC)
+		if (!func.st_value)
+			first = i;
+		if (GELF_ST_TYPE(func.st_info) != STT_FUNC)
 			continue;
 
-		prog = i;
-		num++;
+		if (num == 1 && !func.st_size)
+			func.st_size = data->sec_hdr.sh_size - func.st_value;
+		if (hide)
+			func.st_shndx = SHN_ABS;
+		else if (!text && GELF_ST_BIND(func.st_info) == STB_LOCAL)
+			func.st_info = GELF_ST_INFO(STB_GLOBAL, STT_FUNC);
+		if (!gelf_update_sym(ctx->sym_tab, i, &func))
+			return -EIO;
 	}
 
-	i = num ? prog : start;
-	if (num > 1 || !gelf_getsym(ctx->sym_tab, i, &func))
+	if (num || hide || !gelf_getsym(ctx->sym_tab, first, &start))
 		return 0;
 
-	if (!num || !func.st_size)
-		func.st_size = data->sec_hdr.sh_size - func.st_value;
-
-	bind = GELF_ST_BIND(func.st_info);
-	if (bind == STB_LOCAL && strcmp(data->sec_name, ".text"))
-		bind = STB_GLOBAL;
-
-	func.st_info = GELF_ST_INFO(bind, STT_FUNC);
-	return gelf_update_sym(ctx->sym_tab, i, &func) ? 0 : -EIO;
+	start.st_size = data->sec_hdr.sh_size;
+	start.st_info = GELF_ST_INFO(
+		text ? GELF_ST_BIND(start.st_info) : STB_GLOBAL, STT_FUNC);
+	return gelf_update_sym(ctx->sym_tab, first, &start) ? 0 : -EIO;
 }
 
 /* Only kprobes need a version, and libbpf takes no other size than theirs. */
@@ -447,7 +566,7 @@ static int bpf_prelink_section(struct bpf_elf_ctx *ctx, int section,
 	if (!strcmp(data->sec_name, "version"))
 		return bpf_hide_section(ctx, section, data);
 	if (data->sec_hdr.sh_flags & SHF_EXECINSTR)
-		return bpf_prelink_func(ctx, section, data);
+		return bpf_prelink_funcs(ctx, section, data);
 	return 0;
 }
 

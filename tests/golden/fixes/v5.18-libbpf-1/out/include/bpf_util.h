@@ -6,6 +6,8 @@ int iproute2_bpf_elf_ctx_init(struct bpf_cfg_in *cfg);
 int iproute2_bpf_fetch_ancillary(void);
 void iproute2_bpf_elf_ctx_destroy(const struct bpf_cfg_in *cfg, bool failure);
 int iproute2_prelink_object(unsigned int cpus, void **image, size_t *size);
+bool iproute2_is_own_section(const char *section);
+int iproute2_load_section(struct bpf_cfg_in *cfg);
 bool iproute2_has_own_maps(void);
 int iproute2_find_map_fd_by_id(unsigned int map_id);
 int iproute2_load_libbpf(struct bpf_cfg_in *cfg);
