@@ -98,6 +98,8 @@ class Description:
     references: tuple[Reference, ...] = ()
     called: frozenset[str] = frozenset()
     """The sections from which functions of TEXT are called."""
+    called_inside: frozenset[str] = frozenset()
+    """The sections with calls of functions of the same section, which have no relocation."""
     packet_loads: frozenset[str] = frozenset()
     """The sections with instructions LD_ABS or LD_IND."""
     formats: frozenset[str] = frozenset()
@@ -207,6 +209,12 @@ def _describe(elf: Elf) -> Description:
     one = legacy[0]["sh_size"] // len(globals_) if len(legacy) == 1 and globals_ else None
     references = tuple(itertools.islice(_references(elf), REFERENCES_MAX + 1))
     code = {s.name: elf.content(s) for s in sections if _has_code(s)}
+    linked = {(r.section, r.offset) for r in references}
+    inside = frozenset(
+        name
+        for name, content in code.items()
+        if any((name, at) not in linked for at in _calls(content, little=elf.little))
+    )
     programs = tuple(s.name for s in sections if _is_program(s))
     functions = tuple(
         Function(name=s.name, section=name, offset=s["st_value"], local=_is_local(s))
@@ -233,14 +241,8 @@ def _describe(elf: Elf) -> Description:
         ),
         functions=functions,
         references=references,
-        called=frozenset(
-            {r.section for r in references if r.target == TEXT}
-            | {
-                name
-                for name, content in code.items()
-                if name == TEXT and _calls(content, little=elf.little)
-            }
-        ),
+        called=frozenset({r.section for r in references if r.target == TEXT} | inside & {TEXT}),
+        called_inside=inside,
         packet_loads=frozenset(name for name, content in code.items() if _loads_packets(content)),
         formats=frozenset(name for s, name in named if "____fmt" in s.name),
         btf=next((s["sh_size"] for s in sections if s.name == ".BTF"), 0),
@@ -317,14 +319,14 @@ def _is_program(section: Section) -> bool:
     return _has_code(section) and not section.name.startswith(_NOT_A_PROGRAM)
 
 
-def _calls(code: bytes, *, little: bool) -> bool:
-    """Return whether an instruction calls another function: BPF_CALL with BPF_PSEUDO_CALL."""
+def _calls(code: bytes, *, little: bool) -> Iterator[int]:
+    """Yield the offset of each call of another function: BPF_CALL with BPF_PSEUDO_CALL."""
     # The source register is in the high nibble of little-endian objects, in the low one of others.
     shift = 4 if little else 0
-    return any(
-        opcode == _CALL and registers >> shift & 15 == _PSEUDO_CALL
-        for opcode, registers in struct.iter_unpack("<BB6x", code[: len(code) // 8 * 8])
-    )
+    instructions = struct.iter_unpack("<BB6x", code[: len(code) // 8 * 8])
+    for at, (opcode, registers) in enumerate(instructions):
+        if opcode == _CALL and registers >> shift & 15 == _PSEUDO_CALL:
+            yield at * 8
 
 
 def _loads_packets(code: bytes) -> bool:

@@ -7,6 +7,7 @@ pipeline/smoke/object.schema.json defines the JSON. No package and no kernel is 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from pipeline.files.elf import Broken
 from pipeline.smoke import btf, limits
 from pipeline.smoke.bpf_object import Description, MapSymbol, load, opened, parse
 from pipeline.smoke.cases import loaders
-from pipeline.smoke.limits import EARLIER_FIX, Target
+from pipeline.smoke.loader_limit import EARLIER_FIX, LoaderLimit, Target
 from pipeline.smoke.map_types import pinning_name, type_name
 from pipeline.smoke.user_object import kind_of
 
@@ -137,7 +138,7 @@ def _map(each: MapSymbol, **fields: Any) -> dict[str, Any]:
 
 def _limits(found: Description) -> list[dict[str, Any]]:
     """Return each limit once, with the loaders and the programs that it concerns."""
-    merged: dict[limits.LoaderLimit, tuple[list[str], list[str]]] = {}
+    merged: dict[LoaderLimit, tuple[list[str], list[str]]] = {}
     for loader in titles():
         for section in found.programs:
             to = Target(
@@ -145,6 +146,7 @@ def _limits(found: Description) -> list[dict[str, Any]]:
                 version=_VERSION.get(loader, _RECENT),
                 section=section,
                 kind=kind_of(section) or "tc",
+                little=sys.byteorder == "little",
             )
             for limit in limits.limits(found, to):
                 by, programs = merged.setdefault(limit, ([], []))

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 
 from pipeline.errors import TestbedLost, UsageError
 from pipeline.model import CaseResult, Cell, Seen
 from pipeline.smoke import bpf_object, limits
 from pipeline.smoke.cases import loader_of
+from pipeline.smoke.loader_limit import Target
 from pipeline.smoke.matrix import Row
 from pipeline.smoke.player_script import step_id
 from pipeline.smoke.verdict import Said, Tc, engine, judge, said_of
@@ -109,8 +111,12 @@ def _limits(row: Row, cell: Cell, tc: Tc) -> tuple[str, ...]:
     """Return why the user's own object was refused, and what can be done about it."""
     if row.expect is not None or cell.seen not in (Seen.REFUSED, Seen.NOT_POSSIBLE):
         return ()
-    target = limits.Target(
-        loader=tc.loader.name, version=tc.version, section=row.section, kind=row.way.kind
+    target = Target(
+        loader=tc.loader.name,
+        version=tc.version,
+        section=row.section,
+        kind=row.way.kind,
+        little=sys.byteorder == "little",
     )
     found = limits.causes(bpf_object.read(row.object), target, cell.output)
     return tuple(f"{limit.what}. {limit.remedy[0].upper()}{limit.remedy[1:]}." for limit in found)

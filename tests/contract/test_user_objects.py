@@ -17,7 +17,8 @@ from support import cli, userobjects
 from pipeline.host.resources import package_data
 from pipeline.smoke import object_report
 from pipeline.smoke.bpf_object import read
-from pipeline.smoke.limits import EARLIER_FIX, Target, limits
+from pipeline.smoke.limits import limits
+from pipeline.smoke.loader_limit import EARLIER_FIX, Target
 from pipeline.smoke.user_object import UserObject, user_section
 
 SCHEMA = json.loads(package_data("pipeline.smoke", "object.schema.json").read_text())
@@ -56,7 +57,7 @@ def test_an_objects_limits(name: str, tmp_path: Path) -> None:
     section = user_section(UserObject(path=path, way=way))
     found = read(path)
     for loader in ALL:
-        to = Target(loader=loader, version="6.1.0-3", section=section, kind=way)
+        to = Target(loader=loader, version="6.1.0-3", section=section, kind=way, little=True)
         told = " | ".join(limit.what for limit in limits(found, to) if limit.certain)
         assert RIGHT[name].get(loader, "") in told, loader
         assert bool(told) == (loader in RIGHT[name]), (loader, told)
@@ -68,7 +69,7 @@ def test_the_other_byte_order_is_read(tmp_path: Path) -> None:
     assert not found.little
     assert [m.values for m in found.maps] == [(1, 4, 8, 4, 0, 0, 2, 0, 0)]
     assert {r.target for r in found.references} == {"maps"}
-    to = Target(loader="own", version="6.1.0-3", section="classifier", kind="tc")
+    to = Target(loader="own", version="6.1.0-3", section="classifier", kind="tc", little=True)
     assert "big-endian" in limits(found, to)[0].what
 
 

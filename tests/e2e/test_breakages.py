@@ -27,7 +27,8 @@ CASES = (
     *("pinned-hash", "several-maps", "eight-maps", "notype", "tail-calls", "btf-maps"),
     *("static-map", "unnamed-offset", "struct-between", "struct-large", "maps-64", "maps-65"),
     *("legacy-global-data", "subprogram", "both-sections", "perf-events"),
-    *("static-program", "static-program-no-map"),
+    *("static-program", "static-program-no-map", "static-programs"),
+    *("local-call", "text-section"),
 )
 BREAKAGES = breakages.all_breakages()
 NAMES = (breakages.SOUND, *(each.name for each in BREAKAGES))

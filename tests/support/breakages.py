@@ -59,11 +59,11 @@ def broken(text: str, breakage: Breakage) -> str | None:
 def binaries() -> Path:
     """Return a directory with sound.tc and NAME.tc of each breakage, built if need be."""
     everything = all_breakages()
-    fix = fixes.choose(["libbpf-legacy-maps"])[0]
     with TemporaryDirectory() as tmp:
         tree = Path(tmp) / "tree"
         command.run(["dpkg-source", "--no-check", "-x", real.dsc(), tree])
-        patch.apply_fix_to_all([tree], fix)
+        for fix in fixes.choose(["libbpf-legacy-maps", "af-alg"]):
+            patch.apply_fix(tree, fix)
         texts = {name: (tree / name).read_text() for name in SOURCES}
         changed = {
             each.name: next((name, new) for name in SOURCES if (new := broken(texts[name], each)))

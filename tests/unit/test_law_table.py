@@ -10,8 +10,8 @@ from pipeline.smoke.cases import select
 
 DOCS = Path(__file__).parents[2] / "docs/smoke.md"
 HEAD = "| case | attach type | Debian 11 | no libbpf | Debian 12 | fixed |"
-ELSEWHERE = {"action", "object-pin", "object-pin-without-af-alg"}
-"""What the kernel lacked on which the table was made, and the case of the fix for AF_ALG."""
+ELSEWHERE = {"action", "object-pin"}
+"""What the kernel lacked on which the table was made."""
 
 
 def _rows() -> list[list[str]]:
@@ -34,4 +34,5 @@ def test_the_table_has_every_cell_and_what_is_expected_of_the_fixed_tc() -> None
     }
     assert set(rows) == set(cases)
     for key, case in cases.items():
-        assert rows[key] == str(case.expect["libbpf-1-fixed"].what), key
+        expected = str(case.expect["libbpf-1-fixed"].what)
+        assert expected in (rows[key], "any"), key

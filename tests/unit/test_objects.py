@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 import struct
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,8 @@ import pytest
 from pipeline.errors import UsageError
 from pipeline.smoke import bpf_object
 from pipeline.smoke.bpf_object import Description, Function, MapSymbol, Reference, read, text
-from pipeline.smoke.limits import EARLIER_FIX, LoaderLimit, Target, causes, limits
+from pipeline.smoke.limits import causes, limits
+from pipeline.smoke.loader_limit import EARLIER_FIX, LoaderLimit, Target
 from pipeline.smoke.user_object import UserObject, kind_of, user_section
 
 EM_BPF, EM_X86_64 = 247, 62
@@ -129,7 +129,7 @@ WITH_TEXT = (("classifier", 64), ("maps", 36), (".text", 8))
 
 def target(loader: str = FIXED, **changes: str) -> Target:
     fields = {"version": "6.1.0-3", "section": "classifier", "kind": "tc"}
-    return Target(loader=loader, **(fields | changes))
+    return Target(loader=loader, little=True, **(fields | changes))
 
 
 def certain(found: Description, to: Target) -> list[LoaderLimit]:
@@ -202,7 +202,7 @@ OUTER = legacy("outer", values=(12, 4, 4, 1, 0, 0, 0, 0, 0))
             "Missing kernel AF_ALG support for PIN_OBJECT_NS!",
         ),
         (description(), "pinned already.*counts", "Map specification differs from pinned file!"),
-        (description(little=sys.byteorder != "little"), "endian machines", "wrong endianness"),
+        (description(little=False), "endian machines", "wrong endianness"),
     ],
 )
 def test_each_refusal_has_its_cause(found: Description, words: str, said: str) -> None:
@@ -240,13 +240,40 @@ def test_a_limit_belongs_to_its_loaders(found: Description, words: str, loaders:
         assert any(words in what for what in told) == (loader in loaders), loader
 
 
-def test_a_static_program_beside_another_stays_refused() -> None:
-    functions = tuple(
-        Function(name=name, section="classifier", offset=8 * n, local=True)
+def functions(section: str) -> tuple[Function, ...]:
+    return tuple(
+        Function(name=name, section=section, offset=8 * n, local=True)
         for n, name in enumerate("fg")
     )
-    (limit,) = limits(description(functions=functions), target())
-    assert "f is static" in limit.what
+
+
+def test_static_programs_of_one_section_load() -> None:
+    found = description(functions=functions("classifier"))
+    assert limits(found, target()) == ()
+    assert "f is static" in limits(found, target(DISTRO))[1].what
+
+
+@pytest.mark.parametrize(
+    ("section", "inside"), [("classifier", frozenset({"classifier"})), (".text", frozenset())]
+)
+def test_the_fix_gives_the_own_loader_what_libbpf_never_takes(
+    section: str, inside: frozenset[str]
+) -> None:
+    found = description(functions=functions(section), called_inside=inside)
+    assert limits(found, target(section=section)) == ()
+    data = description(
+        functions=functions(section),
+        called_inside=inside,
+        references=(uses(".rodata", section=section),),
+    )
+    (limit,) = limits(data, target(section=section))
+    assert "own loader does not support" in limit.what
+
+
+def test_libbpf_looks_for_functions_in_text_only() -> None:
+    found = description(called_inside=frozenset({"classifier"}))
+    for loader in ("libbpf-0", DISTRO):
+        assert any("in .text only" in one.what for one in limits(found, target(loader)))
 
 
 def test_a_limit_of_the_earlier_fix_is_said_to_be_one() -> None:
@@ -347,5 +374,5 @@ def test_a_call_in_both_byte_orders() -> None:
     """BPF_PSEUDO_CALL is in the source register, whose half of the byte depends on the order."""
     for registers, little in ((0x10, True), (0x01, False)):
         code = bytes([0x85, registers, *6 * [0]])
-        assert bpf_object._calls(code, little=little)
-        assert not bpf_object._calls(code, little=not little)
+        assert [*bpf_object._calls(code, little=little)] == [0]
+        assert [*bpf_object._calls(code, little=not little)] == []
