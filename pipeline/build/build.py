@@ -112,9 +112,7 @@ def prepare(
     engine = engine or choose(Kind.AUTO)
     stage.note(f"container: {engine.name}, {engine.why}")
     check_toolchain(archive)
-    # A build may count on Essential packages and build-essential (Debian Policy 4.2), no more.
-    cross = (toolchain(archive.foreign),) if archive.foreign else ()
-    names = (*archive.essential(()), *TOOLS, *cross)
+    names = beside_depends(archive)
     key = tuple(exact) or archive.closure(names, dsc=dsc)
     stage.note(f"root of {len(key)} packages")
     wanted = Wanted(
@@ -133,6 +131,13 @@ def prepare(
     return BuildRoot(
         release=archive.release, root=replace(root, packages=packages), foreign=archive.foreign
     )
+
+
+def beside_depends(archive: AptArchive) -> tuple[str, ...]:
+    """Return the names of the packages in a root beside the build dependencies of its source."""
+    # A build may count on Essential packages and build-essential (Debian Policy 4.2), no more.
+    cross = (toolchain(archive.foreign),) if archive.foreign else ()
+    return (*archive.essential(()), *TOOLS, *cross)
 
 
 def check_toolchain(archive: AptArchive) -> None:

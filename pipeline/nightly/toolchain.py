@@ -7,15 +7,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.archives.apt import AptArchive
+from pipeline.archives import host_apt
 from pipeline.build import build
 from pipeline.config.nightly import TOOLCHAIN
 from pipeline.host.cache import digest
 from pipeline.nightly.context import World
 from pipeline.nightly.state import FIXED, RunRow
 from pipeline.nightly.targets import Target
-from pipeline.releases import releases
-from pipeline.releases.releases import USUAL
+from pipeline.runs import inputs
 from pipeline.runs.directory import REPORT
 from pipeline.runs.report_reader import load
 from pipeline.runs.request import Request
@@ -28,15 +27,10 @@ def key(packages: Iterable[Mapping[str, str]]) -> str:
 
 def now(request: Request, dsc: Path) -> str:
     """Return the digest of what a root for a source would now hold. Raises RespinError."""
-    sources = releases.sources(
-        request.release,
-        pockets=request.pockets or USUAL,
-        config=request.config,
-        mirror=request.mirror,
-    )
-    archive = AptArchive(request.release, sources, request.cache)
+    foreign = request.target != host_apt.architecture()
+    archive = inputs.build_archive_of(request) if foreign else inputs.archive_of(request)
     archive.update()
-    found = archive.closure([*archive.essential(()), *build.TOOLS], dsc=dsc)
+    found = archive.closure(build.beside_depends(archive), dsc=dsc)
     return key(
         {"name": p.name, "version": p.version, "architecture": p.architecture} for p in found
     )
