@@ -152,7 +152,8 @@ def _show_words(smoke: SmokeReport) -> None:
 def show_smoke(smoke: SmokeReport) -> None:
     """Show the smoke matrix, before → after."""
     how = {"tcg": "emulation"}.get(smoke.accelerator, smoke.accelerator)
-    where = f"{smoke.architecture}, {how}" if how else "namespaces of this machine"
+    guest = ", ".join(filter(None, (smoke.architecture, how)))
+    where = guest if how else "namespaces of this machine"
     title = f"Smoke test on {smoke.kernel} ({where})"
     table = Table(title=title, title_justify="left", title_style="bold")
     columns = ("before", "after") if smoke.after else (smoke.packages[0],)

@@ -115,6 +115,25 @@ def test_what_was_said_as_expected_is_not_shown(shown: io.StringIO) -> None:
     assert "as expected" not in shown.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("architecture", "accelerator", "words"),
+    [
+        ("s390x", "tcg", "on 6.1.0 (s390x, emulation)"),
+        ("amd64", "kvm", "on 6.1.0 (amd64, kvm)"),
+        ("", "tcg", "on 6.1.0 (emulation)"),  # a report of an earlier version
+        ("amd64", "", "on 6.1.0 (namespaces of this machine)"),
+    ],
+)
+def test_the_title_names_the_machine(
+    shown: io.StringIO, architecture: str, accelerator: str, words: str
+) -> None:
+    row = dataclasses.replace(_row("one.o"), after=None)
+    seen = filled(SmokeReport, kernel="6.1.0", after="", packages=("iproute2",), cases=(row,))
+    seen = dataclasses.replace(seen, architecture=architecture, accelerator=accelerator)
+    summaries.show_smoke(seen)
+    assert words in " ".join(shown.getvalue().split())
+
+
 def test_every_object_and_every_limit_has_a_name(shown: io.StringIO) -> None:
     smoke = SmokeReport(
         place="guest",
