@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 
 from pipeline.errors import TestbedLost, UsageError
@@ -50,13 +49,14 @@ def case_results(
     *,
     turned: Mapping[str, Sequence[str]],
     lost: Mapping[str, str],
+    little: bool,
 ) -> tuple[CaseResult, ...]:
     """Return the rows of the matrix with their results.
 
     ``tcs`` has one package, or the one before and the one after. ``turned`` are the cases that the
     needed fixes turn, with patterns for a refusal without the fix; ``lost`` are the rows in which
-    the guest crashed, with the end of the console's output. Raises TestbedLost if a row neither ran
-    nor was lost.
+    the guest crashed, with the end of the console's output; ``little`` says whether the machine's
+    numbers are little-endian. Raises TestbedLost if a row neither ran nor was lost.
     """
     phases = list(tcs)
 
@@ -91,7 +91,7 @@ def case_results(
                 after=cells[1] if len(cells) > 1 else None,
                 object=_described(row),
                 yours=row.expect is None,
-                limits=_limits(row, cells[-1], tcs[phases[-1]]),
+                limits=_limits(row, cells[-1], tcs[phases[-1]], little=little),
             )
         )
     return tuple(found)
@@ -107,7 +107,7 @@ def _described(row: Row) -> str:
     return "\n".join(lines[:TITLES])
 
 
-def _limits(row: Row, cell: Cell, tc: Tc) -> tuple[str, ...]:
+def _limits(row: Row, cell: Cell, tc: Tc, *, little: bool) -> tuple[str, ...]:
     """Return why the user's own object was refused, and what can be done about it."""
     if row.expect is not None or cell.seen not in (Seen.REFUSED, Seen.NOT_POSSIBLE):
         return ()
@@ -116,7 +116,7 @@ def _limits(row: Row, cell: Cell, tc: Tc) -> tuple[str, ...]:
         version=tc.version,
         section=row.section,
         kind=row.way.kind,
-        little=sys.byteorder == "little",
+        little=little,
     )
     found = limits.causes(bpf_object.read(row.object), target, cell.output)
     return tuple(f"{limit.what}. {limit.remedy[0].upper()}{limit.remedy[1:]}." for limit in found)

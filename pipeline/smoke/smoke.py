@@ -114,7 +114,9 @@ def smoke(
         after=tcs["after"].text if "after" in tcs else "",
         packages=tuple(deb.title for deb in packages.values()),
         loaders=tuple(tc.loader.name for tc in tcs.values()),
-        cases=results.case_results(rows, tcs, played.said, turned=turned, lost=played.lost),
+        cases=results.case_results(
+            rows, tcs, played.said, turned=turned, lost=played.lost, little=image.machine.little
+        ),
         crashes=played.crashes,
         seconds=round(played.seconds, 3),
         compilers=compilers.versions(*(["clang"] if cases else []), image.machine.compiler),

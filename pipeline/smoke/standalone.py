@@ -8,6 +8,7 @@ guest of the release or in namespaces of this machine, and returns a matrix for 
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -226,7 +227,9 @@ def _in_namespaces(request: SmokeRequest, packages: dict[str, Deb], stage: Stage
         after=tcs["after"].text if "after" in tcs else "",
         packages=tuple(deb.title for deb in packages.values()),
         loaders=tuple(tc.loader.name for tc in tcs.values()),
-        cases=results.case_results(rows, tcs, said, turned={}, lost={}),
+        cases=results.case_results(
+            rows, tcs, said, turned={}, lost={}, little=sys.byteorder == "little"
+        ),
         crashes=0,
         seconds=round(time.monotonic() - begun, 3),
         compilers=compilers.versions(*(["clang"] if request.cases else []), "gcc"),

@@ -13,13 +13,18 @@ from pathlib import Path
 import jsonschema
 import pytest
 from support import cli, userobjects
+from support.filled import filled
 
 from pipeline.host.resources import package_data
-from pipeline.smoke import object_report
+from pipeline.model import Cell, Seen
+from pipeline.smoke import matrix, object_report, results
 from pipeline.smoke.bpf_object import read
+from pipeline.smoke.cases import loader_of
 from pipeline.smoke.limits import limits
 from pipeline.smoke.loader_limit import EARLIER_FIX, Target
+from pipeline.smoke.matrix import KernelFacts
 from pipeline.smoke.user_object import UserObject, user_section
+from pipeline.smoke.verdict import Tc
 
 SCHEMA = json.loads(package_data("pipeline.smoke", "object.schema.json").read_text())
 ALL = ("libbpf-1", "libbpf-1-fixed", EARLIER_FIX, "own", "libbpf-0")
@@ -107,3 +112,19 @@ def test_the_command(tmp_path: Path) -> None:
     assert json.loads(as_json.out) == object_report.examine(path)
     both = cli.respin("object", "--json", "--as-btf", path)
     assert (both.status, both.out) == (2, "")
+
+
+@pytest.mark.needs("clang")
+@pytest.mark.parametrize("little", [True, False])
+def test_the_byte_order_is_that_of_the_machine_it_is_tested_on(
+    little: bool, tmp_path: Path
+) -> None:
+    """A big-endian object is right on an emulated s390x, whatever this machine is."""
+    path = userobjects.make("big-endian", tmp_path)
+    (row,) = matrix.object_rows(
+        [UserObject(path=path)], kernel=KernelFacts(version="6.1"), home="/"
+    )
+    cell = filled(Cell, seen=Seen.REFUSED, output="ELF endianness mismatch")
+    tc = Tc(text="", version="6.1.0-3", loader=loader_of("own", "6.1.0-3"))
+    told = " ".join(results._limits(row, cell, tc, little=little))
+    assert ("big-endian" in told) is little
