@@ -38,7 +38,8 @@ from pipeline.host.progress import Journal
 from pipeline.releases import releases
 from pipeline.runs import report, single_stage
 from pipeline.runs.report import Report
-from pipeline.runs.request import Request
+from pipeline.runs.request import PACKAGE, Request
+from pipeline.vm.machine import machines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +171,11 @@ class ProveOptions:
 def prove_command(options: ProveOptions) -> None:
     """Prove only: the packages in RUN, or those built elsewhere from its source."""
     request = request_again(options.earlier, options.archive, options.common.cache)
+    if options.debs:
+        # A file whose name is wrong is refused when the packages are checked.
+        debs = options.debs.glob(f"{PACKAGE}_*.deb")
+        named = {deb.stem.rpartition("_")[2] for deb in debs} & set(machines())
+        request = replace(request, architecture=named.pop() if len(named) == 1 else "")
 
     def prove(request: Request, out: Path, journal: Journal | None) -> Report:
         return single_stage.prove_only(request, options.earlier, options.debs, out, journal)

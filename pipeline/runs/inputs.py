@@ -264,7 +264,7 @@ class Inputs:
     def distro_package(self, source: Source) -> tuple[VerifiedFile, ...]:
         """Return the distro's build of this very source, or nothing if it is not available."""
         locked, dest = self._request.locked, self._context.directory.path / "control"
-        if self.dsc:
+        if self._request.tree_dir or self.dsc:
             return ()
         if locked and locked.guest:  # the same as then: the distro's, or built here
             if not locked.control:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.archives import apt_errors, dsc_file
+from pipeline.archives import apt_errors, dsc_file, resolve
 from pipeline.errors import FetchError
 from pipeline.releases import releases
 from pipeline.source import fetch
@@ -121,6 +121,42 @@ def test_no_such_dsc(tmp_path: Path) -> None:
     assert error.exit_code == 10
     (tmp_path / "in").mkdir()
     refused(tmp_path / "in", tmp_path, "cannot be read|not a .dsc")
+
+
+CROSS = f"""Source: small
+Version: 1:1.0-1
+Package-List:
+ small deb net optional arch=linux-any
+ small-doc deb doc optional arch=all profile=!nodoc
+ small-udeb udeb debian-installer optional arch=all
+Build-Depends: library-dev, generator:any <!nocheck>
+Build-Depends-Arch: other-dev
+Build-Depends-Indep: documenter
+Build-Conflicts: old-dev
+Build-Conflicts-Indep: worse-dev
+Checksums-Sha256:
+ {"0" * 64} 1 small_1.0.orig.tar.gz
+"""
+
+
+def test_what_a_cross_build_asks_apt_for(tmp_path: Path) -> None:
+    """Our tools are this machine's; the rest is as written, without what only -Indep needs."""
+    dsc = tmp_path / "small.dsc"
+    dsc.write_text(CROSS)
+    assert dsc_file.read(dsc).independent == ("small-doc",)
+    text = resolve.cross_source(["fakeroot", "ccache", "base-files=12.4"], dsc)
+    assert text.splitlines() == [
+        "Format: 1.0",
+        "Source: small",
+        "Version: 1:1.0-1",
+        "Binary: unused",
+        "Architecture: any",
+        "Build-Depends: fakeroot, ccache:native, base-files:native (= 12.4), library-dev, "
+        "generator:any <!nocheck>, other-dev",
+        "Build-Conflicts: old-dev, worse-dev",
+    ]
+    native = resolve.dependencies(["fakeroot"], dsc)
+    assert native[0].endswith(", other-dev, documenter") and ":native" not in native[0]
 
 
 @given(st.binary(max_size=300))
