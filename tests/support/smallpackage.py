@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import functools
 import shutil
-import subprocess
 from concurrent.futures import Future
 from pathlib import Path
 
 from pipeline.build import build
+from pipeline.containers.base import copy_out, make_build_user
+from pipeline.containers.unshare import Unshare
 from pipeline.fixes import diagnose
 from pipeline.host import command
 from pipeline.host.cache import Cache, file_sha256
@@ -137,10 +138,19 @@ def _kept(deb: Path, directory: Path) -> VerifiedFile:
 
 
 def _built_here(tree: Path, version: str) -> Path:
-    """Return the distro's package: the program of a source tree, compiled on this machine."""
+    """Return the distro's package: the program of a source tree, compiled in a build's root.
+
+    No static program can be linked with Debian 13's libelf.a, which lacks functions it calls.
+    """
+    tar = Path(shutil.make_archive(str(tree.parent / "tree"), "tar", tree))
+    with Unshare(real.root().tree, real.cache()) as container:
+        make_build_user(container)
+        argv = ["tar", "--extract", "--file=-", "--directory=/build", "--no-same-owner"]
+        container.call(argv, stdin=tar)
+        container.call(["make", "tc"], directory="/build")
+        copy_out(container, "/build", ["tc"], tree.parent)
     program = tree.parent / "tc"
-    options = ["-w", "-DMAP_MEMBERS=9", f"-I{tree}", "-static"]
-    subprocess.run(["gcc", *options, "-o", program, tree / "tc.c", "-lelf", "-lz"], check=True)
+    program.chmod(0o755)
     return packages.make_deb(
         tree.parent, "iproute2", version, architecture="amd64", programs={"sbin/tc": program}
     )
