@@ -154,7 +154,7 @@ def _with(report: SmokeReport, *rows: CaseResult) -> SmokeReport:
 @pytest.mark.parametrize(
     ("architecture", "options", "words"),
     [
-        ("m68k", [], "respin cannot emulate m68k"),
+        ("m68k", [], "cannot emulate m68k"),
         ("m68k", ["--place", "netns"], "is for m68k, and this machine is"),
         ("s390x", ["--place", "netns"], "is for s390x, and this machine is"),
     ],
@@ -177,8 +177,13 @@ def test_packages_of_two_architectures(tmp_path: Path) -> None:
 
 
 def made_for(architecture: str, directory: Path) -> Path:
+    (directory / architecture).mkdir()
     return packages.make_deb(
-        directory, "iproute2", "6.1.0-3", architecture=architecture, files={"sbin/tc": "tc\n"}
+        directory / architecture,
+        "iproute2",
+        "6.1.0-3",
+        architecture=architecture,
+        files={"sbin/tc": "tc\n"},
     )
 
 
