@@ -334,6 +334,36 @@ identifier ctx, fd;
  ...>
  }
 
+// Nor may its symbols be taken for maps or functions that it does not have.
+@targets@
+identifier ctx, sym;
+statement S, T, U;
+@@
+ static int bpf_apply_relo_data(struct bpf_elf_ctx *ctx, ...)
+ {
+ <...
+-if (sym.st_shndx == ctx->sec_maps)
++if (bpf_has_map_data(ctx) && sym.st_shndx == ctx->sec_maps)
+	S
+-else if (sym.st_shndx == ctx->sec_text)
++else if (bpf_has_call_data(ctx) && sym.st_shndx == ctx->sec_text)
+	T
+ else U
+ ...>
+ }
+
+// A broken object may say that an entry has no size.
+@entries@
+identifier data, rhdr;
+@@
+(
+-data->sec_hdr.sh_size / data->sec_hdr.sh_entsize
++data->sec_hdr.sh_size / sizeof(GElf_Sym)
+|
+-rhdr->sh_size / rhdr->sh_entsize
++rhdr->sh_size / sizeof(GElf_Rel)
+)
+
 // libbpf refused a file whose symbols have names beyond the string table.
 @inside@
 typedef GElf_Sym;
