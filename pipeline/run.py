@@ -57,12 +57,11 @@ def run_each(
 ) -> dict[str, Report | RespinError]:
     """Do it for several architectures; leave the directory of each at ``out``/ARCHITECTURE.
 
-    The source is fetched, diagnosed and patched once. One architecture that fails holds up no
-    other: returned is the report of each, or the error that it ended with. Raises the errors of
+    The source is fetched, diagnosed and patched once. One architecture that fails does not stop the
+    others: returned is the report of each, or the error that it ended with. Raises the errors of
     what is done once.
     """
-    for each in architectures:
-        directories.check(out / each)
+    directories.check_several(out, architectures)
     logs = directories.log_directory(request.cache, request.logs)
     with scratch(request.cache, "source") as place, command.threads(AT_ONCE) as each_one:
         first = replace(request, architecture=architectures[0])

@@ -89,7 +89,7 @@ class AptArchive:
             raise UsageError(
                 f"{self.release.distro} {self.release.codename} has no packages for "
                 f"{self.architecture}",
-                hint=f"choose one of those that it has: {names}"
+                hint=f"choose one of those that it has: {names}, or another mirror (--mirror)"
                 if names
                 else "choose another architecture, or another mirror (--mirror)",
             )

@@ -257,8 +257,8 @@ class PrivateRoot:
                     continue
                 self._hold(found, missing)
                 self.left_out = tuple(
-                    f"{suite} at {uri} is left out: it does not have packages of "
-                    f"{' and '.join(self._architectures)}, as a cross build needs them"
+                    f"{suite} at {uri} is left out: it does not have packages for both "
+                    f"{' and '.join(self._architectures)}, which a cross build needs"
                     for uri, suite in sorted(left_out)
                 )
                 return found

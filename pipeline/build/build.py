@@ -357,8 +357,8 @@ def explain(name: str, version: str, status: int, log: Path, *, foreign: str = "
     hint = "read the first error in the log; report.json lists the packages in the root"
     if foreign:
         hint = (
-            f"read the first error in the log; a debian/rules that cannot cross-build has to be "
-            f"built on a machine of {foreign}"
+            "read the first error in the log; if its debian/rules cannot cross-build, build it on "
+            f"a machine with the architecture {foreign}"
         )
     return BuildError(
         f"{what if foreign else f'the build of {name} {version}'} failed: "

@@ -97,7 +97,7 @@ def history_command(options: TargetsOptions) -> None:
     if options.state.as_json:
         terminal.say_json(status.history_json(runs))
         return
-    head = ("RUN", "STARTED", "RELEASE", "VERSION", "OUTCOME", "OURS", "WHY IT WAS MADE")
+    head = ("RUN", "STARTED", "RELEASE", "ARCH", "VERSION", "OUTCOME", "OURS", "WHY IT WAS MADE")
     terminal.say_table(head, [*map(_line, runs)])
 
 
@@ -107,7 +107,8 @@ def _line(run: RunRow) -> tuple[str, ...]:
         outcome = status.WITHDRAWN
     started = status.iso(run.started) or "-"
     return (
-        *(str(run.id), started, run.target, run.version, outcome, run.ours or "-"),
+        *(str(run.id), started, run.target, run.architecture, run.version),
+        *(outcome, run.ours or "-"),
         ": ".join(filter(None, (run.reason, run.brief, run.why))),
     )
 

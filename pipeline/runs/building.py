@@ -69,8 +69,9 @@ class Building:
         runs_here = {p.architecture for p in exact if p.name == "dpkg"}
         if locked and runs_here - {host_apt.architecture()}:
             raise BuildError(
-                f"the build's root in {locked.path} is for a machine of {', '.join(runs_here)}",
-                hint="repeat the run on such a machine, or run without --locked",
+                f"the build's root in {locked.path} has the programs of "
+                f"{', '.join(sorted(runs_here))}, which this machine does not run",
+                hint="repeat the run on a machine of that architecture, or run without --locked",
             )
         with self._context.progress.stage("build root") as stage:
             root = build.prepare(

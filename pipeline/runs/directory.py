@@ -17,7 +17,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline.errors import UsageError
@@ -61,6 +61,17 @@ def check(out: Path) -> None:
         raise _cannot(out, e) from e
 
 
+def check_several(out: Path, names: Iterable[str]) -> None:
+    """Check the directory of several runs, one below the other; raise UsageError like ``check``."""
+    if _is_ours(out):
+        raise UsageError(
+            f"{out} is the directory of one run, and cannot hold those of several architectures",
+            hint=HINT,
+        )
+    for name in names:
+        check(out / name)
+
+
 def _check(out: Path) -> None:
     if not out.name or out.name == "..":
         raise UsageError(
@@ -76,7 +87,13 @@ def _check(out: Path) -> None:
     if out.is_dir() and not any(out.iterdir()):
         return
     if os.path.lexists(out) and not _is_ours(out):
-        raise UsageError(f"{out} exists and is not a directory that respin wrote", hint=HINT)
+        several = any(_is_ours(each) for each in out.iterdir()) if out.is_dir() else False
+        raise UsageError(
+            f"{out} holds the runs of several architectures, and is not the directory of one"
+            if several
+            else f"{out} exists and is not a directory that respin wrote",
+            hint=HINT,
+        )
     if not os.access(parent, os.W_OK):
         raise UsageError(f"{parent} cannot be written", hint=HINT)
 

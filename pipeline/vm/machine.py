@@ -121,4 +121,5 @@ def machine_for(architecture: str) -> Machine:
 def install(package: str) -> str:
     """Return the command that installs a package, which may have another name elsewhere."""
     first, _, other = package.partition("|")
-    return f"apt install {first}" + (f" (on Debian 12: apt install {other})" if other else "")
+    elsewhere = f" (where there is none: apt install {other})" if other else ""
+    return f"apt install {first}{elsewhere}"

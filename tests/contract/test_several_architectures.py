@@ -17,9 +17,17 @@ from support.filled import filled
 
 from pipeline import run
 from pipeline.archives import host_apt
-from pipeline.errors import BuildError, PatchError, RespinError, SmokeFailed, UsageError
+from pipeline.errors import (
+    BuildError,
+    PatchError,
+    RespinError,
+    SmokeFailed,
+    SmokeImpossible,
+    UsageError,
+)
 from pipeline.host import command
 from pipeline.host.cache import Cache
+from pipeline.isolation import namespaces
 from pipeline.model import Built, Finding, Patched, Release, Verdict
 from pipeline.runs import architectures, lockfile_reader
 from pipeline.runs.building import Building
@@ -28,6 +36,7 @@ from pipeline.runs.patching import Patching
 from pipeline.runs.proving import Proving
 from pipeline.runs.report import Report
 from pipeline.runs.request import Request
+from pipeline.smoke import possible
 
 RELEASE = Release(distro="debian", codename="bookworm", version="12")
 BOTH = ("amd64", "s390x")
@@ -170,6 +179,34 @@ def test_a_directory_that_is_not_ours_ends_all_before_anything(
     with pytest.raises(UsageError, match="s390x exists and is not a directory that respin wrote"):
         run.run_each(asked, BOTH, tmp_path / "out")
     assert calls == []
+
+
+def test_one_run_and_several_do_not_share_a_directory(
+    asked: Request, calls: list[str], tmp_path: Path
+) -> None:
+    run.run_each(asked, ("amd64", "arm64"), tmp_path / "several")
+    with pytest.raises(UsageError, match="several holds the runs of several architectures"):
+        run.run(asked, tmp_path / "several")
+    run.run_each(asked, ("amd64", "arm64"), tmp_path / "several")  # replaced one by one
+    run.run(asked, tmp_path / "one")
+    del calls[:]
+    with pytest.raises(UsageError, match="one is the directory of one run"):
+        run.run_each(asked, ("amd64", "arm64"), tmp_path / "one")
+    assert calls == []
+
+
+def test_another_architecture_needs_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The root of its guest is made in one; this is known before anything is fetched."""
+    closed = BuildError("this user cannot create namespaces here", hint="open them")
+    for name in ("qemu", "compiling", "guest_programs"):
+        monkeypatch.setattr(possible, name, SimpleNamespace(check=lambda machine: None))
+    monkeypatch.setattr(namespaces, "trouble", lambda: closed)
+    possible.check(host_apt.architecture())
+    with pytest.raises(
+        SmokeImpossible, match="only in a user namespace, and this user cannot"
+    ) as e:
+        possible.check("s390x" if host_apt.architecture() != "s390x" else "arm64")
+    assert e.value.hint == "open them"
 
 
 def test_commands_of_another_architecture_go_on() -> None:

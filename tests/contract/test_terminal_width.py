@@ -58,6 +58,7 @@ def config(tmp_path: Path) -> Path:
                 name="bookworm-security",
                 distro="debian",
                 codename="bookworm",
+                architectures=("ppc64el",),
                 version="6.1.0-3+deb12u1",
                 dsc=HASH,
                 pocket="security",
@@ -68,6 +69,7 @@ def config(tmp_path: Path) -> Path:
             filled(
                 RunRow,
                 target="bookworm-security",
+                architecture="ppc64el",
                 version="6.1.0-3+deb12u1",
                 dsc=HASH,
                 reason="new version",
