@@ -251,7 +251,7 @@ class PrivateRoot:
                 raise next(iter(judged.expired.values()), said) from None
             else:
                 found = self._indexes()
-                partial = self._partial(found)
+                partial = self._partial(found, required)
                 if partial:
                     left_out |= partial
                     continue
@@ -263,11 +263,13 @@ class PrivateRoot:
                 )
                 return found
 
-    def _partial(self, found: Sequence[Index]) -> frozenset[tuple[str, str]]:
+    def _partial(
+        self, found: Sequence[Index], required: Collection[str]
+    ) -> frozenset[tuple[str, str]]:
         """Return the suites, each with its site, that lack one of several architectures.
 
         With such a suite, a package that is to be installed for both (Multi-Arch: same) would have
-        two versions, which dpkg refuses. Raises FetchError if it is the release itself.
+        two versions, which dpkg refuses. Raises FetchError if it is one of the ``required``.
         """
         if len(self._architectures) == 1:
             return frozenset()
@@ -281,8 +283,7 @@ class PrivateRoot:
             has = set(index.release.architectures or self._architectures)
             served.setdefault(index.suite, set()).update(has & set(asked[index.site, index.suite]))
         partial = {suite for suite, has in served.items() if has != set(self._architectures)}
-        suite = self.sources[0].suites[0]
-        if suite in partial:
+        for suite in sorted(partial.intersection(required)):
             lacking = ", ".join(sorted(set(self._architectures) - served[suite]))
             raise FetchError(
                 f"{suite} has no packages of {lacking} in "

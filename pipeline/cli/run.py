@@ -23,6 +23,7 @@ from pipeline.cli.options import (
     takes,
 )
 from pipeline.cli.request import request_of
+from pipeline.containers.engines import Kind
 from pipeline.errors import RespinError, UsageError
 from pipeline.host.progress import Journal
 from pipeline.runs import architectures, report
@@ -136,6 +137,11 @@ def go_each(
     if len(chosen) < 2:
         go(one, replace(request, architecture=(chosen or (request.architecture,))[0]), out, common)
         return
+    if request.container is Kind.HOST:  # its builds share /build and this machine's packages
+        raise UsageError(
+            "--container host builds for one architecture at a time",
+            hint="call respin once for each, with another --out",
+        )
     out = out or Path(f"respin-{request.release.codename}")
     with terminal.Terminal(verbose=common.verbose) as shown:
         ended = several(request, chosen, out, shown)

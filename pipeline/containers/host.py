@@ -64,7 +64,9 @@ class Host(Container):
         if BUILD.exists() and (not BUILD.is_dir() or any(BUILD.iterdir())):
             raise UsageError(f"{BUILD} already exists and is not empty", hint=f"remove {BUILD}")
         try:
-            BUILD.mkdir(exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                BUILD.rmdir()
+            BUILD.mkdir()  # another run may have made it meanwhile
             self._directories.append(BUILD)
             os.chown(BUILD, User.BUILD, User.BUILD)
             mine = processes.below if namespaces.possible() else _of_the_build

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipeline.errors import FetchError
 from pipeline.files import bounded
 from pipeline.fixes.fixes import Fix
 from pipeline.isolation.sandbox import Wall
@@ -39,13 +41,14 @@ class Examined:
     ) -> Examined:
         """Return it for a run of its own in ``directory``, with a copy of what is in ``common``.
 
-        Raises OSError.
+        Raises FetchError if it cannot be copied.
         """
 
         def patched() -> Patched:
             made = self.patched.result()
             _copy("patched", common, directory)
-            shutil.copytree(common.logs, directory.logs, dirs_exist_ok=True)
+            with contextlib.suppress(OSError):  # they are in the first one's directory, too
+                shutil.copytree(common.logs, directory.logs, dirs_exist_ok=True)
             return report.moved(made, common.path, directory.path)
 
         _copy("source", common, directory)
@@ -57,4 +60,10 @@ class Examined:
 
 
 def _copy(name: str, common: RunDirectory, directory: RunDirectory) -> None:
-    bounded.copy_tree(common.path / name, directory.path / name, LARGEST)
+    try:
+        bounded.copy_tree(common.path / name, directory.path / name, LARGEST)
+    except OSError as e:
+        raise FetchError(
+            f"respin could not copy {name} into {directory.path}: {e.strerror or e}",
+            hint="free some space there, or choose another directory with --out",
+        ) from e

@@ -51,13 +51,11 @@ def archive_of(request: Request, log: Path | None = None) -> AptArchive:
         config=request.config,
         architecture=request.architecture,
     )
-    there = {suite for source in sources for suite in source.suites}
-    named = there & {releases.suite(request.release, p) for p in request.pockets}
     return AptArchive(
         request.release,
         sources,
         request.cache,
-        required=named,
+        required=_named(request, sources),
         log=log,
         architecture=request.architecture,
     )
@@ -78,7 +76,20 @@ def build_archive_of(request: Request, log: Path | None = None) -> AptArchive:
         for architecture in (native, request.target)
     )
     both = of_both(here, there, native, request.target)
-    return AptArchive(request.release, both, request.cache, log=log, foreign=request.target)
+    return AptArchive(
+        request.release,
+        both,
+        request.cache,
+        required=_named(request, both),
+        log=log,
+        foreign=request.target,
+    )
+
+
+def _named(request: Request, sources: Sequence[AptSource]) -> set[str]:
+    """Return the suites of the pockets that the user names: none of them may be missing."""
+    there = {suite for source in sources for suite in source.suites}
+    return there & {releases.suite(request.release, p) for p in request.pockets}
 
 
 def of_both(

@@ -152,7 +152,7 @@ def _kernels(archive: AptArchive, names: Sequence[str]) -> list[Kernel | None]:
 
 def _shown(kernel: Kernel | None) -> str:
     """Return a kernel's name for people and directories: the file with the image, of several."""
-    return kernel[0].name if isinstance(kernel, tuple) else str(kernel)
+    return kernel[0].name if isinstance(kernel, tuple) else Path(str(kernel)).name
 
 
 def _in_guest(

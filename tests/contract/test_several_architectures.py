@@ -25,6 +25,7 @@ from pipeline.errors import (
     SmokeImpossible,
     UsageError,
 )
+from pipeline.files import bounded
 from pipeline.host import command
 from pipeline.host.cache import Cache
 from pipeline.isolation import namespaces
@@ -262,6 +263,28 @@ def test_what_all_stands_for(asked: Request, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(host_apt, "architecture", lambda: "arm64")
     assert architectures.choose(asked, ("s390x", "all", "s390x")) == ("arm64", "s390x", "amd64")
     assert architectures.choose(asked, ()) == ()
+
+
+def test_a_container_that_can_build_for_one_only(tmp_path: Path) -> None:
+    names = ("--architecture", "amd64", "--architecture", "arm64")
+    said = cli.respin("run", *names, "--container", "host", "--out", tmp_path / "out")
+    assert said.status == 2 and "builds for one architecture at a time" in said.err
+
+
+def test_a_copy_that_fails_stops_only_its_own(
+    asked: Request, calls: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = bounded.copy_tree
+
+    def full(source: Path, target: Path, largest: int) -> None:
+        if "arm64" in str(target):
+            raise OSError(28, "No space left on device")
+        real(source, target, largest)
+
+    monkeypatch.setattr(bounded, "copy_tree", full)
+    found = run.run_each(asked, ("amd64", "arm64"), tmp_path / "out")
+    assert isinstance(found["amd64"], Report)
+    assert "No space left on device" in str(found["arm64"])
 
 
 def test_the_command_says_it_of_each(tmp_path: Path) -> None:

@@ -79,10 +79,17 @@ def archive(tmp_path: Path, signer: Signer) -> Iterator[Archive]:
         yield serving
 
 
-def opened(archive: Archive, cache: Path, *, architecture: str = "") -> AptArchive:
+def opened(
+    archive: Archive, cache: Path, *, architecture: str = "", required: tuple[str, ...] = ()
+) -> AptArchive:
     sources = releases.sources(BOOKWORM, mirror=archive.url, keyring=archive.keyring)
     foreign = "" if architecture else FOREIGN
-    return AptArchive(BOOKWORM, sources, Cache(cache), architecture=architecture, foreign=foreign)
+    return AptArchive(
+        *(BOOKWORM, sources, Cache(cache)),
+        required=required,
+        architecture=architecture,
+        foreign=foreign,
+    )
 
 
 def about(packages: tuple[Package, ...]) -> set[tuple[str, str]]:
@@ -132,6 +139,10 @@ def test_a_suite_of_one_architecture_is_left_out(
     assert {p.version for p in found if p.name == "library"} == {"1.0-1"}
     said = [line for line in apt.trust() if "left out" in line]
     assert len(said) == 1 and said[0].startswith("bookworm-security at ")
+    # What the user names is not left out.
+    named = opened(archive, tmp_path / "cache", required=("bookworm-security",))
+    with pytest.raises(FetchError, match=f"bookworm-security has no packages of {FOREIGN}"):
+        named.closure(TOOLS, dsc=dsc)
     # A native build still has it.
     native = opened(archive, tmp_path / "cache", architecture=NATIVE)
     assert native.binary_versions("library") == ("1.0-1.1", "1.0-1")
@@ -174,7 +185,7 @@ def test_an_architecture_that_the_release_does_not_have(
     apt = opened(archive, tmp_path / "cache", architecture="s390x")
     with pytest.raises(UsageError, match="debian bookworm has no packages for s390x") as e:
         apt.check_architecture()
-    assert e.value.hint.endswith(f": {', '.join(sorted((NATIVE, FOREIGN)))}")
+    assert f": {', '.join(sorted((NATIVE, FOREIGN)))}, or another mirror" in e.value.hint
     opened(archive, tmp_path / "cache", architecture=FOREIGN).check_architecture()
 
 

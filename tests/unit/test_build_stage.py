@@ -215,7 +215,7 @@ def test_a_failed_cross_build_is_called_that(tmp_path: Path) -> None:
     log = log_of(tmp_path, "x.c:1:1: error: expected ';'")
     error = build.explain("tiny", "1.0", 2, log, foreign="arm64")
     assert error.brief.startswith("the cross build of tiny 1.0 for arm64 failed: ")
-    assert "machine of arm64" in error.hint and error.exit_code == 13
+    assert "with the architecture arm64" in error.hint and error.exit_code == 13
     assert "cross" not in build.explain("tiny", "1.0", 2, log).brief
 
 
