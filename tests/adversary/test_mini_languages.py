@@ -103,7 +103,12 @@ def _apt_conf() -> object:
     """A cache directory; apt itself says what it reads."""
     found = {}
     for root in ('/a b"c;d{e}#f', "//x//y", "/é'%41%", '/z"; Dir::Bin::dpkg "/tmp/evil'):
-        values = {"root": Path(root), "gpgv": Path(root), "architecture": "amd64", "user": "root"}
+        values = {
+            "root": Path(root),
+            "gpgv": Path(root),
+            "architectures": ["amd64"],
+            "user": "root",
+        }
         text = render("apt.conf.j2", machine=(), **values)
         found[root] = _apt_says(text, "Dir"), _apt_says(text, "Apt::Key::gpgvcommand")
     return found, {root: (str(Path(root)), str(Path(root))) for root in found}
@@ -667,6 +672,7 @@ SINKS = {
     "glob runs/directory.py:_sweep": "escaped",
     "glob isolation/scratch.py:sweep": "ours",
     "glob host/temporary.py:sweep": "a user's number",
+    "glob cli/stages.py:prove_command": "the name of the package, ours",
     "fnmatch host/resources.py:language": "LANGUAGES, ours",
     "fnmatch vm/initramfs.py:_matches": "guest.toml's, ours",
     # Python's formats
