@@ -8,6 +8,7 @@ The runs are stand-ins: their packages have the right architecture and no compil
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from debian import deb822
-from support import nights, packages, standin
+from support import cli, nights, onerelease, packages, standin
 from support.aptclient import AptClient, served
 from support.archive import Signer
 from support.nights import Distro, Nights
@@ -92,6 +93,12 @@ class Two:
         world = self.nights.world
         settings = replace(world.settings, releases=(release,))
         self.nights.world = replace(world, config=replace(world.config, nightly=settings))
+
+    def respin(self, *args: str) -> cli.Said:
+        """Call respin with this state."""
+        return onerelease.respin(
+            self.directory / "respin.toml", self.nights.world.cache.root, *args
+        )
 
     def stands(self) -> dict[str, tuple[str, str | None]]:
         """Return the outcome, and what is offered, of each release and architecture."""
@@ -211,6 +218,17 @@ def test_a_port_lags_behind_and_one_fails(two: Two) -> None:
         f"bookworm {FOREIGN}": ("unknown", None),
     }
     assert sorted(two.nights.events()) == [("failure", "bookworm"), ("new-package", "bookworm")]
+    # What the commands show names the architecture.
+    said = two.respin("status").out
+    assert "bookworm amd64" in said and f"bookworm {FOREIGN} needs attention" in said
+    lines = [line.split() for line in two.respin("history").out.splitlines()]
+    assert [line[2:4] for line in lines[1:]] == [["bookworm", a] for a in ("amd64", FOREIGN)]
+    rows = json.loads(two.respin("status", "--json").out)["targets"]
+    assert [(r["architecture"], r["outcome"]) for r in rows] == [
+        ("amd64", "fixed"),
+        (FOREIGN, "unknown"),
+    ]
+    assert all("several" not in row for row in rows)
     # The index of the one that fails is there, with what is for all, and nothing else.
     assert list(two.listed("bookworm", FOREIGN)) == ["iproute2-doc 6.1.0-3+bpf1"]
     # It is made good: only this one is run, with the number of the source that is there.
