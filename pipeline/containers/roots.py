@@ -8,10 +8,12 @@ apt verifies every package against the release's signed index.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -188,18 +190,17 @@ def _make(
     foreign: str = "",
 ) -> None:
     """Make a root and leave it at ``target`` as ``tree`` or ``tar``."""
-    with scratch(cache, "root", remove=remove_tree) as work:
+    with scratch(cache, "root", remove=remove_tree) as work, _place() as size:
         if foreign:
             namespaces.check()  # ``maker`` would accept a container that has no namespaces
         stanzas = work / "release.sources"
         near = [_near(number, source, work) for number, source in enumerate(sources)]
         stanzas.write_text("\n".join(s.stanza(types="deb") for s in near))
         (work / "mnt").mkdir()
-        in_memory = namespaces.possible() and _memory_available() >= MEMORY_NEEDED
         script = work / "make-root.sh"
         shutil.copyfile(package_data(__package__, "make-root.sh"), script)
         argv: list[str | Path] = ["sh", script, work]
-        argv += ["1536m" if in_memory else "disk", form]
+        argv += [size, form]
         argv += _mmdebstrap(packages, key, strip, foreign)
         argv += _reaching(work, sources, next((s.gpgv for s in near if s.gpgv), openpgp.GPGV))
         argv += [release.codename, work / "mnt" / "root", stanzas]
@@ -298,6 +299,26 @@ def _environment(work: Path) -> dict[str, str]:
         "DEBIAN_FRONTEND": "noninteractive",
         "OUTSIDE": str(Path("/proc/self/ns/user").readlink()),
     }
+
+
+_counting = threading.Lock()
+_in_memory = 0
+"""The roots that this process is making in memory now: they take theirs only bit by bit."""
+
+
+@contextlib.contextmanager
+def _place() -> Iterator[str]:
+    """Yield the size of the file system in memory for a root, or ``disk`` if memory is short."""
+    global _in_memory
+    with _counting:
+        enough = _memory_available() >= MEMORY_NEEDED * (1 + _in_memory)
+        mine = int(namespaces.possible() and enough)
+        _in_memory += mine
+    try:
+        yield "1536m" if mine else "disk"
+    finally:
+        with _counting:
+            _in_memory -= mine
 
 
 def _memory_available() -> int:

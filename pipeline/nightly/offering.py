@@ -52,7 +52,9 @@ def settle(world: World, state: State, key: Key, name: str) -> Settled:
         ):
             target = state.targets()[name]
             runs = plan.offered(target, state.runs(name), world.settings.publish.keep)
-            offers, left_out = _offers(state, target, runs)
+            found, left_out = _offers(state, target, runs)
+            offers = list(found.values())
+            runs = tuple(run for run in runs if run.id in found)
             keep = world.settings.publish.keep
             each = plan.architectures(target, state.runs(name), keep)
             repository = repository_of(world, key, name, offers, each)
@@ -77,17 +79,18 @@ def settle(world: World, state: State, key: Key, name: str) -> Settled:
 
 def _offers(
     state: State, target: TargetState, runs: Sequence[RunRow]
-) -> tuple[list[Proven], RespinError | None]:
-    """Return what to offer, and the first error of what cannot be offered.
+) -> tuple[dict[int, Proven], RespinError | None]:
+    """Return what to offer, by the ids of the runs, and the first error of what cannot be offered.
 
     If clients still see a withdrawn version, it goes, and with it what cannot be offered.
-    Otherwise the error is raised, and clients see what they saw before.
+    Otherwise the error is raised, and clients see what they saw before. A run that made a different
+    file than an earlier one, under its name, is left out in any case: the others stay offered.
     """
     seen = generations.visible(state.issued(target.name))
     bad = any(r.withdrawn and r.ours in seen for r in state.runs(target.name))
-    offers: list[Proven] = []
+    offers: dict[int, Proven] = {}
     left_out: RespinError | None = None
-    for run in runs:
+    for run in sorted(runs, key=lambda run: run.id):
         try:
             offer = verified_run.proven(run.folder, run.report)
             if offer.architecture != run.architecture:
@@ -95,12 +98,17 @@ def _offers(
                     f"{run.folder} is a run for {offer.architecture}, not for {run.architecture}"
                 )
             apt_repository.check_law([offer], target.versions)
-            offers.append(offer)
         except RespinError as e:
             if not bad:
                 raise
             left_out = left_out or e
-    return offers, left_out
+            continue
+        try:
+            apt_repository.check_names([*offers.values(), offer])
+            offers[run.id] = offer
+        except PublishError as e:
+            left_out = left_out or e
+    return {run.id: offers[run.id] for run in runs if run.id in offers}, left_out
 
 
 def _check_clock(state: State, name: str, now: int) -> None:

@@ -14,9 +14,11 @@ from pipeline.build import package_checks, uploads
 from pipeline.errors import FetchError, PublishError, RespinError, UsageError
 from pipeline.fixes import versions
 from pipeline.host.cache import file_sha256
+from pipeline.model import Seen
 from pipeline.runs import lockfile, lockfile_reader
 from pipeline.runs.directory import REPORT
 from pipeline.runs.report_reader import load
+from pipeline.vm.machine import machines
 
 ALL = "all"
 """The architecture of the packages that every architecture takes."""
@@ -82,7 +84,8 @@ def _proven(directory: Path, report: dict[str, Any]) -> Proven:
             hint="respin publishes only what it built and proved: use respin run",
         )
     cells = [c for row in report["smoke"]["cases"] for c in (row["before"], row["after"]) if c]
-    if not cells or not all(c["ok"] for c in cells):
+    loads = any(c["seen"] == Seen.LOADS for row in report["smoke"]["cases"] if (c := row["after"]))
+    if not loads or not all(c["ok"] for c in cells):
         raise PublishError(f"the smoke test in {directory} proves nothing", hint="run it again")
     patched, source = report["patched"], report["source"]
     files = [
@@ -117,17 +120,30 @@ def _proven(directory: Path, report: dict[str, Any]) -> Proven:
 
 
 def _architecture(directory: Path, files: Sequence[File], report: dict[str, Any]) -> str:
-    """Return the architecture of a run's packages. Raises PublishError unless it is one."""
+    """Return the architecture of a run's packages. Raises PublishError unless it is one.
+
+    It is one that can be proven, and the smoke test was one of it.
+    """
     debs = [file.path for file in files if file.path.suffix == ".deb"]
     found = {architecture_of(deb) for deb in debs} - {ALL}
-    if report.get("architecture"):  # older reports name none
-        found.add(report["architecture"])
-    if len(found) != 1:
+    if len(found) != 1 or not found <= machines().keys():
         raise PublishError(
-            f"{directory} has packages of {' and '.join(sorted(found)) or 'no architecture'}",
+            f"{directory} has packages of {' and '.join(sorted(found)) or 'no architecture'}, and "
+            f"a run has those of one: {', '.join(machines())}",
             hint="run it again; nothing was published",
         )
-    return found.pop()
+    (architecture,) = found
+    smoke = report["smoke"]
+    kernel = smoke["kernel_package"] or {}
+    # Older reports name none.
+    said = {report.get("architecture"), smoke.get("architecture"), kernel.get("architecture")}
+    if said - {architecture, None, ""}:
+        raise PublishError(
+            f"{directory} has packages of {architecture}, and its report is about "
+            f"{' and '.join(sorted(said - {architecture, None, ''}))}",
+            hint="run it again; nothing was published",
+        )
+    return architecture
 
 
 def _hold(directory: Path, report: dict[str, Any], offer: Proven) -> None:

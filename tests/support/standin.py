@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.archives import dsc_file
@@ -177,11 +178,13 @@ def built_of(
             root=ROOT,
         ),
         control=source.files[:1],
-        smoke=smoked(source.version, ours),
+        smoke=smoked(source.version, ours, architecture),
     )
 
 
-def smoked(before: str = "1-1", after: str = "1-1+bpf1") -> SmokeReport:
+def smoked(
+    before: str = "1-1", after: str = "1-1+bpf1", architecture: str = "amd64"
+) -> SmokeReport:
     """Return a proof that version ``after`` loads what ``before`` refuses."""
 
     def cell(seen: Seen) -> Cell:
@@ -199,7 +202,8 @@ def smoked(before: str = "1-1", after: str = "1-1+bpf1") -> SmokeReport:
         SmokeReport,
         place="guest",
         kernel="6.1.0-0-made-up",
-        kernel_package=ROOT[0],
+        kernel_package=replace(ROOT[0], architecture=architecture),
+        architecture=architecture,
         accelerator="tcg",
         packages=(f"iproute2 {before}", f"iproute2 {after}"),
         loaders=("legacy", "legacy"),

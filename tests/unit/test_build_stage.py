@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pipeline.build import build
 from pipeline.containers import base, multiarch, roots
 from pipeline.errors import BuildError
+from pipeline.isolation import namespaces
 from pipeline.model import AptSource, Package, Release
 from pipeline.text.address import Address
 
@@ -222,3 +223,13 @@ def test_a_failed_cross_build_is_called_that(tmp_path: Path) -> None:
 def test_build_tools_run_as_nobody_s_number() -> None:
     number = int(base.User.BUILD)
     assert number != 0 and number not in range(1000, 65520)
+
+
+def test_roots_that_are_made_at_once_share_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would find the memory free that the others have not taken yet."""
+    monkeypatch.setattr(namespaces, "possible", lambda: True)
+    monkeypatch.setattr(roots, "_memory_available", lambda: 7 << 30)
+    with roots._place() as first, roots._place() as second, roots._place() as third:
+        assert (first, second, third) == ("1536m", "1536m", "disk")
+    with roots._place() as again:
+        assert again == "1536m"

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import yaml
@@ -29,3 +30,9 @@ def test_links_lead_somewhere() -> None:
     found = [(page, match) for page in pages for match in link.findall(page.read_text())]
     assert len(found) > 50
     assert [f"{p.name}: {to}" for p, to in found if not (p.parent / to).exists()] == []
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """pytest imports them by their names, and refuses the second of a name in a whole run."""
+    names = Counter(path.name for path in (CHECKOUT / "tests").rglob("test_*.py"))
+    assert [name for name, times in names.items() if times > 1] == []

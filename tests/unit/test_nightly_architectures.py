@@ -200,16 +200,24 @@ def test_those_are_the_ones_that_can_be_proven() -> None:
 
 
 def test_a_run_has_packages_of_one_architecture() -> None:
-    def of(names: str, **report: str) -> str:
+    def of(names: str, smoke: str | None = None, kernel: str | None = None, **report: str) -> str:
         files = [File(path=Path(name), sha256="0") for name in names.split()]
-        return verified_run._architecture(Path("/run"), files, report)
+        package = {"architecture": kernel} if kernel else None
+        values = {"smoke": {"architecture": smoke, "kernel_package": package}, **report}
+        return verified_run._architecture(Path("/run"), files, values)
 
     both = "iproute2_1-1+bpf1_arm64.deb iproute2-doc_1-1+bpf1_all.deb iproute2_1-1+bpf1.dsc"
     assert of(both) == of(both, architecture="arm64") == "arm64"
+    assert of(both, smoke="arm64", kernel="arm64") == "arm64"
     for names, report in (
         (f"{both} iproute2_1-1+bpf1_amd64.deb", {}),
         (both, {"architecture": "s390x"}),
+        (both, {"smoke": "amd64"}),
+        (both, {"kernel": "amd64"}),
         ("iproute2-doc_1-1+bpf1_all.deb", {}),
+        ("iproute2-doc_1-1+bpf1_all.deb", {"architecture": "arm64"}),
+        ("iproute2_1-1+bpf1_source.deb", {}),
+        ("iproute2_1-1+bpf1_.deb", {}),
     ):
         with pytest.raises(PublishError, match="/run has packages of"):
             of(names, **report)
