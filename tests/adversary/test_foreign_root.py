@@ -50,6 +50,7 @@ def test_not_in_the_namespace_of_respin_itself(outside: str | None, tmp_path: Pa
     assert (tmp_path / "b/mark").exists()
 
 
+@pytest.mark.attack
 def test_in_a_namespace_of_its_own(tmp_path: Path) -> None:
     done = made(tmp_path / "a", "chrootless", HERE, "unshare", "--user", "--map-root-user")
     assert done.returncode == 0 and (tmp_path / "a/mark").exists(), done.stderr
@@ -71,6 +72,7 @@ def test_without_namespaces_nothing_is_begun(
     assert [argv[0] for argv in begun] == ["rm"], "only what it had laid ready is cleared away"
 
 
+@pytest.mark.attack
 def test_the_command_line() -> None:
     assert "--mode=root" in roots._mmdebstrap(["dash"], [], False)
     foreign = roots._mmdebstrap(["dash"], [], False, "s390x")
