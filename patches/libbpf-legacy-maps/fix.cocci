@@ -352,6 +352,41 @@ statement S, T, U;
  ...>
  }
 
+// .text is not appended to itself: its instructions move when it grows. A call of a global function
+// has the function's place in the symbol, not in the instruction.
+@calls@
+identifier ctx, prog, relo, sym, props, insn_off;
+statement S;
+@@
+ static int bpf_apply_relo_call(struct bpf_elf_ctx *ctx, struct bpf_elf_prog *prog, GElf_Rel *relo, GElf_Sym *sym, struct bpf_relo_props *props)
+ {
+ <...
+(
+-if (!props->main_num)
++if (!props->main_num && prog != &ctx->prog_text)
+	S
+|
+-prog->insns[insn_off].imm += props->main_num - insn_off;
++prog->insns[insn_off].imm += sym->st_value / sizeof(struct bpf_insn) +
++			     props->main_num - insn_off;
+)
+ ...>
+ }
+
+// A later line of a batch may export a pinned program, which has no maps.
+@teardown@
+identifier ctx;
+@@
+ static void bpf_maps_teardown(struct bpf_elf_ctx *ctx)
+ {
+ ...
+ free(ctx->btf.types);
++
++	memset(ctx->map_fds, 0, sizeof(ctx->map_fds));
++	memset(&ctx->btf, 0, sizeof(ctx->btf));
++	ctx->btf_fd = 0;
+ }
+
 // A broken object may say that an entry has no size.
 @entries@
 identifier data, rhdr;
