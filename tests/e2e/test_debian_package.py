@@ -77,8 +77,9 @@ def test_the_version_is_that_of_respin() -> None:
 
 
 def test_lintian_says_nothing(package: Package) -> None:
-    """Not even of the level of info, or pedantic."""
+    """Not even of the level of info, or pedantic; but each knows the Policy of its own release."""
     lintian = ["lintian", "--display-info", "--pedantic", "--fail-on=error,warning,info,pedantic"]
+    lintian += ["--suppress-tags=out-of-date-standards-version,newer-standards-version"]
     options = ["--allow-root"] if os.geteuid() == 0 else []
     said = run([*lintian, *options, package.changes], HOME=str(package.changes.parent))
     assert (said.returncode, said.stdout) == (0, ""), said.stderr
