@@ -115,7 +115,8 @@ def make(directory: Path) -> dict[str, str]:
     file("ar", "!<arch>\n")
     tc = {"sbin/tc": Path("/bin/true")}
     things["deb"] = _deb(directory, "debs", architecture="amd64", programs=tc)
-    things["foreign"] = _deb(directory, "foreign", architecture="arm64", programs=tc)
+    # Debian has it, and respin has no machine to test it on.
+    things["foreign"] = _deb(directory, "foreign", architecture="mips64el", programs=tc)
     things["notc"] = _deb(directory, "notc", architecture="amd64")
     odd = {"usr/share/a file -> /sbin/tc": "x", "usr/share/sbin/tc": "x"}
     things["odd"] = _deb(directory, "odd", architecture="amd64", files=odd)
