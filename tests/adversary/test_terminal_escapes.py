@@ -136,6 +136,11 @@ def _stages() -> None:
             shown.end(hostile.TEXT, 1.0, failed)
 
 
+def _architecture() -> None:
+    summaries.show_architecture("arm64", hostile.record(Report))
+    summaries.show_architecture("s390x", BuildError(hostile.TEXT))
+
+
 def _bug() -> None:
     terminal.show_bug(ValueError(hostile.TEXT))
 
@@ -144,6 +149,7 @@ SHOWS: dict[str, Callable[[], None]] = {
     "show_error": _error,
     "show_bug": _bug,
     "show_report": lambda: summaries.show_report(hostile.record(Report)),
+    "show_architecture": _architecture,
     "show_smoke": lambda: summaries.show_smoke(hostile.record(SmokeReport)),
     "show_findings": lambda: summaries.show_findings([hostile.record(Finding)]),
     "show_doctor": lambda: summaries.show_doctor([hostile.record(Check)]),
