@@ -82,7 +82,9 @@ def test_make_deb_from_nothing(host: str, record_property: Figure) -> None:
 
 def test_the_fast_tests(host: str) -> None:
     """With what this release has of pytest and of the libraries, and no index but the distro's."""
-    install = "apt-get install -q -y python3-pytest python3-hypothesis python3-yaml"
+    libraries = "python3-pytest python3-hypothesis python3-yaml"
+    big_endian = "gcc-s390x-linux-gnu libc6-dev-s390x-cross"
+    install = f"apt-get install -q -y {libraries} {big_endian}"
     pytest_ = f"python3 -m pytest -q -p no:cacheprovider {' '.join(TESTS)}"
     said = command(ROOTS[host], f"{install} && cd {CLONE} && {pytest_}")
     assert " passed in " in said.splitlines()[-1]
