@@ -25,6 +25,7 @@ from pipeline.host import command
 from pipeline.host.cache import Cache
 from pipeline.host.resources import project_data
 from pipeline.isolation import ids, namespaces, sandbox
+from pipeline.runs.architectures import ALL
 from pipeline.smoke import compile as compiling
 from pipeline.vm import qemu
 from pipeline.vm.machine import Machine, install, machine_for, machines
@@ -81,17 +82,19 @@ def needs(path: Path | None = None) -> tuple[Need, ...]:
 def examine(cache_root: Path | None = None, architectures: Sequence[str] = ()) -> tuple[Check, ...]:
     """Check this machine; ``cache_root`` is the cache directory, if not the default one.
 
-    ``architectures`` are Debian's names of others that packages are to be built and proven for.
+    ``architectures`` are Debian's names of others that packages are to be built and proven for, or
+    ``all``.
     Changes nothing, except that it creates the cache directory. Raises UsageError for an unknown
     architecture, and nothing else: the checks say what is wrong.
     """
     for name in architectures:
-        if name not in machines():
+        if name not in (*machines(), ALL):
             raise UsageError(
                 f"respin does not know the architecture {name!r}",
-                hint=f"it knows {', '.join(machines())}",
+                hint=f"it knows {', '.join(machines())}, and all of these as {ALL}",
             )
-    foreign = [m for name, m in machines().items() if name in architectures and not m.native]
+    wanted = machines() if ALL in architectures else architectures
+    foreign = [m for name, m in machines().items() if name in wanted and not m.native]
     here = distros.of_machine()
     return (
         # Whatever respin needs to start is there, or this code would not be running.

@@ -119,7 +119,8 @@ class DoctorOptions:
     "architectures",
     multiple=True,
     metavar="NAME",
-    help="Check also what packages for another architecture need, such as arm64; can be repeated.",
+    help="Check also what packages for another architecture need, such as arm64, or for all of "
+    "them; can be repeated.",
 )
 @COMMON
 @takes(DoctorOptions)

@@ -230,7 +230,7 @@ def publish_command(options: PublishOptions) -> None:
         uploaded = dput.dput(
             directories[0], target, key=options.key, distribution=options.distribution
         )
-        done = ((to, uploaded),)
+        done = iter(((to, uploaded),))
     if options.state.as_json:
         runs = [{"published": version, "to": where} for where, version in done]
         terminal.say_json(

@@ -28,8 +28,9 @@ from pipeline.text.address import Address
 
 NAME = "respin.toml"
 HERE = ("releases", "pockets", "architectures", "rebuild-on")
-"""What a file in the current directory may say under [nightly]: which releases are watched. None of
-these changes whom respin trusts, what it runs, or where it writes or removes anything."""
+"""What a file in the current directory may say under [nightly]: which releases are watched, and for
+which architectures. None of these changes whom respin trusts, what it runs, or where it writes or
+removes anything."""
 
 
 @dataclass(frozen=True, kw_only=True)

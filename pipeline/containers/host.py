@@ -64,9 +64,7 @@ class Host(Container):
         if BUILD.exists() and (not BUILD.is_dir() or any(BUILD.iterdir())):
             raise UsageError(f"{BUILD} already exists and is not empty", hint=f"remove {BUILD}")
         try:
-            with contextlib.suppress(FileNotFoundError):
-                BUILD.rmdir()
-            BUILD.mkdir()  # another run may have made it meanwhile
+            BUILD.mkdir(exist_ok=True)
             self._directories.append(BUILD)
             os.chown(BUILD, User.BUILD, User.BUILD)
             mine = processes.below if namespaces.possible() else _of_the_build

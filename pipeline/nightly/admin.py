@@ -152,15 +152,16 @@ def withdraw(world: World, name: str, version: str, why: str) -> str:
         return str(offers[0].ours) if offers else ""
 
 
-def publish(world: World, directories: Sequence[Path]) -> tuple[tuple[str, str], ...]:
+def publish(world: World, directories: Sequence[Path]) -> Iterator[tuple[str, str]]:
     """Publish the packages of run directories, one after the other, as ``_publish`` does.
 
-    They may be of several releases and architectures. Return release and version of each. The first
-    that must not be published ends it: what came before it is published.
+    They may be of several releases and architectures. Yield release and version of each when it is
+    published. The first that must not be published ends it: what came before it is published.
     """
     for directory in directories:
         verified_run.proven(directory)  # before a state is made for nothing
-    return tuple(_publish(world, directory) for directory in directories)
+    for directory in directories:
+        yield _publish(world, directory)
 
 
 def _publish(world: World, directory: Path) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pipeline.archives import host_apt
 from pipeline.errors import UsageError
 from pipeline.host import command
+from pipeline.model import AptSource
 from pipeline.runs.inputs import archive_of
 from pipeline.runs.request import Request
 from pipeline.vm.machine import machines
@@ -28,15 +29,22 @@ def choose(request: Request, names: Sequence[str]) -> tuple[str, ...]:
     if not names:
         return ()
     _check_known([name for name in names if name != ALL])
-    there = archive_of(request).architectures
+    archive = archive_of(request)
+    sources, there = archive.sources, archive.architectures
     wanted = [*names]
     if ALL in names:
-        wanted += [name for name in machines() if name in there]
+        wanted += [n for n in machines() if n in there or _elsewhere(request, n, sources)]
     wanted = [name for name in dict.fromkeys(wanted) if name != ALL]
     for name in wanted:
         if name not in there:  # another archive of the distro may have it
             archive_of(replace(request, architecture=name)).check_architecture()
     return tuple(sorted(wanted, key=lambda name: name != host_apt.architecture()))
+
+
+def _elsewhere(request: Request, name: str, sources: Sequence[AptSource]) -> bool:
+    """Tell whether the distro has an architecture in another archive, as Ubuntu has its ports."""
+    other = archive_of(replace(request, architecture=name))
+    return other.sources != sources and name in other.architectures
 
 
 def _check_known(names: Sequence[str]) -> None:

@@ -89,11 +89,6 @@ class Machine:
         cross = {compiler: self.compiler, library: f"{self.headers}/stdlib.h"}
         return MappingProxyType({**emulator, **cross})
 
-    @property
-    def packages(self) -> tuple[str, ...]:
-        """Return the names of the packages that the proof needs beside packages.txt."""
-        return tuple(self.needs)
-
 
 @memoize
 def machines() -> Mapping[str, Machine]:

@@ -296,12 +296,12 @@ def test_publishing_runs_of_several_architectures_by_hand(two: Two) -> None:
         two.directory_of(two.directory / f"given/{a}", "bookworm", "6.1.0-3", a)
         for a in ("amd64", FOREIGN)
     ]
-    done = admin.publish(two.nights.world, given)
+    done = tuple(admin.publish(two.nights.world, given))
     assert done == (("bookworm", "6.1.0-3+bpf1"),) * 2
     for architecture in ("amd64", FOREIGN):
         assert "iproute2 6.1.0-3+bpf1" in two.listed("bookworm", architecture)
     with pytest.raises(PublishError, match=r"has offered 6.1.0-3\+bpf1 before"):
-        admin.publish(two.nights.world, given[1:])
+        tuple(admin.publish(two.nights.world, given[1:]))
 
 
 def test_a_state_of_one_architecture_is_still_good(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pipeline.archives import host_apt
 from pipeline.cli import doctor
 from pipeline.errors import UsageError
 from pipeline.host import command
-from pipeline.vm.machine import machine_for
+from pipeline.vm.machine import machine_for, machines
 
 
 def test_examine(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_other_architectures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     more = set(found) - native
     for name in others:
         machine = machine_for(name)
-        assert set(machine.packages) <= more
+        assert set(machine.needs) <= more
         assert f"machine of QEMU for {name}" in more or not found[machine.package].ok
     assert all(found[what].required and found[what].stages == ("smoke",) for what in more)
     # A machine that lacks a cross compiler has it named, and only for that architecture.
@@ -49,6 +49,8 @@ def test_other_architectures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     lacking = found["gcc-s390x-linux-gnu"]
     assert not lacking.ok and lacking.required
     assert lacking.remedy == "apt-get install gcc-s390x-linux-gnu"
+    every = {c.what for c in doctor.examine(tmp_path / "cache", ["all"])}
+    assert {package for m in machines().values() if not m.native for package in m.needs} <= every
     with pytest.raises(UsageError, match="does not know the architecture 'x86_64'"):
         doctor.examine(tmp_path / "cache", ["arm64", "x86_64"])
 

@@ -256,12 +256,22 @@ def test_a_name_that_dpkg_does_not_know(asked: Request, name: str, said: str, hi
 
 
 def test_what_all_stands_for(asked: Request, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of the release that respin knows, this machine's first, each once."""
+    """Those of the release that respin knows, this machine's first, each once.
+
+    Some may be in another archive of the distro.
+    """
     there = ("amd64", "arm64", "armel", "mips64el", "s390x")
-    archive = SimpleNamespace(architectures=there)
-    monkeypatch.setattr(architectures, "archive_of", lambda request: archive)
+    archive = SimpleNamespace(architectures=there, sources=("main",))
+    ports = SimpleNamespace(architectures=("armhf", "riscv64"), sources=("ports",))
+    ports.check_architecture = lambda: None
+
+    def archive_of(request: Request) -> object:
+        return ports if request.architecture in ("armhf", "ppc64el") else archive
+
+    monkeypatch.setattr(architectures, "archive_of", archive_of)
     monkeypatch.setattr(host_apt, "architecture", lambda: "arm64")
-    assert architectures.choose(asked, ("s390x", "all", "s390x")) == ("arm64", "s390x", "amd64")
+    found = architectures.choose(asked, ("s390x", "all", "s390x"))
+    assert found == ("arm64", "s390x", "amd64", "armhf")
     assert architectures.choose(asked, ()) == ()
 
 

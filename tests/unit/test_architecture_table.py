@@ -88,4 +88,4 @@ def test_the_documentation_names_what_each_architecture_needs(
     text = DOCS.read_text()
     for machine in machines().values():
         line = next(x for x in text.splitlines() if x.startswith(f"| {machine.architecture} | "))
-        assert all(name in line for package in machine.packages for name in package.split("|"))
+        assert all(name in line for package in machine.needs for name in package.split("|"))

@@ -66,22 +66,18 @@ def test_what_it_is_compiled_with(architecture: str) -> None:
     assert machine.native is (architecture == "amd64")
     if architecture == "amd64":
         assert (machine.compiler, machine.headers) == ("gcc", "/usr/include/x86_64-linux-gnu")
-        assert machine.packages == ("qemu-system-x86",), (
-            "nothing foreign is needed for a native run"
-        )
+        assert [*machine.needs] == ["qemu-system-x86"], "nothing foreign is needed for a native run"
     if architecture == "i386":
         assert (machine.compiler, machine.headers) == (
             *("i686-linux-gnu-gcc", "/usr/i686-linux-gnu/include"),
         )
-        assert machine.packages == (
-            *("qemu-system-x86", "gcc-i686-linux-gnu", "libc6-dev-i386-cross"),
-        )
+        assert [*machine.needs] == ["qemu-system-x86", "gcc-i686-linux-gnu", "libc6-dev-i386-cross"]
 
 
 def test_amd64_is_foreign_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_apt, "architecture", lambda: "arm64")
     assert machine_for("arm64").compiler == "gcc"
-    assert machine_for("amd64").packages[1:] == ("gcc-x86-64-linux-gnu", "libc6-dev-amd64-cross")
+    assert [*machine_for("amd64").needs][1:] == ["gcc-x86-64-linux-gnu", "libc6-dev-amd64-cross"]
 
 
 def test_a_missing_cross_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
