@@ -39,6 +39,10 @@ VARIANTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "two-programs": ("two-programs.c",),
         "stripped": ("plain.c",),
         "value-unchecked": ("plain.c", "-DUNCHECKED"),
+        "value-unchecked-object-pin": ("plain.c", "-DUNCHECKED", "-DPINNING=1"),
+        "value-unchecked-global-pin": ("plain.c", "-DUNCHECKED", "-DPINNING=2"),
+        "global-pin": ("plain.c", "-DPINNING=2"),
+        "no-pin": ("plain.c", "-DPINNING=0"),
         "several-sections": ("several-sections.c",),
     }
 )
