@@ -172,13 +172,11 @@ def respin(b: Bench, program: Path, out: str, number: int) -> Measured:
 
 
 def edit_fix(program: Path, number: int) -> None:
-    """Change what a fix writes into the source: the words of an error message."""
+    """Change what a fix writes into the source: the words of its first error message."""
     fix = program.parent / "patches/libbpf-legacy-maps/fix.cocci"
-    words = "no loader takes both"
-    before, found, after = fix.read_text().partition(words)
-    assert found, f"{fix} does not say {words!r}"
-    # Put in before the rest of the message, so that a second edit finds the words, too.
-    fix.write_text(f"{before}{words} [{number}]{after}")
+    before, found, after = fix.read_text().partition('fprintf(stderr, "')
+    assert found, f"{fix} prints no error message"
+    fix.write_text(f"{before}{found}[{number}] {after}")
 
 
 def timings(run: Measured) -> dict[str, float]:
