@@ -138,7 +138,8 @@ def bench() -> Iterator[Bench]:
 def set_up(b: Bench) -> tuple[Path, Path, Path]:
     """Return respin, the .dsc, and apt's sources, all where the user can read them."""
     ignore = shutil.ignore_patterns(".git", ".venv", "out", "__pycache__", ".*_cache")
-    shutil.copytree(CHECKOUT, b.home / "checkout", ignore=ignore)
+    # With symlinks: a copy of pipeline/_data/patches would hide what edit_fix writes.
+    shutil.copytree(CHECKOUT, b.home / "checkout", ignore=ignore, symlinks=True)
     release = releases.find(RELEASE)
     found = releases.sources(release)
     stanzas = b.home / "release.sources"
@@ -211,7 +212,9 @@ def main() -> int:
         for n in range(rounds):
             peer = sbuild(b, dsc, tarball)
             edit_fix(program, n)
-            rows.append(("warm", peer.seconds, respin(b, program, f"out{n}", n + 2)))
+            ours = respin(b, program, f"out{n}", n + 2)
+            assert compiled(ours), "the edited fix has changed no file that is compiled"
+            rows.append(("warm", peer.seconds, ours))
         return show(rows, theirs, timings(smoke_alone(b, program, "out0"))["smoke"])
 
 
