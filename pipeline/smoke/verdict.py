@@ -23,7 +23,8 @@ from pipeline.vm.results import Counted, Ran, Transcript, Tried
 AF_ALG = "CONFIG_CRYPTO_USER_API_HASH"
 """What PIN_OBJECT_NS needs: "Missing kernel AF_ALG support" (docs/facts.md)."""
 
-_TC = re.compile(r"iproute2-\S*?(?:, libbpf (\d+)\.\S*)?\s*$")
+# tc reads libbpf's version in the name of the file that it is linked to, which may be libbpf.so.0.
+_TC = re.compile(r"iproute2-\S*?(?:, libbpf (\d+)(?:\.\S*)?)?\s*$")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,6 +76,8 @@ def cell(
     [
         ("tc utility, iproute2-6.1.0, libbpf 1.1.2\n", "libbpf-1"),
         ("tc utility, iproute2-5.15.0, libbpf 0.5.0", "libbpf-0"),
+        ("tc utility, iproute2-5.9.0, libbpf 0\n", "libbpf-0"),
+        ("tc utility, iproute2-6.1.0, libbpf 1", "libbpf-1"),
         ("tc utility, iproute2-6.1.0", "own"),
         ("tc utility, iproute2-ss170905", "own"),
         ("tc utility, iproute2-10.0.0, libbpf 10.0.0", "libbpf-1"),
