@@ -8,6 +8,7 @@ lets the interpreter end as it does for a user: nothing here turns an exception 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -50,6 +51,9 @@ def child(argv: list[str], place: str, how: str) -> None:
     main.main(argv)
 
 
+# The interpreter of a child would otherwise look for garbage among all that was imported here,
+# which takes two thirds of the child's time.
+gc.freeze()
 found = []
 for row in rows:
     pid = os.fork()
