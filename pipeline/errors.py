@@ -85,6 +85,12 @@ class LockHeld(RespinError):
     exit_code = 18
 
 
+class NotVerified(RespinError):
+    """A signed statement is missing, is not signed by a trusted key, or does not fit its files."""
+
+    exit_code = 19
+
+
 def tree(cls: type[RespinError] = RespinError) -> Iterator[type[RespinError]]:
     """Yield ``cls`` and all classes below it."""
     yield cls

@@ -38,6 +38,10 @@ class Signed:
     """Keys of the keyring that signed, but were revoked."""
     others: tuple[str, ...] = ()
     """Ids or fingerprints of keys that signed and are not in the keyring."""
+    made: tuple[int, ...] = ()
+    """When each good signature says that it was made, in seconds since 1970."""
+    keys: tuple[str, ...] = ()
+    """Fingerprints of the keys, or their subkeys, that made the good signatures."""
 
     @property
     def why(self) -> str:
@@ -106,8 +110,23 @@ def check(
     return _asked(data, tuple(keyring(path) for path in keyrings), detached, frozen)
 
 
+def check_then(data: bytes, keys: Sequence[bytes], detached: bytes) -> Signed:
+    """Ask gpgv who made a detached signature, with binary keyrings.
+
+    Unlike in ``check``, a key that has expired since it signed does count. When it signed is the
+    signature's own word. Raises UsageError if gpgv is missing.
+    """
+    return _asked(data, tuple(keys), detached, frozen=False, then=True)
+
+
 @functools.lru_cache(maxsize=8)
-def _asked(data: bytes, keys: tuple[bytes, ...], detached: bytes | None, frozen: bool) -> Signed:
+def _asked(
+    data: bytes,
+    keys: tuple[bytes, ...],
+    detached: bytes | None,
+    frozen: bool,
+    then: bool = False,
+) -> Signed:
     """Ask gpgv only once: each index of a suite is checked against the same InRelease."""
     # gpgv reads what anybody may have made, so it runs behind a wall where there is one.
     walled = namespaces.possible() and command.which("gpgv") is not None
@@ -142,17 +161,27 @@ def _asked(data: bytes, keys: tuple[bytes, ...], detached: bytes | None, frozen:
         )
     lines = done.stderr.decode("utf-8", "replace").splitlines()
     told = [line.split()[1:] for line in lines if line.startswith("[GNUPG:] ")]
-    return _judged(told, done.stdout if detached is None else data, frozen=frozen)
+    content = done.stdout if detached is None else data
+    return _judged(told, content, frozen=frozen, then=then)
 
 
-def _judged(told: Sequence[Sequence[str]], content: bytes, *, frozen: bool) -> Signed:
+def _judged(
+    told: Sequence[Sequence[str]], content: bytes, *, frozen: bool, then: bool = False
+) -> Signed:
     """Read gpgv's status lines (doc/DETAILS of GnuPG): what it says of each signature in turn."""
     good: list[str] = []
     weak: list[str] = []
     others: list[str] = []
+    made: list[int] = []
+    keys: list[str] = []
+    until = 0
     by: dict[str, list[str]] = {"EXPKEYSIG": [], "REVKEYSIG": []}
     bad, state = False, ""
     for words in filter(None, told):
+        if words[0] == "NEWSIG":
+            until = 0
+        elif words[0] == "KEYEXPIRED" and len(words) >= 2 and words[1].isdecimal():
+            until = min(filter(None, (until, int(words[1]))), default=0)
         if words[0] in _STATES:
             state = words[0]
             bad |= state == "BADSIG"
@@ -163,9 +192,13 @@ def _judged(told: Sequence[Sequence[str]], content: bytes, *, frozen: bool) -> S
             # algorithm> <digest> <class> [<primary key's fingerprint>]
             if state in by:
                 by[state].append(words[-1])
-            if state == "GOODSIG" or (state == "EXPKEYSIG" and frozen):
+            when = int(words[3]) if words[3].isdecimal() else 0
+            lasted = frozen or (then and when < until)
+            if state == "GOODSIG" or (state == "EXPKEYSIG" and lasted):
                 if words[8] in STRONG:
                     good.append(words[-1])
+                    made.append(when)
+                    keys.append(words[1])
                 else:
                     weak.append(WEAK.get(words[8], f"digest {words[8]}"))
     return Signed(
@@ -177,6 +210,8 @@ def _judged(told: Sequence[Sequence[str]], content: bytes, *, frozen: bool) -> S
         lapsed=tuple(key for key in by["EXPKEYSIG"] if key not in good),
         revoked=tuple(by["REVKEYSIG"]),
         others=tuple(others),
+        made=tuple(made),
+        keys=tuple(keys),
     )
 
 

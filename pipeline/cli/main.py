@@ -28,6 +28,7 @@ from pipeline.cli import (
     state,
     summaries,
     terminal,
+    verify,
 )
 from pipeline.cli.options import COMMON, CONFIG, JSON, CommonOptions, takes
 from pipeline.cli.request import configured
@@ -42,6 +43,7 @@ Exit codes:
   10 fetch or verification failed   16 the testbed was lost
   11 diagnosis refused              17 publishing failed
   12 patch or package edit refused  18 another run holds the lock
+                                    19 not verified (respin verify)
 """
 
 
@@ -165,6 +167,7 @@ for _command in (
     init.init,
     smoke.smoke,
     object.object_command,
+    verify.verify_command,
 ):
     cli.add_command(_command)
 

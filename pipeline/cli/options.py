@@ -177,6 +177,12 @@ CONTAINER = options(
         help="Allow --container host on a machine that is not a container.",
     ),
 )
+SIGN = click.option(
+    "--sign-with",
+    metavar="FINGERPRINT",
+    help="OpenPGP key that signs the statements about the run [default: the one that signs your "
+    "repositories, if there is one].",
+)
 COMMON = options(
     CACHE,
     click.option(

@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import time
 from pathlib import Path
 
 from pipeline.cli import terminal
 from pipeline.cli.options import ArchiveOptions, SourceOptions
 from pipeline.config import config
-from pipeline.errors import UsageError
+from pipeline.errors import PublishError, UsageError
 from pipeline.fixes import fixes
 from pipeline.host.cache import Cache
+from pipeline.publish import keys
 from pipeline.releases import releases
 from pipeline.runs import lockfile, lockfile_reader
 from pipeline.runs.report_reader import read
@@ -63,6 +65,35 @@ def request_of(source: SourceOptions, cache: Path | None) -> Request:
         trust_container=source.trust_container,
         cache=Cache(cache),
     )
+
+
+def signed_by(request: Request, fingerprint: str | None) -> Request:
+    """Return the request, signed with the user's key, else with the one that signs repositories.
+
+    If there is neither, nobody signs. Raises UsageError if the key cannot be used.
+    """
+    settings = request.config.nightly
+    state, publish = settings.state_directory(), settings.publish
+    if fingerprint is None and not publish.key and not keys.there(state):
+        return request
+    if fingerprint is not None:
+        publish = dataclasses.replace(publish, key=(keys.fingerprint(fingerprint, "--sign-with"),))
+    key = keys.find(state, publish)
+    try:
+        key.public()
+    except PublishError as e:
+        raise UsageError(
+            f"the statements about the run cannot be signed: {e.brief}",
+            details=e.details,
+            hint="name another key with --sign-with, by the fingerprint that gpg "
+            "--list-secret-keys shows",
+        ) from e
+    if key.expires is not None and key.expires <= time.time():
+        raise UsageError(
+            f"the key {key.name}, which signs the statements about the run, has expired",
+            hint="renew it with respin key renew",
+        )
+    return dataclasses.replace(request, signer=key)
 
 
 def request_again(earlier: Path, archive: ArchiveOptions, cache: Path | None) -> Request:

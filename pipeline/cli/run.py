@@ -16,13 +16,14 @@ from pipeline.cli.options import (
     ARCHITECTURES,
     COMMON,
     CONTAINER,
+    SIGN,
     SOURCE,
     CommonOptions,
     ContainerOptions,
     SourceOptions,
     takes,
 )
-from pipeline.cli.request import request_of
+from pipeline.cli.request import request_of, signed_by
 from pipeline.containers.engines import Kind
 from pipeline.errors import RespinError, UsageError
 from pipeline.host.progress import Journal
@@ -49,6 +50,7 @@ class RunOptions:
     container: ContainerOptions
     prove: bool
     keep: bool
+    sign_with: str | None
     common: CommonOptions
 
 
@@ -84,6 +86,7 @@ def _cases(names: tuple[str, ...]) -> tuple[str, ...] | None:
 @CONTAINER
 @click.option("--prove", is_flag=True, help="Run the smoke test even if no fix is needed.")
 @click.option("--keep", is_flag=True, help="Keep the unfinished directory of a failed run.")
+@SIGN
 @COMMON
 @takes(RunOptions)
 def run_command(options: RunOptions) -> None:
@@ -92,8 +95,9 @@ def run_command(options: RunOptions) -> None:
     Prints the paths of the new .debs on standard output. With several architectures, each has a
     directory of its own in the output directory.
     """
+    request = signed_by(request_of(options.source, options.common.cache), options.sign_with)
     request = replace(
-        built(request_of(options.source, options.common.cache), options.container),
+        built(request, options.container),
         cases=_cases(options.cases),
         objects=smoke.objects(options.objects, (options.way,)),
         prove=options.prove,
@@ -154,6 +158,7 @@ def go_each(
                 for name, done in ended.items()
             }
         )
+    summaries.show_signers(request.signer)
     errors = []
     for name, done in ended.items():
         summaries.show_architecture(name, done)
@@ -174,6 +179,7 @@ def go(what: Pipeline, request: Request, out: Path | None, common: CommonOptions
     with terminal.Terminal(verbose=common.verbose) as shown:
         done = what(request, out, shown)
     summaries.show_report(done)
+    summaries.show_signers(request.signer)
     if common.as_json:
         terminal.say_json(report.to_json(done, out.absolute()))
     elif done.built:

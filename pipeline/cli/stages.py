@@ -20,6 +20,7 @@ from pipeline.cli.options import (
     FILE,
     FIX,
     OUT,
+    SIGN,
     SOURCE,
     TRUST,
     ArchiveOptions,
@@ -28,7 +29,7 @@ from pipeline.cli.options import (
     SourceOptions,
     takes,
 )
-from pipeline.cli.request import configured, request_again, request_of
+from pipeline.cli.request import configured, request_again, request_of, signed_by
 from pipeline.cli.run import built, go, go_each
 from pipeline.errors import RespinError, UsageError
 from pipeline.fixes import diagnose, fixes
@@ -47,16 +48,18 @@ class FetchOptions:
     """The options of ``respin fetch``."""
 
     source: SourceOptions
+    sign_with: str | None
     common: CommonOptions
 
 
 @click.command(name="fetch")
 @SOURCE
+@SIGN
 @COMMON
 @takes(FetchOptions)
 def fetch_command(options: FetchOptions) -> None:
     """Fetch only: leave the verified source package in a directory."""
-    request = request_of(options.source, options.common.cache)
+    request = signed_by(request_of(options.source, options.common.cache), options.sign_with)
     go(single_stage.fetch_only, request, options.source.out, options.common)
 
 
@@ -66,12 +69,14 @@ class PatchOptions:
 
     earlier: Path | None
     source: SourceOptions
+    sign_with: str | None
     common: CommonOptions
 
 
 @click.command(name="patch")
 @click.argument("earlier", metavar="[RUN]", type=DIRECTORY, required=False)
 @SOURCE
+@SIGN
 @COMMON
 @takes(PatchOptions)
 def patch_command(options: PatchOptions) -> None:
@@ -81,7 +86,7 @@ def patch_command(options: PatchOptions) -> None:
     """
     source, earlier = options.source, options.earlier
     if earlier is None:
-        request = request_of(source, options.common.cache)
+        request = signed_by(request_of(source, options.common.cache), options.sign_with)
         go(single_stage.patch_only, request, source.out, options.common)
         return
     given = {
@@ -106,7 +111,7 @@ def patch_command(options: PatchOptions) -> None:
         trust_container=source.trust_container,
     )
     what = functools.partial(single_stage.patch_only, earlier=earlier)
-    go(what, request, source.out, options.common)
+    go(what, signed_by(request, options.sign_with), source.out, options.common)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +123,7 @@ class BuildOptions:
     container: ContainerOptions
     archive: ArchiveOptions
     out: Path | None
+    sign_with: str | None
     common: CommonOptions
 
 
@@ -127,6 +133,7 @@ class BuildOptions:
 @CONTAINER
 @ARCHIVE
 @OUT
+@SIGN
 @COMMON
 @takes(BuildOptions)
 def build_command(options: BuildOptions) -> None:
@@ -134,6 +141,7 @@ def build_command(options: BuildOptions) -> None:
     request = built(
         request_again(options.earlier, options.archive, options.common.cache), options.container
     )
+    request = signed_by(request, options.sign_with)
 
     def build(request: Request, out: Path, journal: Journal | None) -> Report:
         return single_stage.build_only(request, options.earlier, out, journal)
@@ -154,6 +162,7 @@ class ProveOptions:
     debs: Path | None
     archive: ArchiveOptions
     out: Path | None
+    sign_with: str | None
     common: CommonOptions
 
 
@@ -166,11 +175,13 @@ class ProveOptions:
 )
 @ARCHIVE
 @OUT
+@SIGN
 @COMMON
 @takes(ProveOptions)
 def prove_command(options: ProveOptions) -> None:
     """Prove only: the packages in RUN, or those built elsewhere from its source."""
     request = request_again(options.earlier, options.archive, options.common.cache)
+    request = signed_by(request, options.sign_with)
     if options.debs:
         # A file whose name is wrong is refused when the packages are checked.
         debs = options.debs.glob(f"{PACKAGE}_*.deb")

@@ -15,6 +15,7 @@ from pipeline.cli.terminal import styled
 from pipeline.errors import RespinError
 from pipeline.isolation.sandbox import Wall
 from pipeline.model import Cell, Finding, Seen, SmokeReport, Verdict
+from pipeline.proof.envelope import Signer
 from pipeline.runs.report import Outcome, Report
 from pipeline.smoke.cases import Case
 from pipeline.text import visible
@@ -98,6 +99,12 @@ def show_report(report: Report) -> None:
         _show("Not verified: ", text)
     good = {Outcome.NOT_NEEDED: "cyan", Outcome.PROVEN: "yellow"}.get(report.outcome, "green")
     to.print(styled(("Outcome: ", "bold"), (report.outcome, f"bold {good}")))
+
+
+def show_signers(signer: Signer | None) -> None:
+    """Show who has signed the statements about a run, in provenance.json."""
+    who = " and ".join(signer.fingerprints) if signer else "nobody, since there is no key"
+    _show("Signed by: ", who)
 
 
 def show_architecture(name: str, done: Report | RespinError) -> None:

@@ -68,6 +68,14 @@ class Derivative:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Trust:
+    """Whose statements about a run are believed."""
+
+    keys: tuple[Path, ...] = ()
+    """Files with public keys, besides the one that signs on this machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """What one respin.toml says."""
 
@@ -76,6 +84,7 @@ class Config:
     releases: Mapping[str, Derivative] = field(default_factory=dict)
     nightly: Nightly = field(default_factory=Nightly)
     """The tables [nightly], [publish] and [notify]."""
+    trust: Trust = Trust()
     here: tuple[str, ...] = ()
     """The keys that came from a respin.toml in the current directory."""
 
@@ -133,4 +142,5 @@ def parse(values: Mapping[str, Any], path: Path) -> Config:
             for name, table in values.get("release", {}).items()
         },
         nightly=nightly(values, path),
+        trust=toml_tables.record(Trust, values.get("trust", {}), path),
     )

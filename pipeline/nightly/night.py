@@ -89,7 +89,7 @@ class Night:
         self.key: Key = find_key(world.directory, world.settings.publish)
         self.targets = world.watched() if only is None else only
         self._inputs = plan.inputs_of(world.fixes)
-        self._runs = Runs(world, state, self._inputs)
+        self._runs = Runs(world, state, self._inputs, self.key)
         self._made: list[int] = []
         """The ids of the runs that it began."""
         self._codes: list[int] = []

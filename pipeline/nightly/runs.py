@@ -33,6 +33,7 @@ from pipeline.nightly.state import (
     State,
 )
 from pipeline.nightly.targets import Target
+from pipeline.proof.envelope import Signer
 from pipeline.runs.directory import REPORT
 from pipeline.runs.report import Outcome
 from pipeline.runs.report_reader import load
@@ -46,9 +47,11 @@ DETAILS = 4000
 class Runs:
     """Makes runs, and records in the state how each ended."""
 
-    def __init__(self, world: World, state: State, inputs: Mapping[str, str]) -> None:
-        """``inputs`` are what a package depends on in respin."""
-        self._world, self._state, self._inputs = world, state, inputs
+    def __init__(
+        self, world: World, state: State, inputs: Mapping[str, str], signer: Signer
+    ) -> None:
+        """``inputs`` are what a package depends on in respin; ``signer`` signs what is run."""
+        self._world, self._state, self._inputs, self._signer = world, state, inputs, signer
 
     def settle_killed(self) -> tuple[RunRow, ...]:
         """Settle the runs that were under way when a night was killed; return their rows."""
@@ -98,7 +101,7 @@ class Runs:
         try:
             if step.kind is StepKind.PROBE and self._untouched(request, run):
                 return self._end(run, outcome=SAME, brief="the change does not affect this source")
-            self._world.run(request, run.folder)
+            self._world.run(dataclasses.replace(request, signer=self._signer), run.folder)
             return self._finished(run)
         except RespinError as e:
             return self._failed(run, e)

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,21 +55,37 @@ class Key:
         """Return a signature over ``data`` (Release.gpg). Raises PublishError."""
         return self._sign("--detach-sign", data)
 
+    def signatures(self, texts: Sequence[bytes]) -> list[dict[str, bytes]]:
+        """Return for each text the signature of each key, in binary form. Raises PublishError."""
+        with _gpg(self.home, ours=self.ours) as gpg:  # one agent for all of them
+            return [
+                {
+                    key: self._signed(gpg, text, "--detach-sign", keys=(key,))
+                    for key in self.fingerprints
+                }
+                for text in texts
+            ]
+
     def _sign(self, how: str, data: bytes) -> bytes:
-        argv: list[command.Arg] = ["--armor", "--digest-algo", "SHA512", "--no-tty"]
-        for fingerprint in self.fingerprints:
+        with _gpg(self.home, ours=self.ours) as gpg:
+            return self._signed(gpg, data, "--armor", how, keys=self.fingerprints)
+
+    def _signed(
+        self, gpg: Sequence[command.Arg], data: bytes, *how: str, keys: Sequence[str]
+    ) -> bytes:
+        argv: list[command.Arg] = ["--digest-algo", "SHA512", "--no-tty"]
+        for fingerprint in keys:
             argv += ["--local-user", fingerprint]
         if self.passphrase_file:
             argv += ["--pinentry-mode", "loopback", "--passphrase-file", self.passphrase_file]
-        with _gpg(self.home, ours=self.ours) as gpg:
-            return command.run(
-                [*gpg, *argv, how],
-                stdin=data,
-                timeout=TIMEOUT,
-                error=PublishError,
-                brief=f"gpg could not sign with the key {self.name}",
-                hint=self._why_not(),
-            ).stdout
+        return command.run(
+            [*gpg, *argv, *how],
+            stdin=data,
+            timeout=TIMEOUT,
+            error=PublishError,
+            brief=f"gpg could not sign with the key {self.name}",
+            hint=self._why_not(),
+        ).stdout
 
     def _why_not(self) -> str:
         if self.expires is not None and self.expires <= time.time():
@@ -198,6 +215,22 @@ def find(state: Path, settings: Publishing) -> Key:
     if not home.is_dir():
         raise no_key()
     return of_home(home)
+
+
+def there(state: Path) -> bool:
+    """Tell whether the state directory has a key of ``init`` that this user may use."""
+    return os.access(state / HOME, os.R_OK | os.W_OK | os.X_OK)
+
+
+def fingerprint(text: str, option: str) -> str:
+    """Return a fingerprint as gpg has it. Raises UsageError, naming the option, if it is none."""
+    found = text.replace(" ", "").upper()
+    if not re.fullmatch(r"[0-9A-F]{40}([0-9A-F]{24})?", found):
+        raise UsageError(
+            f"{option} needs the fingerprint of a key, 40 hexadecimal digits",
+            hint="gpg --list-secret-keys shows it",
+        )
+    return found
 
 
 def of_home(home: Path) -> Key:

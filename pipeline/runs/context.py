@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 from pipeline.host import temporary
 from pipeline.host.progress import Journal, Progress, Stage
 from pipeline.isolation import scratch
+from pipeline.runs import sealed
 from pipeline.runs.directory import RunDirectory
 from pipeline.runs.request import Request
 
@@ -49,11 +51,15 @@ def begin(
     temporary.sweep()
     place = directory.path / ".work"
     place.mkdir()
+    begun = datetime.now(UTC)
+    directory.seal = functools.partial(
+        sealed.seal, fixes=request.fixes, signer=request.signer, begun=begun
+    )
     yield RunContext(
         request=request,
         directory=directory,
         progress=Progress(journal),
         scratch=place,
-        begun=datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
+        begun=begun.strftime("%Y%m%dT%H%M%SZ"),
     )
     shutil.rmtree(place)

@@ -17,7 +17,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pipeline.errors import UsageError
@@ -47,6 +47,8 @@ class RunDirectory:
     def __init__(self, path: Path, logs: Path) -> None:
         self.path = path
         self.logs = logs
+        self.seal: Callable[[Path], None] = lambda _: None
+        """Called with the directory when everything is in it, before it appears."""
 
     def log(self, stage: str) -> Path:
         """Return the log file of a stage."""
@@ -138,8 +140,9 @@ def open_run(
             with _lock(part) as locked:
                 if locked:
                     (part / UNFINISHED).touch()
-                yield RunDirectory(part, logs)
-                _finish(part, final, logs)
+                directory = RunDirectory(part, logs)
+                yield directory
+                _finish(directory, final)
         except BaseException as e:
             _stop(part, e, keep=keep)
             if isinstance(e, OSError) and e.errno in command.FULL:
@@ -186,10 +189,12 @@ def _begin(final: Path) -> Path:
     return part
 
 
-def _finish(part: Path, final: Path, logs: Path) -> None:
-    """Add the logs and put a complete run in its place."""
+def _finish(directory: RunDirectory, final: Path) -> None:
+    """Add the logs, seal a complete run, and put it in its place."""
+    part = directory.path
     try:
-        shutil.copytree(logs, part / "logs")
+        shutil.copytree(directory.logs, part / "logs")
+        directory.seal(part)
         with interrupts.held():
             part.chmod(0o755)
             (part / UNFINISHED).unlink(missing_ok=True)

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.archives import dsc_file
 from pipeline.archives.apt import AptArchive
@@ -53,10 +54,10 @@ class Lock:
     path: Path | None = None
 
 
-def write(lock: Lock, directory: Path) -> Path:
-    """Write the lock of a run into its directory; return its path."""
+def to_json(lock: Lock) -> dict[str, Any]:
+    """Return a lock as JSON values."""
     guest = lock.guest
-    value = {
+    return {
         "schema": SCHEMA,
         "tool": "iproute2-respin",
         "time": lock.time,
@@ -78,8 +79,12 @@ def write(lock: Lock, directory: Path) -> Path:
         else None,
         "control": asdict(lock.control) if lock.control else None,
     }
+
+
+def write(lock: Lock, directory: Path) -> Path:
+    """Write the lock of a run into its directory; return its path."""
     path = directory / NAME
-    path.write_text(json.dumps(value, indent=1) + "\n", "utf-8")
+    path.write_text(json.dumps(to_json(lock), indent=1) + "\n", "utf-8")
     return path
 
 

@@ -14,6 +14,7 @@ from pipeline.containers.engines import Kind
 from pipeline.fixes.fixes import Fix
 from pipeline.host.cache import Cache
 from pipeline.model import Release
+from pipeline.proof.envelope import Signer
 from pipeline.releases.releases import NO_CONFIG, Pocket
 from pipeline.runs.lockfile import Lock
 from pipeline.smoke.user_object import UserObject
@@ -64,6 +65,8 @@ class Request:
     keep: bool = False
     logs: Path | None = None
     """Where the logs are written during the run; None: a directory under the cache."""
+    signer: Signer | None = None
+    """Who signs the statements about the run; None: nobody."""
 
     @property
     def target(self) -> str:

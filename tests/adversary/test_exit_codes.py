@@ -40,6 +40,7 @@ COMMANDS = {
     "diagnose": ("--tree /", "pipeline.runs.single_stage.diagnose_only"),
     "smoke": ("--deb /etc/hostname", "pipeline.smoke.standalone.measure"),
     "object": ("/etc/hostname", "pipeline.smoke.object_report.examine"),
+    "verify": ("/", "pipeline.publish.trust.trusted"),
     "releases": ("", "pipeline.cli.catalogue.listing"),
     "doctor": ("", "pipeline.cli.doctor.examine"),
     "completion": ("bash", "click.shell_completion.get_completion_class"),

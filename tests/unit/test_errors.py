@@ -21,6 +21,7 @@ CODES = {
     "TestbedLost": 16,
     "PublishError": 17,
     "LockHeld": 18,
+    "NotVerified": 19,
 }
 
 

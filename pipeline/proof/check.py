@@ -1,0 +1,240 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Check provenance.json: who signed it, whether it is whole, and whether it fits the files.
+
+What it holds may come from anybody. Only after the signatures are good is a statement read, and
+only the kinds of statements that this version of respin writes are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.archives import openpgp
+from pipeline.errors import NotVerified
+from pipeline.files import bounded, schema
+from pipeline.proof import envelope, manifest, statements
+from pipeline.proof.envelope import HINT, Envelope
+
+SHOWN = 20
+"""Differences that an error lists."""
+TRUST = (
+    "name the key of whoever made the run with --key FILE, or under [trust] in respin.toml; get it "
+    "from them, not from where you got the run"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """Statements that belong together, and whom to believe them."""
+
+    statements: Mapping[str, Mapping[str, Any]]
+    """Type of the predicate -> the statement."""
+    signers: tuple[str, ...]
+    """Fingerprints of the trusted keys that signed each of them."""
+    made: int = 0
+    """When they were signed, by the signatures' own word, in seconds since 1970."""
+    expired: tuple[str, ...] = ()
+    """Those of the keys that have expired since."""
+
+    def subjects(self, kind: str) -> dict[str, str]:
+        """Return what a statement is about: path -> SHA-256; nothing if there is no such one."""
+        subject = self.statements.get(kind, {"subject": ()})["subject"]
+        return {each["name"]: each["digest"]["sha256"] for each in subject}
+
+    def predicate(self, kind: str) -> Mapping[str, Any]:
+        """Return what a statement says; nothing if there is no such one."""
+        found: Mapping[str, Any] = self.statements.get(kind, {"predicate": {}})["predicate"]
+        return found
+
+
+def directory(path: Path, trusted: Sequence[bytes]) -> Proof:
+    """Check a run's directory: every file in it is as it was when the statements were signed.
+
+    ``trusted`` are binary keyrings. Raises NotVerified, naming the files that differ.
+    """
+    name = path / envelope.NAME
+    envelopes = envelope.read(_content(name), str(name))
+    if not any(each.signatures for each in envelopes):
+        _hold(path, _read(envelopes, str(name)))
+        raise unsigned(name, f"Every file in {path} is as it says, but anybody can write it.")
+    proof = _verified(envelopes, str(name), trusted)
+    _hold(path, proof)
+    return proof
+
+
+def package(path: Path, beside: Path, trusted: Sequence[bytes]) -> Proof:
+    """Check a .deb or .dsc against the statements in the file ``beside`` it. Raises NotVerified."""
+    proof = of_file(beside, trusted)
+    try:
+        found = manifest.sha256(path)
+    except OSError as e:
+        raise _unreadable(path, e) from e
+    made = proof.subjects(statements.PROVENANCE)
+    if found not in made.values():
+        names = {Path(name).name: sha256 for name, sha256 in made.items()}
+        raise NotVerified(
+            f"{path} is not the {path.name} that {beside} is about"
+            if path.name in names
+            else f"{beside} does not name {path.name}",
+            details=f"SHA-256 of {path.name}: {found}\n"
+            + "\n".join(f"{beside.name} names {name}: {sha}" for name, sha in names.items()),
+            hint="get the package and its statements from one run",
+        )
+    return proof
+
+
+def of_file(path: Path, trusted: Sequence[bytes]) -> Proof:
+    """Check the statements in a file, and nothing that they are about. Raises NotVerified."""
+    envelopes = envelope.read(_content(path), str(path))
+    if not any(each.signatures for each in envelopes):
+        raise unsigned(path)
+    return _verified(envelopes, str(path), trusted)
+
+
+def unsigned(path: Path, details: str = "") -> NotVerified:
+    """Return the error for statements without a signature."""
+    return NotVerified(
+        f"{path} is not signed, so nobody vouches for what it says",
+        details=details,
+        hint="make a key with respin key init, or name one with --sign-with, and repeat the run",
+    )
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return bounded.read(path, envelope.LIMIT, follow=False)
+    except OSError as e:
+        raise _unreadable(path, e) from e
+
+
+def _unreadable(path: Path, e: OSError) -> NotVerified:
+    return NotVerified(f"{path} cannot be read: {e.strerror}", hint=HINT)
+
+
+def _verified(envelopes: Sequence[Envelope], name: str, trusted: Sequence[bytes]) -> Proof:
+    """Check who signed the envelopes, then read them."""
+    signers: list[dict[str, int]] = []
+    expired: set[str] = set()
+    for each in envelopes:
+        found, old = _signers(each, name, trusted)
+        signers.append(found)
+        expired |= old
+    of_all = [key for key in signers[0] if all(key in found for found in signers)]
+    if not of_all:
+        raise NotVerified(f"no key has signed all statements in {name}", hint=HINT)
+    read = _read(envelopes, name)
+    return Proof(
+        statements=read.statements,
+        signers=tuple(of_all),
+        made=max(found[key] for found in signers for key in of_all),
+        expired=tuple(key for key in of_all if key in expired),
+    )
+
+
+def _signers(
+    each: Envelope, name: str, trusted: Sequence[bytes]
+) -> tuple[dict[str, int], set[str]]:
+    """Return the trusted keys that signed an envelope, with the time, and those now expired.
+
+    A signature of an unknown key counts for nothing; one that is bad is an error, whoever made it.
+    """
+    good: dict[str, int] = {}
+    expired: set[str] = set()
+    why = []
+    for key, signature in each.signatures.items():
+        text = envelope.encoded(each.payload)
+        said = openpgp.check_then(text, trusted, signature) if trusted else None
+        if said is None or (said.others and not said.signers and not said.bad):
+            why.append(f"it was signed by {key}, which is not trusted here")
+        elif len(said.signers) != 1 or said.bad:
+            why.append(said.why)
+            if said.bad or not (said.lapsed or said.revoked or said.weak):
+                raise NotVerified(f"{name} was changed: a signature is not good", hint=HINT)
+        elif key not in (*said.signers, *said.keys):
+            raise NotVerified(
+                f"{name} was changed: it names {key} as a signer of what another key "
+                f"signed, {said.signers[0]}",
+                hint=HINT,
+            )
+        else:
+            good[said.signers[0]] = said.made[0]
+            expired |= set(said.expired)
+    if not good:
+        raise NotVerified(
+            f"no trusted key has signed {name}",
+            details="\n".join(why) or "one of its statements is not signed",
+            hint=TRUST,
+        )
+    return good, expired
+
+
+def _read(envelopes: Sequence[Envelope], name: str) -> Proof:
+    """Read the statements, whoever signed them, and see that none is missing."""
+    found: dict[str, dict[str, Any]] = {}
+    for each in envelopes:
+        value = _statement(each.payload, name)
+        if value["predicateType"] in found:
+            raise NotVerified(f"{name} has two statements of one kind", hint=HINT)
+        found[value["predicateType"]] = value
+    if statements.RUN not in found:
+        raise NotVerified(f"{name} is not whole: it does not say what the run left", hint=HINT)
+    digests = {
+        value["predicateType"]: hashlib.sha256(envelope.canonical(value)).hexdigest()
+        for value in found.values()
+        if value["predicateType"] != statements.RUN
+    }
+    listed = {
+        each["predicateType"]: each["sha256"]
+        for each in found[statements.RUN]["predicate"].get("statements", ())
+    }
+    if digests != listed:
+        raise NotVerified(f"{name} is not whole: its statements are not of one run", hint=HINT)
+    return Proof(statements=found, signers=())
+
+
+def _statement(payload: bytes, name: str) -> dict[str, Any]:
+    try:
+        value = bounded.parse_json(payload)
+        schema.hold(value, "pipeline.proof", "statement.schema.json")
+    except ValueError as e:
+        raise NotVerified(
+            f"{name} has a statement that is not one", details=str(e), hint=HINT
+        ) from e
+    kind = (value["_type"], value["predicateType"])
+    if kind[0] != statements.STATEMENT or kind[1] not in statements.KINDS:
+        raise NotVerified(
+            f"{name} has a statement of a kind that this respin does not know",
+            details=f"{kind[0]} with {kind[1]}",
+            hint="use the version of respin that made it, or a newer one",
+        )
+    if envelope.canonical(value) != payload:
+        raise NotVerified(f"{name} has a statement in another form than respin's", hint=HINT)
+    return dict(value)
+
+
+def _hold(path: Path, proof: Proof) -> None:
+    """Compare the files in a directory with the statements. Raises NotVerified."""
+    want = proof.subjects(statements.RUN)
+    try:
+        there = set(manifest.names(path))
+        wrong = [f"{name}: is missing" for name in want if name not in there]
+        wrong += [f"{name}: was added" for name in sorted(there - want.keys())]
+        wrong += [
+            f"{name}: has changed"
+            for name, sha256 in want.items()
+            if name in there and manifest.sha256(path / name) != sha256
+        ]
+    except OSError as e:
+        raise NotVerified(f"{e.filename or path} cannot be read: {e.strerror}", hint=HINT) from e
+    if wrong:
+        more = [f"and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else []
+        raise NotVerified(
+            f"{path} is not as it was when its run ended",
+            details="\n".join([*wrong[:SHOWN], *more]),
+            hint=HINT,
+        )

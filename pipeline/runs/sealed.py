@@ -1,0 +1,43 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The last step of a run: provenance.json, with signed statements about all that it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline.files import bounded
+from pipeline.fixes.fixes import Fix
+from pipeline.proof import envelope, manifest, statements
+from pipeline.proof.envelope import Signer
+from pipeline.runs import lockfile
+from pipeline.runs.directory import REPORT, UNFINISHED
+
+
+def seal(directory: Path, *, fixes: Sequence[Fix], signer: Signer | None, begun: datetime) -> None:
+    """Write provenance.json into a directory that has everything else.
+
+    ``fixes`` are those that were asked for. Without a ``signer`` the statements are not signed.
+    Raises PublishError if the key cannot sign, OSError if the file cannot be written.
+    """
+    made = statements.of_run(
+        bounded.from_json(directory / REPORT, bounded.LARGE),
+        bounded.from_json(directory / lockfile.NAME, bounded.LARGE),
+        manifest.of(directory, without=(envelope.NAME, UNFINISHED)),
+        fixes={fix.name: content_of(fix) for fix in fixes},
+        begun=begun,
+        ended=datetime.now(UTC),
+    )
+    payloads = [envelope.canonical(each) for each in made]
+    signed = envelope.sign(payloads, signer)
+    (directory / envelope.NAME).write_bytes(envelope.to_bytes(signed))
+
+
+def content_of(fix: Fix) -> str:
+    """Return the SHA-256 of a fix: of all files in its directory (``statements.digest_of``)."""
+    files = (path for path in fix.directory.rglob("*") if path.is_file())
+    return statements.digest_of(
+        {str(path.relative_to(fix.directory)): path.read_bytes() for path in files}
+    )

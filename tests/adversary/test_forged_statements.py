@@ -1,0 +1,383 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Somebody changes a run, or what is signed about it, and says that a worker of ours made it.
+
+Whoever has a run's directory can write into it what they like. What they cannot do is sign it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import inprocess, packages, sealed
+from support.cli import Said
+
+from pipeline.archives import openpgp
+from pipeline.errors import NotVerified
+from pipeline.proof import check, envelope, manifest, statements
+from pipeline.proof.envelope import Envelope
+from pipeline.publish import keys
+from pipeline.publish.keys import Key
+
+FLIPS = 200
+NOTHING = {"XDG_CONFIG_HOME": "/nonexistent", "RESPIN_STATE": "/nonexistent"}
+"""No configuration, and no key of this machine's own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """A worker's key, another one, and a run that the first has signed."""
+
+    key: Key
+    ring: bytes
+    other: Key
+    other_ring: bytes
+    run: Path
+
+    @property
+    def deb(self) -> Path:
+        """Return its package."""
+        return next((self.run / "debs").glob("iproute2_*.deb"))
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Worker:
+    """Return what no test changes."""
+    top = tmp_path_factory.mktemp("worker")
+    key, ring = sealed.key(top / "one")
+    other, other_ring = sealed.key(top / "other")
+    run = sealed.run(top / "run", key)
+    (top / "one.asc").write_bytes(key.public())
+    (top / "other.asc").write_bytes(other.public())
+    return Worker(key=key, ring=ring, other=other, other_ring=other_ring, run=run)
+
+
+@pytest.fixture
+def given(worker: Worker, tmp_path: Path) -> Path:
+    """Return a copy of the run, for somebody to forge."""
+    return shutil.copytree(worker.run, tmp_path / "given")
+
+
+def verify(worker: Worker, *args: str | Path) -> Said:
+    """Call respin verify; only the first key is trusted."""
+    trust = worker.run.parent / "one.asc"
+    return inprocess.respin("verify", *args, "--key", trust, env=NOTHING)
+
+
+def refused(said: Said, sentence: str) -> None:
+    """Hold what respin said to one sentence and its exit code."""
+    assert said.status == NotVerified.exit_code == 19, said
+    assert said.out == "" and said.err.startswith("respin: ") and "Traceback" not in said.err
+    assert sentence in said.err.partition("\n\n")[0], said.err
+
+
+# -- the control ------------------------------------------------------------------------------
+
+
+@pytest.mark.bad_input
+def test_the_control(worker: Worker, given: Path) -> None:
+    """What nobody has changed is verified, and what is proven of it is said."""
+    for what in (given, next((given / "debs").glob("*.deb"))):
+        said = verify(worker, what)
+        assert said.status == 0, said.err
+        assert f"signed by  {worker.key.fingerprints[0]}" in said.out
+        assert "refused 1 objects, the new one loaded 1" in " ".join(said.out.split())
+    values = json.loads(verify(worker, given, "--json").out)
+    assert values["signers"] == list(worker.key.fingerprints) and len(values["statements"]) == 3
+
+
+# -- one byte ---------------------------------------------------------------------------------
+
+
+@pytest.mark.attack
+def test_one_flipped_bit_anywhere_is_found(worker: Worker, given: Path) -> None:
+    """Half of them are anywhere in the directory's bytes, half in any of its files."""
+    seed = random.Random(15)
+    names = sorted(manifest.names(given, without=()))
+    sizes = {name: (given / name).stat().st_size for name in names}
+    assert envelope.NAME in names
+    check.directory(given, [worker.ring])
+    for number in range(FLIPS):
+        chosen = names if number % 2 else seed.choices(names, [*sizes.values()])
+        name = seed.choice([each for each in chosen if sizes[each]])
+        path, place = given / name, seed.randrange(sizes[name])
+        before = path.read_bytes()
+        after = bytearray(before)
+        after[place] ^= 1 << seed.randrange(8)
+        path.write_bytes(after)
+        with pytest.raises(NotVerified):
+            check.directory(given, [worker.ring])
+        path.write_bytes(before)
+    check.directory(given, [worker.ring])
+
+
+@pytest.mark.attack
+def test_any_flipped_bit_of_a_signature_is_found(worker: Worker, given: Path) -> None:
+    """Of some, gpgv says that the signature is good: those that OpenPGP leaves unsigned."""
+    path = given / envelope.NAME
+    first, *rest = envelope.read(path.read_bytes(), "x")
+    ((key, signature),) = first.signatures.items()
+    found = set()
+    for place in range(len(signature)):
+        other = bytearray(signature)
+        other[place] ^= 1
+        changed = Envelope(payload=first.payload, signatures={key: bytes(other)})
+        text = envelope.to_bytes([changed, *rest])
+        line = json.loads(path.read_bytes())[0]["signatures"][0]["sha256"]
+        value = json.loads(text)
+        value[0]["signatures"][0]["sha256"] = line
+        path.write_bytes(b"[\n" + b",\n".join(map(envelope.canonical, value)) + b"\n]\n")
+        with pytest.raises(NotVerified) as e:
+            check.of_file(path, [worker.ring])
+        found.add(e.value.brief)
+        path.write_bytes(envelope.to_bytes([first, *rest]))
+    assert found == {f"{path} does not hold signed statements of respin"}
+
+
+# -- files ------------------------------------------------------------------------------------
+
+
+def _pipe(given: Path) -> None:
+    (given / envelope.NAME).unlink()
+    os.mkfifo(given / envelope.NAME)
+
+
+FILES: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "a file that is missing": ("is not as it was", lambda g: (g / "report.json").unlink()),
+    "a file that was added": ("is not as it was", lambda g: (g / "logs/x").touch()),
+    "a link": (
+        "is neither a file nor a directory",
+        lambda g: (g / "logs/x").symlink_to("/etc/passwd"),
+    ),
+    "a pipe": ("is neither a file nor a directory", lambda g: os.mkfifo(g / "logs/x")),
+    "a pipe in the place of the statements": (
+        "is not a regular file",
+        _pipe,
+    ),
+    "no statements": ("cannot be read: No such file", lambda g: (g / envelope.NAME).unlink()),
+    "statements of 100 MB": (
+        "has more than 16777216 bytes",
+        lambda g: (g / envelope.NAME).write_bytes(b"[" + b" " * (100 << 20) + b"]"),
+    ),
+    "a sparse terabyte": (
+        "cannot be read: it has more than",
+        lambda g: os.truncate(g / "report.json", 1 << 40),
+    ),
+    "statements that are cut off": (
+        "does not hold signed statements",
+        lambda g: os.truncate(g / envelope.NAME, (g / envelope.NAME).stat().st_size // 2),
+    ),
+}
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("what", FILES)
+def test_a_directory_that_was_changed(worker: Worker, given: Path, what: str) -> None:
+    sentence, change = FILES[what]
+    change(given)
+    refused(verify(worker, given), sentence)
+
+
+# -- statements -------------------------------------------------------------------------------
+
+
+def again(
+    path: Path, change: Callable[[list[dict[str, Any]]], object], signer: Key | None = None
+) -> None:
+    """Change the statements in a file; sign all of them, or leave the signatures as they were."""
+    old = envelope.read(path.read_bytes(), "x")
+    values = [json.loads(each.payload) for each in old]
+    change(values)
+    new = [envelope.canonical(value) for value in values]
+    if signer:
+        made: Sequence[Envelope] = envelope.sign(new, signer)
+    else:
+        made = [
+            Envelope(payload=payload, signatures=each.signatures)
+            for payload, each in zip(new, old, strict=False)
+        ]
+    path.write_bytes(envelope.to_bytes(made))
+
+
+def _passed(values: list[dict[str, Any]]) -> None:
+    values[1]["predicate"]["passedTests"].append("every case of all")
+
+
+def _subject(values: list[dict[str, Any]]) -> None:
+    values[0]["subject"][1]["digest"]["sha256"] = "0" * 64
+
+
+def _future(values: list[dict[str, Any]]) -> None:
+    values[0]["predicateType"] = "https://slsa.dev/provenance/v2"
+
+
+def _newer(values: list[dict[str, Any]]) -> None:
+    values[2]["_type"] = "https://in-toto.io/Statement/v2"
+
+
+@pytest.mark.attack
+def test_statements_of_another_key(worker: Worker, given: Path) -> None:
+    again(given / envelope.NAME, lambda _: None, worker.other)
+    said = verify(worker, given)
+    refused(said, "no trusted key has signed")
+    assert worker.other.fingerprints[0] in said.err
+
+
+@pytest.mark.attack
+def test_statements_under_the_name_of_our_key(worker: Worker, given: Path) -> None:
+    path = given / envelope.NAME
+    again(path, lambda _: None, worker.other)
+    renamed = [
+        Envelope(payload=e.payload, signatures={worker.key.fingerprints[0]: s})
+        for e in envelope.read(path.read_bytes(), "x")
+        for s in e.signatures.values()
+    ]
+    path.write_bytes(envelope.to_bytes(renamed))
+    refused(verify(worker, given), "no trusted key has signed")
+    # Even if both are trusted, it says something that is not so.
+    with pytest.raises(NotVerified, match="of what another key signed"):
+        check.of_file(path, [worker.ring, worker.other_ring])
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("change", [_passed, _subject, _future, _newer])
+def test_a_statement_that_was_changed(
+    worker: Worker, given: Path, change: Callable[[list[dict[str, Any]]], object]
+) -> None:
+    again(given / envelope.NAME, change)
+    refused(verify(worker, given), "was changed: a signature is not good")
+
+
+@pytest.mark.attack
+def test_a_statement_that_was_taken_away(worker: Worker, given: Path) -> None:
+    path = given / envelope.NAME
+    made = envelope.read(path.read_bytes(), "x")
+    path.write_bytes(envelope.to_bytes([made[0], made[2]]))
+    refused(verify(worker, given), "is not whole: its statements are not of one run")
+    path.write_bytes(envelope.to_bytes(made[:2]))
+    refused(verify(worker, given), "is not whole")
+    path.write_bytes(envelope.to_bytes([made[0], *made]))
+    refused(verify(worker, given), "two statements of one kind")
+
+
+@pytest.mark.attack
+def test_statements_of_two_runs(worker: Worker, given: Path, tmp_path: Path) -> None:
+    """The test of another run would prove a package that it never saw."""
+    other = sealed.run(tmp_path / "other", worker.key)
+    one = envelope.read((given / envelope.NAME).read_bytes(), "x")
+    two = envelope.read((other / envelope.NAME).read_bytes(), "x")
+    (given / envelope.NAME).write_bytes(envelope.to_bytes([one[0], two[1], two[2]]))
+    with pytest.raises(NotVerified):
+        check.of_file(given / envelope.NAME, [worker.ring])
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("change", [_future, _newer])
+def test_a_statement_of_a_later_respin(
+    worker: Worker, given: Path, change: Callable[[list[dict[str, Any]]], object]
+) -> None:
+    """It is signed by the right key, and this respin still does not know what it says."""
+    again(given / envelope.NAME, change, worker.key)
+    said = verify(worker, given)
+    refused(said, "has a statement of a kind that this respin does not know")
+    assert "/v2" in said.err
+
+
+@pytest.mark.bad_input
+def test_a_run_that_nobody_signed(worker: Worker, given: Path) -> None:
+    sealed.seal(given, None)
+    said = verify(worker, given)
+    refused(said, "is not signed, so nobody vouches for what it says")
+    assert "Every file" in said.err
+    (given / "report.json").write_text("{}")
+    refused(verify(worker, given), "is not as it was when its run ended")
+
+
+@pytest.mark.bad_input
+def test_no_key_is_trusted(worker: Worker, given: Path) -> None:
+    said = inprocess.respin("verify", given, env=NOTHING)
+    refused(said, "no trusted key has signed")
+    assert "--key FILE" in said.err
+    said = inprocess.respin("verify", given, "--key", given / "report.json", env=NOTHING)
+    assert said.status == 2 and "has no OpenPGP public key" in said.err
+
+
+@pytest.mark.bad_input
+def test_keys_in_respin_toml(worker: Worker, given: Path) -> None:
+    config = given.parent / "respin.toml"
+    shutil.copy(worker.run.parent / "one.asc", given.parent / "worker.asc")
+    config.write_text('[nightly]\nstate = "state"\n[trust]\nkeys = "worker.asc"\n')
+    said = inprocess.respin("verify", given, env={"RESPIN_CONFIG": str(config)})
+    assert said.status == 0, said.err
+    config.write_text('[nightly]\nstate = "state"\n[trust]\nkeys = []\n')
+    refused(inprocess.respin("verify", given, env={"RESPIN_CONFIG": str(config)}), "no trusted key")
+
+
+# -- packages ---------------------------------------------------------------------------------
+
+
+@pytest.mark.attack
+def test_a_package_that_no_statement_names(worker: Worker, given: Path, tmp_path: Path) -> None:
+    deb = next((given / "debs").glob("*.deb"))
+    beside = given / envelope.NAME
+    other = packages.make_deb(tmp_path / "debs", "bash", "1-1", architecture="amd64")
+    refused(verify(worker, other, "--provenance", beside), "does not name bash_1-1_amd64.deb")
+    refused(verify(worker, other), "there are no signed statements about")
+    deb.write_bytes(deb.read_bytes() + b"\n")
+    refused(verify(worker, deb), "is about")
+
+
+# -- keys -------------------------------------------------------------------------------------
+
+
+@pytest.mark.bad_input
+def test_a_key_that_has_expired(tmp_path: Path) -> None:
+    """It is believed for what it signed before, and not for what it signs later."""
+    key, _ = sealed.key(tmp_path / "state")
+    before, after = sealed.run(tmp_path / "before", key), sealed.run(tmp_path / "after", None)
+    old = sealed.expire(key, 2)
+    proof = check.directory(before, [old])
+    assert proof.expired == key.fingerprints == proof.signers
+    # gpg does not sign with it; whoever has the key can make it do so.
+    assert key.home
+    keys.change(key.home, "--quick-set-expire", key.fingerprints[0], "1y", brief="set the expiry")
+    sealed.seal(after, key)
+    with pytest.raises(NotVerified, match="no trusted key has signed") as e:
+        check.directory(after, [old])
+    assert "has expired" in e.value.details
+    check.directory(after, [openpgp.binary(key.public())])  # renewed
+
+
+# -- without respin ---------------------------------------------------------------------------
+
+
+@pytest.mark.bad_input
+def test_an_auditor_needs_no_respin(worker: Worker, given: Path, tmp_path: Path) -> None:
+    """The commands of docs/proof.md: nothing but a shell, jq's work by Python, and gpgv."""
+    first = json.loads((given / envelope.NAME).read_text())[0]
+    assert first["payloadType"] == envelope.TYPE
+    script = """
+    jq() { python3 -c "import json,sys; print(json.load(open(sys.argv[1]))[0]$1)" provenance.json; }
+    jq '["payload"]' | base64 -d >payload
+    jq '["signatures"][0]["sig"]' | base64 -d >signature
+    { printf 'DSSEv1 28 application/vnd.in-toto+json %s ' "$(stat -c %s payload)"
+      cat payload; } >signed
+    gpg --dearmor <key.asc >key.gpg
+    gpgv --keyring ./key.gpg signature signed
+    """
+    shutil.copy(given / envelope.NAME, tmp_path / "provenance.json")
+    shutil.copy(worker.run.parent / "one.asc", tmp_path / "key.asc")
+    subprocess.run(["sh", "-euc", script], cwd=tmp_path, check=True, capture_output=True)
+    payload = json.loads((tmp_path / "payload").read_bytes())
+    assert payload["predicateType"] == statements.PROVENANCE
+    (tmp_path / "provenance.json").write_text("[]")
+    assert subprocess.run(["sh", "-euc", script], cwd=tmp_path, capture_output=True).returncode

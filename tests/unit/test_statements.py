@@ -1,0 +1,92 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The statements about a run, and the envelopes that hold them."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+from support.said import SHA, kinds, made, signed
+
+from pipeline.errors import NotVerified
+from pipeline.proof import envelope, statements
+from pipeline.runs.report import Outcome
+
+
+def test_what_is_proven_names_both_packages_and_the_control() -> None:
+    provenance, tested, run = made()
+    assert [s["name"] for s in provenance["subject"]] == [
+        "patched/iproute2_1-1+bpf1.dsc",
+        "debs/iproute2_1-1+bpf1_amd64.deb",
+    ]
+    assert [s["digest"]["sha256"] for s in tested["subject"]] == [SHA]
+    assert tested["predicate"]["result"] == "PASSED"
+    assert tested["predicate"]["passedTests"] == [
+        "pinned-hash tc before: refused",
+        "pinned-hash tc after: loads",
+    ]
+    roles = {
+        each["annotations"]["role"]
+        for each in provenance["predicate"]["buildDefinition"]["resolvedDependencies"]
+    }
+    assert {"source", "build root", "respin", "fix"} <= roles
+    assert {s["name"] for s in run["subject"]} == {"report.json", "respin.lock"}
+    assert len(run["predicate"]["statements"]) == 2
+
+
+def test_nothing_is_said_of_what_was_not_done() -> None:
+    assert kinds(made(built=None, smoke=None, control=())) == [
+        statements.PROVENANCE,
+        statements.RUN,
+    ]
+    found = made(patched=None, built=None, outcome=Outcome.NOT_NEEDED)
+    assert kinds(found) == [statements.TESTED, statements.RUN]
+    assert found[0]["subject"][0]["name"] == "source/iproute2_1-1.dsc"  # what was tested
+    assert kinds(made(patched=None, built=None, smoke=None)) == [statements.RUN]
+
+
+# -- envelopes ------------------------------------------------------------------------------
+
+
+def test_any_flipped_bit_of_the_file_is_found_or_changes_what_is_verified() -> None:
+    """The envelope alone: the signature itself is gpgv's to check."""
+    data = signed()
+    before = envelope.read(data, "x")
+    for place in range(len(data)):
+        for bit in range(8):
+            flipped = bytearray(data)
+            flipped[place] ^= 1 << bit
+            try:
+                after = envelope.read(bytes(flipped), "x")
+            except NotVerified:
+                continue
+            assert [e.payload for e in after] != [e.payload for e in before] or [
+                list(e.signatures) for e in after
+            ] != [list(e.signatures) for e in before]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        signed()[:-3],
+        signed().replace(b"\n", b""),
+        signed().replace(b'"payload"', b'"payload" '),
+        signed().replace(b"vnd.in-toto+json", b"vnd.in-toto+xml"),
+        b"[" * 100_000,
+        b"\xff",
+        json.dumps([{"payload": "e30=", "payloadType": envelope.TYPE, "signatures": [1]}]).encode(),
+    ],
+)
+def test_anything_else_is_refused(data: bytes) -> None:
+    with pytest.raises(NotVerified, match="x does not hold signed statements"):
+        envelope.read(data, "x")
+
+
+def test_without_a_signer_there_is_no_signature() -> None:
+    (only,) = envelope.read(envelope.to_bytes(envelope.sign([b"{}"], None)), "x")
+    assert only.signatures == {} and base64.b64encode(only.payload) == b"e30="
