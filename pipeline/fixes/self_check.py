@@ -6,7 +6,8 @@ Its versions differ in the syntax of regular expressions and in what they print,
 Python scripting reports nothing (docs/facts.md). On a source, all this would look like code that
 nobody knows. So each fix has a sample, a tiny source with the defect, in its directory sample/: a
 version that was not seen before has to find the defect there, to fix it, and to see that it is
-fixed. This takes about a second; a success is kept in the cache.
+fixed. Most of the time goes into reading the semantic patches, so each is read once; a success is
+kept in the cache.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pipeline.errors import DiagnosisRefused, PatchError, RespinError, UsageErro
 from pipeline.files import bounded
 from pipeline.fixes import coccinelle, diagnose
 from pipeline.fixes.fixes import Fix
+from pipeline.host import command
 from pipeline.host.cache import Cache, digest
 from pipeline.host.resources import project_data
 from pipeline.isolation import sandbox
@@ -76,8 +78,10 @@ def check(cache: Cache, fixes: Sequence[Fix]) -> str:
     contents = [bounded.read(path, bounded.SMALL) for path in files]
 
     def make(part: Path) -> None:
-        for fix in fixes:  # one after the other: the first error is the one to show
-            _try(fix, number)
+        with command.threads(len(fixes) or 1) as pool:
+            tries = [pool.submit(_try, fix, number) for fix in fixes]
+            for done in tries:  # in their order: the first error is the one to show
+                done.result()
         part.write_text(said)
 
     cache.entry(KIND, digest(said, *contents), make)
@@ -85,22 +89,20 @@ def check(cache: Cache, fixes: Sequence[Fix]) -> str:
 
 
 def _try(fix: Fix, number: str) -> None:
-    """Diagnose a fix's sample, apply the fix, and diagnose it again. Raises UsageError."""
+    """Apply a fix to a copy of its sample, and diagnose both. Raises UsageError."""
+    libraries = {fix.requires.build_depends: fix.requires.since} if fix.requires else {}
     with tempfile.TemporaryDirectory(prefix="respin-sample-") as work:
-        tree = Path(work)
-        for path in (fix.directory / "sample").rglob("*"):
-            if path.is_file():
-                copy = tree / path.relative_to(fix.directory / "sample")
-                copy.parent.mkdir(exist_ok=True)
-                copy.write_bytes(bounded.read(path, bounded.SMALL))
+        _, after = trees = [Path(work, name) for name in ("before", "after")]
+        for tree in trees:
+            _copy(fix.directory / "sample", tree)
         try:
-            verdicts = [_verdict(tree, fix)]
             coccinelle.apply(
-                [tree], fix.fix_cocci, fix.files, error=PatchError, brief="it could not be fixed"
+                [after], fix.fix_cocci, fix.files, error=PatchError, brief="it could not be fixed"
             )
-            verdicts.append(_verdict(tree, fix))
+            found = diagnose.diagnose_all(trees, [fix], libraries=libraries)
         except (DiagnosisRefused, PatchError) as e:
             raise _unknown(fix, number, f"{e.brief}\n{e.details}") from e
+    verdicts = [finding.verdict for (finding,) in found]
     if verdicts != [Verdict.NEEDED, Verdict.FIXED]:
         told = (
             f"The fix is needed in its sample, and Coccinelle's verdict is {verdicts[0]}; with the "
@@ -109,9 +111,12 @@ def _try(fix: Fix, number: str) -> None:
         raise _unknown(fix, number, told)
 
 
-def _verdict(tree: Path, fix: Fix) -> Verdict:
-    libraries = {fix.requires.build_depends: fix.requires.since} if fix.requires else {}
-    return diagnose.diagnose(tree, [fix], libraries=libraries)[0].verdict
+def _copy(sample: Path, tree: Path) -> None:
+    for path in sample.rglob("*"):
+        if path.is_file():
+            copy = tree / path.relative_to(sample)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(bounded.read(path, bounded.SMALL))
 
 
 def _unknown(fix: Fix, number: str, details: str) -> RespinError:
