@@ -18,7 +18,7 @@ from pipeline.config.nightly import Nightly
 from pipeline.errors import UsageError
 from pipeline.nightly import admin, status
 from pipeline.nightly.state import RunRow, State
-from pipeline.publish import dput
+from pipeline.publish import dput, trust
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +228,11 @@ def publish_command(options: PublishOptions) -> None:
                 "one source is uploaded at a time", hint="the build farm builds all architectures"
             )
         uploaded = dput.dput(
-            directories[0], target, key=options.key, distribution=options.distribution
+            directories[0],
+            target,
+            trusted=trust.trusted(configured(options.state.config)),
+            key=options.key,
+            distribution=options.distribution,
         )
         done = iter(((to, uploaded),))
     if options.state.as_json:

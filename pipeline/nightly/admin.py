@@ -22,7 +22,7 @@ from pipeline.nightly.context import RUNS, World
 from pipeline.nightly.night import Night
 from pipeline.nightly.state import FIXED, RunRow, State, TargetState
 from pipeline.nightly.toolchain import key
-from pipeline.publish import verified_run
+from pipeline.publish import trust, verified_run
 from pipeline.publish.apt_repository import check_law, check_names
 from pipeline.publish.verified_run import Proven
 from pipeline.runs.directory import REPORT
@@ -158,8 +158,9 @@ def publish(world: World, directories: Sequence[Path]) -> Iterator[tuple[str, st
     They may be of several releases and architectures. Yield release and version of each when it is
     published. The first that must not be published ends it: what came before it is published.
     """
-    for directory in directories:
-        verified_run.proven(directory)  # before a state is made for nothing
+    for directory in directories:  # before a state is made for nothing
+        verified_run.proven(directory)
+        verified_run.vouched(directory, trust.trusted(world.config))
     for directory in directories:
         yield _publish(world, directory)
 
@@ -167,10 +168,10 @@ def publish(world: World, directories: Sequence[Path]) -> Iterator[tuple[str, st
 def _publish(world: World, directory: Path) -> tuple[str, str]:
     """Publish the packages of a run directory in the repository of its release; return both names.
 
-    A copy of the directory is checked against all that can be known here: its own files, the
-    signed index of the release's archive, which is read first, and what this respin makes of the
-    source. Raises PublishError if the run proves nothing or was changed, or if its version must
-    not be published.
+    A copy of the directory is checked against all that can be known here: its own files, who has
+    signed them, the signed index of the release's archive, which is read first, and what this
+    respin makes of the source. Raises PublishError if the run proves nothing or was changed, or if
+    its version must not be published.
     """
     with _opened(world, "publish") as state:
         copy = world.directory / RUNS / GIVEN
@@ -179,6 +180,7 @@ def _publish(world: World, directory: Path) -> tuple[str, str]:
         try:
             copied_run.copy(directory, copy)
             offer = verified_run.proven(copy)
+            verified_run.vouched(copy, trust.trusted(world.config))
             night = _watched(world, state, offer.codename)
             _check(world, night, offer, copy)
             _adopt(world, state, offer, copy)

@@ -28,6 +28,7 @@ from pipeline.nightly.state import (
     State,
     TargetState,
 )
+from pipeline.proof import envelope
 from pipeline.runs.directory import REPORT
 
 SCHEMA = 1
@@ -276,14 +277,14 @@ def _report(run: RunRow) -> dict[str, Any] | None:
 
 
 def _show(public: Path, run: RunRow) -> dict[str, list[str]]:
-    """Put a run's report, patches and logs where the page can link to them; return the links.
+    """Put a run's report, statements, patches and logs where the page can link to them.
 
-    They are hard links where the file system allows it, and take no space.
+    Returns the links. They are hard links where the file system allows it, and take no space.
     """
     name = f"{run.id:06d}"
     final = public / "runs" / name
     logs = run.folder.with_name(f"{run.folder.name}.logs")
-    wanted = {"report": [run.folder / REPORT]}
+    wanted = {"report": [run.folder / REPORT], "proof": [run.folder / envelope.NAME]}
     wanted["patch"] = sorted((run.folder / "patched/patches").glob("*.patch"))
     wanted["logs"] = sorted(p for f in (run.folder / "logs", logs) for p in f.glob("*.log"))
     links: dict[str, list[str]] = {kind: [] for kind in wanted}

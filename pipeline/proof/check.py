@@ -96,6 +96,11 @@ def of_file(path: Path, trusted: Sequence[bytes]) -> Proof:
     return _verified(envelopes, str(path), trusted)
 
 
+def claimed(path: Path) -> Proof:
+    """Read the statements in a file, whoever signed them. Raises NotVerified if it is not whole."""
+    return _read(envelope.read(_content(path), str(path)), str(path))
+
+
 def unsigned(path: Path, details: str = "") -> NotVerified:
     """Return the error for statements without a signature."""
     return NotVerified(

@@ -30,7 +30,7 @@ from pipeline.publish.generations import DIRECTORY, Issued, PublishedMemory
 from pipeline.publish.keys import Key
 from pipeline.publish.verified_run import ALL, File, Proven, architecture_of
 
-FORMAT = "2"
+FORMAT = "3"
 """Format of a generation; a new number counts as a change."""
 TIMEOUT = 600.0
 DAY = 24 * 3600
@@ -62,7 +62,8 @@ class Repository:
 
     def content(self, offers: Iterable[Proven]) -> str:
         """Return a digest of what clients get if exactly these versions are offered."""
-        files = sorted({f"{f.path.name} {f.sha256}" for o in offers for f in o.files})
+        every = (file for offer in offers for file in (*offer.files, *offer.beside))
+        files = sorted({f"{f.path.name} {f.sha256}" for f in every})
         settings = (self.settings.origin, self.settings.url, *self.packages)
         keys = " ".join(self.key.fingerprints)
         return digest(FORMAT, keys, " ".join(self.architectures), *settings, *files)[:16]
@@ -233,6 +234,7 @@ def _make(
             *(f"-origin={origin}", f"-label={origin}"),
             *(target, "filesystem:here:"),
         )
+    _beside(offers, part)
     for path in list(part.rglob("by-hash/*/*")):
         # Symbolic links are only aptly's record of its last state.
         if path.is_symlink() or path.parent.name in release_file.WEAK:
@@ -247,6 +249,24 @@ def _make(
     (part / f"{origin}.asc").write_bytes(public)
     _client_files(repository, part)
     return debs
+
+
+def _beside(offers: Sequence[Proven], part: Path) -> None:
+    """Put the statements and the lock of each run beside its packages: NAME.provenance.json."""
+    pool = {path.name: path for path in (part / "pool").rglob("*.deb")}
+    for offer in offers:
+        debs = [pool[f.path.name] for f in offer.files if f.path.name in pool]
+        for file, deb in ((file, deb) for file in offer.beside for deb in debs):
+            target = beside(deb, file.path.name)
+            shutil.copy(file.path, target)
+            if file_sha256(target) != file.sha256:
+                raise PublishError(f"{file.path} has changed since its run")
+            target.chmod(0o644)
+
+
+def beside(deb: Path, name: str) -> Path:
+    """Return where the repository has a file of the run that made a package."""
+    return deb.with_name(f"{deb.stem}.{name}")
 
 
 def _aptly(config: Path, log: Path | None, *argv: command.Arg) -> None:

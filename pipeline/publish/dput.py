@@ -8,6 +8,7 @@ This serves architectures and volumes beyond one machine: a PPA, mini-buildd, de
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import PublishError, UsageError
@@ -20,12 +21,19 @@ _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_/+~-]*")
 """Not an option, and a single line: a newline would begin another field of the .changes."""
 
 
-def dput(directory: Path, host: str, *, key: str = "", distribution: str = "") -> str:
+def dput(
+    directory: Path,
+    host: str,
+    *,
+    trusted: Sequence[bytes],
+    key: str = "",
+    distribution: str = "",
+) -> str:
     """Upload the patched source in a run directory to a host of dput's; return its version.
 
-    ``key`` signs it (default: as debsign(1) finds one); ``distribution`` replaces the one of
-    the changelog in the .changes. Raises PublishError; then nothing was uploaded, or dput's output
-    says what was.
+    One of the ``trusted`` keys, in binary keyrings, must have signed the run. ``key`` signs the
+    upload (default: as debsign(1) finds one); ``distribution`` replaces the one of the changelog in
+    the .changes. Raises PublishError; then nothing was uploaded, or dput's output says what was.
     """
     if not _HOST.fullmatch(host):
         raise UsageError(
@@ -34,6 +42,7 @@ def dput(directory: Path, host: str, *, key: str = "", distribution: str = "") -
     if distribution and not _HOST.fullmatch(distribution):
         raise UsageError(f"{distribution!r} is not a valid name of a distribution")
     offer = verified_run.proven(directory)
+    verified_run.vouched(directory, trusted)
     dsc = next(f.path for f in offer.files if f.path.suffix == ".dsc")
     with lent.lent(None, "respin-dput-") as work:
         for file in offer.files:

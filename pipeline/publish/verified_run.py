@@ -4,17 +4,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.archives import dsc_file
 from pipeline.build import package_checks, uploads
-from pipeline.errors import FetchError, PublishError, RespinError, UsageError
+from pipeline.errors import FetchError, NotVerified, PublishError, RespinError, UsageError
 from pipeline.fixes import versions
 from pipeline.host.cache import file_sha256
 from pipeline.model import Seen
+from pipeline.proof import check, envelope, statements
 from pipeline.runs import lockfile, lockfile_reader
 from pipeline.runs.directory import REPORT
 from pipeline.runs.report_reader import load
@@ -48,6 +49,8 @@ class Proven:
     number: int
     files: tuple[File, ...]
     """The .debs, and the source package."""
+    beside: tuple[File, ...] = ()
+    """What is published beside each .deb: the signed statements, and the lock."""
 
 
 def architecture_of(deb: Path) -> str:
@@ -74,6 +77,39 @@ def proven(directory: Path, report_sha256: str = "") -> Proven:
         raise PublishError(
             f"{directory} is not complete", details=str(e), hint="run it again"
         ) from e
+
+
+def vouched(directory: Path, trusted: Sequence[bytes]) -> None:
+    """Raise PublishError unless a trusted key has signed every file of a run's directory."""
+    try:
+        check.directory(directory, trusted)
+    except NotVerified as e:
+        raise PublishError(
+            f"nobody who is trusted here vouches for this run: {e.brief}",
+            details=e.details,
+            hint=e.hint,
+        ) from e
+
+
+def _beside(directory: Path, debs: Collection[str]) -> tuple[File, ...]:
+    """Return the statements and the lock of a run; nothing if an older respin made it.
+
+    Clients check who signed the statements. Raises PublishError if they are not about the packages.
+    """
+    path = directory / envelope.NAME
+    if not path.exists():
+        return ()
+    try:
+        named = check.claimed(path).subjects(statements.RUN)
+    except NotVerified as e:
+        raise PublishError(e.brief, details=e.details, hint="run it again") from e
+    lock = file_sha256(directory / lockfile.NAME)
+    if not {*debs, lock} <= set(named.values()):
+        raise PublishError(f"{path} has changed since its run", hint="run it again")
+    return (
+        File(path=path, sha256=file_sha256(path)),
+        File(path=directory / lockfile.NAME, sha256=lock),
+    )
 
 
 def _proven(directory: Path, report: dict[str, Any]) -> Proven:
@@ -116,6 +152,7 @@ def _proven(directory: Path, report: dict[str, Any]) -> Proven:
         distro=source["release"]["distro"],
         number=lockfile_reader.read(directory / lockfile.NAME).number,
         files=tuple(files),
+        beside=_beside(directory, [f.sha256 for f in files if f.path.suffix == ".deb"]),
     )
 
 

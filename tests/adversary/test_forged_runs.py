@@ -9,6 +9,7 @@ publish``. The result is signed and installed on routers. So respin takes a repo
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -20,15 +21,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from support import onerelease, packages, standin
+from support import onerelease, packages, sealed, standin
 from support.filled import filled
 from support.onerelease import Here
 
 from pipeline.build.prebuilt import adopt
-from pipeline.errors import BuildError
+from pipeline.errors import BuildError, NotVerified
 from pipeline.host.cache import Cache, file_sha256
 from pipeline.model import Patched, Release, Source
 from pipeline.nightly import copied_run
+from pipeline.proof import envelope
 from pipeline.runs import report, report_reader, single_stage
 from pipeline.runs.inputs import Inputs
 from pipeline.runs.proving import Proving
@@ -215,8 +217,15 @@ def directory(here: Here) -> Path:
     return shutil.copytree(here.directory / "prepared/bookworm_6.1.0-1", here.directory / "forged")
 
 
-def refused(here: Here, directory: Path) -> str:
-    """Hold ``respin publish`` to refuse a directory, and to leave nothing of it."""
+def refused(here: Here, directory: Path, *, sign: bool = True) -> str:
+    """Hold ``respin publish`` to refuse a directory, and to leave nothing of it.
+
+    With ``sign``, a worker whose key is trusted here has signed what was forged, so that no other
+    check is left to the one for the signature.
+    """
+    if sign:
+        with contextlib.suppress(NotVerified, OSError, ValueError, KeyError, TypeError):
+            here.seal(directory)
 
     def seen() -> dict[str, int]:
         state = here.nights.world.directory
@@ -244,7 +253,36 @@ def test_the_control(here: Here, directory: Path) -> None:
     assert said.status == 0, said.err
     assert list(here.nights.offered("bookworm")) == [OURS]
     shown = {p.name for p in (here.nights.world.public / "runs").rglob("*") if p.is_file()}
-    assert {"report.json", "build.log"} <= shown
+    assert {"report.json", "build.log", envelope.NAME} <= shown
+    assert f"runs/000002/{envelope.NAME}" in here.nights.page()
+    # Clients find beside the package who vouches for it.
+    (deb,) = (here.nights.world.public / "bookworm/pool").rglob("iproute2_*.deb")
+    said = here.respin("verify", deb)
+    assert said.status == 0 and "the new one loaded 1" in " ".join(said.out.split()), said
+    assert deb.with_name(f"{deb.stem}.respin.lock").is_file()
+
+
+@pytest.mark.attack
+def test_a_directory_that_nobody_vouches_for(here: Here, directory: Path) -> None:
+    """It is right in every other respect."""
+    path = directory / envelope.NAME
+    sealed.seal(directory, None)
+    assert "is not signed, so nobody vouches" in refused(here, directory, sign=False)
+    path.unlink()
+    assert "nobody who is trusted here vouches" in refused(here, directory, sign=False)
+    stranger, _ = sealed.key(directory.parent / "stranger")
+    sealed.seal(directory, stranger)
+    assert "no trusted key has signed" in refused(here, directory, sign=False)
+    here.seal(directory)
+    (directory / "logs/build.log").write_text("not what the build said\n")
+    assert "logs/build.log: has changed" in refused(here, directory, sign=False)
+    # The key of that worker is trusted from now on.
+    sealed.seal(directory, stranger)
+    (here.directory / "worker.asc").write_bytes(stranger.public())
+    with (here.directory / "respin.toml").open("a") as config:
+        config.write('\n[trust]\nkeys = ["worker.asc"]\n')
+    said = here.respin("publish", directory)
+    assert said.status == 0, said.err
 
 
 def _sparse(directory: Path) -> None:
@@ -493,6 +531,6 @@ def test_a_source_that_only_looks_like_ours(here: Here) -> None:
         shutil.copy(path, forged / "patched")
     _again(forged)
     assert "is not what this respin makes" in refused(here, forged)
-    said = here.respin("publish", out)
+    said = here.respin("publish", here.seal(out))
     assert said.status == 0, said.err
     assert list(here.nights.offered("bookworm")) == ["4.10.0-1+bpf1"]

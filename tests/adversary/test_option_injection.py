@@ -31,7 +31,7 @@ from pipeline.config import config
 from pipeline.containers import base, images, oci_engine
 from pipeline.errors import FetchError, RespinError, UsageError
 from pipeline.host import command
-from pipeline.publish import dput
+from pipeline.publish import dput, keys
 from pipeline.releases import releases
 from pipeline.runs import lockfile_reader
 from pipeline.smoke import tested_packages, user_object
@@ -152,14 +152,15 @@ WORDS: dict[str, tuple[Callable[[str], object], type[RespinError]]] = {
         lambda t: _toml(f'[publish]\norigin = "{t}"'),
         UsageError,
     ),
+    "the key of --sign-with (gpg)": (lambda t: keys.fingerprint(t, "--sign-with"), UsageError),
     "the key (gpg)": (lambda t: _toml(f'[publish]\nkey = "{t}"'), UsageError),
     "an image (docker, podman)": (
         lambda t: images.base(ENGINE, BOOKWORM, t, Path("log")),
         UsageError,
     ),
-    "a host (dput)": (lambda t: dput.dput(Path("x"), t), UsageError),
+    "a host (dput)": (lambda t: dput.dput(Path("x"), t, trusted=()), UsageError),
     "a distribution (dpkg-genchanges)": (
-        lambda t: dput.dput(Path("x"), "h", distribution=t),
+        lambda t: dput.dput(Path("x"), "h", trusted=(), distribution=t),
         UsageError,
     ),
     "a repository (git)": (

@@ -7,6 +7,7 @@ from __future__ import annotations
 import functools
 import http.server
 import re
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -19,7 +20,7 @@ from typing import ClassVar
 
 import pytest
 from debian import deb822
-from support import packages, standin
+from support import packages, sealed, standin
 from support.archive import Signer
 
 from pipeline.archives import openpgp
@@ -376,9 +377,13 @@ def test_a_source_upload_to_a_farm(
     )
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("GNUPGHOME", str(key.home))
-    directory = directories["6.1.0-3+bpf1"]
+    directory = shutil.copytree(directories["6.1.0-3+bpf1"], tmp_path / "run")
+    ring = openpgp.binary(key.public())
+    with pytest.raises(PublishError, match="nobody who is trusted here vouches"):
+        dput.dput(directory, "farm", trusted=[ring], key=key.name)
+    sealed.seal(directory, key)
     before = sorted((p, p.stat().st_mtime_ns) for p in directory.rglob("*"))
-    sent = dput.dput(directory, "farm", key=key.name, distribution="bookworm")
+    sent = dput.dput(directory, "farm", trusted=[ring], key=key.name, distribution="bookworm")
     assert sent == "6.1.0-3+bpf1"
     names = {p.name for p in incoming.iterdir()}
     assert names == {
@@ -389,14 +394,14 @@ def test_a_source_upload_to_a_farm(
         "iproute2_6.1.0-3+bpf1_source.changes",
     }
     changes = incoming / "iproute2_6.1.0-3+bpf1_source.changes"
-    ring = tmp_path / "ring.asc"
-    ring.write_bytes(key.public())
-    signed = openpgp.check(changes.read_bytes(), ring)
+    public = tmp_path / "key.asc"
+    public.write_bytes(key.public())
+    signed = openpgp.check(changes.read_bytes(), public)
     assert signed.signers == key.fingerprints
     fields = deb822.Changes(signed.content)
     assert (fields["Distribution"], fields["Architecture"]) == ("bookworm", "source")
     assert {each["name"] for each in fields["Checksums-Sha256"]} == names - {changes.name}
     assert before == sorted((p, p.stat().st_mtime_ns) for p in directory.rglob("*"))
     with pytest.raises(PublishError, match="dput"):
-        dput.dput(directory, "nowhere", key=key.name)
+        dput.dput(directory, "nowhere", trusted=[ring], key=key.name)
     subprocess.run(["gpgconf", "--homedir", str(key.home), "--kill", "gpg-agent"], check=True)

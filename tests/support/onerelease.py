@@ -17,8 +17,9 @@ import pytest
 from pipeline.cli import nightly
 from pipeline.host.cache import Cache
 from pipeline.nightly.context import World
+from pipeline.publish import keys
 from pipeline.releases import releases
-from support import cli, inprocess, nights, packages, standin
+from support import cli, inprocess, nights, packages, sealed, standin
 from support.archive import Signer
 from support.nights import Distro, Nights
 
@@ -54,9 +55,15 @@ class Here:
         dsc = self.dsc(version)
         release = releases.find("bookworm", config=self.nights.world.config)
         name = f"bookworm_{version}" + (f"-{number}" if number > 1 else "")
-        return standin.make(
+        made = standin.make(
             self.directory / "prepared" / name, dsc, release, good=good, number=number
         )
+        return self.seal(made)
+
+    def seal(self, directory: Path) -> Path:
+        """Sign what is in a directory now with the key that signs the repositories; return it."""
+        world = self.nights.world
+        return sealed.seal(directory, keys.find(world.directory, world.settings.publish))
 
     def respin(self, *args: str | Path) -> cli.Said:
         """Call respin with this state; it patches as ``prepare`` does."""

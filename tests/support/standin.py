@@ -7,9 +7,11 @@ They are for tests of what comes after a run; the records are real, the proof is
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.archives import dsc_file
@@ -33,7 +35,7 @@ from pipeline.model import (
     Verdict,
     VerifiedFile,
 )
-from pipeline.runs import lockfile, report
+from pipeline.runs import lockfile, report, sealed
 from pipeline.runs.directory import open_run
 from pipeline.runs.lockfile import Lock
 from pipeline.runs.report import Outcome, Report
@@ -222,6 +224,9 @@ def runner(prepared: Path) -> Callable[[Request, Path], Report | None]:
         foreign = f"_{request.architecture}" if request.architecture else ""
         directory = prepared / f"{request.release.codename}_{request.version}{foreign}"
         with open_run(out, request.cache, keep=request.keep, logs=request.logs) as part:
+            part.seal = functools.partial(
+                sealed.seal, fixes=request.fixes, signer=request.signer, begun=datetime.now(UTC)
+            )
             if not directory.exists():
                 raise DiagnosisRefused("made up: not understood")
             shutil.rmtree(part.path)
