@@ -7,23 +7,10 @@
 # that of a tmpfs to be mounted on WORK/mnt (mount(8) says how to write it), or "disk" for none:
 # in memory dpkg is nearly twice as fast, and the root is written to disk once, in one go.
 # WORK/made gets the root, WORK/status a copy of its list of packages.
-#
-# mmdebstrap's mode chrootless runs the packages' maintainer scripts with this machine's programs.
-# It is refused unless this is another user namespace than OUTSIDE, that of respin itself.
 set -eu
 work=$1 size=$2 form=$3
 shift 3
 umask 022
-
-case " $* " in
-*" --mode=chrootless "*)
-	here=$(readlink /proc/self/ns/user)
-	if [ "${here:-none}" = "${OUTSIDE:-${here:-none}}" ]; then
-		echo "make-root.sh: chrootless, but not in a user namespace of its own" >&2
-		exit 1
-	fi
-	;;
-esac
 
 if [ "$size" != disk ]; then
 	mount -t tmpfs -o "size=$size,mode=0755" respin-root "$work/mnt"

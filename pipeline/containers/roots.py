@@ -44,9 +44,6 @@ MEMORY_NEEDED = 3 << 30
 LISTED = 256 << 20
 """Bytes of the list of a tree's files; with 200 packages it has 1.5 MB."""
 
-STRIP = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
-"""Paths that a stripped root omits. No installed program needs them to run."""
-
 
 def root_tar(
     sources: Sequence[AptSource],
@@ -56,21 +53,13 @@ def root_tar(
     *,
     key: Sequence[Package],
     log: Path | None,
-    strip: bool = False,
-    foreign: str = "",
 ) -> Path:
-    """Return the uncompressed tarball of a root; see ``root_tree``.
-
-    ``foreign`` is the root's architecture if this machine cannot run its programs. None of them
-    runs then: the maintainer scripts run with this machine's programs, in a user namespace. That
-    changes nothing of this machine, and without the namespace it is refused.
-    """
+    """Return the uncompressed tarball of a root; see ``root_tree``."""
 
     def make(part: Path) -> None:
-        _make("tar", part, sources, release, packages, cache, key, log, strip, foreign)
+        _make("tar", part, sources, release, packages, cache, key, log)
 
-    name = entry_key(sources, release, packages, key, strip)
-    return cache.entry("root-tars", digest(name, foreign) if foreign else name, make)
+    return cache.entry("root-tars", entry_key(sources, release, packages, key), make)
 
 
 def root_tree(
@@ -81,25 +70,23 @@ def root_tree(
     *,
     key: Sequence[Package],
     log: Path | None,
-    strip: bool = False,
 ) -> Path:
     """Return the tree of a root; make it if the cache does not have it.
 
     ``packages`` are the names to install with their dependencies (but not recommended packages),
     ``key`` are the resolved versions: exactly these packages are installed, and the cache entry is
-    named after them. ``strip`` omits manual pages, documentation and translations. The tree must
-    not be changed; put an overlay over it. The user who made it can enter it, and remove it with
-    ``remove_tree``.
+    named after them. The tree must not be changed; put an overlay over it. The user who made it can
+    enter it, and remove it with ``remove_tree``.
 
     Raises BuildError with the end of mmdebstrap's output if the root cannot be made, or if the
     installed packages are not ``key``.
     """
 
     def make(part: Path) -> None:
-        _make("tree", part, sources, release, packages, cache, key, log, strip)
+        _make("tree", part, sources, release, packages, cache, key, log)
 
     # Its files belong to this user's subordinate ids.
-    name = digest(entry_key(sources, release, packages, key, strip), namespaces.whose())
+    name = digest(entry_key(sources, release, packages, key), namespaces.whose())
     return cache.entry("roots", name, make, remove=remove_tree, seal=seal)
 
 
@@ -156,7 +143,6 @@ def entry_key(
     release: Release,
     packages: Sequence[str],
     key: Sequence[Package],
-    strip: bool,
 ) -> str:
     """Return the name of a root's cache entry.
 
@@ -168,7 +154,7 @@ def entry_key(
         FORMAT,
         release.distro,
         release.codename,
-        str(strip),
+        "False",  # so that the roots that older versions made are still found
         keyrings.trust(sources),
         *(() if known else sorted(s.uri for s in sources)),
         *(sorted(set(packages)) if not key else ()),
@@ -186,13 +172,9 @@ def _make(
     cache: Cache,
     key: Sequence[Package],
     log: Path | None,
-    strip: bool,
-    foreign: str = "",
 ) -> None:
     """Make a root and leave it at ``target`` as ``tree`` or ``tar``."""
     with scratch(cache, "root", remove=remove_tree) as work, _place() as size:
-        if foreign:
-            namespaces.check()  # ``maker`` would accept a container that has no namespaces
         stanzas = work / "release.sources"
         near = [_near(number, source, work) for number, source in enumerate(sources)]
         stanzas.write_text("\n".join(s.stanza(types="deb") for s in near))
@@ -201,7 +183,7 @@ def _make(
         shutil.copyfile(package_data(__package__, "make-root.sh"), script)
         argv: list[str | Path] = ["sh", script, work]
         argv += [size, form]
-        argv += _mmdebstrap(packages, key, strip, foreign)
+        argv += _mmdebstrap(packages, key)
         argv += _reaching(work, sources, next((s.gpgv for s in near if s.gpgv), openpgp.GPGV))
         argv += [release.codename, work / "mnt" / "root", stanzas]
         # apt's own user must be able to reach its downloads; nobody outside can.
@@ -241,18 +223,16 @@ def _near(number: int, source: AptSource, work: Path) -> AptSource:
     return replace(source, keyring=keyring, gpgv=gpgv, also=())
 
 
-def _mmdebstrap(
-    packages: Sequence[str], key: Sequence[Package], strip: bool, foreign: str = ""
-) -> list[str]:
+def _mmdebstrap(packages: Sequence[str], key: Sequence[Package]) -> list[str]:
     """Return the command and its options, up to suite, target and sources."""
     names, others = multiarch.named(key), multiarch.foreign(key)
     # A root with base-files is a complete system. Installing essential packages first is faster
     # than "custom", which unpacks all packages twice.
-    whole = any(p.name == "base-files" for p in key) and not foreign
+    whole = any(p.name == "base-files" for p in key)
     variant = "essential" if whole else "custom"
     argv = [
         "mmdebstrap",
-        *(["--mode=chrootless", f"--architectures={foreign}"] if foreign else ["--mode=root"]),
+        "--mode=root",
         "--format=directory",
         f"--variant={variant}",
         f"--include={','.join(names or packages)}",
@@ -263,8 +243,6 @@ def _mmdebstrap(
     ]
     if others:
         argv.append(f"--architectures={','.join((*multiarch.own(key), *others))}")
-    if strip:
-        argv += [f"--dpkgopt=path-exclude={path}" for path in STRIP]
     return argv
 
 
@@ -297,7 +275,6 @@ def _environment(work: Path) -> dict[str, str]:
         "TMPDIR": str(work),
         "LC_ALL": "C.UTF-8",
         "DEBIAN_FRONTEND": "noninteractive",
-        "OUTSIDE": str(Path("/proc/self/ns/user").readlink()),
     }
 
 

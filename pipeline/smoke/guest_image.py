@@ -10,17 +10,17 @@ from functools import cache as memoize
 from pathlib import Path
 from typing import Any
 
-from pipeline.archives import apt_errors
+from pipeline.archives import apt_errors, keyrings
 from pipeline.archives.apt import AptArchive
-from pipeline.containers.roots import root_tar
-from pipeline.errors import BuildError, FetchError, SmokeImpossible
+from pipeline.errors import FetchError, SmokeImpossible
 from pipeline.host import command
-from pipeline.host.cache import Cache
+from pipeline.host.cache import Cache, digest
 from pipeline.host.progress import QUIET, Stage
 from pipeline.host.resources import package_data
-from pipeline.model import GuestPackages, Package
+from pipeline.isolation.scratch import scratch
+from pipeline.model import AptSource, GuestPackages, Package
 from pipeline.smoke import own_kernel
-from pipeline.vm import guest_programs, qemu
+from pipeline.vm import guest_programs, guest_root, qemu
 from pipeline.vm import image as images
 from pipeline.vm import kernel as kernels
 from pipeline.vm.image import GuestImage
@@ -65,7 +65,7 @@ def prepare(
     machine = machine_for(archive.architecture)
     qemu.program(machine)
     guest_programs.check(machine)
-    for program in (machine.compiler, "clang", "mmdebstrap"):
+    for program in (machine.compiler, "clang"):
         if command.which(program) is None:
             raise SmokeImpossible(
                 f"the program {program} is missing", hint=f"install it: apt install {program}"
@@ -76,24 +76,8 @@ def prepare(
             f"{machine.architecture} in this archive",
             hint="name a release that has this architecture (--release)",
         )
-    try:
-        names = _names(archive, _settings()["root"])
-        key = exact.root if exact else archive.closure(names)
-        log = log_dir / "guest-root.log"
-        root = root_tar(
-            archive.sources,
-            archive.release,
-            names,
-            cache,
-            key=key,
-            log=log,
-            strip=True,
-            foreign="" if machine.native else machine.architecture,
-        )
-    except BuildError as e:
-        raise SmokeImpossible(
-            f"respin could not make the guest's root: {e.brief}", details=e.details, hint=e.hint
-        ) from e
+    key = exact.root if exact else archive.closure(_names(archive, _settings()["root"]))
+    root = _root(archive, key, cache, log_dir / "guest-root.log")
     refused: SmokeImpossible | None = None
     choices = [_fetched(archive, exact.kernel)] if exact else _choices(archive, machine, kernel)
     for packages, fetch in choices:
@@ -119,6 +103,30 @@ def prepare(
         if kernel is None
         else "give the name of a package of the release, the .deb of a kernel, newest or all",
     )
+
+
+def _root(archive: AptArchive, key: Sequence[Package], cache: Cache, log: Path) -> Path:
+    """Return the tarball of a root with these packages; raise SmokeImpossible."""
+
+    def make(part: Path) -> None:
+        with scratch(cache, "root") as work:
+            try:
+                debs = [file.path for file in archive.download(key, work / "debs")]
+            except FetchError as e:
+                raise SmokeImpossible(
+                    f"respin could not make the guest's root: {e.brief}",
+                    details=e.details,
+                    hint=e.hint,
+                ) from e
+            guest_root.write(debs, part, work=work, log=log)
+
+    return cache.entry("root-tars", root_key(archive.sources, key), make)
+
+
+def root_key(sources: Sequence[AptSource], packages: Sequence[Package]) -> str:
+    """Return the name of a root's cache entry: what it consists of, and the keys behind that."""
+    listed = (f"{p.name} {p.version} {p.architecture} {p.sha256}" for p in packages)
+    return digest("guest", guest_root.FORMAT, keyrings.trust(sources), *listed)
 
 
 def modules_of(image: GuestImage) -> Mapping[str, str]:

@@ -22,7 +22,6 @@ from pipeline.errors import (
     PatchError,
     RespinError,
     SmokeFailed,
-    SmokeImpossible,
     UsageError,
 )
 from pipeline.files import bounded
@@ -196,18 +195,14 @@ def test_one_run_and_several_do_not_share_a_directory(
     assert calls == []
 
 
-def test_another_architecture_needs_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The root of its guest is made in one; this is known before anything is fetched."""
+def test_no_guest_needs_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of its root runs here, so that another architecture can be proven without them."""
     closed = BuildError("this user cannot create namespaces here", hint="open them")
     for name in ("qemu", "compiling", "guest_programs"):
         monkeypatch.setattr(possible, name, SimpleNamespace(check=lambda machine: None))
     monkeypatch.setattr(namespaces, "trouble", lambda: closed)
-    possible.check(host_apt.architecture())
-    with pytest.raises(
-        SmokeImpossible, match="only in a user namespace, and this user cannot"
-    ) as e:
-        possible.check("s390x" if host_apt.architecture() != "s390x" else "arm64")
-    assert e.value.hint == "open them"
+    for architecture in ("amd64", "s390x"):
+        possible.check(architecture)
 
 
 def test_commands_of_another_architecture_go_on() -> None:
