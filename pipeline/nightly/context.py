@@ -15,6 +15,7 @@ from pipeline.config.config import Config
 from pipeline.config.nightly import Nightly
 from pipeline.fixes.fixes import Fix, all_fixes
 from pipeline.host.cache import Cache
+from pipeline.nightly import port
 from pipeline.nightly.targets import Target, targets
 from pipeline.releases.distroinfo import Known
 from pipeline.runs import single_stage
@@ -36,6 +37,8 @@ class World:
     clock: Callable[[], datetime]
     run: Runner = pipeline_run.run
     patch: Runner = single_stage.patch_only
+    lacks: Callable[[Request], bool] = port.lacks
+    """Tells whether the archive does not have the distro's own package of a request yet."""
     known: Sequence[Known] | None = None
     """The releases that exist; None: those of distro-info-data."""
     fixes: tuple[Fix, ...] = field(default_factory=all_fixes)

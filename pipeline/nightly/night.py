@@ -191,6 +191,8 @@ class Night:
     def run(self, step: Step) -> None:
         """Do one step of the plan."""
         run = self._runs.do(step, self.targets[step.target])
+        if run is None:
+            return
         self._made.append(run.id)
         self._note_codes(run)
 

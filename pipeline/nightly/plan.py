@@ -24,6 +24,7 @@ from pipeline.nightly.state import (
     NOT_NEEDED,
     SAME,
     UNKNOWN,
+    WAITING,
     RunRow,
     TargetState,
 )
@@ -109,7 +110,7 @@ def decide(
     kind, reason = StepKind.NOTHING, ""
     own = [r for r in runs if r.architecture == architecture]
     mine = [r for r in own if r.source == seen.key]
-    ended = [r for r in mine if r.outcome != INTERRUPTED]
+    ended = [r for r in mine if r.outcome not in (INTERRUPTED, WAITING)]
     if architecture in target.asked and seen.version == target.version:
         kind, reason = StepKind.RUN, "asked for"
     elif target.ended or _withdrawn(seen, runs, inputs, architecture):
@@ -117,7 +118,8 @@ def decide(
     elif ended:
         kind, reason = _again(ended[-1], inputs, now, rebuild_on)
     else:
-        kind, reason = StepKind.RUN, "killed while it ran" if mine else "new version"
+        killed = mine and mine[-1].outcome == INTERRUPTED
+        kind, reason = StepKind.RUN, "killed while it ran" if killed else "new version"
         if any(r.version == seen.version for r in own if r.dsc != seen.dsc):
             reason = "the same version with different contents"
     return Step(
@@ -212,7 +214,7 @@ def retry_at(failed: RunRow, runs: Sequence[RunRow], now: int) -> int | None:
 
 def settled(runs: Iterable[RunRow]) -> dict[tuple[str, str], RunRow]:
     """Return, for each version and architecture, the last run that had an outcome."""
-    ended = [r for r in runs if r.outcome not in (SAME, INTERRUPTED, "")]
+    ended = [r for r in runs if r.outcome not in (SAME, INTERRUPTED, WAITING, "")]
     return {(r.version, r.architecture): r for r in ended}
 
 

@@ -29,6 +29,7 @@ from pipeline.nightly.state import (
     NOT_NEEDED,
     SAME,
     UNKNOWN,
+    WAITING,
     RunRow,
     State,
 )
@@ -78,10 +79,32 @@ class Runs:
             for r in self._state.runs(run.target)
         )
 
-    def do(self, step: Step, target: Target) -> RunRow:
-        """Do one step of the plan, and record how it ended; return its row."""
+    def do(self, step: Step, target: Target) -> RunRow | None:
+        """Do one step of the plan, and record how it ended; return its row.
+
+        It is None if the archive does not have the distro's package for the architecture yet.
+        """
+        request = self._world.request(
+            target, step.version, step.number, architecture=step.architecture
+        )
+        if self._lacks(request):
+            self._wait(step)
+            return None
         self._world.note(step.target, f"{step.version} {step.architecture}: {step.reason}")
-        run = self._state.begin_run(
+        run = self._begin(step)
+        request = dataclasses.replace(request, logs=_logs(run))
+        try:
+            if step.kind is StepKind.PROBE and self._untouched(request, run):
+                return self._end(run, outcome=SAME, brief="the change does not affect this source")
+            self._world.run(dataclasses.replace(request, signer=self._signer), run.folder)
+            return self._finished(run)
+        except RespinError as e:
+            return self._failed(run, e)
+        except Exception as e:  # one release must not hold up the others
+            return self._failed(run, RespinError(f"a bug: {e!r}", details=traceback.format_exc()))
+
+    def _begin(self, step: Step) -> RunRow:
+        return self._state.begin_run(
             RunRow(
                 id=0,
                 target=step.target,
@@ -95,18 +118,24 @@ class Runs:
                 started=self._world.now(),
             )
         )
-        request = self._world.request(
-            target, step.version, step.number, architecture=step.architecture, logs=_logs(run)
-        )
+
+    def _lacks(self, request: Request) -> bool:
         try:
-            if step.kind is StepKind.PROBE and self._untouched(request, run):
-                return self._end(run, outcome=SAME, brief="the change does not affect this source")
-            self._world.run(dataclasses.replace(request, signer=self._signer), run.folder)
-            return self._finished(run)
-        except RespinError as e:
-            return self._failed(run, e)
-        except Exception as e:  # one release must not hold up the others
-            return self._failed(run, RespinError(f"a bug: {e!r}", details=traceback.format_exc()))
+            return self._world.lacks(request)
+        except RespinError:
+            return False  # the run meets the same, and records it
+
+    def _wait(self, step: Step) -> None:
+        """Record, once, that the port lags behind."""
+        last = [r for r in self._state.runs(step.target) if r.architecture == step.architecture]
+        if last and (last[-1].version, last[-1].dsc, last[-1].outcome) == (
+            step.version,
+            step.dsc,
+            WAITING,
+        ):
+            return
+        why = f"the archive does not have the package for {step.architecture} yet"
+        self._end(self._begin(step), outcome=WAITING, brief=why)
 
     def gone(self, target: str, listed: Collection[str]) -> None:
         """Retry nothing that the archive no longer lists, and record that as the reason."""
@@ -172,7 +201,7 @@ class Runs:
             ended = self._state.update_run(run.id, ended=self._world.now(), **changes)
             target = self._state.targets()[run.target]
             asked = run.architecture in target.asked and run.version == target.version
-            if asked and ended.outcome != INTERRUPTED:
+            if asked and ended.outcome not in (INTERRUPTED, WAITING):
                 left = tuple(a for a in target.asked if a != run.architecture)
                 self._state.save_target(dataclasses.replace(target, asked=left))
         if ended.outcome != SAME:

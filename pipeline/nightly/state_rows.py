@@ -19,8 +19,9 @@ from pipeline.files import records
 from pipeline.publish.generations import Issued
 
 FIXED, NOT_NEEDED, FAILED, UNKNOWN = "fixed", "not-needed", "failed", "unknown"
-SAME, INTERRUPTED = "same", "interrupted"
-"""``same``: the changed fix does not affect it. ``interrupted``: killed while it ran."""
+SAME, INTERRUPTED, WAITING = "same", "interrupted", "waiting"
+"""``same``: the changed fix does not affect it. ``interrupted``: killed while it ran. ``waiting``:
+the archive does not have the distro's package for this architecture yet, so nothing was run."""
 
 
 @dataclass(frozen=True, kw_only=True)

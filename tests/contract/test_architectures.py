@@ -48,6 +48,8 @@ class Two:
     directory: Path
     distros: dict[str, Distro]
     nights: Nights
+    behind: set[tuple[str, str]]
+    """Releases and architectures for which the archive has no package yet."""
 
     def prepare(self, release: str, version: str, *architectures: str) -> None:
         """Let the runs of a version for these architectures succeed."""
@@ -115,6 +117,7 @@ def two(tmp_path: Path) -> Iterator[Two]:
         signer = stack.enter_context(Signer("distro"))
         names = ("bookworm", "trixie")
         made = {n: stack.enter_context(Distro(tmp_path, signer, n)) for n in names}
+        behind: set[tuple[str, str]] = set()
         played = nights.begin(
             tmp_path,
             list(made.values()),
@@ -122,11 +125,12 @@ def two(tmp_path: Path) -> Iterator[Two]:
             standin.runner(tmp_path / "prepared"),  # type: ignore[arg-type]
             releases=names,
             patch=standin.patcher(tmp_path / "prepared"),
+            lacks=lambda request: (request.release.codename, request.target) in behind,
         )
         settings = replace(played.world.settings, architectures=("amd64", FOREIGN))
         config = replace(played.world.config, nightly=settings)
         played.world = replace(played.world, config=config)
-        yield Two(directory=tmp_path, distros=made, nights=played)
+        yield Two(directory=tmp_path, distros=made, nights=played, behind=behind)
 
 
 def client(two: Two, directory: Path, uri: str, release: str, *options: str) -> AptClient:
@@ -208,7 +212,40 @@ def no_notice(machine: AptClient, directory: Path) -> None:
     assert "doesn't support architecture 'i386'" in said, said
 
 
-def test_a_port_lags_behind_and_one_fails(two: Two) -> None:
+def test_a_port_lags_behind(two: Two) -> None:
+    """It waits, which is no failure, and is run in the first night that finds its package."""
+    two.has("bookworm", "6.1.0-3", "amd64")
+    two.has("trixie", "6.15.0-1", "amd64", FOREIGN)
+    two.behind.add(("bookworm", FOREIGN))
+    done = two.nights.night()
+    assert done.code == 0 and len(done.runs) == 3
+    assert two.stands()[f"bookworm {FOREIGN}"] == ("waiting", None)
+    assert two.stands()[f"trixie {FOREIGN}"][0] == "fixed"
+    assert {event for event, _ in two.nights.events()} == {"new-package"}
+    (row,) = [r for r in done.rows if r.name == f"bookworm {FOREIGN}"]
+    assert row.why == f"the archive does not have the package for {FOREIGN} yet"
+    assert (row.code, row.next_retry, row.needs_person) == (0, None, False)
+    assert "port lags behind" in two.nights.page()
+    assert f"bookworm {FOREIGN}" in two.respin("status").out
+    # Another night adds nothing, not even to the history.
+    history = two.nights.runs()
+    assert two.nights.night().runs == () and two.nights.runs() == history
+    two.behind.clear()
+    two.prepare("bookworm", "6.1.0-3", FOREIGN)
+    done = two.nights.night()
+    assert [(r.architecture, r.reason, r.ours) for r in done.runs] == [
+        (FOREIGN, "new version", "6.1.0-3+bpf1")
+    ]
+    assert two.nights.events() == [("new-package", "bookworm")]
+    # A request stays until it can be met.
+    two.behind.add(("bookworm", FOREIGN))
+    assert two.respin("retry", "bookworm").status == 0
+    assert [r.architecture for r in two.nights.night().runs] == ["amd64"]
+    two.behind.clear()
+    assert [(r.architecture, r.reason) for r in two.nights.night().runs] == [(FOREIGN, "asked for")]
+
+
+def test_one_architecture_fails(two: Two) -> None:
     two.only("bookworm")
     two.has("bookworm", "6.1.0-3", "amd64")
     done = two.nights.night()

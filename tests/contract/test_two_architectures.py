@@ -21,8 +21,10 @@ from pipeline.build import build
 from pipeline.errors import BuildError, FetchError, UsageError
 from pipeline.host.cache import Cache
 from pipeline.model import Package
+from pipeline.nightly import port
 from pipeline.releases import releases
 from pipeline.runs.inputs import of_both
+from pipeline.runs.request import Request
 
 BOOKWORM, UBUNTU = releases.find("bookworm"), releases.find(NOBLE)
 NATIVE = host_apt.architecture()
@@ -187,6 +189,32 @@ def test_an_architecture_that_the_release_does_not_have(
         apt.check_architecture()
     assert f": {', '.join(sorted((NATIVE, FOREIGN)))}, or another mirror" in e.value.hint
     opened(archive, tmp_path / "cache", architecture=FOREIGN).check_architecture()
+
+
+def test_a_port_that_lags_behind(archive: Archive, tmp_path: Path) -> None:
+    """A version is there with its package, a rebuild of that, or a later one."""
+    for version, each in (("-3+b1", NATIVE), ("-3+b1", FOREIGN), ("-4", NATIVE)):
+        place = tmp_path / "made" / each
+        place.mkdir(parents=True, exist_ok=True)
+        archive.add_deb(make_deb(place, "iproute2", f"6.1.0{version}", architecture=each))
+    archive.publish()
+    request = Request(
+        release=BOOKWORM,
+        cache=Cache(tmp_path / "cache"),
+        mirror=archive.url,
+        keyring=archive.keyring,
+        fixes=(),
+    )
+
+    def lacks(version: str, architecture: str = FOREIGN) -> bool:
+        return port.lacks(dataclasses.replace(request, version=version, architecture=architecture))
+
+    assert [lacks(f"6.1.0-{n}") for n in (2, 3, 4)] == [False, False, True]
+    # For this machine's own, the package of comparison is built if need be.
+    assert not lacks("6.1.0-5", NATIVE)
+    # One that the release will never have is no port that lags behind: the run says so.
+    with pytest.raises(UsageError, match="has no packages for s390x"):
+        lacks("6.1.0-3", "s390x")
 
 
 def test_a_release_of_one_architecture_has_no_cross_build(

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -154,6 +154,7 @@ def begin(
     releases: Sequence[str] = ("debian:supported",),
     known: Sequence[Known] | None = None,
     more: str = "",
+    lacks: Callable[[Request], bool] = World.lacks,
 ) -> Nights:
     """Write a respin.toml, make a key, and return nights of which none has been played."""
     notifications = directory / "letters"
@@ -165,5 +166,13 @@ def begin(
     found = config.load(path)
     keys.init(found.nightly.state_directory(), "iproute2-respin")
     start = datetime.now(UTC).replace(microsecond=0)
-    world = World(config=found, cache=cache, clock=lambda: start, run=run, patch=patch, known=known)
+    world = World(
+        config=found,
+        cache=cache,
+        clock=lambda: start,
+        run=run,
+        patch=patch,
+        known=known,
+        lacks=lacks,
+    )
     return Nights(world=world, notifications=notifications, now=start)
