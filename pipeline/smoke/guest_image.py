@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache as memoize
 from pathlib import Path
 from typing import Any
@@ -76,10 +76,10 @@ def prepare(
             f"{machine.architecture} in this archive",
             hint="name a release that has this architecture (--release)",
         )
+    choices = [_fetched(archive, exact.kernel)] if exact else _choices(archive, machine, kernel)
     key = exact.root if exact else archive.closure(_names(archive, _settings()["root"]))
     root = _root(archive, key, cache, log_dir / "guest-root.log")
     refused: SmokeImpossible | None = None
-    choices = [_fetched(archive, exact.kernel)] if exact else _choices(archive, machine, kernel)
     for packages, fetch in choices:
         stage.note(f"guest kernel {kernels.image_package(packages).name}")
         try:
@@ -158,13 +158,14 @@ def kernel_names(archive: AptArchive, kernels: str) -> tuple[str, ...]:
 
 def _choices(
     archive: AptArchive, machine: Machine, kernel: str | Sequence[Path] | None
-) -> Iterator[tuple[tuple[Package, ...], Fetch]]:
-    """Yield the packages of each kernel to try, the best first, and what fetches them."""
+) -> Iterable[tuple[tuple[Package, ...], Fetch]]:
+    """Return the packages of each kernel to try, the best first, and what fetches them.
+
+    Those that the user gives are read now, before anything is downloaded.
+    """
     if kernel is not None and not isinstance(kernel, str):
-        yield own_kernel.packages(kernel, archive.architecture), lambda _: kernel
-        return
-    for found in _kernels(archive, machine, kernel):
-        yield _fetched(archive, found)
+        return [(own_kernel.packages(kernel, archive.architecture), lambda _: kernel)]
+    return (_fetched(archive, found) for found in _kernels(archive, machine, kernel))
 
 
 def _fetched(archive: AptArchive, packages: Sequence[Package]) -> tuple[tuple[Package, ...], Fetch]:

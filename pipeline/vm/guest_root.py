@@ -103,13 +103,14 @@ class _Root:
                     member.linkname = _merged(member.linkname.removeprefix("./"))
                 self._put(member, data)
         stanza = f"{text.strip()}\nStatus: install ok installed\n"
-        own = [line for line in told.get("conffiles", b"").decode().split("\n") if line[:1] == "/"]
+        own = [path for path in told.get("conffiles", b"").decode().split("\n") if path in sums]
         if own:
-            stanza += "Conffiles:\n" + "".join(f" {each} {sums[each]}\n" for each in own)
+            stanza += "Conffiles:\n" + "".join(f" {path} {sums[path]}\n" for path in own)
         self._status.append(stanza)
         shared = fields.get("Multi-Arch") == "same"
         name = f"{fields['Package']}:{fields['Architecture']}" if shared else fields["Package"]
-        self._file(f"{INFO}/{name}.list", "".join(f"{each}\n" for each in listed).encode())
+        lines = "".join(f"{path}\n" for path in listed)
+        self._file(f"{INFO}/{name}.list", lines.encode("utf-8", "surrogateescape"))
         for each, content in told.items():
             self._file(f"{INFO}/{name}.{each}", content, 0o755)
 

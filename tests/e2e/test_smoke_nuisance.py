@@ -168,6 +168,15 @@ def test_a_package_for_another_architecture(
     assert words in " ".join(said.err.split())
 
 
+def test_a_kernel_of_another_architecture(tmp_path: Path) -> None:
+    kernel = packages.make_deb(tmp_path, "linux-image-6.1.0-1-arm64", "6.1", architecture="arm64")
+    given = ("--deb", made_for("s390x", tmp_path), "--release", "bookworm", "--kernel", kernel)
+    said = cli.respin("smoke", *given, cache=real.cache().root)
+    assert said.status == SmokeImpossible.exit_code
+    words = " ".join(said.err.split())
+    assert "arm64.deb is for arm64, and the package for s390x" in words
+
+
 def test_packages_of_two_architectures(tmp_path: Path) -> None:
     pair = [made_for(architecture, tmp_path) for architecture in ("s390x", "arm64")]
     said = cli.respin("smoke", "--deb", pair[0], "--against", pair[1], cache=real.cache().root)
