@@ -4,37 +4,61 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
-from pipeline.cli import terminal
-from pipeline.cli.options import CONFIG, FILE, JSON, PATH, takes
-from pipeline.cli.request import configured
+from pipeline.cli import proof_words, terminal
+from pipeline.cli.options import (
+    ARCHIVE,
+    COMMON,
+    CONTAINER,
+    FILE,
+    ArchiveOptions,
+    CommonOptions,
+    ContainerOptions,
+    SourceOptions,
+    takes,
+)
+from pipeline.cli.request import configured, request_of
+from pipeline.cli.run import built
 from pipeline.errors import NotVerified, UsageError
-from pipeline.nightly import status
-from pipeline.proof import check, envelope, statements
+from pipeline.isolation.scratch import scratch
+from pipeline.proof import check, envelope, manifest, statements
 from pipeline.proof.check import Proof
-from pipeline.publish import trust
-
-SCHEMA = 1
+from pipeline.publish import served, trust
+from pipeline.runs import lockfile, rebuild
+from pipeline.text.address import Address
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyOptions:
     """The options of ``respin verify``."""
 
-    what: Path
+    what: str
     keys: tuple[Path, ...]
     provenance: Path | None
-    config: Path | None
-    as_json: bool
+    rebuild: bool
+    locked: Path | None
+    container: ContainerOptions
+    archive: ArchiveOptions
+    common: CommonOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """What was verified, and where its files are."""
+
+    proof: Proof
+    packages: tuple[Path, ...]
+    """The .debs that are here."""
+    lock: Path | None
 
 
 @click.command(name="verify")
-@click.argument("what", metavar="RUN|DEB", type=PATH)
+@click.argument("what", metavar="RUN|DEB|URL")
 @click.option(
     "--key",
     "keys",
@@ -48,103 +72,148 @@ class VerifyOptions:
     type=FILE,
     help="The signed statements about a package [default: those beside it].",
 )
-@CONFIG
-@JSON
+@click.option(
+    "--rebuild",
+    is_flag=True,
+    help="Make the packages again from the lock of the run, and compare them byte for byte.",
+)
+@click.option(
+    "--locked", type=FILE, help="The lock of the run, for --rebuild [default: the one beside it]."
+)
+@CONTAINER
+@ARCHIVE
+@COMMON
 @takes(VerifyOptions)
 def verify_command(options: VerifyOptions) -> None:
     """Check the signed statements about RUN, the directory of a run, or about a package of one.
 
-    Says who signed them and what was proven. Exits 19 if a statement is missing, is not signed by a
-    trusted key, or does not fit the files.
+    The package is a file, or one in a repository that `publish` made. Says who signed, and what was
+    proven. Exits 19 if a statement is missing, is not signed by a trusted key, or does not fit the
+    files, and if a package that is made again is another.
     """
-    trusted = trust.trusted(configured(options.config), options.keys)
-    if options.what.is_dir():
-        if options.provenance:
-            raise UsageError(
-                "--provenance is for a package; a run's directory has its own statements",
-                hint="omit it",
-            )
-        proof = check.directory(options.what, trusted)
-    else:
-        beside = options.provenance or beside_package(options.what)
-        proof = check.package(options.what, beside, trusted)
-    show(proof, options.what, as_json=options.as_json)
-
-
-def beside_package(path: Path) -> Path:
-    """Return the file with the statements about a package. Raises NotVerified if there is none.
-
-    It is beside the package, as in a repository of ours, or in the directory of its run.
-    """
-    places = [
-        path.with_suffix(f".{envelope.NAME}"),
-        path.with_name(envelope.NAME),
-        path.absolute().parent.parent / envelope.NAME,
-    ]
-    for place in places:
-        if place.is_file():
-            return place
-    if not path.exists():
-        raise UsageError(f"{path} does not exist", hint="name a run's directory, or a package")
-    raise NotVerified(
-        f"there are no signed statements about {path}",
-        details="respin looked for\n" + "\n".join(map(str, places)),
-        hint="name the file with --provenance",
-    )
-
-
-def show(proof: Proof, what: Path, *, as_json: bool) -> None:
-    """Write what was verified to standard output."""
-    if as_json:
-        terminal.say_json(to_json(proof))
+    trusted = trust.trusted(configured(options.archive.config), options.keys)
+    with tempfile.TemporaryDirectory(prefix="respin-verify-") as place:
+        found = _verified(options, trusted, Path(place))
+        again = _made_again(options, found) if options.rebuild else None
+    if options.common.as_json:
+        terminal.say_json(proof_words.to_json(found.proof, again))
         return
-    terminal.say(f"{what}: verified")
-    for label, text in words(proof):
+    terminal.say(f"{options.what}: verified")
+    for label, text in proof_words.words(found.proof, again):
         terminal.say_wrapped(f"  {label:10} ", text)
 
 
-def to_json(proof: Proof) -> dict[str, Any]:
-    """Return what was verified as JSON."""
-    return {
-        "schema": SCHEMA,
-        "signers": list(proof.signers),
-        "expired": list(proof.expired),
-        "signed": status.iso(proof.made),
-        "statements": list(proof.statements.values()),
-    }
+def _verified(options: VerifyOptions, trusted: tuple[bytes, ...], place: Path) -> Verified:
+    """Verify the statements about what the user names, which may be on a server."""
+    if served.is_address(options.what):
+        return _served(options, trusted, place)
+    what = Path(options.what)
+    if what.is_dir():
+        if options.provenance or options.locked:
+            raise UsageError(
+                "a run's directory has its own statements and lock, so --provenance and --locked "
+                "cannot be used with it",
+                hint="omit them",
+            )
+        proof = check.directory(what, trusted)
+        names = proof.subjects(statements.PROVENANCE)
+        debs = tuple(what / name for name in names if name.endswith(".deb"))
+        return Verified(proof=proof, packages=debs, lock=what / lockfile.NAME)
+    beside = options.provenance or _beside(what, envelope.NAME)
+    if beside is None:
+        if not what.exists():
+            raise UsageError(
+                f"{what} does not exist", hint="name a run's directory, or a package of one"
+            )
+        raise NotVerified(
+            f"there are no signed statements about {what}",
+            details="respin looked for\n" + "\n".join(map(str, _places(what, envelope.NAME))),
+            hint="name the file with --provenance",
+        )
+    proof = check.package(what, beside, trusted)
+    lock = options.locked or _beside(what, lockfile.NAME)
+    return Verified(proof=proof, packages=(what,), lock=lock)
 
 
-def words(proof: Proof) -> list[tuple[str, str]]:
-    """Return what was verified, in words: label and text."""
-    run = proof.predicate(statements.RUN)
-    found = [("signed by", key) for key in proof.signers]
-    found.append(("signed", status.iso(proof.made) or ""))
-    found += [
-        ("", f"the key {key} has expired since; it was valid when it signed")
-        for key in proof.expired
-    ]
-    source = run["source"]
-    found.append(("outcome", str(run["outcome"])))
-    found.append(("source", f"{source['name']} {source['version']} of {run['release']}"))
-    for name, sha256 in proof.subjects(statements.PROVENANCE).items():
-        found += [("made", name), ("  SHA-256", sha256)]
-    found.append(("smoke test", _tested(proof)))
-    found += [("not known", text) for text in run["unverified"]]
-    return found
+def _served(options: VerifyOptions, trusted: tuple[bytes, ...], place: Path) -> Verified:
+    try:
+        url = Address(options.what)
+    except ValueError as e:
+        raise UsageError(f"the address cannot be used: {e}") from None
+    beside = options.provenance or served.statements(url, place)
+    shown = str(options.provenance or served.beside(url, envelope.NAME))
+    check.of_file(beside, trusted, shown=shown)  # before anything larger is fetched
+    deb = served.package(url, place)
+    proof = check.package(deb, beside, trusted, shown=(str(url), shown))
+    lock = options.locked or (served.lock(url, place) if options.rebuild else None)
+    return Verified(proof=proof, packages=(deb,), lock=lock)
 
 
-def _tested(proof: Proof) -> str:
-    tested = proof.predicate(statements.TESTED)
-    if not tested:
-        return "none: nothing is proven of these files"
-    passed, failed, warned = (
-        tested.get(key, ()) for key in ("passedTests", "failedTests", "warnedTests")
-    )
-    control = sum(" before: refused" in each for each in passed)
-    loads = sum(" after: loads" in each for each in passed)
-    where = tested["configuration"][0].get("annotations", {})
+def _places(path: Path, name: str) -> tuple[Path, ...]:
+    """Return where a file of the run may be: beside the package, or in the run's directory."""
     return (
-        f"{tested['result']} on {where.get('kernel', '')}: {len(passed)} results as expected, "
-        f"{len(failed)} not, {len(warned)} not possible; the package without the fix refused "
-        f"{control} objects, the new one loaded {loads}"
+        path.with_name(f"{path.stem}.{name}"),
+        path.with_name(name),
+        path.absolute().parent.parent / name,
+    )
+
+
+def _beside(path: Path, name: str) -> Path | None:
+    return next((place for place in _places(path, name) if place.is_file()), None)
+
+
+def _made_again(options: VerifyOptions, found: Verified) -> dict[str, str]:
+    """Make the packages again; return the SHA-256 of each. Raises NotVerified if one differs."""
+    signed = found.proof.subjects(statements.RUN).get(lockfile.NAME)
+    if found.lock is None:
+        raise UsageError(
+            "--rebuild needs the lock of the run, and there is none beside the package",
+            hint=f"name it with --locked {lockfile.NAME}",
+        )
+    if manifest.sha256(found.lock) != signed:
+        raise NotVerified(
+            f"{found.lock} is not the lock of the run that made this",
+            hint="use the file that the run left, or that the repository has beside the package",
+        )
+    made = found.proof.subjects(statements.PROVENANCE)
+    if not any(name.endswith(".deb") for name in made):
+        raise NotVerified("the run has made no packages, so there is nothing to make again")
+    source = SourceOptions(
+        release=None,
+        version=None,
+        dsc=None,
+        tree=None,
+        locked=found.lock,
+        accepted=(),
+        trust_container=False,
+        pockets=(),
+        archive=options.archive,
+        fix=(),
+        out=None,
+        number=1,
+    )
+    request = built(request_of(source, options.common.cache), options.container)
+    with scratch(request.cache, "rebuild") as place:
+        with terminal.Terminal(verbose=options.common.verbose) as shown:
+            again = rebuild.again(request, place, shown)
+        want = {Path(name).name: sha256 for name, sha256 in made.items()}
+        wrong = [name for name, sha256 in want.items() if again.files.get(name) != sha256]
+        if wrong:
+            raise _differs(found, again, wrong, want)
+    return dict(again.files)
+
+
+def _differs(
+    found: Verified, again: rebuild.Rebuilt, wrong: list[str], want: dict[str, str]
+) -> NotVerified:
+    details = []
+    for name in wrong:
+        details.append(f"{name}: signed {want[name]}, made {again.files.get(name, 'nothing')}")
+        given = next((path for path in found.packages if path.name == name), None)
+        if given and name in again.files and manifest.sha256(given) == want[name]:
+            details.append(rebuild.difference(given, again.directory / name))
+    return NotVerified(
+        f"{wrong[0]}, made again from the lock, is another file",
+        details="\n".join(details),
+        hint="ask whoever signed it: the package is not what this source and these inputs give",
     )

@@ -61,39 +61,49 @@ def directory(path: Path, trusted: Sequence[bytes]) -> Proof:
     envelopes = envelope.read(_content(name), str(name))
     if not any(each.signatures for each in envelopes):
         _hold(path, _read(envelopes, str(name)))
-        raise unsigned(name, f"Every file in {path} is as it says, but anybody can write it.")
+        raise unsigned(str(name), f"Every file in {path} is as it says, but anybody can write it.")
     proof = _verified(envelopes, str(name), trusted)
     _hold(path, proof)
     return proof
 
 
-def package(path: Path, beside: Path, trusted: Sequence[bytes]) -> Proof:
-    """Check a .deb or .dsc against the statements in the file ``beside`` it. Raises NotVerified."""
-    proof = of_file(beside, trusted)
+def package(
+    path: Path, beside: Path, trusted: Sequence[bytes], *, shown: tuple[str, str] | None = None
+) -> Proof:
+    """Check a .deb or .dsc against the statements in the file ``beside`` it. Raises NotVerified.
+
+    ``shown`` is what errors call the two, if not by these paths.
+    """
+    what, name = shown or (str(path), str(beside))
+    proof = of_file(beside, trusted, shown=name)
     try:
         found = manifest.sha256(path)
     except OSError as e:
         raise _unreadable(path, e) from e
     made = proof.subjects(statements.PROVENANCE)
     if found not in made.values():
-        names = {Path(name).name: sha256 for name, sha256 in made.items()}
+        names = {Path(each).name: sha256 for each, sha256 in made.items()}
         raise NotVerified(
-            f"{path} is not the {path.name} that {beside} is about"
+            f"{what} is not the {path.name} that {name} is about"
             if path.name in names
-            else f"{beside} does not name {path.name}",
+            else f"{name} does not name {path.name}",
             details=f"SHA-256 of {path.name}: {found}\n"
-            + "\n".join(f"{beside.name} names {name}: {sha}" for name, sha in names.items()),
+            + "\n".join(f"named there: {each}: {sha}" for each, sha in names.items()),
             hint="get the package and its statements from one run",
         )
     return proof
 
 
-def of_file(path: Path, trusted: Sequence[bytes]) -> Proof:
-    """Check the statements in a file, and nothing that they are about. Raises NotVerified."""
-    envelopes = envelope.read(_content(path), str(path))
+def of_file(path: Path, trusted: Sequence[bytes], *, shown: str = "") -> Proof:
+    """Check the statements in a file, and nothing that they are about. Raises NotVerified.
+
+    ``shown`` is what errors call it, if not by its path.
+    """
+    name = shown or str(path)
+    envelopes = envelope.read(_content(path), name)
     if not any(each.signatures for each in envelopes):
-        raise unsigned(path)
-    return _verified(envelopes, str(path), trusted)
+        raise unsigned(name)
+    return _verified(envelopes, name, trusted)
 
 
 def claimed(path: Path) -> Proof:
@@ -101,10 +111,10 @@ def claimed(path: Path) -> Proof:
     return _read(envelope.read(_content(path), str(path)), str(path))
 
 
-def unsigned(path: Path, details: str = "") -> NotVerified:
+def unsigned(name: str, details: str = "") -> NotVerified:
     """Return the error for statements without a signature."""
     return NotVerified(
-        f"{path} is not signed, so nobody vouches for what it says",
+        f"{name} is not signed, so nobody vouches for what it says",
         details=details,
         hint="make a key with respin key init, or name one with --sign-with, and repeat the run",
     )

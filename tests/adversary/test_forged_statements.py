@@ -12,7 +12,7 @@ import os
 import random
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from support import inprocess, packages, sealed
 from support.cli import Said
+from support.services import Fault, Service
 
 from pipeline.archives import openpgp
 from pipeline.errors import NotVerified
@@ -27,6 +28,8 @@ from pipeline.proof import check, envelope, manifest, statements
 from pipeline.proof.envelope import Envelope
 from pipeline.publish import keys
 from pipeline.publish.keys import Key
+from pipeline.runs import lockfile, rebuild
+from pipeline.runs.request import Request
 
 FLIPS = 200
 NOTHING = {"XDG_CONFIG_HOME": "/nonexistent", "RESPIN_STATE": "/nonexistent"}
@@ -381,3 +384,136 @@ def test_an_auditor_needs_no_respin(worker: Worker, given: Path, tmp_path: Path)
     assert payload["predicateType"] == statements.PROVENANCE
     (tmp_path / "provenance.json").write_text("[]")
     assert subprocess.run(["sh", "-euc", script], cwd=tmp_path, capture_output=True).returncode
+
+
+# -- a repository -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def service(worker: Worker) -> Iterator[Service]:
+    """Serve the package of the run as a repository of ours does."""
+    with Service() as service:
+        stem = f"/bookworm/pool/main/i/iproute2/{worker.deb.stem}"
+        service.put(f"{stem}.deb", worker.deb.read_bytes())
+        for name in (envelope.NAME, lockfile.NAME):
+            service.put(f"{stem}.{name}", (worker.run / name).read_bytes())
+        yield service
+
+
+def url(service: Service, worker: Worker) -> str:
+    """Return the address of the package."""
+    return f"{service.url}/bookworm/pool/main/i/iproute2/{worker.deb.name}"
+
+
+@pytest.mark.bad_input
+def test_a_package_in_a_repository(worker: Worker, service: Service) -> None:
+    where = url(service, worker)
+    said = verify(worker, where)
+    assert said.status == 0 and f"{where}: verified" in said.out, said
+    said = verify(worker, where.replace("+", "%2B"))
+    assert said.status == 0, said
+    # Nothing that is larger than the statements is fetched before they are verified.
+    other = worker.run.parent / "other.asc"
+    service.log.clear()
+    refused(inprocess.respin("verify", where, "--key", other, env=NOTHING), "no trusted key")
+    assert [path for path, _ in service.log] == [
+        f"{path}.{envelope.NAME}" for path in [where.removeprefix(service.url)[: -len(".deb")]]
+    ]
+
+
+@pytest.mark.attack
+def test_a_repository_that_lies(worker: Worker, service: Service) -> None:
+    where = url(service, worker)
+    path = where.removeprefix(service.url)
+    service.fail(path, Fault(spoil=True))
+    refused(verify(worker, where), "is not the iproute2_6.1.0-1+bpf1_amd64.deb that")
+    service.fail(envelope.NAME, Fault(spoil=True))
+    said = verify(worker, where)
+    refused(said, "respin: http://127.0.0.1")
+    assert "was changed" in said.err or "does not hold signed statements" in said.err
+    service.put(f"{path[: -len('.deb')]}.{envelope.NAME}", b"[" * (17 << 20))
+    said = verify(worker, where)
+    assert said.status == 10 and "sends more than 16777216 bytes" in said.err, said
+    service.answers.pop(f"{path[: -len('.deb')]}.{envelope.NAME}")
+    refused(verify(worker, where), "there are no signed statements about http://127.0.0.1")
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("tail", ["", "/", "/pool/x.dsc", "/pool/..", "/x.deb?y=1", "/a b.deb"])
+def test_an_address_that_is_of_no_package(worker: Worker, service: Service, tail: str) -> None:
+    said = verify(worker, f"{service.url}{tail}")
+    assert said.status == 2 and "is not the address of a package" in said.err, said
+
+
+# -- made again -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def made(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """Let a rebuild make these files, by name, in place of a build."""
+    files = {worker.deb.name: worker.deb}
+    (dsc,) = (worker.run / "patched").glob("*.dsc")
+    files[dsc.name] = dsc
+
+    def again(request: Request, place: Path, journal: object) -> rebuild.Rebuilt:
+        assert request.locked and request.locked.version == "6.1.0-1"
+        (place / "debs").mkdir()
+        for name, path in files.items():
+            shutil.copy(path, place / "debs" / name)
+        found = {name: manifest.sha256(path) for name, path in files.items()}
+        return rebuild.Rebuilt(files=found, directory=place / "debs")
+
+    monkeypatch.setattr(rebuild, "again", again)
+    return files
+
+
+@pytest.mark.needs("diffoscope")
+@pytest.mark.attack
+def test_a_signed_package_that_the_source_does_not_give(
+    worker: Worker, given: Path, made: dict[str, Path], tmp_path: Path
+) -> None:
+    """Whoever has the key signs a back door: only making the package again shows it."""
+    cache = ("--cache", tmp_path / "cache")
+    said = verify(worker, given, "--rebuild", *cache)
+    assert said.status == 0 and "2 files, the same byte for byte" in said.out, said
+    deb = next((given / "debs").glob("*.deb"))
+    other = packages.make_deb(
+        tmp_path / "evil",
+        "iproute2",
+        "6.1.0-1+bpf1",
+        architecture="amd64",
+        fields={"Homepage": "a backdoor"},
+    )
+    made[deb.name] = other
+    for what in (given, deb):
+        said = verify(worker, what, "--rebuild", *cache)
+        refused(said, f"{deb.name}, made again from the lock, is another file")
+        assert "+Homepage: a backdoor" in said.err
+    del made[deb.name]
+    refused(verify(worker, given, "--rebuild", *cache), "is another file")
+
+
+@pytest.mark.attack
+def test_a_lock_of_another_run(
+    worker: Worker, given: Path, service: Service, made: dict[str, Path], tmp_path: Path
+) -> None:
+    """It would make the package again from other inputs than it was made from."""
+    deb, lock = next((given / "debs").glob("*.deb")), given / lockfile.NAME
+    lock.write_text(lock.read_text().replace('"number": 1', '"number": 2'))
+    words = ("--rebuild", "--cache", tmp_path / "cache")
+    refused(verify(worker, deb, *words), "is not the lock of the run that made this")
+    lock.unlink()
+    said = verify(worker, deb, *words)
+    assert said.status == 2 and "--rebuild needs the lock of the run" in said.err
+    assert verify(worker, url(service, worker), *words).status == 0
+    service.fail(lockfile.NAME, Fault(spoil=True))
+    refused(verify(worker, url(service, worker), *words), "is not the lock of the run")
+
+
+@pytest.mark.bad_input
+def test_a_lock_that_does_not_say_what_was_in_the_root(
+    worker: Worker, given: Path, tmp_path: Path
+) -> None:
+    """A build in an image; a lock whose packages are gone is in test_own_archive."""
+    said = verify(worker, given, "--rebuild", "--cache", tmp_path / "cache")
+    assert said.status == 13 and "does not list the packages of the build's root" in said.err, said

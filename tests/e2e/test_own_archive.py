@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import cli, real, rows, world
+from support import cli, real, rows, sealed, world
 from support.archive import Archive, Signer
 from support.packages import make_source
 from support.proof import cells, proven, sites, told
@@ -40,6 +41,7 @@ LONG_AGO = datetime(2020, 6, 1, tzinfo=UTC)
 
 SUPERSEDED, RELEASED, MENDED, ODD = "6.1.0-2", real.VERSION, "6.1.0-4", "6.1.0-5"
 ONE = ("--case", "pinned-hash")
+LOCK = "respin.lock"
 UBUNTUS, UBUNTU, UBUNTUS_MENDED = "6.1.0-1ubuntu1", "6.1.0-1ubuntu2", "6.1.0-1ubuntu2.1"
 
 
@@ -141,8 +143,36 @@ def test_what_the_release_has(made: World, fixed: tuple[Path, dict[str, Any]]) -
     assert not any("frozen" in line for line in report["archives"])
 
 
+@pytest.fixture(scope="module")
+def fresh(made: World, fixed: tuple[Path, dict[str, Any]]) -> Path:
+    """Return a directory with the package, the signed statements, the lock and the key alone."""
+    key, _ = sealed.key(made.directory / "worker")
+    run = sealed.seal(shutil.copytree(fixed[0], made.directory / "signed"), key)
+    directory = made.directory / "fresh"
+    directory.mkdir()
+    for path in (*(run / "debs").glob("iproute2_*.deb"), run / "provenance.json", run / LOCK):
+        shutil.copy(path, directory)
+    (directory / "key.asc").write_bytes(key.public())
+    return directory
+
+
+def remade(made: World, fresh: Path, mirror: str) -> cli.Said:
+    """Call ``respin verify --rebuild`` for the package, with nothing else of the run."""
+    (deb,) = fresh.glob("*.deb")
+    keys = ("--key", fresh / "key.asc", "--keyring", made.debian.keyring)
+    words = ("verify", deb, "--rebuild", *keys, "--mirror", mirror)
+    return cli.respin(*words, cache=made.cache, config=made.config)
+
+
+def test_anybody_makes_it_again(made: World, fresh: Path) -> None:
+    said = remade(made, fresh, made.debian.url)
+    assert said.status == 0, said.err
+    assert "made again 4 files, the same byte for byte" in " ".join(said.out.split())
+    assert "the new one loaded" in " ".join(said.out.split())
+
+
 def test_a_run_is_repeated_with_what_is_gone(
-    made: World, fixed: tuple[Path, dict[str, Any]], tmp_path: Path
+    made: World, fixed: tuple[Path, dict[str, Any]], fresh: Path, tmp_path: Path
 ) -> None:
     """The same .debs from the same roots, whichever archive still has the packages."""
     first, report = fixed
@@ -160,6 +190,9 @@ def test_a_run_is_repeated_with_what_is_gone(
         assert f"packages in {lock} no longer exist in bookworm" in " ".join(said.err.split())
         assert "ccache" in said.err or kernel in said.err
         assert not (tmp_path / "out").exists()
+        said = remade(made, fresh, later.url)
+        assert said.status == 10 and "ccache" in said.err and said.out == "", said
+        assert f"packages in {fresh / LOCK} no longer exist" in " ".join(said.err.split())
 
         then = f"/archive/debian/{locked['time']}"
         # Its root is made anew: it is kept by the keys of all that vouch for it.

@@ -1,0 +1,63 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What was verified of a run, in words and as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.nightly import status
+from pipeline.proof import statements
+from pipeline.proof.check import Proof
+
+SCHEMA = 1
+
+
+def to_json(proof: Proof, again: dict[str, str] | None = None) -> dict[str, Any]:
+    """Return what was verified as JSON."""
+    return {
+        "schema": SCHEMA,
+        "signers": list(proof.signers),
+        "expired": list(proof.expired),
+        "signed": status.iso(proof.made),
+        "rebuilt": again,
+        "statements": list(proof.statements.values()),
+    }
+
+
+def words(proof: Proof, again: dict[str, str] | None = None) -> list[tuple[str, str]]:
+    """Return what was verified, in words: label and text."""
+    run = proof.predicate(statements.RUN)
+    found = [("signed by", key) for key in proof.signers]
+    found.append(("signed", status.iso(proof.made) or ""))
+    found += [
+        ("", f"the key {key} has expired since; it was valid when it signed")
+        for key in proof.expired
+    ]
+    source = run["source"]
+    found.append(("outcome", str(run["outcome"])))
+    found.append(("source", f"{source['name']} {source['version']} of {run['release']}"))
+    for name, sha256 in proof.subjects(statements.PROVENANCE).items():
+        found += [("made", name), ("  SHA-256", sha256)]
+    found.append(("smoke test", _tested(proof)))
+    if again is not None:
+        found.append(("made again", f"{len(again)} files, the same byte for byte"))
+    found += [("not known", text) for text in run["unverified"]]
+    return found
+
+
+def _tested(proof: Proof) -> str:
+    tested = proof.predicate(statements.TESTED)
+    if not tested:
+        return "none: nothing is proven of these files"
+    passed, failed, warned = (
+        tested.get(key, ()) for key in ("passedTests", "failedTests", "warnedTests")
+    )
+    control = sum(" before: refused" in each for each in passed)
+    loads = sum(" after: loads" in each for each in passed)
+    where = tested["configuration"][0].get("annotations", {})
+    return (
+        f"{tested['result']} on {where.get('kernel', '')}: {len(passed)} results as expected, "
+        f"{len(failed)} not, {len(warned)} not possible; the package without the fix refused "
+        f"{control} objects, the new one loaded {loads}"
+    )
