@@ -22,7 +22,7 @@ import pytest
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from support import cli, things  # noqa: E402
+from support import cli, real, things  # noqa: E402
 from support.inputs import contents, files, words  # noqa: E402
 from support.inputs.rows import Row  # noqa: E402
 
@@ -53,6 +53,7 @@ class Played:
         self.place = top / "place"
         for name in ("place", "home", "tmp"):
             (top / name).mkdir(parents=True)
+        real.checked(top / "cache")
         for name, thing in row.here.items():
             (self.place / name).symlink_to(self.fill(thing))
         self.before = seen(self.place)

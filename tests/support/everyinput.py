@@ -12,6 +12,7 @@ The processes are forked from this one, which has imported all modules, so a sta
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -64,6 +65,7 @@ def child(call: dict[str, Any]) -> NoReturn:
 def main() -> None:
     """Start the calls, and wait for each."""
     calls = [json.loads(line) for line in sys.stdin]
+    gc.freeze()  # a child need not look for garbage among the modules
     waiting, running = list(enumerate(calls))[::-1], dict[int, tuple[int, float]]()
     while waiting or running:
         while waiting and len(running) < AT_ONCE:

@@ -22,6 +22,7 @@ import platformdirs
 from pipeline.archives.apt import AptArchive
 from pipeline.build import build
 from pipeline.containers import roots
+from pipeline.fixes import fixes, self_check
 from pipeline.host import command
 from pipeline.host.cache import Cache
 from pipeline.host.progress import QUIET
@@ -37,6 +38,22 @@ def cache() -> Cache:
     """Return the cache of the tests."""
     named = os.environ.get("RESPIN_TEST_CACHE")
     return Cache(Path(named) if named else platformdirs.user_cache_path("respin-tests"))
+
+
+def checked(directory: Path) -> Path:
+    """Return a new cache that has nothing but what the tests' cache knows of this Coccinelle.
+
+    With an empty one, each call that reads a source begins with the self-check, of some seconds.
+    """
+    directory.mkdir()
+    (directory / self_check.KIND).symlink_to(_self_checks())
+    return directory
+
+
+@functools.cache
+def _self_checks() -> Path:
+    self_check.check(cache(), fixes.all_fixes())
+    return cache().directory(self_check.KIND)
 
 
 @functools.cache
