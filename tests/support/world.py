@@ -22,7 +22,10 @@ from support import real
 from support.archive import Archive, Signer
 
 KERNEL = "linux-image-cloud-amd64"
-SHARED = ("ccache", "downloads", "guests", "kvm", "locks", "objects", "root-tars", "roots", "work")
+SHARED = (
+    *("ccache", "corpora", "downloads", "guests", "kvm", "locks", "objects", "programs"),
+    *("root-tars", "roots", "self-checks", "work"),
+)
 """What the tests' cache keeps; the rest has names with the port of a server that goes away."""
 
 
