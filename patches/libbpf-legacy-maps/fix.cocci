@@ -149,18 +149,32 @@ identifier cfg, prog, ret;
  ...>
  }
 
-// Legacy maps of tail calls are not in the object.
-@tail@
-identifier map, id;
+// None of the maps that libbpf knows is a legacy map, and each would be looked for among all symbols.
+@handled@
+identifier obj, ret;
 @@
- static int find_legacy_tail_calls(...)
+ static int load_bpf_object(...)
  {
  <...
+-ret = handle_legacy_maps(obj);
++ret = iproute2_has_own_maps() ? 0 : handle_legacy_maps(obj);
+ ...>
+ }
+
+// Legacy maps of tail calls are not in the object.
+@tail@
+identifier pmap, id, ret;
+@@
+ static int find_legacy_tail_calls(..., struct bpf_map **pmap)
+ {
+ <...
++if (iproute2_find_map_fd_by_id(id) >= 0) {
++	if (pmap)
++		*pmap = NULL;
++	return 0;
++}
++
  ret = iproute2_find_map_name_by_id(id, ...);
- ...
--if (!map)
-+if (!map && iproute2_find_map_fd_by_id(id) < 0)
- 	return -1;
  ...>
  }
 
@@ -229,9 +243,9 @@ identifier n, ctx, map, ext, ret, fd;
 
 // Maps have names in the kernel.
 @named@
-identifier attr, type, val;
+identifier attr, type, btf_id_key, val;
 @@
- static int bpf_map_create(enum bpf_map_type type, ..., uint32_t val
+ static int bpf_map_create(enum bpf_map_type type, ..., uint32_t btf_id_key, uint32_t val
 +, const char *name
  )
  {
@@ -243,6 +257,13 @@ identifier attr, type, val;
  ...
 -return bpf(BPF_MAP_CREATE, &attr, sizeof(attr));
 +fd = bpf(BPF_MAP_CREATE, &attr, sizeof(attr));
++if (fd < 0 && btf_id_key) {
++	/* Not all maps take types, nor types of another size. */
++	attr.btf_fd = 0;
++	attr.btf_key_type_id = 0;
++	attr.btf_value_type_id = 0;
++	fd = bpf(BPF_MAP_CREATE, &attr, sizeof(attr));
++}
 +if (fd < 0 && (errno == EINVAL || errno == E2BIG)) {
 +	/* Kernels before v4.15 know no names, and none takes all. */
 +	memset(attr.map_name, 0, sizeof(attr.map_name));
@@ -263,6 +284,135 @@ expression E;
 +, n
  )
  ...>
+ }
+
+// Their keys and values have the types of BPF_ANNOTATE_KV_PAIR(), as with libbpf before v1.0.
+@typed@
+@@
+ struct bpf_elf_ctx {
+ ...
++Elf_Data		btf_types;
+ };
+
+@types_found@
+identifier data, ctx, i, ret;
+@@
+ int iproute2_bpf_fetch_ancillary(void)
+ {
+ <...
+ ret = bpf_fill_section_data(ctx, i, &data);
+ if (ret < 0) continue;
++
++if (data.sec_hdr.sh_type == SHT_PROGBITS &&
++    !strcmp(data.sec_name, ".BTF"))
++	ret = bpf_fetch_btf_begin(ctx, i, &data);
+ ...>
+ }
+
+@types_reduced@
+identifier ctx;
+@@
+ static int bpf_btf_prep_data(struct bpf_elf_ctx *ctx)
+ { ... }
++
++static size_t bpf_btf_type_size(const struct btf_type *type)
++{
++	unsigned int num = BTF_INFO_VLEN(type->info);
++
++	switch (BTF_INFO_KIND(type->info)) {
++	case BTF_KIND_INT:
++		return sizeof(*type) + sizeof(int);
++	case BTF_KIND_ARRAY:
++		return sizeof(*type) + sizeof(struct btf_array);
++	case BTF_KIND_STRUCT:
++	case BTF_KIND_UNION:
++		return sizeof(*type) + num * sizeof(struct btf_member);
++	case BTF_KIND_ENUM:
++		return sizeof(*type) + num * sizeof(struct btf_enum);
++	case BTF_KIND_FUNC_PROTO:
++		return sizeof(*type) + num * sizeof(struct btf_param);
++	case BTF_KIND_VAR:
++		return sizeof(*type) + sizeof(struct btf_var);
++	case BTF_KIND_DATASEC:
++		return sizeof(*type) + num * sizeof(struct btf_var_secinfo);
++	default:
++		return sizeof(*type);
++	}
++}
++
++/* Nothing that is stored is a function, a variable or a section. */
++static bool bpf_btf_is_data(const struct btf_type *type)
++{
++	switch (BTF_INFO_KIND(type->info)) {
++	case BTF_KIND_FUNC:
++	case BTF_KIND_FUNC_PROTO:
++	case BTF_KIND_VAR:
++	case BTF_KIND_DATASEC:
++		return false;
++	default:
++		return true;
++	}
++}
++
++/* Maps need the types of data only. The others are not known to every kernel,
++ * and sections have no size before libbpf gives them one. A pointer stands for
++ * each of these, so that all types keep their numbers.
++ */
++static int bpf_btf_reduce(struct bpf_elf_ctx *ctx)
++{
++	const struct btf_type pointer = { .info = BTF_KIND_PTR << 24 };
++	struct btf_header *hdr;
++	const void *cur;
++	const void *end;
++	size_t size;
++	void *to;
++
++	if (!ctx->btf_data->d_buf || ctx->btf_data->d_size < sizeof(*hdr) ||
++	    bpf_btf_check_header(ctx))
++		return -EINVAL;
++
++	hdr = malloc(ctx->btf_data->d_size);
++	if (!hdr)
++		return -ENOMEM;
++
++	*hdr = *ctx->btf.hdr;
++	cur = ctx->btf.raw + hdr->type_off;
++	end = ctx->btf.raw + hdr->str_off;
++	to = hdr + 1;
++	while (end - cur >= sizeof(pointer)) {
++		size = bpf_btf_type_size(cur);
++		if (size > end - cur)
++			break;
++
++		to = bpf_btf_is_data(cur) ?
++		     mempcpy(to, cur, size) :
++		     mempcpy(to, &pointer, sizeof(pointer));
++		cur += size;
++	}
++
++	hdr->hdr_len = sizeof(*hdr);
++	hdr->type_off = 0;
++	hdr->type_len = to - (void *)(hdr + 1);
++	hdr->str_off = hdr->type_len;
++	to = mempcpy(to, ctx->btf.strings, hdr->str_len);
++
++	ctx->btf_types.d_buf = hdr;
++	ctx->btf_types.d_size = to - (void *)hdr;
++	ctx->btf_data = &ctx->btf_types;
++	return 0;
++}
+
+@types_loaded@
+identifier ctx, fd;
+@@
+ static void bpf_fetch_btf_end(struct bpf_elf_ctx *ctx)
+ {
+-int fd = bpf_btf_attach(ctx);
++int fd = bpf_btf_reduce(ctx);
++
++if (!fd)
++	fd = bpf_btf_attach(ctx);
+ ...
  }
 
 // Without this, every line of a batch keeps the program that it loaded.
@@ -381,9 +531,11 @@ identifier ctx;
  {
  ...
  free(ctx->btf.types);
++	free(ctx->btf_types.d_buf);
 +
 +	memset(ctx->map_fds, 0, sizeof(ctx->map_fds));
 +	memset(&ctx->btf, 0, sizeof(ctx->btf));
++	memset(&ctx->btf_types, 0, sizeof(ctx->btf_types));
 +	ctx->btf_fd = 0;
  }
 
@@ -473,6 +625,13 @@ identifier cfg;
 +	bpf_elf_ctx_destroy(ctx, failure || !cfg->uds);
 +}
 +
++/* The sections of programs and of functions */
++static bool bpf_has_insns(const struct bpf_elf_sec_data *data)
++{
++	return data->sec_hdr.sh_type == SHT_PROGBITS &&
++	       (data->sec_hdr.sh_flags & SHF_EXECINSTR);
++}
++
 +/* libbpf passes over string tables, whatever their name. The name stays, since
 + * BTF refers to the section by it.
 + */
@@ -502,7 +661,7 @@ identifier cfg;
 +	int i;
 +
 +	ret = bpf_fill_section_data(ctx, data_relo->sec_hdr.sh_info, &data_insn);
-+	if (ret < 0 || !(data_insn.sec_hdr.sh_flags & SHF_EXECINSTR))
++	if (ret < 0 || !bpf_has_insns(&data_insn))
 +		return 0;
 +
 +	prog.insns = data_insn.sec_data->d_buf;
@@ -526,54 +685,92 @@ identifier cfg;
 +	return gelf_update_shdr(scn, &data_relo->sec_hdr) ? 0 : -EIO;
 +}
 +
++/* Of a section with instructions: how many symbols are functions, the symbol at
++ * its start, and how many calls are those of functions in the same section
++ */
++struct bpf_sec_funcs {
++	size_t size;
++	bool text;
++	int num;
++	int start;
++	int calls;
++};
++
 +static bool bpf_is_func_call(const struct bpf_insn *insn)
 +{
 +	return insn->code == (BPF_JMP | BPF_CALL) &&
 +	       insn->src_reg == BPF_PSEUDO_CALL;
 +}
 +
-+/* The calls of functions in the same section are those without a relocation. */
-+static bool bpf_has_local_calls(struct bpf_elf_ctx *ctx, int section,
-+				const struct bpf_elf_sec_data *data)
++/* Count the calls of functions, whatever section they are in. */
++static void bpf_count_calls(const struct bpf_elf_sec_data *data,
++			    struct bpf_sec_funcs *funcs)
 +{
 +	const struct bpf_insn *insns = data->sec_data->d_buf;
-+	size_t num = data->sec_data->d_size / sizeof(*insns);
-+	struct bpf_elf_sec_data data_relo;
-+	int calls = 0;
-+	GElf_Rel relo;
 +	size_t off;
-+	int i, j;
 +
-+	for (off = 0; off < num; off++)
-+		calls += bpf_is_func_call(&insns[off]);
-+
-+	for (i = 1; calls && i < ctx->elf_hdr.e_shnum; i++) {
-+		if (bpf_fill_section_data(ctx, i, &data_relo) < 0 ||
-+		    data_relo.sec_hdr.sh_type != SHT_REL ||
-+		    data_relo.sec_hdr.sh_info != section)
-+			continue;
-+
-+		for (j = 0; gelf_getrel(data_relo.sec_data, j, &relo); j++) {
-+			off = relo.r_offset / sizeof(*insns);
-+			if (off < num)
-+				calls -= bpf_is_func_call(&insns[off]);
-+		}
-+	}
-+
-+	return calls > 0;
++	funcs->size = data->sec_data->d_size;
++	funcs->text = !strcmp(data->sec_name, ".text");
++	for (off = 0; off < funcs->size / sizeof(*insns); off++)
++		funcs->calls += bpf_is_func_call(&insns[off]);
 +}
 +
-+static int bpf_num_funcs(struct bpf_elf_ctx *ctx, int section)
++/* A call with a relocation is one of a function in another section. */
++static void bpf_uncount_calls(struct bpf_elf_ctx *ctx,
++			      const struct bpf_elf_sec_data *data_relo,
++			      struct bpf_sec_funcs *funcs)
 +{
-+	GElf_Sym func;
-+	int num = 0;
++	struct bpf_elf_sec_data data;
++	const struct bpf_insn *insns;
++	GElf_Rel relo;
++	size_t off;
 +	int i;
 +
-+	for (i = 0; gelf_getsym(ctx->sym_tab, i, &func); i++)
-+		num += func.st_shndx == section &&
-+		       GELF_ST_TYPE(func.st_info) == STT_FUNC;
++	if (bpf_fill_section_data(ctx, data_relo->sec_hdr.sh_info, &data) < 0 ||
++	    !bpf_has_insns(&data))
++		return;
 +
-+	return num;
++	insns = data.sec_data->d_buf;
++	for (i = 0; gelf_getrel(data_relo->sec_data, i, &relo); i++) {
++		off = relo.r_offset / sizeof(*insns);
++		if (off < data.sec_data->d_size / sizeof(*insns))
++			funcs->calls -= bpf_is_func_call(&insns[off]);
++	}
++}
++
++/* Look once at each instruction and at each symbol, for all sections. */
++static struct bpf_sec_funcs *bpf_fetch_funcs(struct bpf_elf_ctx *ctx)
++{
++	unsigned int num = ctx->elf_hdr.e_shnum;
++	struct bpf_sec_funcs *funcs = calloc(num, sizeof(*funcs));
++	struct bpf_elf_sec_data data;
++	GElf_Sym func;
++	int i;
++
++	for (i = 1; funcs && i < num; i++) {
++		if (bpf_fill_section_data(ctx, i, &data) < 0)
++			continue;
++
++		if (bpf_has_insns(&data))
++			bpf_count_calls(&data, &funcs[i]);
++		else if (data.sec_hdr.sh_type == SHT_REL &&
++			 data.sec_hdr.sh_info < num)
++			bpf_uncount_calls(ctx, &data,
++					  &funcs[data.sec_hdr.sh_info]);
++	}
++
++	for (i = 1; funcs && gelf_getsym(ctx->sym_tab, i, &func); i++) {
++		if (func.st_shndx >= num ||
++		    GELF_ST_TYPE(func.st_info) == STT_SECTION)
++			continue;
++
++		if (GELF_ST_TYPE(func.st_info) == STT_FUNC)
++			funcs[func.st_shndx].num++;
++		if (!func.st_value)
++			funcs[func.st_shndx].start = i;
++	}
++
++	return funcs;
 +}
 +
 +/* libbpf looks for functions that are called in .text only, and takes .text for
@@ -582,35 +779,33 @@ identifier cfg;
 +bool iproute2_is_own_section(const char *section)
 +{
 +	struct bpf_elf_ctx *ctx = &__ctx;
++	struct bpf_sec_funcs *funcs = bpf_fetch_funcs(ctx);
 +	struct bpf_elf_sec_data data;
 +	unsigned int map_id, key_id;
-+	int funcs = 0;
-+	int num;
++	bool calls = false;
++	int num = 0;
 +	int i;
 +
-+	for (i = 1; i < ctx->elf_hdr.e_shnum; i++) {
-+		if (bpf_fill_section_data(ctx, i, &data) < 0 ||
-+		    data.sec_hdr.sh_type != SHT_PROGBITS ||
-+		    !(data.sec_hdr.sh_flags & SHF_EXECINSTR))
++	for (i = 1; funcs && i < ctx->elf_hdr.e_shnum; i++) {
++		if (!funcs[i].size || bpf_fill_section_data(ctx, i, &data) < 0)
 +			continue;
 +
-+		num = bpf_num_funcs(ctx, i);
-+		funcs += num ? num : 1;
-+		if (strcmp(data.sec_name, section) &&
-+		    sscanf(data.sec_name, "%i/%i", &map_id, &key_id) != 2)
-+			continue;
-+		if (bpf_has_local_calls(ctx, i, &data))
-+			return true;
++		num += funcs[i].num ? funcs[i].num : 1;
++		if (!strcmp(data.sec_name, section) ||
++		    sscanf(data.sec_name, "%i/%i", &map_id, &key_id) == 2)
++			calls |= funcs[i].calls > 0;
 +	}
 +
-+	return !strcmp(section, ".text") && funcs > 1;
++	free(funcs);
++	return calls || (!strcmp(section, ".text") && num > 1);
 +}
 +
 +/* Load a section as it is, as iproute2 without libbpf does. */
 +int iproute2_load_section(struct bpf_cfg_in *cfg)
 +{
 +	struct bpf_elf_ctx *ctx = &__ctx;
-+	int fd, ret;
++	int fd;
++	int ret;
 +
 +	ret = bpf_fetch_ancillary(ctx, strcmp(cfg->section, ".text"));
 +	if (ret < 0) {
@@ -640,43 +835,43 @@ identifier cfg;
 + * to v7 made it, is its program. libbpf cannot load a section with local calls,
 + * and must not look for programs there.
 + */
-+static int bpf_prelink_funcs(struct bpf_elf_ctx *ctx, int section,
-+			     struct bpf_elf_sec_data *data)
++static bool bpf_prelink_func(const struct bpf_sec_funcs *funcs, int which,
++			     GElf_Sym *func)
 +{
-+	bool text = !strcmp(data->sec_name, ".text");
-+	bool hide = !text && bpf_has_local_calls(ctx, section, data);
-+	int num = bpf_num_funcs(ctx, section);
-+	GElf_Sym start, func;
-+	int first = -1;
++	bool hide = !funcs->text && funcs->calls > 0;
++	bool typed = GELF_ST_TYPE(func->st_info) == STT_FUNC;
++	int bind = GELF_ST_BIND(func->st_info);
++
++	if (!funcs->size ||
++	    (!typed && (hide || funcs->num || which != funcs->start)))
++		return false;
++
++	if (hide)
++		func->st_shndx = SHN_ABS;
++	if (!typed || (funcs->num == 1 && !func->st_size))
++		func->st_size = funcs->size - func->st_value;
++	if (!funcs->text && bind == STB_LOCAL)
++		bind = STB_GLOBAL;
++	func->st_info = GELF_ST_INFO(bind, STT_FUNC);
++	return true;
++}
++
++/* Look once at each symbol here, too: an object may have very many of them. */
++static int bpf_prelink_funcs(struct bpf_elf_ctx *ctx)
++{
++	struct bpf_sec_funcs *funcs = bpf_fetch_funcs(ctx);
++	GElf_Sym func;
++	int ret = funcs ? 0 : -ENOMEM;
 +	int i;
 +
-+	for (i = 0; gelf_getsym(ctx->sym_tab, i, &func); i++) {
-+		if (func.st_shndx != section ||
-+		    GELF_ST_TYPE(func.st_info) == STT_SECTION)
-+			continue;
++	for (i = 1; !ret && gelf_getsym(ctx->sym_tab, i, &func); i++)
++		if (func.st_shndx < ctx->elf_hdr.e_shnum &&
++		    bpf_prelink_func(&funcs[func.st_shndx], i, &func) &&
++		    !gelf_update_sym(ctx->sym_tab, i, &func))
++			ret = -EIO;
 +
-+		if (!func.st_value)
-+			first = i;
-+		if (GELF_ST_TYPE(func.st_info) != STT_FUNC)
-+			continue;
-+
-+		if (num == 1 && !func.st_size)
-+			func.st_size = data->sec_hdr.sh_size - func.st_value;
-+		if (hide)
-+			func.st_shndx = SHN_ABS;
-+		else if (!text && GELF_ST_BIND(func.st_info) == STB_LOCAL)
-+			func.st_info = GELF_ST_INFO(STB_GLOBAL, STT_FUNC);
-+		if (!gelf_update_sym(ctx->sym_tab, i, &func))
-+			return -EIO;
-+	}
-+
-+	if (num || hide || !gelf_getsym(ctx->sym_tab, first, &start))
-+		return 0;
-+
-+	start.st_size = data->sec_hdr.sh_size;
-+	start.st_info = GELF_ST_INFO(text ? GELF_ST_BIND(start.st_info) :
-+				     STB_GLOBAL, STT_FUNC);
-+	return gelf_update_sym(ctx->sym_tab, first, &start) ? 0 : -EIO;
++	free(funcs);
++	return ret;
 +}
 +
 +/* Only kprobes need a version, and libbpf takes no other size than theirs. */
@@ -687,12 +882,9 @@ identifier cfg;
 +		return bpf_hide_section(ctx, section, data);
 +	if (bpf_has_map_data(ctx) && data->sec_hdr.sh_type == SHT_REL)
 +		return bpf_prelink_relo(ctx, section, data);
-+	if (data->sec_hdr.sh_type != SHT_PROGBITS)
-+		return 0;
-+	if (!strcmp(data->sec_name, "version"))
++	if (data->sec_hdr.sh_type == SHT_PROGBITS &&
++	    !strcmp(data->sec_name, "version"))
 +		return bpf_hide_section(ctx, section, data);
-+	if (data->sec_hdr.sh_flags & SHF_EXECINSTR)
-+		return bpf_prelink_funcs(ctx, section, data);
 +	return 0;
 +}
 +
@@ -782,12 +974,19 @@ identifier cfg;
 +
 +	if (bpf_has_map_data(ctx)) {
 +		bpf_size_perf_arrays(ctx, cpus);
++		if (bpf_has_btf_data(ctx))
++			bpf_fetch_btf_end(ctx);
 +		ret = bpf_maps_attach_all(ctx);
 +	}
 +	if (ret < 0) {
 +		fprintf(stderr, "Error loading maps into kernel!\n");
 +		return ret;
 +	}
++
++	/* Before relocations are dropped, which tell calls apart. */
++	ret = bpf_prelink_funcs(ctx);
++	if (ret < 0)
++		return ret;
 +
 +	for (i = 1; i < ctx->elf_hdr.e_shnum; i++) {
 +		if (bpf_fill_section_data(ctx, i, &data) < 0)

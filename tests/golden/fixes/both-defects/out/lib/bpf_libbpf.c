@@ -12,12 +12,18 @@ static int find_legacy_tail_calls(struct bpf_program *prog, struct bpf_object *o
 	if (ret != 2)
 		return -1;
 
+	if (iproute2_find_map_fd_by_id(map_id) >= 0) {
+		if (pmap)
+			*pmap = NULL;
+		return 0;
+	}
+
 	ret = iproute2_find_map_name_by_id(map_id, map_name);
 	if (ret < 0)
 		return ret;
 
 	map = bpf_object__find_map_by_name(obj, map_name);
-	if (!map && iproute2_find_map_fd_by_id(map_id) < 0)
+	if (!map)
 		return -1;
 
 	if (pmap)
@@ -157,7 +163,7 @@ static int load_bpf_object(struct bpf_cfg_in *cfg)
 		goto unload_obj;
 	}
 
-	ret = handle_legacy_maps(obj);
+	ret = iproute2_has_own_maps() ? 0 : handle_legacy_maps(obj);
 	if (ret)
 		goto unload_obj;
 

@@ -16,7 +16,7 @@ static int find_legacy_tail_calls(struct bpf_program *prog, struct bpf_object *o
 		return ret;
 
 	map = bpf_object__find_map_by_name(obj, map_name);
-	if (!map && iproute2_find_map_fd_by_id(map_id) < 0)
+	if (!map)
 		return -1;
 
 	/* For update_legacy_tail_call_maps() */
@@ -143,7 +143,7 @@ static int load_bpf_object(struct bpf_cfg_in *cfg)
 		goto unload_obj;
 	}
 
-	ret = handle_legacy_maps(obj);
+	ret = iproute2_has_own_maps() ? 0 : handle_legacy_maps(obj);
 	if (ret)
 		goto unload_obj;
 

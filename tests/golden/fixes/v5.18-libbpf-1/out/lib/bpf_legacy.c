@@ -8,6 +8,7 @@ struct bpf_elf_ctx {
 	char			obj_uid[64];
 	bool			verbose;
 	char			*log;
+	Elf_Data btf_types;
 };
 
 static int bpf_obj_pin(int fd, const char *pathname)
@@ -211,6 +212,13 @@ static int bpf_map_create(enum bpf_map_type type, uint32_t size_key,
 	attr.btf_value_type_id = btf_id_val;
 
 	fd = bpf(BPF_MAP_CREATE, &attr, sizeof(attr));
+	if (fd < 0 && btf_id_key) {
+		/* Not all maps take types, nor types of another size. */
+		attr.btf_fd = 0;
+		attr.btf_key_type_id = 0;
+		attr.btf_value_type_id = 0;
+		fd = bpf(BPF_MAP_CREATE, &attr, sizeof(attr));
+	}
 	if (fd < 0 && (errno == EINVAL || errno == E2BIG)) {
 		/* Kernels before v4.15 know no names, and none takes all. */
 		memset(attr.map_name, 0, sizeof(attr.map_name));
@@ -503,6 +511,13 @@ void iproute2_bpf_elf_ctx_destroy(const struct bpf_cfg_in *cfg, bool failure)
 	bpf_elf_ctx_destroy(ctx, failure || !cfg->uds);
 }
 
+/* The sections of programs and of functions */
+static bool bpf_has_insns(const struct bpf_elf_sec_data *data)
+{
+	return data->sec_hdr.sh_type == SHT_PROGBITS &&
+	       (data->sec_hdr.sh_flags & SHF_EXECINSTR);
+}
+
 /* libbpf passes over string tables, whatever their name. The name stays, since
  * BTF refers to the section by it.
  */
@@ -533,7 +548,7 @@ static int bpf_prelink_relo(struct bpf_elf_ctx *ctx, int section,
 
 	ret = bpf_fill_section_data(ctx, data_relo->sec_hdr.sh_info,
 				    &data_insn);
-	if (ret < 0 || !(data_insn.sec_hdr.sh_flags & SHF_EXECINSTR))
+	if (ret < 0 || !bpf_has_insns(&data_insn))
 		return 0;
 
 	prog.insns = data_insn.sec_data->d_buf;
@@ -556,55 +571,93 @@ static int bpf_prelink_relo(struct bpf_elf_ctx *ctx, int section,
 	data_relo->sec_hdr.sh_size = num * sizeof(relo);
 	return gelf_update_shdr(scn, &data_relo->sec_hdr) ? 0 : -EIO;
 }
+
+/* Of a section with instructions: how many symbols are functions, the symbol at
+ * its start, and how many calls are those of functions in the same section
+ */
+struct bpf_sec_funcs {
+	size_t size;
+	bool text;
+	int num;
+	int start;
+	int calls;
+};
+
 static bool bpf_is_func_call(const struct bpf_insn *insn)
 {
 	return insn->code == (BPF_JMP | BPF_CALL) &&
 	       insn->src_reg == BPF_PSEUDO_CALL;
 }
 
-/* The calls of functions in the same section are those without a relocation. */
-static bool bpf_has_local_calls(struct bpf_elf_ctx *ctx, int section,
-				const struct bpf_elf_sec_data *data)
+/* Count the calls of functions, whatever section they are in. */
+static void bpf_count_calls(const struct bpf_elf_sec_data *data,
+			    struct bpf_sec_funcs *funcs)
 {
 	const struct bpf_insn *insns = data->sec_data->d_buf;
-	size_t num = data->sec_data->d_size / sizeof(*insns);
-	struct bpf_elf_sec_data data_relo;
-	int calls = 0;
+	size_t off;
+
+	funcs->size = data->sec_data->d_size;
+	funcs->text = !strcmp(data->sec_name, ".text");
+	for (off = 0; off < funcs->size / sizeof(*insns); off++)
+		funcs->calls += bpf_is_func_call(&insns[off]);
+}
+
+/* A call with a relocation is one of a function in another section. */
+static void bpf_uncount_calls(struct bpf_elf_ctx *ctx,
+			      const struct bpf_elf_sec_data *data_relo,
+			      struct bpf_sec_funcs *funcs)
+{
+	struct bpf_elf_sec_data data;
+	const struct bpf_insn *insns;
 	GElf_Rel relo;
 	size_t off;
 	int i;
 
-	int j;
+	if (bpf_fill_section_data(ctx, data_relo->sec_hdr.sh_info, &data) < 0 ||
+	    !bpf_has_insns(&data))
+		return;
 
-	for (off = 0; off < num; off++)
-		calls += bpf_is_func_call(&insns[off]);
-
-	for (i = 1; calls && i < ctx->elf_hdr.e_shnum; i++) {
-		if (bpf_fill_section_data(ctx, i, &data_relo) < 0 ||
-		    data_relo.sec_hdr.sh_type != SHT_REL ||
-		    data_relo.sec_hdr.sh_info != section)
-			continue;
-
-		for (j = 0; gelf_getrel(data_relo.sec_data, j, &relo); j++) {
-			off = relo.r_offset / sizeof(*insns);
-			if (off < num)
-				calls -= bpf_is_func_call(&insns[off]);
-		}
+	insns = data.sec_data->d_buf;
+	for (i = 0; gelf_getrel(data_relo->sec_data, i, &relo); i++) {
+		off = relo.r_offset / sizeof(*insns);
+		if (off < data.sec_data->d_size / sizeof(*insns))
+			funcs->calls -= bpf_is_func_call(&insns[off]);
 	}
-
-	return calls > 0;
 }
-static int bpf_num_funcs(struct bpf_elf_ctx *ctx, int section)
+
+/* Look once at each instruction and at each symbol, for all sections. */
+static struct bpf_sec_funcs *bpf_fetch_funcs(struct bpf_elf_ctx *ctx)
 {
+	unsigned int num = ctx->elf_hdr.e_shnum;
+	struct bpf_sec_funcs *funcs = calloc(num, sizeof(*funcs));
+	struct bpf_elf_sec_data data;
 	GElf_Sym func;
-	int num = 0;
 	int i;
 
-	for (i = 0; gelf_getsym(ctx->sym_tab, i, &func); i++)
-		num += func.st_shndx == section &&
-		       GELF_ST_TYPE(func.st_info) == STT_FUNC;
+	for (i = 1; funcs && i < num; i++) {
+		if (bpf_fill_section_data(ctx, i, &data) < 0)
+			continue;
 
-	return num;
+		if (bpf_has_insns(&data))
+			bpf_count_calls(&data, &funcs[i]);
+		else if (data.sec_hdr.sh_type == SHT_REL &&
+			 data.sec_hdr.sh_info < num)
+			bpf_uncount_calls(ctx, &data,
+					  &funcs[data.sec_hdr.sh_info]);
+	}
+
+	for (i = 1; funcs && gelf_getsym(ctx->sym_tab, i, &func); i++) {
+		if (func.st_shndx >= num ||
+		    GELF_ST_TYPE(func.st_info) == STT_SECTION)
+			continue;
+
+		if (GELF_ST_TYPE(func.st_info) == STT_FUNC)
+			funcs[func.st_shndx].num++;
+		if (!func.st_value)
+			funcs[func.st_shndx].start = i;
+	}
+
+	return funcs;
 }
 
 /* libbpf looks for functions that are called in .text only, and takes .text for
@@ -613,29 +666,26 @@ static int bpf_num_funcs(struct bpf_elf_ctx *ctx, int section)
 bool iproute2_is_own_section(const char *section)
 {
 	struct bpf_elf_ctx *ctx = &__ctx;
+	struct bpf_sec_funcs *funcs = bpf_fetch_funcs(ctx);
 	struct bpf_elf_sec_data data;
 	unsigned int map_id;
 	unsigned int key_id;
-	int funcs = 0;
-	int num;
+	bool calls = false;
+	int num = 0;
 	int i;
 
-	for (i = 1; i < ctx->elf_hdr.e_shnum; i++) {
-		if (bpf_fill_section_data(ctx, i, &data) < 0 ||
-		    data.sec_hdr.sh_type != SHT_PROGBITS ||
-		    !(data.sec_hdr.sh_flags & SHF_EXECINSTR))
+	for (i = 1; funcs && i < ctx->elf_hdr.e_shnum; i++) {
+		if (!funcs[i].size || bpf_fill_section_data(ctx, i, &data) < 0)
 			continue;
 
-		num = bpf_num_funcs(ctx, i);
-		funcs += num ? num : 1;
-		if (strcmp(data.sec_name, section) &&
-		    sscanf(data.sec_name, "%i/%i", &map_id, &key_id) != 2)
-			continue;
-		if (bpf_has_local_calls(ctx, i, &data))
-			return true;
+		num += funcs[i].num ? funcs[i].num : 1;
+		if (!strcmp(data.sec_name, section) ||
+		    sscanf(data.sec_name, "%i/%i", &map_id, &key_id) == 2)
+			calls |= funcs[i].calls > 0;
 	}
 
-	return !strcmp(section, ".text") && funcs > 1;
+	free(funcs);
+	return calls || (!strcmp(section, ".text") && num > 1);
 }
 
 /* Load a section as it is, as iproute2 without libbpf does. */
@@ -643,7 +693,6 @@ int iproute2_load_section(struct bpf_cfg_in *cfg)
 {
 	struct bpf_elf_ctx *ctx = &__ctx;
 	int fd;
-
 	int ret;
 
 	ret = bpf_fetch_ancillary(ctx, strcmp(cfg->section, ".text"));
@@ -674,44 +723,43 @@ int iproute2_load_section(struct bpf_cfg_in *cfg)
  * to v7 made it, is its program. libbpf cannot load a section with local calls,
  * and must not look for programs there.
  */
-static int bpf_prelink_funcs(struct bpf_elf_ctx *ctx, int section,
-			     struct bpf_elf_sec_data *data)
+static bool bpf_prelink_func(const struct bpf_sec_funcs *funcs, int which,
+			     GElf_Sym *func)
 {
-	bool text = !strcmp(data->sec_name, ".text");
-	bool hide = !text && bpf_has_local_calls(ctx, section, data);
-	int num = bpf_num_funcs(ctx, section);
-	GElf_Sym start;
+	bool hide = !funcs->text && funcs->calls > 0;
+	bool typed = GELF_ST_TYPE(func->st_info) == STT_FUNC;
+	int bind = GELF_ST_BIND(func->st_info);
+
+	if (!funcs->size ||
+	    (!typed && (hide || funcs->num || which != funcs->start)))
+		return false;
+
+	if (hide)
+		func->st_shndx = SHN_ABS;
+	if (!typed || (funcs->num == 1 && !func->st_size))
+		func->st_size = funcs->size - func->st_value;
+	if (!funcs->text && bind == STB_LOCAL)
+		bind = STB_GLOBAL;
+	func->st_info = GELF_ST_INFO(bind, STT_FUNC);
+	return true;
+}
+
+/* Look once at each symbol here, too: an object may have very many of them. */
+static int bpf_prelink_funcs(struct bpf_elf_ctx *ctx)
+{
+	struct bpf_sec_funcs *funcs = bpf_fetch_funcs(ctx);
 	GElf_Sym func;
-	int first = -1;
+	int ret = funcs ? 0 : -ENOMEM;
 	int i;
 
-	for (i = 0; gelf_getsym(ctx->sym_tab, i, &func); i++) {
-		if (func.st_shndx != section ||
-		    GELF_ST_TYPE(func.st_info) == STT_SECTION)
-			continue;
+	for (i = 1; !ret && gelf_getsym(ctx->sym_tab, i, &func); i++)
+		if (func.st_shndx < ctx->elf_hdr.e_shnum &&
+		    bpf_prelink_func(&funcs[func.st_shndx], i, &func) &&
+		    !gelf_update_sym(ctx->sym_tab, i, &func))
+			ret = -EIO;
 
-		if (!func.st_value)
-			first = i;
-		if (GELF_ST_TYPE(func.st_info) != STT_FUNC)
-			continue;
-
-		if (num == 1 && !func.st_size)
-			func.st_size = data->sec_hdr.sh_size - func.st_value;
-		if (hide)
-			func.st_shndx = SHN_ABS;
-		else if (!text && GELF_ST_BIND(func.st_info) == STB_LOCAL)
-			func.st_info = GELF_ST_INFO(STB_GLOBAL, STT_FUNC);
-		if (!gelf_update_sym(ctx->sym_tab, i, &func))
-			return -EIO;
-	}
-
-	if (num || hide || !gelf_getsym(ctx->sym_tab, first, &start))
-		return 0;
-
-	start.st_size = data->sec_hdr.sh_size;
-	start.st_info = GELF_ST_INFO(
-		text ? GELF_ST_BIND(start.st_info) : STB_GLOBAL, STT_FUNC);
-	return gelf_update_sym(ctx->sym_tab, first, &start) ? 0 : -EIO;
+	free(funcs);
+	return ret;
 }
 
 /* Only kprobes need a version, and libbpf takes no other size than theirs. */
@@ -722,12 +770,9 @@ static int bpf_prelink_section(struct bpf_elf_ctx *ctx, int section,
 		return bpf_hide_section(ctx, section, data);
 	if (bpf_has_map_data(ctx) && data->sec_hdr.sh_type == SHT_REL)
 		return bpf_prelink_relo(ctx, section, data);
-	if (data->sec_hdr.sh_type != SHT_PROGBITS)
-		return 0;
-	if (!strcmp(data->sec_name, "version"))
+	if (data->sec_hdr.sh_type == SHT_PROGBITS &&
+	    !strcmp(data->sec_name, "version"))
 		return bpf_hide_section(ctx, section, data);
-	if (data->sec_hdr.sh_flags & SHF_EXECINSTR)
-		return bpf_prelink_funcs(ctx, section, data);
 	return 0;
 }
 
@@ -818,12 +863,19 @@ int iproute2_prelink_object(unsigned int cpus, void **image, size_t *size)
 
 	if (bpf_has_map_data(ctx)) {
 		bpf_size_perf_arrays(ctx, cpus);
+		if (bpf_has_btf_data(ctx))
+			bpf_fetch_btf_end(ctx);
 		ret = bpf_maps_attach_all(ctx);
 	}
 	if (ret < 0) {
 		fprintf(stderr, "Error loading maps into kernel!\n");
 		return ret;
 	}
+
+	/* Before relocations are dropped, which tell calls apart. */
+	ret = bpf_prelink_funcs(ctx);
+	if (ret < 0)
+		return ret;
 
 	for (i = 1; i < ctx->elf_hdr.e_shnum; i++) {
 		if (bpf_fill_section_data(ctx, i, &data) < 0)
