@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The fixed loader compiles without a warning, in the forms and configurations that releases have.
 
-The forms are made from Debian's 6.1.0-3; the headers are those of Debian 11, 12 and 13. What
-compiles with a warning before the fix as well would say nothing, so that is the control. Two
-functions of the own loader, which broken and rare objects reach, are called as they are.
+The forms are made from Debian's 6.1.0-3, with what the golden cases have of later ones; the headers
+are those of Debian 11, 12 and 13. What compiles with a warning before the fix as well would say
+nothing, so that is the control. Two functions of the own loader, which broken and rare objects
+reach, are called as they are.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,13 +35,30 @@ LIBBPF = {"0.3": ("bullseye", "1:0.3-2"), "1.1": ("bookworm", None), "1.5": ("tr
 FORMS = {
     "v5.18": ("", "0.3", "1.1", "1.5"),
     "v6.1": ("", "no ELF", "0.3", "1.1", "1.5"),
-    # Asks libbpf 0.8 or later for the verifier's log.
+    # Asks libbpf for the verifier's log, if it is new enough; nothing else is known of v6.9.
+    "v6.9": ("", "no ELF", "0.3", "1.1", "1.5"),
     "v6.15": ("", "1.1", "1.5"),
+    # Hashes objects itself, so that the fix af-alg is not needed.
+    "v7.0": ("", "1.1", "1.5"),
 }
+GOLDEN = Path(__file__).parents[1] / "golden/fixes"
+LOG, HASH = GOLDEN / "v6.4-log-level/in/lib", GOLDEN / "v7.0-own-hash/in/lib"
 NAMES = {  # `program NAME` came with v6.0
     "const char *section, const char *prog_name)": "const char *section)",
     "if (prog_name)\n\t\treturn !strcmp(bpf_program__name(prog), prog_name);\n\telse\n\t": "",
     "cfg->section,\n\t\t\t\t\t\t\t  cfg->prog_name)": "cfg->section)",
+}
+UNHASHED = {
+    "\tret = bpf_obj_hash(pathname, tmp, sizeof(tmp));\n\tif (ret)\n\t\tctx->noafalg = true;\n"
+    "\telse\n\t\thexstring_n2a(tmp, sizeof(tmp), ctx->obj_uid,\n"
+    "\t\t\t      sizeof(ctx->obj_uid));\n\n": "",
+    "\tctx->elf_fd = elf_begin(": "\tret = bpf_obj_hash(ctx->obj_fd, pathname, tmp);\n"
+    "\tif (ret)\n\t\tgoto out_fd;\n"
+    "\thexstring_n2a(tmp, sizeof(tmp), ctx->obj_uid, sizeof(ctx->obj_uid));\n\n"
+    "\tctx->elf_fd = elf_begin(",
+    "\tbool\t\t\tnoafalg;\n": "",
+    '#include "bpf_scm.h"\n': '#include "bpf_scm.h"\n#include <sys/mman.h>\n'
+    "#define SHA1_DIGEST_SIZE 20\nvoid sha1(const __u8 *data, size_t len, __u8 *out);\n",
 }
 Trees = Mapping[str, tuple[Path, Path]]
 
@@ -49,22 +68,44 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> Trees:
     """Return the source of each form, as released and fixed."""
     top = tmp_path_factory.mktemp("forms")
     command.run(["dpkg-source", "--no-check", "-x", real.dsc(), top / "v6.1"])
-    for form in ("v5.18", "v6.15"):
+    for form in ("v5.18", "v6.9", "v6.15"):
         shutil.copytree(top / "v6.1", top / form, symlinks=True)
-    libbpf = top / "v5.18/lib/bpf_libbpf.c"
-    text = libbpf.read_text()
-    for old, new in NAMES.items():
-        assert text.count(old) == 1
-        text = text.replace(old, new)
-    libbpf.write_text(text)
+    edit(top / "v5.18/lib/bpf_libbpf.c", NAMES)
+    before = "\tobj = bpf_object__open_file("
+    asked = re.findall(r"(?ms)^#if.*?^#endif\n", (LOG / "bpf_libbpf.c").read_text())
+    edit(top / "v6.9/lib/bpf_libbpf.c", {before: f"{asked[0]}\n{before}"})
+    shutil.copytree(top / "v6.9", top / "v7.0", symlinks=True)
+    edit(top / "v7.0/lib/bpf_legacy.c", own_hash(top / "v7.0/lib/bpf_legacy.c"))
     log = rows.PATCHES / "kernel-log.cocci"
     coccinelle.apply([top / "v6.15"], log, FILES, error=DiagnosisRefused, brief="v6.15")
     made = {form: (top / form, top / f"{form}-fixed") for form in FORMS}
     for released, fixed in made.values():
         shutil.copytree(released, fixed, symlinks=True)
     for fix in fixes.choose(["libbpf-legacy-maps", "af-alg"]):
-        patch.apply_fix_to_all([fixed for _, fixed in made.values()], fix)
+        needed = [f for form, (_, f) in made.items() if (form, fix.name) != ("v7.0", "af-alg")]
+        patch.apply_fix_to_all(needed, fix)
     return made
+
+
+def edit(path: Path, changes: Mapping[str, str]) -> None:
+    """Replace texts in a file that each stand there once."""
+    text = path.read_text()
+    for old, new in changes.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    path.write_text(text)
+
+
+def own_hash(path: Path) -> Mapping[str, str]:
+    """Return the changes to a loader that make it hash objects as v7.0 does."""
+    function = r"(?ms)^static int bpf_obj_hash\(.*?^}\n"
+    asks = r"(?m)^\t+if \(ctx->maps\[i\]\.pinning == .*\n\t+ *ctx->noafalg\) \{\n(.*\n){2}"
+    old = re.search(function, path.read_text())
+    new = re.search(function, (HASH / "bpf_legacy.c").read_text())
+    assert old and new
+    unasked = {found[0] + "\t\t}\n": "" for found in re.finditer(asks, path.read_text())}
+    assert len(unasked) == 2
+    return {old[0]: new[0], **UNHASHED, **unasked}
 
 
 @pytest.fixture(scope="module")
