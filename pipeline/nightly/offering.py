@@ -52,7 +52,7 @@ def settle(world: World, state: State, key: Key, name: str) -> Settled:
         ):
             target = state.targets()[name]
             runs = plan.offered(target, state.runs(name), world.settings.publish.keep)
-            found, left_out = _offers(state, target, runs)
+            found, left_out = _offers(state, key, target, runs)
             offers = list(found.values())
             runs = tuple(run for run in runs if run.id in found)
             keep = world.settings.publish.keep
@@ -78,7 +78,7 @@ def settle(world: World, state: State, key: Key, name: str) -> Settled:
 
 
 def _offers(
-    state: State, target: TargetState, runs: Sequence[RunRow]
+    state: State, key: Key, target: TargetState, runs: Sequence[RunRow]
 ) -> tuple[dict[int, Proven], RespinError | None]:
     """Return what to offer, by the ids of the runs, and the first error of what cannot be offered.
 
@@ -93,6 +93,8 @@ def _offers(
     for run in sorted(runs, key=lambda run: run.id):
         try:
             offer = verified_run.proven(run.folder, run.report)
+            if verified_run.sign_late(run.folder, key):
+                offer = verified_run.proven(run.folder, run.report)
             if offer.architecture != run.architecture:
                 raise PublishError(
                     f"{run.folder} is a run for {offer.architecture}, not for {run.architecture}"

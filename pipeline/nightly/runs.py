@@ -13,11 +13,12 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import traceback
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config.nightly import TOOLCHAIN
-from pipeline.errors import DiagnosisRefused, RespinError
+from pipeline.errors import DiagnosisRefused, PublishError, RespinError
 from pipeline.host.cache import digest, file_sha256
 from pipeline.nightly import plan, toolchain
 from pipeline.nightly.context import RUNS, World
@@ -43,6 +44,29 @@ from pipeline.text import visible
 
 DETAILS = 4000
 """Characters of an error's details that are kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IfPossible:
+    """A signer that leaves statements unsigned if its key has expired, or is locked.
+
+    A run takes longer than its signature: it is kept, and signed before it is published
+    (nightly/offering.py), where such a key is a problem that is reported.
+    """
+
+    key: Signer
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """The keys."""
+        return self.key.fingerprints
+
+    def signatures(self, texts: Sequence[bytes]) -> list[dict[str, bytes]]:
+        """Return the signatures, or none."""
+        try:
+            return self.key.signatures(texts)
+        except PublishError:
+            return [{} for _ in texts]
 
 
 class Runs:
@@ -96,7 +120,8 @@ class Runs:
         try:
             if step.kind is StepKind.PROBE and self._untouched(request, run):
                 return self._end(run, outcome=SAME, brief="the change does not affect this source")
-            self._world.run(dataclasses.replace(request, signer=self._signer), run.folder)
+            signer = IfPossible(key=self._signer)
+            self._world.run(dataclasses.replace(request, signer=signer), run.folder)
             return self._finished(run)
         except RespinError as e:
             return self._failed(run, e)

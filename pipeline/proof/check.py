@@ -14,18 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.archives import openpgp
 from pipeline.errors import NotVerified
 from pipeline.files import bounded, schema
-from pipeline.proof import envelope, manifest, statements
+from pipeline.proof import envelope, manifest, signers, statements
 from pipeline.proof.envelope import HINT, Envelope
 
 SHOWN = 20
 """Differences that an error lists."""
-TRUST = (
-    "name the key of whoever made the run with --key FILE, or under [trust] in respin.toml; get it "
-    "from them, not from where you got the run"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +53,18 @@ def directory(path: Path, trusted: Sequence[bytes]) -> Proof:
     ``trusted`` are binary keyrings. Raises NotVerified, naming the files that differ.
     """
     name = path / envelope.NAME
-    envelopes = envelope.read(_content(name), str(name))
-    if not any(each.signatures for each in envelopes):
-        _hold(path, _read(envelopes, str(name)))
+    found = envelopes(name)
+    if not any(each.signatures for each in found):
+        held(path)
         raise unsigned(str(name), f"Every file in {path} is as it says, but anybody can write it.")
-    proof = _verified(envelopes, str(name), trusted)
+    proof = _verified(found, str(name), trusted)
+    _hold(path, proof)
+    return proof
+
+
+def held(path: Path) -> Proof:
+    """Check a run's directory against its own statements, whoever signed them."""
+    proof = claimed(path / envelope.NAME)
     _hold(path, proof)
     return proof
 
@@ -100,15 +102,15 @@ def of_file(path: Path, trusted: Sequence[bytes], *, shown: str = "") -> Proof:
     ``shown`` is what errors call it, if not by its path.
     """
     name = shown or str(path)
-    envelopes = envelope.read(_content(path), name)
-    if not any(each.signatures for each in envelopes):
+    found = envelopes(path, name)
+    if not any(each.signatures for each in found):
         raise unsigned(name)
-    return _verified(envelopes, name, trusted)
+    return _verified(found, name, trusted)
 
 
 def claimed(path: Path) -> Proof:
     """Read the statements in a file, whoever signed them. Raises NotVerified if it is not whole."""
-    return _read(envelope.read(_content(path), str(path)), str(path))
+    return _read(envelopes(path), str(path))
 
 
 def unsigned(name: str, details: str = "") -> NotVerified:
@@ -120,78 +122,43 @@ def unsigned(name: str, details: str = "") -> NotVerified:
     )
 
 
-def _content(path: Path) -> bytes:
+def envelopes(path: Path, shown: str = "") -> tuple[Envelope, ...]:
+    """Return the envelopes in a file, of which nothing is verified yet. Raises NotVerified."""
     try:
-        return bounded.read(path, envelope.LIMIT, follow=False)
+        data = bounded.read(path, envelope.LIMIT, follow=False)
     except OSError as e:
         raise _unreadable(path, e) from e
+    return envelope.read(data, shown or str(path))
 
 
 def _unreadable(path: Path, e: OSError) -> NotVerified:
     return NotVerified(f"{path} cannot be read: {e.strerror}", hint=HINT)
 
 
-def _verified(envelopes: Sequence[Envelope], name: str, trusted: Sequence[bytes]) -> Proof:
+def _verified(each_one: Sequence[Envelope], name: str, trusted: Sequence[bytes]) -> Proof:
     """Check who signed the envelopes, then read them."""
-    signers: list[dict[str, int]] = []
+    signed: list[dict[str, int]] = []
     expired: set[str] = set()
-    for each in envelopes:
-        found, old = _signers(each, name, trusted)
-        signers.append(found)
+    for each in each_one:
+        found, old = signers.of(each, name, trusted)
+        signed.append(found)
         expired |= old
-    of_all = [key for key in signers[0] if all(key in found for found in signers)]
+    of_all = [key for key in signed[0] if all(key in found for found in signed)]
     if not of_all:
         raise NotVerified(f"no key has signed all statements in {name}", hint=HINT)
-    read = _read(envelopes, name)
+    read = _read(each_one, name)
     return Proof(
         statements=read.statements,
         signers=tuple(of_all),
-        made=max(found[key] for found in signers for key in of_all),
+        made=max(found[key] for found in signed for key in of_all),
         expired=tuple(key for key in of_all if key in expired),
     )
 
 
-def _signers(
-    each: Envelope, name: str, trusted: Sequence[bytes]
-) -> tuple[dict[str, int], set[str]]:
-    """Return the trusted keys that signed an envelope, with the time, and those now expired.
-
-    A signature of an unknown key counts for nothing; one that is bad is an error, whoever made it.
-    """
-    good: dict[str, int] = {}
-    expired: set[str] = set()
-    why = []
-    for key, signature in each.signatures.items():
-        text = envelope.encoded(each.payload)
-        said = openpgp.check_then(text, trusted, signature) if trusted else None
-        if said is None or (said.others and not said.signers and not said.bad):
-            why.append(f"it was signed by {key}, which is not trusted here")
-        elif len(said.signers) != 1 or said.bad:
-            why.append(said.why)
-            if said.bad or not (said.lapsed or said.revoked or said.weak):
-                raise NotVerified(f"{name} was changed: a signature is not good", hint=HINT)
-        elif key not in (*said.signers, *said.keys):
-            raise NotVerified(
-                f"{name} was changed: it names {key} as a signer of what another key "
-                f"signed, {said.signers[0]}",
-                hint=HINT,
-            )
-        else:
-            good[said.signers[0]] = said.made[0]
-            expired |= set(said.expired)
-    if not good:
-        raise NotVerified(
-            f"no trusted key has signed {name}",
-            details="\n".join(why) or "one of its statements is not signed",
-            hint=TRUST,
-        )
-    return good, expired
-
-
-def _read(envelopes: Sequence[Envelope], name: str) -> Proof:
+def _read(each_one: Sequence[Envelope], name: str) -> Proof:
     """Read the statements, whoever signed them, and see that none is missing."""
     found: dict[str, dict[str, Any]] = {}
-    for each in envelopes:
+    for each in each_one:
         value = _statement(each.payload, name)
         if value["predicateType"] in found:
             raise NotVerified(f"{name} has two statements of one kind", hint=HINT)

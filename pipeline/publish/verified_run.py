@@ -12,10 +12,12 @@ from typing import Any
 from pipeline.archives import dsc_file
 from pipeline.build import package_checks, uploads
 from pipeline.errors import FetchError, NotVerified, PublishError, RespinError, UsageError
+from pipeline.files import own_files
 from pipeline.fixes import versions
 from pipeline.host.cache import file_sha256
 from pipeline.model import Seen
 from pipeline.proof import check, envelope, statements
+from pipeline.publish.keys import Key
 from pipeline.runs import lockfile, lockfile_reader
 from pipeline.runs.directory import REPORT
 from pipeline.runs.report_reader import load
@@ -89,6 +91,27 @@ def vouched(directory: Path, trusted: Sequence[bytes]) -> None:
             details=e.details,
             hint=e.hint,
         ) from e
+
+
+def sign_late(directory: Path, key: Key) -> bool:
+    """Sign the statements of a run of this machine if nobody has, since the key could not then.
+
+    The state vouches for the run's report. Returns whether it did. Raises PublishError if the key
+    still cannot sign, or a file is not as it was when the run ended.
+    """
+    path = directory / envelope.NAME
+    if not path.exists():
+        return False
+    try:
+        envelopes = check.envelopes(path)
+        if any(each.signatures for each in envelopes):
+            return False
+        check.held(directory)
+    except NotVerified as e:
+        raise PublishError(e.brief, details=e.details, hint="run it again") from e
+    signed = envelope.sign([each.payload for each in envelopes], key)
+    own_files.write(path, envelope.to_bytes(signed))
+    return True
 
 
 def _beside(directory: Path, debs: Collection[str]) -> tuple[File, ...]:

@@ -137,6 +137,9 @@ def test_a_key_that_has_expired(here: Here) -> None:
     expired = key(here).public()
     assert here.respin("key", "renew").status == 0
     assert here.nights.night(0).code == 0
+    # The run was made while nobody could sign it, and is signed now.
+    (deb,) = (here.nights.world.public / "bookworm/pool").rglob("iproute2_*.deb")
+    assert here.respin("verify", deb).status == 0
     with served(here.nights.world.public) as uri:
         other = AptClient(here.directory / "old", f"{uri}/bookworm", expired)
         assert not other.update()

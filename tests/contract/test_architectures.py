@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from debian import deb822
-from support import cli, nights, onerelease, packages, standin
+from support import cli, nights, onerelease, packages, sealed, standin
 from support.aptclient import AptClient, served
 from support.archive import Signer
 from support.nights import Distro, Nights
@@ -27,6 +27,7 @@ from pipeline.errors import PublishError, UsageError
 from pipeline.host.cache import Cache
 from pipeline.nightly import admin, status
 from pipeline.nightly.state import FIXED, State
+from pipeline.publish import keys
 from pipeline.releases import releases
 
 pytestmark = pytest.mark.needs("aptly")
@@ -333,7 +334,10 @@ def test_publishing_runs_of_several_architectures_by_hand(two: Two) -> None:
         two.directory_of(two.directory / f"given/{a}", "bookworm", "6.1.0-3", a)
         for a in ("amd64", FOREIGN)
     ]
-    done = tuple(admin.publish(two.nights.world, given))
+    world = two.nights.world
+    for directory in given:
+        sealed.seal(directory, keys.find(world.directory, world.settings.publish))
+    done = tuple(admin.publish(world, given))
     assert done == (("bookworm", "6.1.0-3+bpf1"),) * 2
     for architecture in ("amd64", FOREIGN):
         assert "iproute2 6.1.0-3+bpf1" in two.listed("bookworm", architecture)
