@@ -26,6 +26,7 @@ from support.archive import Archive, Signer
 from support.cli import Said
 from support.hostilesource import FIFO, ZERO, Other
 from support.packages import make_deb, make_source
+from support.real import checked
 
 from pipeline.errors import RespinError
 from pipeline.fixes import fixes, patch
@@ -109,6 +110,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
 
 @pytest.fixture
 def world(archive: Archive, tmp_path: Path) -> World:
+    checked(tmp_path / "cache")
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside/secret").write_text(SECRET)
     return World(archive, tmp_path)

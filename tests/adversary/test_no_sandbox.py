@@ -22,6 +22,7 @@ import pytest
 from support import hostilesource, inprocess
 from support.archive import Archive, Signer
 from support.packages import make_deb
+from support.real import checked
 
 import pipeline
 from pipeline.host import command
@@ -55,6 +56,11 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
 def options(archive: Archive, directory: Path) -> list[str | Path]:
     where = ["--release", "bookworm", "--mirror", archive.url, "--keyring", str(archive.keyring)]
     return [*where, "--cache", directory / "cache", "--out", directory / "out"]
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path) -> None:
+    checked(tmp_path / "cache")
 
 
 @pytest.fixture

@@ -137,8 +137,8 @@ def test_a_build_of_a_given_source_leaves_nothing_to_a_genuine_one(
     genuine: Run, tmp_path: Path
 ) -> None:
     """Whether it is proven or fails."""
-    expected = sums(genuine(Cache(tmp_path / "cold")))
-    cache = Cache(tmp_path / "cache")
+    expected = sums(genuine(Cache(real.checked(tmp_path / "cold"))))
+    cache = Cache(real.checked(tmp_path / "cache"))
     with pytest.raises(BuildError, match=r"the build of .* failed"):
         genuine(cache, hostile(tmp_path / "failing", "false"))
     evil = genuine(cache, hostile(tmp_path / "proven", "true"))
@@ -158,7 +158,7 @@ def test_a_source_that_is_not_proven_leaves_nothing(
 ) -> None:
     """Even one that a signed index lists."""
     proof.append(SmokeFailed("made up"))
-    cache = Cache(tmp_path / "cache")
+    cache = Cache(real.checked(tmp_path / "cache"))
     with pytest.raises(SmokeFailed):
         genuine(cache)
     assert kept(cache) == []

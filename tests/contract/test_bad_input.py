@@ -12,6 +12,7 @@ import pytest
 from support import cli
 from support.archive import Archive, Signer
 from support.packages import make_deb, make_source
+from support.real import checked
 
 GOLDEN = Path(__file__).parents[1] / "golden/fixes"
 
@@ -26,6 +27,11 @@ def _no_installation_left() -> Iterator[None]:
 def signer() -> Iterator[Signer]:
     with Signer("distro") as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path) -> None:
+    checked(tmp_path / "cache")
 
 
 @pytest.fixture
