@@ -215,6 +215,56 @@ class Built:
     """ccache's own counters of this build (``direct_cache_hit``, ``cache_miss`` …)."""
 
 
+class Difference(StrEnum):
+    """How something relates to the same of a build without the patch."""
+
+    CHANGED = "changed"
+    ADDED = "added"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangedFile:
+    """A file of a package that a build without the patch does not give."""
+
+    package: str
+    path: str
+    """Without the first slash."""
+    how: Difference
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangedSymbol:
+    """A function or variable that a build without the patch does not give."""
+
+    name: str
+    """As in the symbol table, without the numbers that the compiler adds."""
+    object: str
+    """The object file, relative to the source tree: ``lib/bpf_legacy.o``."""
+    variable: bool
+    how: Difference
+    in_patch: bool
+    """Whether the patch changes its source. If not, what it includes or calls has changed: the
+    layout of a structure, or a function that the compiler put into it."""
+    programs: tuple[str, ...]
+    """The installed programs that have it; empty if the build left no debugging symbols."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What the patch changed in the packages."""
+
+    control: Mapping[str, str]
+    """The packages without it, which were built in the same root: file name -> SHA-256."""
+    files: tuple[ChangedFile, ...]
+    objects: int
+    """Object files that were compared."""
+    symbols: tuple[ChangedSymbol, ...]
+    unread: tuple[str, ...]
+    """Object files that differ and whose functions cannot be compared: link-time optimization."""
+    seconds: float
+
+
 # -- smoke ------------------------------------------------------------------------------
 
 

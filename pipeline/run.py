@@ -159,6 +159,8 @@ def build_and_prove(
     patched = examined.patched.result()
     built = pool.submit(building.build, environment.result(), patched)
     added = pool.submit(building.stop, environment.result(), source, built)
+    both = (environment.result().root, source, examined.tree, patched)
+    compared = pool.submit(stages.comparing.from_cache, *both, built)
     checked = sound or pool.submit(patching.check, patched, built)
     version = pool.submit(patching.check_version, patched)
     before = control.result() or building.build_control(
@@ -176,6 +178,7 @@ def build_and_prove(
         patched=patched,
         built=built.result(),
         control=before,
+        comparison=compared.result() or stages.comparing.if_asked(*both, built.result()),
         smoke=smoked,
         sandbox=examined.wall,
         archives=inputs.trust(),

@@ -23,7 +23,7 @@ from debian.debian_support import Version
 from pipeline.archives import dsc_file
 from pipeline.archives.apt import AptArchive
 from pipeline.archives.resolve import PROFILES, toolchain
-from pipeline.build import ccache, uploads
+from pipeline.build import ccache, object_files, uploads
 from pipeline.containers import Container, User
 from pipeline.containers.base import copy_in, copy_out
 from pipeline.containers.engines import Engine, Kind, Root, Wanted, choose
@@ -162,11 +162,21 @@ def build(
     log_dir: Path,
     stage: Stage,
     jobs: int | None = None,
+    objects: Path | None = None,
 ) -> Built:
     """Build ``dsc`` as ``build_in`` does, in a container of its own."""
     with container(root, cache) as inside:
         return build_in(
-            inside, root, dsc, version, epoch, dest, log_dir=log_dir, stage=stage, jobs=jobs
+            inside,
+            root,
+            dsc,
+            version,
+            epoch,
+            dest,
+            log_dir=log_dir,
+            stage=stage,
+            jobs=jobs,
+            objects=objects,
         )
 
 
@@ -189,13 +199,15 @@ def build_in(
     log_dir: Path,
     stage: Stage,
     jobs: int | None = None,
+    objects: Path | None = None,
 ) -> Built:
     """Build the binary packages of ``dsc`` in the new directory ``dest``.
 
     ``inside`` is a started container of ``root`` in which nothing was built yet; ``version`` is the
     version to expect, ``epoch`` the time of the build in seconds since 1970, ``jobs`` the number of
-    parallel compilers (default: one per CPU that this process may use). The log is
-    ``log_dir/build.log``. Raises BuildError and leaves no ``dest``.
+    parallel compilers (default: one per CPU that this process may use); ``objects`` is a new
+    directory for the object files. The log is ``log_dir/build.log``. Raises BuildError and leaves
+    no ``dest``.
     """
     log = log_dir / "build.log"
     started = time.monotonic()
@@ -224,9 +236,11 @@ def build_in(
             for each in uploads.read(part / made).files:
                 if file_sha256(part / each.name) != each.sha256:
                     raise BuildError(f"{each.name} does not match the entry in {made}")
+            if objects:
+                object_files.copy_out(inside, _directory(dsc, version), objects)
     except OSError as e:
         raise _from_os(e, dest) from e
-    artifacts = [_artifact(dest / name) for name in (made, *names)]
+    artifacts = [artifact(dest / name) for name in (made, *names)]
     return Built(
         version=version,
         debs=tuple(a for a in artifacts if a.path.suffix in (".deb", ".ddeb")),
@@ -256,8 +270,7 @@ def _build(
     fields = dsc_file.read(dsc)
     name = fields.name
     beside = [dsc.parent / each.name for each in fields.files]
-    upstream = Version(version).upstream_version
-    directory = f"/build/{name}-{upstream}"
+    directory = _directory(dsc, version)
     copy_in(inside, [dsc, *beside], "/build")
     inside.call(
         ["dpkg-source", "--no-check", "-x", f"/build/{dsc.name}", directory],
@@ -283,6 +296,11 @@ def _build(
         raise explain(name, version, done.status, log, foreign=root.foreign)
     plain = re.sub(r"^\d+:", "", version)
     return f"{name}_{plain}_{root.architecture}.changes"
+
+
+def _directory(dsc: Path, version: str) -> str:
+    """Return where a source is unpacked and built, in the container."""
+    return f"/build/{dsc_file.read(dsc).name}-{Version(version).upstream_version}"
 
 
 def _what(foreign: str) -> list[str]:
@@ -336,7 +354,8 @@ def names_in(changes: Path, version: str) -> list[str]:
     return names
 
 
-def _artifact(path: Path) -> Artifact:
+def artifact(path: Path) -> Artifact:
+    """Return a file as what a build made."""
     return Artifact(path=path, size=path.stat().st_size, sha256=file_sha256(path))
 
 

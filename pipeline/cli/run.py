@@ -49,6 +49,7 @@ class RunOptions:
     architectures: tuple[str, ...]
     container: ContainerOptions
     prove: bool
+    compare: bool
     keep: bool
     sign_with: str | None
     common: CommonOptions
@@ -85,6 +86,12 @@ def _cases(names: tuple[str, ...]) -> tuple[str, ...] | None:
 @ARCHITECTURES
 @CONTAINER
 @click.option("--prove", is_flag=True, help="Run the smoke test even if no fix is needed.")
+@click.option(
+    "--compare-build",
+    "compare",
+    is_flag=True,
+    help="Build the source without the patch, too, and say which functions the patch changed.",
+)
 @click.option("--keep", is_flag=True, help="Keep the unfinished directory of a failed run.")
 @SIGN
 @COMMON
@@ -101,6 +108,7 @@ def run_command(options: RunOptions) -> None:
         cases=_cases(options.cases),
         objects=smoke.objects(options.objects, (options.way,)),
         prove=options.prove,
+        compare=options.compare,
         keep=options.keep,
     )
     go_each(

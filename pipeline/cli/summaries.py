@@ -14,7 +14,16 @@ from pipeline.cli.doctor import Check
 from pipeline.cli.terminal import styled
 from pipeline.errors import RespinError
 from pipeline.isolation.sandbox import Wall
-from pipeline.model import Cell, Finding, Seen, SmokeReport, Verdict
+from pipeline.model import (
+    Cell,
+    ChangedSymbol,
+    Comparison,
+    Difference,
+    Finding,
+    Seen,
+    SmokeReport,
+    Verdict,
+)
 from pipeline.proof.envelope import Signer
 from pipeline.runs.report import Outcome, Report
 from pipeline.smoke.cases import Case
@@ -90,6 +99,8 @@ def show_report(report: Report) -> None:
         for deb in report.built.debs:
             _show("  file      ", f"{deb.path.name} ({deb.size:,} bytes)")
             _show("    SHA-256 ", deb.sha256)
+    if report.comparison:
+        show_comparison(report.comparison)
     if report.smoke:
         show_smoke(report.smoke)
     took = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.timings.items())
@@ -105,6 +116,39 @@ def show_signers(signer: Signer | None) -> None:
     """Show who has signed the statements about a run, in provenance.json."""
     who = " and ".join(signer.fingerprints) if signer else "nobody, since there is no key"
     _show("Signed by: ", who)
+
+
+def show_comparison(found: Comparison) -> None:
+    """Show what the patch changed in the packages."""
+    _heading("Changed by the patch")
+    for how in Difference:
+        files = [f"{each.package}: /{each.path}" for each in found.files if each.how is how]
+        if files:
+            _show(f"  {how:9}", ", ".join(files))
+    for title, chosen in (
+        ("the patch changes its source", [s for s in found.symbols if s.in_patch]),
+        ("the same source, compiled differently", [s for s in found.symbols if not s.in_patch]),
+    ):
+        for (place, programs), group in _grouped(chosen).items():
+            _show("  ", f"{place}, in {' and '.join(programs) or 'no program'}; {title}:")
+            for how in Difference:
+                names = sorted(each.name for each in group if each.how is how)
+                if names:
+                    _show(f"    {how:9}", ", ".join(names))
+    for place in found.unread:
+        _show(
+            "  differs  ", f"{place}, whose functions cannot be compared (link-time optimization)"
+        )
+    _show("  ", f"{found.objects} object files were compared; everything else in them is the same.")
+
+
+def _grouped(
+    symbols: Iterable[ChangedSymbol],
+) -> dict[tuple[str, tuple[str, ...]], list[ChangedSymbol]]:
+    found: dict[tuple[str, tuple[str, ...]], list[ChangedSymbol]] = {}
+    for each in symbols:
+        found.setdefault((each.object, each.programs), []).append(each)
+    return found
 
 
 def show_architecture(name: str, done: Report | RespinError) -> None:

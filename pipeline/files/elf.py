@@ -14,10 +14,12 @@ import io
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
+from elftools.elf.relocation import RelocationSection
 from elftools.elf.sections import Section, Symbol, SymbolTableSection
 
 SECTIONS = 8192
@@ -51,6 +53,20 @@ def _broken(
             raise Broken(f"{type(e).__name__}: {e}"[:200]) from e
 
     return wrapped
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relocation:
+    """An entry of a relocation section."""
+
+    offset: int
+    """In the section that it is about."""
+    symbol: int
+    """Its number in the table."""
+    kind: int
+    """As the architecture's ABI numbers it."""
+    addend: int
+    """0 where the section itself holds it (SHT_REL)."""
 
 
 class Elf:
@@ -113,6 +129,33 @@ class Elf:
             raise Broken(f"it has {number} relocations in one section")
         entries = struct.iter_unpack("<QQ" if self.little else ">QQ", content[: number * 16])
         return tuple((offset, info >> 32) for offset, info in entries)
+
+    @functools.cached_property
+    @_broken
+    def relocations_by_section(self) -> dict[str, tuple[Relocation, ...]]:
+        """The relocations of every section that is in memory at run time, by its name."""
+        found: dict[str, tuple[Relocation, ...]] = {}
+        for section in self.sections:
+            if not isinstance(section, RelocationSection):
+                continue
+            about = self.sections[section["sh_info"]]
+            if not about["sh_flags"] & SH_FLAGS.SHF_ALLOC:
+                continue
+            if section.num_relocations() > RELOCATIONS:
+                raise Broken(f"it has {section.num_relocations()} relocations in one section")
+            entries = []
+            for each in section.iter_relocations():
+                self._in_time()
+                entries.append(
+                    Relocation(
+                        offset=each["r_offset"],
+                        symbol=each["r_info_sym"],
+                        kind=each["r_info_type"],
+                        addend=each["r_addend"] if each.is_RELA() else 0,
+                    )
+                )
+            found[about.name] = tuple(entries)
+        return found
 
     def _bounded(self, items: Iterable[Any]) -> Iterator[Any]:
         left = NAMES

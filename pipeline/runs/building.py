@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -14,15 +15,20 @@ from pathlib import Path
 from pipeline.archives import host_apt
 from pipeline.build import build, ccache
 from pipeline.build.build import BuildRoot
+from pipeline.build.comparison import Side
 from pipeline.containers import Container, engines
 from pipeline.containers.engines import Engine
 from pipeline.errors import BuildError
 from pipeline.fixes import patch
+from pipeline.host.cache import digest
 from pipeline.model import Built, Package, Patched, Source, VerifiedFile
 from pipeline.runs import lockfile
 from pipeline.runs.context import RunContext
 from pipeline.runs.inputs import Inputs
 from pipeline.runs.request import PACKAGE
+
+CONTROLS = "controls"
+"""The cache's name for builds without the patch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,16 +104,19 @@ class Building:
 
     def build(self, environment: BuildEnvironment, patched: Patched) -> Built:
         """Build the packages."""
+        request, root = self._context.request, environment.root
+        compared = request.compare or self.has_control(root, patched.source)
         with self._context.progress.stage("build") as stage:
             return build.build_in(
                 environment.container,
-                environment.root,
+                root,
                 patched.dsc,
                 patched.version,
                 patched.epoch,
                 self._context.directory.path / "debs",
                 log_dir=self._context.directory.logs,
                 stage=stage,
+                objects=self.objects if compared else None,
             )
 
     def stop(
@@ -143,31 +152,75 @@ class Building:
             except BuildError as e:
                 stage.note(f"ccache keeps nothing: {e.brief}")
 
+    def has_control(self, root: BuildRoot, source: Source) -> bool:
+        """Return whether the cache has a build of ``source`` without our patch."""
+        key = _key(root, source)
+        return key != "" and self._context.request.cache.get(CONTROLS, key) is not None
+
+    @property
+    def objects(self) -> Path:
+        """The directory with the object files of the packages, if they are to be compared."""
+        return self._context.scratch / "objects"
+
+    def control(self, root: BuildRoot, source: Source, tree: Path) -> Side:
+        """Return a build without our patch of ``source``, which unpacks to ``tree``.
+
+        It is kept in the cache if a signed index lists the source and everything in the root.
+        """
+        cache, key = self._context.request.cache, _key(root, source)
+        with self._context.progress.stage("build control") as stage:
+
+            def make(into: Path) -> None:
+                into.mkdir()
+                build.build(
+                    root,
+                    source.dsc,
+                    source.version,
+                    patch.changelog_epoch(tree),
+                    into / "debs",
+                    cache=cache,
+                    # The other build may not have ended yet.
+                    log_dir=self._context.directory.logs / "control",
+                    stage=stage,
+                    objects=into / "objects",
+                )
+
+            if key:
+                there = cache.entry(CONTROLS, key, make)
+            else:
+                there = self._context.scratch / "control"
+                if not there.exists():
+                    make(there)
+        return Side(
+            debs=tuple(build.artifact(deb) for deb in sorted((there / "debs").glob("*.*deb"))),
+            objects=there / "objects",
+        )
+
     def build_control(
         self, root: BuildRoot, source: Source, tree: Path
     ) -> tuple[VerifiedFile, ...]:
-        """Build the source without our patch, which unpacks to ``tree``, in the same root."""
+        """Copy the package with tc of the build without our patch into the run's directory."""
         dest = self._context.directory.path / "control"
-        logs = self._context.directory.logs / "control"  # the other build may not have ended yet
-        epoch = patch.changelog_epoch(tree)
-        with self._context.progress.stage("build control") as stage:
-            built = build.build(
-                root,
-                source.dsc,
-                source.version,
-                epoch,
-                dest,
-                cache=self._context.request.cache,
-                log_dir=logs,
-                stage=stage,
-            )
-        return tuple(
-            VerifiedFile(
-                path=deb.path,
-                size=deb.size,
-                sha256=deb.sha256,
-                verified="built here from the verified source, without the patch",
-            )
-            for deb in built.debs
-            if deb.path.name.startswith(f"{PACKAGE}_")
-        )
+        dest.mkdir()
+        found = []
+        for deb in self.control(root, source, tree).debs:
+            if deb.path.name.startswith(f"{PACKAGE}_"):
+                shutil.copyfile(deb.path, dest / deb.path.name)
+                found.append(
+                    VerifiedFile(
+                        path=dest / deb.path.name,
+                        size=deb.size,
+                        sha256=deb.sha256,
+                        verified="built here from the verified source, without the patch",
+                    )
+                )
+        return tuple(found)
+
+
+def _key(root: BuildRoot, source: Source) -> str:
+    """Return what determines a build without the patch; empty if nothing vouches for all of it."""
+    if not (source.indexed and root.ccache and all(each.sha256 for each in root.packages)):
+        return ""
+    packages = (f"{p.name} {p.version} {p.architecture} {p.sha256}" for p in root.packages)
+    trust = root.root.trust
+    return digest(source.files[0].sha256, root.architecture, trust, *sorted(packages))

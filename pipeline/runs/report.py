@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from pipeline import __version__
 from pipeline.isolation.sandbox import Wall
-from pipeline.model import Built, Finding, Patched, SmokeReport, Source, VerifiedFile
+from pipeline.model import Built, Comparison, Finding, Patched, SmokeReport, Source, VerifiedFile
 from pipeline.runs.directory import REPORT
 from pipeline.text import visible
 
@@ -56,6 +56,8 @@ class Report:
     """In words: what cannot be checked about packages that were built elsewhere."""
     control: tuple[VerifiedFile, ...] = ()
     """The packages without the fix that the smoke test compared ours with."""
+    comparison: Comparison | None = None
+    """What the patch changed in the packages; None if no build without it was at hand."""
     smoke: SmokeReport | None = None
     sandbox: Wall | None = None
     """Where this machine's tools read the source; None if none did."""

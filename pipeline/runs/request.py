@@ -62,6 +62,8 @@ class Request:
     """Build in place even if this machine is not a container."""
     prove: bool = False
     """Smoke-test the distro's package if no fix is needed."""
+    compare: bool = False
+    """Say what the patch changed, also if that takes another build."""
     keep: bool = False
     logs: Path | None = None
     """Where the logs are written during the run; None: a directory under the cache."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pipeline.host.progress import Journal
 from pipeline.runs import context
 from pipeline.runs.building import Building
+from pipeline.runs.comparing import Comparing
 from pipeline.runs.directory import RunDirectory
 from pipeline.runs.inputs import Inputs
 from pipeline.runs.patching import Patching
@@ -26,6 +27,7 @@ class Stages:
     inputs: Inputs
     patching: Patching
     building: Building
+    comparing: Comparing
     proving: Proving
     timings: Mapping[str, float]
     """Seconds that each ended stage took, in the order in which they ended."""
@@ -36,11 +38,13 @@ def begin(request: Request, directory: RunDirectory, journal: Journal | None) ->
     """Yield the stages of a run; at the end, remove what they hold besides its outcome."""
     with context.begin(request, directory, journal) as shared, ExitStack() as containers:
         inputs = Inputs(shared)
+        building = Building(shared, inputs, containers)
         yield Stages(
             request=request,
             inputs=inputs,
             patching=Patching(shared, inputs),
-            building=Building(shared, inputs, containers),
+            building=building,
+            comparing=Comparing(shared, inputs, building),
             proving=Proving(shared, inputs),
             timings=shared.progress.timings,
         )

@@ -68,6 +68,11 @@ class Machine:
         return "gcc" if self.native else f"{self.triplet or self.multiarch}-gcc"
 
     @property
+    def objdump(self) -> str:
+        """Return the program that disassembles for it; it comes with the compiler."""
+        return f"{self.compiler.removesuffix('gcc')}objdump"
+
+    @property
     def headers(self) -> str:
         """Return the directory of its C library's and Linux's headers."""
         if self.native:

@@ -17,7 +17,7 @@ import socketserver
 import sys
 import threading
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +34,7 @@ from pipeline.cli.doctor import Check
 from pipeline.errors import BuildError, RespinError, tree
 from pipeline.fixes import fixes
 from pipeline.host import command
-from pipeline.model import Finding, SmokeReport
+from pipeline.model import Comparison, Finding, SmokeReport
 from pipeline.nightly import status
 from pipeline.nightly.state import RunRow, State, TargetState
 from pipeline.runs import report
@@ -141,6 +141,15 @@ def _architecture() -> None:
     summaries.show_architecture("s390x", BuildError(hostile.TEXT))
 
 
+class Signed:
+    """A signer whose name is hostile."""
+
+    fingerprints = (hostile.TEXT,)
+
+    def signatures(self, texts: Sequence[bytes]) -> list[dict[str, bytes]]:
+        return []
+
+
 def _bug() -> None:
     terminal.show_bug(ValueError(hostile.TEXT))
 
@@ -150,6 +159,8 @@ SHOWS: dict[str, Callable[[], None]] = {
     "show_bug": _bug,
     "show_report": lambda: summaries.show_report(hostile.record(Report)),
     "show_architecture": _architecture,
+    "show_comparison": lambda: summaries.show_comparison(hostile.record(Comparison)),
+    "show_signers": lambda: summaries.show_signers(Signed()),
     "show_smoke": lambda: summaries.show_smoke(hostile.record(SmokeReport)),
     "show_findings": lambda: summaries.show_findings([hostile.record(Finding)]),
     "show_doctor": lambda: summaries.show_doctor([hostile.record(Check)]),

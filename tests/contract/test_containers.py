@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from support import engine, fill, real
 
+from pipeline.build import object_files
 from pipeline.containers import Container, User, images
 from pipeline.containers.base import copy_in, copy_out
 from pipeline.containers.host import BUILD, Host
@@ -283,6 +284,32 @@ def test_copies_out_nothing_but_regular_files(box: Container, tmp_path: Path, sc
 def test_copies_out_of_no_other_directory(box: Container, tmp_path: Path, name: str) -> None:
     with pytest.raises(BuildError):
         copy_out(box, "/build", [name], tmp_path)
+
+
+def test_copies_the_object_files_of_a_build(box: Container, tmp_path: Path) -> None:
+    script = "rm -rf tree; mkdir -p tree/lib/deep; echo one >tree/lib/one.o; echo two >tree/two.o"
+    # Neither a link to a file of the host nor another file is an object file of the build.
+    more = "ln -s /etc/shadow tree/lib/link.o; mkdir tree/lib/dir.o; echo >tree/lib/text.c"
+    sh(box, f"{script}; {more}; echo three >tree/lib/deep/three.o", directory="/build")
+    object_files.copy_out(box, "/build/tree", tmp_path / "objects")
+    found = object_files.names(tmp_path / "objects")
+    assert {name: path.read_text() for name, path in found.items()} == {
+        "two.o": "two\n",
+        "lib/one.o": "one\n",
+        "lib/deep/three.o": "three\n",
+    }
+
+
+@pytest.mark.parametrize("name", ["a b.o", "a@b.o", "new\nline.o", f"{'long' * 30}.o", "a..b.o"])
+def test_takes_no_object_file_with_a_strange_name(
+    box: Container, tmp_path: Path, name: str
+) -> None:
+    sh(box, "rm -rf tree; mkdir tree", directory="/build")
+    box.call(["touch", f"/build/tree/{name}"])
+    with pytest.raises(BuildError) as caught:
+        object_files.copy_out(box, "/build/tree", tmp_path / "objects")
+    assert "is not a plain name" in caught.value.details
+    assert not (tmp_path / "objects").exists()
 
 
 def test_a_stopped_container_runs_nothing_and_leaves_nothing(make: Make) -> None:

@@ -283,8 +283,12 @@ def test_what_ubuntu_had(made: World, tmp_path: Path) -> None:
     assert said.status == 10
     assert f"--accept-unsigned-source {made.accepted}" in " ".join(said.err.split())
     accept = ("--accept-unsigned-source", made.accepted)
-    report = told(made.respin(*args, *accept, out=tmp_path / "out"))
+    report = told(made.respin(*args, *accept, "--compare-build", out=tmp_path / "out"))
     proven(report, f"{UBUNTUS}bpf1")
+    changed = report["comparison"]["symbols"]
+    assert {each["name"].partition(".")[0] for each in changed if each["in_patch"]} <= set(
+        rows.FUNCTIONS
+    )
     skips = "passes over every symbol whose type is not STT_NOTYPE"
     found = sites(report)
     assert found.pop("bpf_do_load")[0] == "absent"

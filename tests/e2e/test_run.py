@@ -36,6 +36,14 @@ def cells(report: dict[str, Any]) -> dict[tuple[str, str], tuple[str, str]]:
     }
 
 
+VARIED = (
+    *(() if os.geteuid() else ("unshare", "--uts")),
+    *("sh", "-c", 'hostname elsewhere.example 2>/dev/null; umask 0077; exec "$@"', "sh"),
+    *("setarch", "--uname-2.6", "taskset", "--cpu-list", "0"),
+)
+"""Begins a command on a machine of another name, with another kernel and one processor."""
+
+
 @pytest.fixture
 def nothing_left() -> Iterator[None]:
     """Hold that no process outlives what started it, and no mount: ours are in namespaces.
@@ -70,7 +78,9 @@ def descendants() -> set[str]:
 def fixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """Return the directory and the report of a run for Debian 12, as whoever we are."""
     out = tmp_path_factory.mktemp("run") / "out"
-    said = cli.respin("run", "--release", "bookworm", "--json", "--out", out, cache=CACHE)
+    said = cli.respin(
+        *("run", "--release", "bookworm", "--compare-build", "--json", "--out", out), cache=CACHE
+    )
     assert said.status == 0, said.err
     return out, json.loads(said.out)
 
@@ -88,6 +98,24 @@ def test_debian_12(fixed: tuple[Path, dict[str, Any]]) -> None:
     for file in [*report["source"]["files"], *report["control"]]:
         assert hashlib.sha256((out / file["path"]).read_bytes()).hexdigest() == file["sha256"]
         assert "signed by" in file["verified"]
+
+
+def test_the_patch_changes_the_loader_and_nothing_else(fixed: tuple[Path, dict[str, Any]]) -> None:
+    """Of tc and ip, that is; no other program has these functions."""
+    found = fixed[1]["comparison"]
+    assert found["objects"] > 200 and not found["unread"]
+    paths = {(f["package"], f["path"], f["how"]) for f in found["files"]}
+    assert paths == {
+        ("iproute2", "bin/ip", "changed"),
+        ("iproute2", "sbin/tc", "changed"),
+        ("iproute2", "usr/share/doc/iproute2/changelog.Debian.gz", "changed"),
+        ("iproute2-doc", "usr/share/doc/iproute2-doc/changelog.Debian.gz", "changed"),
+    }
+    symbols = found["symbols"]
+    assert {s["object"] for s in symbols} == {"lib/bpf_legacy.o", "lib/bpf_libbpf.o"}
+    assert all(s["programs"] == ["ip", "tc"] for s in symbols)
+    named = {(s["name"], s["how"]) for s in symbols if s["in_patch"]}
+    assert {("iproute2_load_libbpf", "changed"), ("iproute2_prelink_object", "added")} <= named
 
 
 def test_the_distro_refuses_what_ours_loads(fixed: tuple[Path, dict[str, Any]]) -> None:
@@ -155,7 +183,11 @@ def test_an_ordinary_user_from_scratch(
     ordinary_user: str | None,
     nothing_left: None,
 ) -> None:
-    """With an empty cache and an object of the user's; the .deb is the same, byte for byte."""
+    """With an empty cache and an object of the user's; the .deb is the same, byte for byte.
+
+    The machine differs in everything that the reproducible-builds project varies, besides the
+    order of directory entries (test_hosts.py builds on other hosts) and the year.
+    """
     # Not in tmp_path, whose parents are closed to others.
     home = Path(tempfile.mkdtemp(prefix="respin-home-"))
     if ordinary_user:
@@ -169,6 +201,8 @@ def test_an_ordinary_user_from_scratch(
         *("--object", f"{mine}:mine"),
         user=ordinary_user,
         cache=home / "cache",
+        begin=VARIED,
+        more=("TZ=Pacific/Kiritimati", "LC_ALL=et_EE.UTF-8", "LANGUAGE=et_EE:fr", "USER=nobody"),
     )
     try:
         assert said.status == 0, said.err
