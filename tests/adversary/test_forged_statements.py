@@ -23,9 +23,9 @@ from support.cli import Said
 from support.services import Fault, Service
 
 from pipeline.archives import openpgp
-from pipeline.errors import NotVerified
+from pipeline.errors import BuildError, NotVerified
 from pipeline.proof import check, envelope, manifest, statements
-from pipeline.proof.envelope import Envelope
+from pipeline.proof.envelope import Envelope, Signer
 from pipeline.publish import keys
 from pipeline.publish.keys import Key
 from pipeline.runs import lockfile, rebuild
@@ -517,3 +517,44 @@ def test_a_lock_that_does_not_say_what_was_in_the_root(
     """A build in an image; a lock whose packages are gone is in test_own_archive."""
     said = verify(worker, given, "--rebuild", "--cache", tmp_path / "cache")
     assert said.status == 13 and "does not list the packages of the build's root" in said.err, said
+
+
+# -- who signs a run --------------------------------------------------------------------------
+
+
+@pytest.mark.bad_input
+def test_a_key_that_cannot_sign_ends_a_run_before_it_begins(
+    worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not after a build: ``respin run`` calls for nothing here but the key."""
+    begun: list[Signer | None] = []
+
+    def run(request: Request, out: Path, journal: object = None) -> None:
+        begun.append(request.signer)
+        raise BuildError("made up")
+
+    monkeypatch.setattr("pipeline.run.run", run)
+    config = tmp_path / "respin.toml"
+
+    def respin(toml: str, *args: str) -> Said:
+        config.write_text(f'[nightly]\nstate = "state"\n{toml}')
+        words = ("run", "--release", "bookworm", "--config", config, "--cache", tmp_path / "cache")
+        return inprocess.respin(*words, *args, env=NOTHING)
+
+    assert respin("").status == 13 and begun == [None]
+    own = f'[publish]\ngnupg-home = "{worker.key.home}"\n'
+    said = respin(own, "--sign-with", worker.key.fingerprints[0])
+    assert said.status == 13 and begun[1] is not None
+    assert begun[1].fingerprints == worker.key.fingerprints
+    for sentence, args in {
+        "--sign-with needs the fingerprint of a key": ("--sign-with", "me@example.org"),
+        "cannot be signed: gpg could not sign": ("--sign-with", worker.other.fingerprints[0]),
+    }.items():
+        said = respin(own, *args)
+        assert said.status == 2 and sentence in " ".join(said.err.split()), said
+    key, _ = sealed.key(tmp_path / "state")
+    assert respin("").status == 13 and begun[2] and begun[2].fingerprints == key.fingerprints
+    sealed.expire(key, 1)
+    said = respin("")
+    assert said.status == 2 and "has expired" in said.err and "respin key renew" in said.err
+    assert len(begun) == 3

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from support.filled import filled
+from support.said import Fake
 
 from pipeline.cli import summaries, terminal
 from pipeline.errors import UsageError
@@ -87,6 +88,13 @@ def test_no_hash_and_no_path_is_cut(shown: io.StringIO) -> None:
     assert sum(HASH in line for line in lines) == 2  # of the file, and in what verified it
     assert sum(str(PATH) in line for line in lines) == 1
     assert " ".join(ORIGIN.split()) in " ".join(" ".join(lines).split())
+
+
+def test_who_signed_a_run_is_shown_and_that_nobody_did(shown: io.StringIO) -> None:
+    summaries.show_signers(Fake())
+    summaries.show_signers(None)
+    signed, unsigned = shown.getvalue().splitlines()
+    assert signed == f"Signed by: {'A' * 40}" and "nobody, since there is no key" in unsigned
 
 
 def _refused(output: str, verifier: str = "") -> SmokeReport:
