@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from debian import deb822
 from support import cli, nights, onerelease, packages, sealed, standin
-from support.aptclient import AptClient, served
+from support.aptclient import AptClient, configured, served
 from support.archive import Signer
 from support.nights import Distro, Nights
 
@@ -136,22 +136,8 @@ def two(tmp_path: Path) -> Iterator[Two]:
 
 def client(two: Two, directory: Path, uri: str, release: str, *options: str) -> AptClient:
     """Return a machine with the repository's own files, and these options in its apt.conf."""
-    there = two.nights.world.public / release
-    made = AptClient(directory, f"{uri}/{release}", (there / f"{NAME}.asc").read_bytes(), release)
-    text = (there / f"{NAME}.sources").read_text()
-    url = two.nights.world.settings.publish.url
-    text = text.replace(url, uri).replace(f"/usr/share/keyrings/{NAME}.asc", str(made.keyring))
-    (directory / "etc/apt/sources.list.d/ours.sources").write_text(text)
-    pref = (there / f"{NAME}.pref").read_text()
-    (directory / "etc/apt/preferences.d/ours.pref").write_text(pref)
-    # The nights are dated a day ahead.
-    more = ('Acquire::Max-FutureTime "8640000";', *options)
-    with (directory / "apt.conf").open("a") as f:
-        f.write("".join(f"{line}\n" for line in more))
-    return made
-
-
-NAME = "iproute2-respin"
+    world = two.nights.world
+    return configured(directory, world.public, world.settings.publish.url, uri, release, *options)
 
 
 def test_two_releases_for_two_architectures(two: Two, tmp_path: Path) -> None:

@@ -10,13 +10,10 @@ import pytest
 from support import real
 
 from pipeline.archives import host_apt
-from pipeline.archives.apt import AptArchive
 from pipeline.build import build
-from pipeline.build.build import BuildRoot
 from pipeline.errors import BuildError
 from pipeline.host.progress import QUIET
 from pipeline.model import Built
-from pipeline.releases import releases
 
 NATIVE = host_apt.architecture()
 
@@ -26,33 +23,23 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> BuildRoot:
-    """Return the root in which iproute2 is cross-built for arm64."""
-    release = releases.find("bookworm")
-    archive = AptArchive(release, releases.sources(release), real.cache(), foreign="arm64")
-    return build.prepare(
-        archive, real.dsc(), real.cache(), log_dir=tmp_path_factory.mktemp("log"), stage=QUIET
-    )
-
-
-def tiny(directory: Path, root: BuildRoot, makefile: str) -> Built:
+def tiny(directory: Path, makefile: str) -> Built:
     dsc = real.tiny(directory, Makefile=makefile)
     place = directory / "debs"
     return build.build(
-        root, dsc, "1.0", 1, place, cache=real.cache(), log_dir=directory, stage=QUIET
+        real.root("arm64"), dsc, "1.0", 1, place, cache=real.cache(), log_dir=directory, stage=QUIET
     )
 
 
-def test_a_source_that_runs_what_it_has_built(tmp_path: Path, root: BuildRoot) -> None:
+def test_a_source_that_runs_what_it_has_built(tmp_path: Path) -> None:
     """It cannot be cross-built, and the error says so; what does not run it can."""
     make = (real.TINY / "Makefile").read_text()
-    built = tiny(tmp_path / "good", root, make)
+    built = tiny(tmp_path / "good", make)
     assert {deb.path.name for deb in built.debs} >= {"tiny_1.0_arm64.deb"}
     assert built.changes.path.name == "tiny_1.0_arm64.changes"
     assert built.cross.startswith("aarch64-linux-gnu-gcc (") and built.omitted == ()
     runs = make.replace("-o $@ tiny.o", "-o $@ tiny.o\n\t./tiny")
     with pytest.raises(BuildError, match=r"the cross build of tiny 1\.0 for arm64 failed") as e:
-        tiny(tmp_path / "bad", root, runs)
+        tiny(tmp_path / "bad", runs)
     assert "\n./tiny: " in e.value.details and e.value.exit_code == 13
     assert not (tmp_path / "bad/debs").exists()

@@ -105,3 +105,24 @@ class AptClient:
         assert status == 0, said
         (found,) = self._root.glob("iproute2_*.deb")
         return found
+
+
+def configured(
+    directory: Path, public: Path, url: str, uri: str, release: str, *options: str
+) -> AptClient:
+    """Return a machine that has a release's own files of our repository, as users install them.
+
+    They name the repository's ``url``, which is served at ``uri``; ``options`` go into apt.conf.
+    """
+    there = public / release
+    made = AptClient(directory, f"{uri}/{release}", (there / f"{NAME}.asc").read_bytes(), release)
+    text = (there / f"{NAME}.sources").read_text()
+    text = text.replace(url, uri).replace(f"/usr/share/keyrings/{NAME}.asc", str(made.keyring))
+    (directory / "etc/apt/sources.list.d/ours.sources").write_text(text)
+    pref = (there / f"{NAME}.pref").read_text()
+    (directory / "etc/apt/preferences.d/ours.pref").write_text(pref)
+    # The nights are dated a day ahead.
+    more = ('Acquire::Max-FutureTime "8640000";', *options)
+    with (directory / "apt.conf").open("a") as f:
+        f.write("".join(f"{line}\n" for line in more))
+    return made

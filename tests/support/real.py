@@ -57,10 +57,11 @@ def _self_checks() -> Path:
 
 
 @functools.cache
-def archive(name: str = "bookworm") -> AptArchive:
-    """Return Debian's archive of a release, by default Debian 12."""
+def archive(name: str = "bookworm", architecture: str = "") -> AptArchive:
+    """Return Debian's archive of a release, by default Debian 12, for an architecture."""
     release = releases.find(name)
-    return AptArchive(release, releases.sources(release), cache())
+    sources = releases.sources(release, architecture=architecture)
+    return AptArchive(release, sources, cache(), architecture=architecture)
 
 
 @functools.cache
@@ -74,10 +75,12 @@ def dsc() -> Path:
 
 
 @functools.cache
-def root() -> build.BuildRoot:
-    """Return the root in which it is built."""
+def root(foreign: str = "") -> build.BuildRoot:
+    """Return the root in which it is built, or cross-built for another architecture."""
     directory = cache().root / "logs"
-    return build.prepare(archive(), dsc(), cache(), log_dir=directory, stage=QUIET)
+    release = archive().release
+    both = AptArchive(release, releases.sources(release), cache(), foreign=foreign)
+    return build.prepare(both, dsc(), cache(), log_dir=directory, stage=QUIET)
 
 
 @functools.cache

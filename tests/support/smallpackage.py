@@ -16,11 +16,12 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from pipeline.build import build
+from pipeline.build.build import BuildRoot
 from pipeline.containers.base import copy_out, make_build_user
 from pipeline.containers.unshare import Unshare
 from pipeline.fixes import diagnose
 from pipeline.host import command
-from pipeline.host.cache import Cache, file_sha256
+from pipeline.host.cache import file_sha256
 from pipeline.host.progress import QUIET
 from pipeline.model import Built, CaseResult, Cell, Expect, Seen, SmokeReport, VerifiedFile
 from pipeline.runs import report
@@ -36,6 +37,7 @@ from pipeline.smoke.guest_session import GuestPlan, play
 from pipeline.smoke.matrix import Command, Row
 from pipeline.vm import qemu
 from pipeline.vm.image import GuestImage
+from pipeline.vm.machine import machine_for
 from support import packages, real
 from support.filled import filled
 
@@ -95,14 +97,14 @@ def run(request: Request, out: Path) -> Report:
             patched = built = smoke = None
             control: tuple[VerifiedFile, ...] = ()
             if needed:
-                before = _built_here(tree, source.version)
+                before = _built_here(tree, source.version, request)
                 control = (_kept(before, directory.path / "control"),)
                 patched = stages.patching.patch(source, tree, needed)
                 stages.patching.check_version(patched)
                 stages.patching.check(patched)
                 coming = pool.submit(
                     build.build,
-                    real.root(),
+                    _root(request),
                     patched.dsc,
                     patched.version,
                     patched.epoch,
@@ -111,10 +113,11 @@ def run(request: Request, out: Path) -> Report:
                     log_dir=directory.logs,
                     stage=QUIET,
                 )
-                smoke = _smoke(request.cache, directory.logs, before, coming)
+                smoke = _smoke(request, directory.logs, before, coming)
                 built = coming.result()
             done = Report(
                 outcome=Outcome.FIXED if needed else Outcome.NOT_NEEDED,
+                architecture=request.target,
                 source=source,
                 findings=findings,
                 patched=patched,
@@ -137,33 +140,39 @@ def _kept(deb: Path, directory: Path) -> VerifiedFile:
     )
 
 
-def _built_here(tree: Path, version: str) -> Path:
+def _root(request: Request) -> BuildRoot:
+    return real.root(request.target if request.cross else "")
+
+
+def _built_here(tree: Path, version: str, request: Request) -> Path:
     """Return the distro's package: the program of a source tree, compiled in a build's root.
 
     No static program can be linked with Debian 13's libelf.a, which lacks functions it calls.
     """
     tar = Path(shutil.make_archive(str(tree.parent / "tree"), "tar", tree))
-    with Unshare(real.root().tree, real.cache()) as container:
+    compiler = machine_for(request.target).compiler
+    with Unshare(_root(request).tree, real.cache()) as container:
         make_build_user(container)
         argv = ["tar", "--extract", "--file=-", "--directory=/build", "--no-same-owner"]
         container.call(argv, stdin=tar)
-        container.call(["make", "tc"], directory="/build")
+        container.call(["make", "tc", f"CC={compiler}"], directory="/build")
         copy_out(container, "/build", ["tc"], tree.parent)
     program = tree.parent / "tc"
     program.chmod(0o755)
     return packages.make_deb(
-        tree.parent, "iproute2", version, architecture="amd64", programs={"sbin/tc": program}
+        tree.parent, "iproute2", version, architecture=request.target, programs={"sbin/tc": program}
     )
 
 
 @functools.cache
-def _image() -> GuestImage:
+def _image(architecture: str = "") -> GuestImage:
     """Return the guest of Debian 12, in which all packages are proven."""
     cache = real.cache()
-    return guest_image.prepare(real.archive(), cache, log_dir=cache.root / "logs")
+    archive = real.archive("bookworm", architecture)
+    return guest_image.prepare(archive, cache, log_dir=cache.root / "logs")
 
 
-def _smoke(cache: Cache, logs: Path, before: Path, built: Future[Built]) -> SmokeReport:
+def _smoke(request: Request, logs: Path, before: Path, built: Future[Built]) -> SmokeReport:
     """Return the programs' results in a guest: the first must find no map, the second all."""
     objects = logs / "two-maps"
     objects.write_text(OBJECT)
@@ -177,7 +186,7 @@ def _smoke(cache: Cache, logs: Path, before: Path, built: Future[Built]) -> Smok
         script=script,
         commands=(Command(argv=("/bin/sh", f"{HOME}/two-maps.sh")),),
     )
-    image = _image()
+    image, cache = _image(request.architecture), request.cache
     accel = qemu.accelerator(image.machine, image.vmlinuz, cache)
     guest = GuestPlan(image=image, rows=[load], accel=accel, seconds=120, cache=cache, log_dir=logs)
     played = play(guest, ("before", "after"), [before], packages_of(built))
@@ -206,6 +215,7 @@ def _smoke(cache: Cache, logs: Path, before: Path, built: Future[Built]) -> Smok
     return filled(
         SmokeReport,
         place="guest",
+        architecture=request.target,
         kernel=played.said.kernel,
         kernel_package=image.package,
         accelerator=accel,
