@@ -159,7 +159,7 @@ def _read(each_one: Sequence[Envelope], name: str) -> Proof:
     """Read the statements, whoever signed them, and see that none is missing."""
     found: dict[str, dict[str, Any]] = {}
     for each in each_one:
-        value = _statement(each.payload, name)
+        value = statement(each.payload, name)
         if value["predicateType"] in found:
             raise NotVerified(f"{name} has two statements of one kind", hint=HINT)
         found[value["predicateType"]] = value
@@ -179,7 +179,8 @@ def _read(each_one: Sequence[Envelope], name: str) -> Proof:
     return Proof(statements=found, signers=())
 
 
-def _statement(payload: bytes, name: str) -> dict[str, Any]:
+def statement(payload: bytes, name: str) -> dict[str, Any]:
+    """Return the statement in a payload. Raises NotVerified for one that respin does not write."""
     try:
         value = bounded.parse_json(payload)
         schema.hold(value, "pipeline.proof", "statement.schema.json")

@@ -360,6 +360,23 @@ def test_a_key_that_has_expired(tmp_path: Path) -> None:
     check.directory(after, [openpgp.binary(key.public())])  # renewed
 
 
+@pytest.mark.attack
+def test_a_key_that_was_revoked(tmp_path: Path) -> None:
+    """Somebody else may have it, who can set the clock back: it is not believed at all."""
+    key, ring = sealed.key(tmp_path / "state")
+    run = sealed.run(tmp_path / "run", key)
+    check.directory(run, [ring])
+    assert key.home
+    # gpg writes a certificate for each key, with a colon before it (gpg(1), --gen-revoke).
+    written = key.home / f"openpgp-revocs.d/{key.fingerprints[0]}.rev"
+    certificate = tmp_path / "revoked.asc"
+    certificate.write_text(written.read_text().replace("\n:---", "\n---"))
+    keys.change(key.home, "--import", str(certificate), brief="revoke the key")
+    with pytest.raises(NotVerified, match="no trusted key has signed") as e:
+        check.directory(run, [openpgp.binary(key.public())])
+    assert "was revoked" in e.value.details
+
+
 # -- without respin ---------------------------------------------------------------------------
 
 

@@ -44,6 +44,7 @@ from pipeline.model import (
     Verdict,
     VerifiedFile,
 )
+from pipeline.proof import check, envelope
 from pipeline.publish import verified_run
 from pipeline.releases import releases
 from pipeline.runs import lockfile_reader, report_reader
@@ -51,7 +52,7 @@ from pipeline.runs.report import Outcome, Report, to_json
 from pipeline.smoke import bpf_object, expectation, object_report
 from pipeline.source import local_tree
 from pipeline.vm import kernel, results
-from support import standin, things
+from support import said, standin, things
 from support.filled import filled
 
 SUM = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -390,6 +391,10 @@ TARGETS = {
     "lock": Target(on_file(lockfile_reader.read), (LOCK,)),
     "report": Target(on_file(lambda p: report_reader.read(p.parent), "report.json"), _reports()),
     "proof": Target(on_file(_proven, "report.json"), _reports()),
+    "envelope": Target(lambda data: envelope.read(data, "x"), (said.signed(),)),
+    "statement": Target(
+        lambda data: check.statement(data, "x"), tuple(map(envelope.canonical, said.made()))
+    ),
     "elf": Target(lambda data: bpf_object.text(bpf_object.parse(data, "x")), _objects()),
     "object": Target(on_file(object_report.examine), _objects()),
     "capture": Target(on_file(expectation.read_capture), (CAPTURE,)),
