@@ -28,7 +28,7 @@ CASES = (
     *("static-map", "unnamed-offset", "struct-between", "struct-large", "maps-64", "maps-65"),
     *("legacy-global-data", "subprogram", "both-sections", "perf-events"),
     *("static-program", "static-program-no-map", "static-programs"),
-    *("local-call", "text-section"),
+    *("local-call", "text-section", "typed-map"),
 )
 BREAKAGES = breakages.all_breakages()
 NAMES = (breakages.SOUND, *(each.name for each in BREAKAGES))
@@ -43,7 +43,7 @@ def red(tmp_path_factory: pytest.TempPathFactory) -> Red:
     directory = tmp_path_factory.mktemp("breakages")
     image = smoke.prepare(real.archive(), real.cache(), log_dir=directory)
     rows = matrix.case_rows(
-        select(CASES, ["tc"]),
+        select(CASES, ["tc", "types"]),
         kernel=KernelFacts(version=image.kernel, config=image.config),
         machine=image.machine,
         version=real.VERSION,
