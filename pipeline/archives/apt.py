@@ -21,7 +21,7 @@ from debian.debian_support import Version
 
 from pipeline.archives import apt_errors, dsc_file, host_apt, resolve
 from pipeline.archives.index import Index, ListedPackage, newest_first
-from pipeline.archives.privateroot import PrivateRoot
+from pipeline.archives.privateroot import FILL, PrivateRoot
 from pipeline.archives.staging import staged
 from pipeline.errors import BuildError, FetchError, UsageError
 from pipeline.host import leftovers
@@ -44,19 +44,22 @@ class AptArchive:
         log: Path | None = None,
         architecture: str = "",
         foreign: str = "",
+        offline: bool = False,
     ) -> None:
         """Prepare the archive; nothing is fetched before ``update`` or the first question.
 
         Suites may be missing, except for the first and the ``required`` ones.
         ``log`` takes apt's output. Its packages are of ``architecture`` (default: this machine's),
-        and may be of a second, ``foreign`` one. Raises UsageError if a keyring cannot be read.
+        and may be of a second, ``foreign`` one. If ``offline``, everything comes from the cache,
+        and what that lacks is a FetchError. Raises UsageError if a keyring cannot be read.
         """
         self.release = release
         self._required = frozenset({sources[0].suites[0], *required})
         self.architecture = architecture or host_apt.architecture()
         self.foreign = foreign
         self._architectures = (self.architecture, *([foreign] if foreign else ()))
-        self._root = PrivateRoot(cache, sources, self._architectures, log)
+        self.offline = offline
+        self._root = PrivateRoot(cache, sources, self._architectures, log, offline=offline)
         self._cache = cache
         self._lists: tuple[Index, ...] | None = None
         self._first = threading.Lock()
@@ -336,6 +339,12 @@ class AptArchive:
 
     def _acquire(self, chosen: Sequence[ListedPackage]) -> None:
         """Let apt download .debs into the store, several at once, checked as they come."""
+        if self.offline:
+            raise FetchError(
+                f"the cache lacks {len(chosen)} packages",
+                details="\n".join(_deb_name(each) for each in chosen),
+                hint=FILL,
+            )
         with leftovers.directory(self._store, "part-") as directory:
             argv = ["/usr/lib/apt/apt-helper", "-q", "download-file"]
             for each in chosen:

@@ -44,6 +44,9 @@ _FORMAT = "\x1f".join(("$(FILENAME)", "$(METAKEY)", "$(RELEASE)", "$(REPO_URI)",
 """A unit separator occurs in no address and in none of our file names."""
 
 
+FILL = "fill the cache where there is a network: respin fetch --locked FILE --everything"
+
+
 class PrivateRoot:
     """A private apt root for some sources."""
 
@@ -53,8 +56,12 @@ class PrivateRoot:
         sources: Sequence[AptSource],
         architectures: Sequence[str],
         log: Path | None,
+        *,
+        offline: bool = False,
     ) -> None:
         """Name the root after the sources and the keys in their keyrings.
+
+        If ``offline``, nothing is fetched: the lists are those of the last update.
 
         The first of the ``architectures`` is that of apt itself; the packages of the others are
         foreign to it. Raises UsageError if a keyring cannot be read.
@@ -63,6 +70,7 @@ class PrivateRoot:
         self.sources = tuple(sources)
         self._architectures = tuple(architectures)
         self._cache = cache
+        self._offline = offline
         self._key = digest(*architectures, *map(repr, sources), *keys)
         self.active: tuple[AptSource, ...] = ()
         """The sources as the last update read them, without the suites that do not exist."""
@@ -200,7 +208,7 @@ class PrivateRoot:
         return namespaces.apart(
             *binds,
             copies=[*((path, str(path)) for path in own), *credentials.files()],
-            network=True,
+            network=not self._offline,
         )
 
     def update(self, required: Collection[str]) -> tuple[Index, ...]:
@@ -213,6 +221,8 @@ class PrivateRoot:
         for frozen archives alone. Raises UsageError if this machine's apt is too old.
         """
         host_apt.check()
+        if self._offline:
+            return self._kept(required)
         missing: frozenset[tuple[str, str]] = frozenset()
         left_out: frozenset[tuple[str, str]] = frozenset()
         end = time.monotonic() + limits.LIMITS.update
@@ -262,6 +272,36 @@ class PrivateRoot:
                     for uri, suite in sorted(left_out)
                 )
                 return found
+
+    def _kept(self, required: Collection[str]) -> tuple[Index, ...]:
+        """Return the lists that the last update left, without the suites that it did not find.
+
+        Their signatures are checked as ever. Raises FetchError if one of the ``required`` is not
+        there.
+        """
+        missing: frozenset[tuple[str, str]] = frozenset()
+        while True:
+            self.active = self._choose(missing)
+            self._write(self.active)
+            found = self._indexes()
+            there = {(i.site, i.suite) for i in found} - self._partial(found, ())
+            asked = {(s.uri.rstrip("/"), suite) for s in self.active for suite in s.suites}
+            if asked <= there:
+                break
+            missing |= asked - there
+        gone = set(required) - {suite for _, suite in there}
+        if gone or not there:
+            raise FetchError(
+                f"the cache has no index of {', '.join(sorted(gone)) or 'this archive'}",
+                details="\n".join(f"{s.uri}: {' '.join(s.suites)}" for s in self.sources),
+                hint=FILL,
+            )
+        self._hold(found, ())
+        self.left_out = (
+            "offline: the indexes are those in the cache; whether they have expired since then was "
+            "not checked",
+        )
+        return found
 
     def _partial(
         self, found: Sequence[Index], required: Collection[str]
@@ -345,7 +385,7 @@ class PrivateRoot:
             forget = f"rm {self.memory.path(source, release.suite)}"
             newer = belief.hold(release, source, [seen], now, forget=forget)
             stale = belief.expired(str(release), release.stated.valid_until, now)
-            if stale and not source.frozen:
+            if stale and not (source.frozen or self._offline):
                 raise stale
             self._newer[place] = (source, newer)
             dated.append(belief.Dated(source=source, suite=release.suite, date=release.stated.date))

@@ -122,6 +122,7 @@ def prepare(
         key=key,
         cache=cache,
         log=log_dir / "root.log",
+        offline=archive.offline,
     )
     root = engine.root(wanted, stage)
     # What dpkg lists there was compared with the key when the root was made; only the key has the

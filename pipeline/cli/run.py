@@ -50,6 +50,7 @@ class RunOptions:
     container: ContainerOptions
     prove: bool
     compare: bool
+    offline: bool
     keep: bool
     sign_with: str | None
     common: CommonOptions
@@ -92,6 +93,11 @@ def _cases(names: tuple[str, ...]) -> tuple[str, ...] | None:
     is_flag=True,
     help="Build the source without the patch, too, and say which functions the patch changed.",
 )
+@click.option(
+    "--offline",
+    is_flag=True,
+    help="With --locked, take everything from the cache and use no network.",
+)
 @click.option("--keep", is_flag=True, help="Keep the unfinished directory of a failed run.")
 @SIGN
 @COMMON
@@ -103,12 +109,18 @@ def run_command(options: RunOptions) -> None:
     directory of its own in the output directory.
     """
     request = signed_by(request_of(options.source, options.common.cache), options.sign_with)
+    if options.offline and not options.source.locked:
+        raise UsageError(
+            "--offline needs a lock: without one, a run begins with asking the archive what it has",
+            hint="give the respin.lock of an earlier run with --locked",
+        )
     request = replace(
         built(request, options.container),
         cases=_cases(options.cases),
         objects=smoke.objects(options.objects, (options.way,)),
         prove=options.prove,
         compare=options.compare,
+        offline=options.offline,
         keep=options.keep,
     )
     go_each(

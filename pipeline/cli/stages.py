@@ -48,19 +48,31 @@ class FetchOptions:
     """The options of ``respin fetch``."""
 
     source: SourceOptions
+    everything: bool
     sign_with: str | None
     common: CommonOptions
 
 
 @click.command(name="fetch")
 @SOURCE
+@click.option(
+    "--everything",
+    is_flag=True,
+    help="With --locked, fetch into the cache all that respin run --locked --offline needs.",
+)
 @SIGN
 @COMMON
 @takes(FetchOptions)
 def fetch_command(options: FetchOptions) -> None:
     """Fetch only: leave the verified source package in a directory."""
+    if options.everything and not options.source.locked:
+        raise UsageError(
+            "--everything needs a lock, which says what everything is",
+            hint="give the respin.lock of an earlier run with --locked",
+        )
+    what = single_stage.fetch_everything if options.everything else single_stage.fetch_only
     request = signed_by(request_of(options.source, options.common.cache), options.sign_with)
-    go(single_stage.fetch_only, request, options.source.out, options.common)
+    go(what, request, options.source.out, options.common)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,6 +51,8 @@ class Wanted:
     """The resolved packages: exactly these are installed."""
     cache: Cache
     log: Path
+    offline: bool = False
+    """Whether it must be in the cache."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +163,7 @@ class HostEngine:
 
     def root(self, wanted: Wanted, stage: Stage) -> Root:
         """Install the packages in place."""
+        _check_online(wanted, self.name)
         host = Host()
         if host.limits:
             stage.note(host.limits)
@@ -183,6 +186,7 @@ class OciRoots:
 
     def root(self, wanted: Wanted, stage: Stage) -> Root:
         """Return the root: over the official image, over the user's, or made from scratch."""
+        _check_online(wanted, self.name)
         engine, own = self.engine, self.image == "scratch"
         base = None
         if not own:
@@ -209,6 +213,14 @@ class OciRoots:
         )
 
 
+def _check_online(wanted: Wanted, name: str) -> None:
+    if wanted.offline:
+        raise UsageError(
+            f"--offline cannot build in --container {name}: its root does not come from the cache",
+            hint="build with --container unshare",
+        )
+
+
 def _tree(wanted: Wanted) -> Path:
     return roots.root_tree(
         wanted.sources,
@@ -217,4 +229,5 @@ def _tree(wanted: Wanted) -> Path:
         wanted.cache,
         key=wanted.key,
         log=wanted.log,
+        offline=wanted.offline,
     )

@@ -20,9 +20,10 @@ from pathlib import Path
 from debian.deb822 import Deb822
 
 from pipeline.archives import credentials, host_apt, keyrings, openpgp
+from pipeline.archives.privateroot import FILL
 from pipeline.config import limits
 from pipeline.containers import multiarch
-from pipeline.errors import BuildError
+from pipeline.errors import BuildError, FetchError
 from pipeline.files import bounded
 from pipeline.host import command
 from pipeline.host.cache import Cache, digest
@@ -70,8 +71,9 @@ def root_tree(
     *,
     key: Sequence[Package],
     log: Path | None,
+    offline: bool = False,
 ) -> Path:
-    """Return the tree of a root; make it if the cache does not have it.
+    """Return the tree of a root; make it if the cache does not have it, unless ``offline``.
 
     ``packages`` are the names to install with their dependencies (but not recommended packages),
     ``key`` are the resolved versions: exactly these packages are installed, and the cache entry is
@@ -79,10 +81,15 @@ def root_tree(
     enter it, and remove it with ``remove_tree``.
 
     Raises BuildError with the end of mmdebstrap's output if the root cannot be made, or if the
-    installed packages are not ``key``.
+    installed packages are not ``key``; FetchError if it must be in the cache and is not.
     """
 
     def make(part: Path) -> None:
+        if offline:
+            raise FetchError(
+                f"the cache does not have the build's root of {release.distro} {release.codename}",
+                hint=FILL,
+            )
         _make("tree", part, sources, release, packages, cache, key, log)
 
     # Its files belong to this user's subordinate ids.

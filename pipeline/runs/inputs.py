@@ -21,7 +21,7 @@ from pipeline.isolation.sandbox import Wall
 from pipeline.model import AptSource, GuestPackages, Package, Source, VerifiedFile
 from pipeline.releases import releases
 from pipeline.releases.releases import USUAL
-from pipeline.runs import lockfile
+from pipeline.runs import kept_source, lockfile
 from pipeline.runs.context import RunContext
 from pipeline.runs.lockfile import Lock
 from pipeline.runs.report import Report
@@ -58,6 +58,7 @@ def archive_of(request: Request, log: Path | None = None) -> AptArchive:
         required=_named(request, sources),
         log=log,
         architecture=request.architecture,
+        offline=request.offline,
     )
 
 
@@ -83,6 +84,7 @@ def build_archive_of(request: Request, log: Path | None = None) -> AptArchive:
         required=_named(request, both),
         log=log,
         foreign=request.target,
+        offline=request.offline,
     )
 
 
@@ -180,6 +182,13 @@ class Inputs:
         with self._context.progress.stage("fetch") as stage:
             if self.dsc:
                 source = fetch.local(self.dsc, dest, request.release)
+            elif request.offline:
+                assert request.locked
+                listed = self.archive.versions(request.locked.name)
+                source = kept_source.fetch(
+                    request.locked, request.release, listed, request.cache, dest
+                )
+                stage.note(f"{source.name} {source.version} from the cache")
             else:
                 past = superseded.history(
                     request.release,
@@ -193,6 +202,7 @@ class Inputs:
                 )
             if request.tree_dir:
                 source = replace(source, origin=str(request.tree_dir.absolute()))
+                kept_source.keep(source, request.cache)
             if request.locked:
                 lockfile.check_source(request.locked, source)
             return source

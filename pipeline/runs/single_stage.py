@@ -57,6 +57,35 @@ def fetch_only(request: Request, out: Path, journal: Journal | None = None) -> R
     return report.moved(done, directory.path, out.absolute())
 
 
+def fetch_everything(request: Request, out: Path, journal: Journal | None = None) -> Report:
+    """Leave the source of a lock at ``out``, and in the cache all that a run of it needs.
+
+    ``request.locked`` is the lock; afterwards, the run needs no network.
+    """
+    locked = request.locked
+    assert locked
+    with _part(request, out, journal) as (stages, directory):
+        stages.inputs.check_sandbox()
+        stages.building.check_engine()
+        stages.proving.check_possible()
+        source = stages.inputs.fetch()
+        stages.inputs.tree(source)
+        if locked.root:
+            stages.building.prepare_root(source)
+        if locked.guest:
+            stages.proving.prepare_guest()
+            stages.inputs.distro_package(source)
+        done = Report(
+            outcome=Outcome.FETCHED,
+            source=source,
+            findings=(),
+            archives=stages.inputs.trust(),
+            timings=stages.timings,
+        )
+        _finish(done, stages, directory)
+    return report.moved(done, directory.path, out.absolute())
+
+
 def patch_only(
     request: Request, out: Path, journal: Journal | None = None, *, earlier: Path | None = None
 ) -> Report:

@@ -99,6 +99,7 @@ def then(
         log=log,
         architecture=beside.architecture,
         foreign=beside.foreign,
+        offline=beside.offline,
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -217,6 +218,51 @@ def _moved(lock: dict[str, Any], url: str) -> dict[str, str]:
     """Return what a lock may say other than the first: from where the source came."""
     assert lock["source"]["origin"] == f"bookworm at {url}"
     return {"origin": lock["source"]["origin"]}
+
+
+def test_a_run_is_repeated_without_a_network(
+    made: World, fixed: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    """In a network namespace that has not even loopback; the same .debs."""
+    first, report = fixed
+    lock = first / "respin.lock"
+    archive = ("--keyring", made.debian.keyring, "--mirror", made.debian.url)
+    words = (*("run", "--locked", lock, "--offline"), *ONE, "--json", *archive)
+    alone = ("unshare", "--net") if os.geteuid() == 0 else ("unshare", "--map-root-user", "--net")
+
+    def offline(cache: Path, out: str) -> cli.Said:
+        return cli.respin(
+            *words, "--out", tmp_path / out, cache=cache, config=made.config, begin=alone
+        )
+
+    said = offline(tmp_path / "empty", "none")
+    assert said.status == 10
+    assert "the cache has no index of bookworm" in said.err
+    assert "respin fetch --locked FILE --everything" in " ".join(said.err.split())
+    assert not (tmp_path / "none").exists()
+
+    filled = cli.respin(
+        *("fetch", "--locked", lock, "--everything", *archive, "--out", tmp_path / "source"),
+        cache=made.cache,
+        config=made.config,
+    )
+    assert filled.status == 0, filled.err
+    again = told(offline(made.cache, "out"))
+    assert again["outcome"] == "fixed"
+    assert again["built"]["debs"] == report["built"]["debs"]
+    assert again["built"]["root"] == report["built"]["root"]
+    assert again["smoke"]["kernel_package"] == report["smoke"]["kernel_package"]
+    assert again["control"] == report["control"]
+    assert any(line.startswith("offline: ") for line in again["archives"])
+
+    store = made.cache / "downloads"
+    gone = store / report["source"]["files"][1]["sha256"]
+    content = gone.read_bytes()
+    gone.unlink()
+    said = offline(made.cache, "none")
+    gone.write_bytes(content)
+    assert said.status == 10
+    assert f"the cache does not have {Path(report['source']['files'][1]['path']).name}" in said.err
 
 
 def test_a_lock_without_a_root_is_not_repeated(
