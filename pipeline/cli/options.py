@@ -14,6 +14,7 @@ import os
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -93,6 +94,19 @@ def record(kind: type[T], values: Mapping[str, Any]) -> T:
 CONFIG = click.option(
     "--config", type=FILE, help="Configuration [default: $RESPIN_CONFIG or the user's own]."
 )
+
+
+def moment(_: click.Context, __: click.Parameter, value: str | None) -> str:
+    """Return a time in the form that snapshot has in its addresses. Raises BadParameter."""
+    if value is None:
+        return ""
+    try:
+        return datetime.strptime(value, MOMENT).strftime(MOMENT)
+    except ValueError as e:
+        raise click.BadParameter("give it in UTC, as in 20230610T000000Z") from e
+
+
+MOMENT = "%Y%m%dT%H%M%SZ"
 CACHE = click.option(
     "--cache", type=PATH, help="Cache directory [default: $RESPIN_CACHE or ~/.cache/respin]."
 )
@@ -122,6 +136,12 @@ SOURCE = options(
     click.option("--version", help="Version to fetch [default: the newest in the pockets]."),
     click.option("--dsc", type=FILE, help="Use a local source package instead."),
     click.option("--tree", type=DIRECTORY, help="Use a source tree with debian/ instead."),
+    click.option(
+        "--at",
+        metavar="TIME",
+        callback=moment,
+        help="Use the archive as it was then, from snapshot: YYYYMMDDTHHMMSSZ.",
+    ),
     click.option(
         "--locked", type=FILE, help="Use exactly the inputs in an older run's respin.lock."
     ),
@@ -209,6 +229,7 @@ class SourceOptions:
     version: str | None
     dsc: Path | None
     tree: Path | None
+    at: str
     locked: Path | None
     accepted: tuple[str, ...]
     trust_container: bool

@@ -37,6 +37,11 @@ def request_of(source: SourceOptions, cache: Path | None) -> Request:
     locked = lockfile_reader.read(source.locked) if source.locked else None
     if locked:
         source = _repeated(source, locked)
+    if source.at and source.archive.mirror:
+        raise UsageError(
+            "--at and --mirror are mutually exclusive: snapshot has the archive of that time",
+            hint="name another snapshot under [archives] in respin.toml",
+        )
     if sum(given is not None for given in (source.dsc, source.tree, source.version)) > 1:
         raise UsageError("--dsc, --tree and --version are mutually exclusive")
     accepted = [digest.lower() for digest in source.accepted]
@@ -51,6 +56,7 @@ def request_of(source: SourceOptions, cache: Path | None) -> Request:
         version=source.version,
         dsc=source.dsc,
         tree_dir=source.tree,
+        at=source.at,
         locked=locked,
         accepted=(
             ({locked.files[0].sha256: f"named in {locked.path}"} if locked else {})
@@ -121,6 +127,7 @@ def _repeated(source: SourceOptions, locked: lockfile.Lock) -> SourceOptions:
         "--tree": source.tree,
         "--fix": source.fix,
         "--pocket": source.pockets,
+        "--at": source.at,
     }
     both = [name for name, value in given.items() if value]
     if both:

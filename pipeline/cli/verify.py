@@ -183,6 +183,7 @@ def _made_again(options: VerifyOptions, found: Verified) -> dict[str, str]:
         version=None,
         dsc=None,
         tree=None,
+        at="",
         locked=found.lock,
         accepted=(),
         trust_container=False,

@@ -43,14 +43,7 @@ class Used:
 
 def archive_of(request: Request, log: Path | None = None) -> AptArchive:
     """Return the archive with the pockets that a request names; ``log`` takes apt's output."""
-    sources = releases.sources(
-        request.release,
-        mirror=request.mirror,
-        keyring=request.keyring,
-        pockets=request.pockets or USUAL,
-        config=request.config,
-        architecture=request.architecture,
-    )
+    sources = _sources(request, request.architecture)
     return AptArchive(
         request.release,
         sources,
@@ -65,17 +58,7 @@ def archive_of(request: Request, log: Path | None = None) -> AptArchive:
 def build_archive_of(request: Request, log: Path | None = None) -> AptArchive:
     """Return the archive that a cross build takes packages from, of both architectures."""
     native = host_apt.architecture()
-    here, there = (
-        releases.sources(
-            request.release,
-            mirror=request.mirror,
-            keyring=request.keyring,
-            pockets=request.pockets or USUAL,
-            config=request.config,
-            architecture=architecture,
-        )
-        for architecture in (native, request.target)
-    )
+    here, there = (_sources(request, architecture) for architecture in (native, request.target))
     both = of_both(here, there, native, request.target)
     return AptArchive(
         request.release,
@@ -85,6 +68,27 @@ def build_archive_of(request: Request, log: Path | None = None) -> AptArchive:
         log=log,
         foreign=request.target,
         offline=request.offline,
+    )
+
+
+def _sources(request: Request, architecture: str) -> tuple[AptSource, ...]:
+    """Return the release's pockets as they are now, or as they were at the requested time."""
+    pockets = request.pockets or USUAL
+    if request.at:
+        return superseded.sources_at(
+            request.at,
+            request.release,
+            request.config,
+            pockets=pockets,
+            keyring=request.keyring,
+        )
+    return releases.sources(
+        request.release,
+        mirror=request.mirror,
+        keyring=request.keyring,
+        pockets=pockets,
+        config=request.config,
+        architecture=architecture,
     )
 
 
@@ -200,9 +204,9 @@ class Inputs:
                 source = fetch.fetch(
                     self.archive, request.version, dest, elsewhere=past, stage=stage
                 )
+                kept_source.keep(source, request.cache)
             if request.tree_dir:
                 source = replace(source, origin=str(request.tree_dir.absolute()))
-                kept_source.keep(source, request.cache)
             if request.locked:
                 lockfile.check_source(request.locked, source)
             return source
@@ -234,7 +238,7 @@ class Inputs:
             number=request.number,
             architecture=request.target,
             # A locked run has the archive's content of that time.
-            time=locked.time if locked else self._context.begun,
+            time=locked.time if locked else request.at or self._context.begun,
             pockets=request.pockets,
             root=_known(used.root or (done.built.root if done.built else ())),
             guest=used.guest,

@@ -40,6 +40,8 @@ class Request:
     """A source tree with debian/, in place of the archive's."""
     locked: Lock | None = None
     """The inputs of an earlier run, to be used again."""
+    at: str = ""
+    """When the archive is read: YYYYMMDDTHHMMSSZ, from snapshot; empty: now."""
     offline: bool = False
     """Take everything from the cache. Only for what ``locked`` lists."""
     accepted: Mapping[str, str] = field(default_factory=dict)

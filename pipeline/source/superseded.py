@@ -15,6 +15,7 @@ from pipeline.archives.snapshot import Snapshot
 from pipeline.archives.web import Client
 from pipeline.config import distros
 from pipeline.config.config import Config
+from pipeline.errors import UsageError
 from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Release
 from pipeline.releases import releases
@@ -70,17 +71,61 @@ def then(
     never changes, so its Valid-Until does not count. None for other distros, for a derivative, and
     if respin.toml disables the snapshot.
     """
-    release, url = beside.release, config.archives.snapshot
-    if not distros.of(release).signed_history or not url or _derived(release, config):
+    kept = _snapshot(time, beside.release, config, pockets, keyring)
+    if not kept:
         return None
+    return AptArchive(
+        beside.release,
+        (*beside.sources, *kept),
+        cache,
+        log=log,
+        architecture=beside.architecture,
+        foreign=beside.foreign,
+        offline=beside.offline,
+    )
+
+
+def sources_at(
+    time: str,
+    release: Release,
+    config: Config,
+    *,
+    pockets: Sequence[Pocket],
+    keyring: Path | None = None,
+) -> tuple[AptSource, ...]:
+    """Return what a Debian release had at ``time``, and nothing later, as ``then`` describes it.
+
+    Raises UsageError if no archive of that time is known.
+    """
+    kept = _snapshot(time, release, config, pockets, keyring)
+    if not kept:
+        raise UsageError(
+            f"no archive is known that has {release.codename} as it was at {time}",
+            hint="--at works for Debian's own releases, if snapshot under [archives] in "
+            "respin.toml is not switched off",
+        )
+    return kept
+
+
+def _snapshot(
+    time: str,
+    release: Release,
+    config: Config,
+    pockets: Sequence[Pocket],
+    keyring: Path | None,
+) -> tuple[AptSource, ...]:
+    """Return snapshot's archives of a release at a time; none if there are none."""
+    url = config.archives.snapshot
+    if not distros.of(release).signed_history or not url or _derived(release, config):
+        return ()
     own, *retired = _keys(release, config, keyring)
     apart = releases.suite(release, Pocket.SECURITY)
     suites = releases.suites_of(release, pockets)
     places = {
-        "debian-security": tuple(s for s in suites if s == apart),
         "debian": tuple(s for s in suites if s != apart),
+        "debian-security": tuple(s for s in suites if s == apart),
     }
-    kept = [
+    return tuple(
         AptSource(
             uri=url / f"archive/{archive}/{time}",
             suites=names,
@@ -91,15 +136,6 @@ def then(
         )
         for archive, names in places.items()
         if names
-    ]
-    return AptArchive(
-        release,
-        (*beside.sources, *kept),
-        cache,
-        log=log,
-        architecture=beside.architecture,
-        foreign=beside.foreign,
-        offline=beside.offline,
     )
 
 

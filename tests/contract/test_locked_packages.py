@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The packages of a lock: taken where they are, from the archive as it was, or named as gone."""
+"""Packages of another time: those of a lock, and those that an archive had at a given time."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from support import cli
 from support.archive import Archive, Signer
 from support.packages import make_deb
 from support.services import Fault, Service
 
 from pipeline.archives.apt import AptArchive
 from pipeline.config.config import Archives, Config
-from pipeline.errors import FetchError
+from pipeline.errors import FetchError, UsageError
 from pipeline.host.cache import Cache
 from pipeline.model import AptSource, Package
 from pipeline.releases import releases
-from pipeline.runs import lockfile
+from pipeline.runs import inputs, lockfile
+from pipeline.runs.request import Request
 from pipeline.source import superseded
 from pipeline.text.address import Address
 
@@ -149,3 +151,51 @@ def test_a_past_that_snapshot_does_not_have(world: World) -> None:
     world.snapshot.answers.clear()
     with pytest.raises(FetchError, match="no longer exist in"):
         world.holding(world.gone)
+
+
+def test_a_run_at_a_time_sees_what_was_there_then_and_nothing_later(world: World) -> None:
+    known = Config(archives=Archives(snapshot=Address(world.snapshot.url)))
+    request = Request(
+        release=BOOKWORM,
+        fixes=(),
+        cache=Cache(world.directory / "cache"),
+        config=known,
+        keyring=world.now.keyring,
+        mirror=world.now.url,
+    )
+    now = inputs.archive_of(request).candidate("gone")
+    assert now and now.version == "2.0-1"
+    archive = inputs.archive_of(replace(request, at=TIME))
+    then = archive.candidate("gone")
+    assert then and then.version == "1.0-1"
+    assert all(f"/archive/debian/{TIME}" in line for line in archive.trust())
+
+
+@pytest.mark.parametrize(("release", "url"), [("noble", None), ("bookworm", "")])
+def test_no_archive_of_a_time_is_known(world: World, release: str, url: str | None) -> None:
+    place = Address(world.snapshot.url if url is None else url)
+    with pytest.raises(UsageError, match=f"has {release} as it was at {TIME}"):
+        superseded.sources_at(
+            TIME,
+            releases.find(release),
+            Config(archives=Archives(snapshot=place)),
+            pockets=releases.USUAL,
+            keyring=world.now.keyring,
+        )
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--at", "yesterday"), "give it in UTC, as in 20230610T000000Z"),
+        (("--at", "20231310T000000Z"), "give it in UTC, as in 20230610T000000Z"),
+        (("--at", TIME, "--mirror", "http://127.0.0.1:9/"), "--at and --mirror are mutually"),
+        (("--offline",), "--offline needs a lock"),
+    ],
+)
+def test_what_cannot_be_asked_for(more: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    argv: list[str | Path] = ["run", "--release", "bookworm", *more, "--out", tmp_path / "out"]
+    said = cli.respin(*argv, cache=tmp_path / "cache")
+    assert said.status == 2
+    assert words in " ".join(said.err.split())
+    assert not (tmp_path / "out").exists()

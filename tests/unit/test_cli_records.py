@@ -71,6 +71,8 @@ def words(parameter: click.Parameter, place: Path) -> list[str]:
         value = str(kind.choices[0])
     elif isinstance(kind, click.IntRange):
         value = "1"
+    elif parameter.name == "at":
+        value = "20230610T000000Z"
     elif isinstance(kind, click.Path):
         value = str(place if kind.dir_okay else place / "file")
     if isinstance(parameter, click.Argument):
