@@ -25,8 +25,13 @@ def to_json(proof: Proof, again: dict[str, str] | None = None) -> dict[str, Any]
     }
 
 
-def words(proof: Proof, again: dict[str, str] | None = None) -> list[tuple[str, str]]:
-    """Return what was verified, in words: label and text."""
+def words(
+    proof: Proof, again: dict[str, str] | None = None, package: str = ""
+) -> list[tuple[str, str]]:
+    """Return what was verified, in words: label and text.
+
+    ``package`` is the SHA-256 of the one package that it is about; empty: it is about a whole run.
+    """
     run = proof.predicate(statements.RUN)
     found = [("signed by", key) for key in proof.signers]
     found.append(("signed", status.iso(proof.made) or ""))
@@ -39,17 +44,19 @@ def words(proof: Proof, again: dict[str, str] | None = None) -> list[tuple[str, 
     found.append(("source", f"{source['name']} {source['version']} of {run['release']}"))
     for name, sha256 in proof.subjects(statements.PROVENANCE).items():
         found += [("made", name), ("  SHA-256", sha256)]
-    found.append(("smoke test", _tested(proof)))
+    found.append(("smoke test", _tested(proof, package)))
     if again is not None:
         found.append(("made again", f"{len(again)} files, the same byte for byte"))
     found += [("not known", text) for text in run["unverified"]]
     return found
 
 
-def _tested(proof: Proof) -> str:
-    tested = proof.predicate(statements.TESTED)
+def _tested(proof: Proof, package: str) -> str:
+    tested, subjects = proof.predicate(statements.TESTED), proof.subjects(statements.TESTED)
     if not tested:
         return "none: nothing is proven of these files"
+    if package and package not in subjects.values():
+        return f"none of this package: {', '.join(subjects)} was tested"
     passed, failed, warned = (
         tested.get(key, ()) for key in ("passedTests", "failedTests", "warnedTests")
     )

@@ -54,6 +54,8 @@ class Verified:
     proof: Proof
     packages: tuple[Path, ...]
     """The .debs that are here."""
+    package: str = ""
+    """The SHA-256 of the package, if it is about one and not about a run."""
     lock: Path | None
 
 
@@ -99,7 +101,7 @@ def verify_command(options: VerifyOptions) -> None:
         terminal.say_json(proof_words.to_json(found.proof, again))
         return
     terminal.say(f"{options.what}: verified")
-    for label, text in proof_words.words(found.proof, again):
+    for label, text in proof_words.words(found.proof, again, found.package):
         terminal.say_wrapped(f"  {label:10} ", text)
 
 
@@ -132,7 +134,7 @@ def _verified(options: VerifyOptions, trusted: tuple[bytes, ...], place: Path) -
         )
     proof = check.package(what, beside, trusted)
     lock = options.locked or _beside(what, lockfile.NAME)
-    return Verified(proof=proof, packages=(what,), lock=lock)
+    return _of_one(proof, what, lock)
 
 
 def _served(options: VerifyOptions, trusted: tuple[bytes, ...], place: Path) -> Verified:
@@ -146,7 +148,11 @@ def _served(options: VerifyOptions, trusted: tuple[bytes, ...], place: Path) -> 
     deb = served.package(url, place)
     proof = check.package(deb, beside, trusted, shown=(str(url), shown))
     lock = options.locked or (served.lock(url, place) if options.rebuild else None)
-    return Verified(proof=proof, packages=(deb,), lock=lock)
+    return _of_one(proof, deb, lock)
+
+
+def _of_one(proof: Proof, deb: Path, lock: Path | None) -> Verified:
+    return Verified(proof=proof, packages=(deb,), package=manifest.sha256(deb), lock=lock)
 
 
 def _places(path: Path, name: str) -> tuple[Path, ...]:

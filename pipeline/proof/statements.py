@@ -157,7 +157,13 @@ def _tested(report: Mapping[str, Any]) -> Iterable[JSON]:
         name for key, name in (("failedTests", "FAILED"), ("warnedTests", "WARNED")) if named[key]
     ]
     control = [(file["path"], file["sha256"]) for file in report["control"]]
-    debs = [(deb["path"], deb["sha256"]) for deb in (built or {}).get("debs", ())]
+    # Only the package with tc and ip, of the source's name, is put into the guest.
+    ours = f"debs/{report['source']['name']}_"
+    debs = [
+        (deb["path"], deb["sha256"])
+        for deb in (built or {}).get("debs", ())
+        if deb["path"].startswith(ours)
+    ]
     kernel = list(_packages(report, filter(None, [smoke["kernel_package"]]), "guest kernel"))
     place = {
         key: str(smoke.get(key) or "")

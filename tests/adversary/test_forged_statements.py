@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import inprocess, packages, sealed
+from support import inprocess, packages, sealed, standin
 from support.cli import Said
 from support.services import Fault, Service
 
@@ -337,6 +337,16 @@ def test_a_package_that_no_statement_names(worker: Worker, given: Path, tmp_path
     refused(verify(worker, other), "there are no signed statements about")
     deb.write_bytes(deb.read_bytes() + b"\n")
     refused(verify(worker, deb), "is about")
+
+
+@pytest.mark.bad_input
+def test_a_package_of_a_run_that_was_not_tested(worker: Worker, tmp_path: Path) -> None:
+    """Its statements are signed and name it, and the smoke test has never seen it."""
+    dsc = next((worker.run / "source").glob("*.dsc"))
+    run = sealed.seal(standin.make(tmp_path / "run", dsc, sealed.RELEASE, doc=True), worker.key)
+    (doc,) = (run / "debs").glob("iproute2-doc_*.deb")
+    said = verify(worker, doc)
+    assert said.status == 0 and "none of this package" in " ".join(said.out.split()), said
 
 
 # -- keys -------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ TOP = Path("/run")
 RELEASE = Release(distro="debian", codename="bookworm", version="12")
 DSC = VerifiedFile(path=TOP / "source/iproute2_1-1.dsc", size=1, sha256="cd" * 32, verified="")
 SOURCE = filled(Source, name="iproute2", version="1-1", release=RELEASE, files=(DSC,))
+DOC = Artifact(path=TOP / "debs/iproute2-doc_1-1+bpf1_all.deb", size=3, sha256="12" * 32)
 DEB = Artifact(path=TOP / "debs/iproute2_1-1+bpf1_amd64.deb", size=3, sha256=SHA)
 
 
@@ -31,7 +32,9 @@ def values(**changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the JSON of a report and of its lock."""
     dsc = TOP / "patched/iproute2_1-1+bpf1.dsc"
     patched = filled(Patched, source=SOURCE, version="1-1+bpf1", dsc=dsc, sha256="ef" * 32)
-    built = filled(Built, version="1-1+bpf1", debs=(DEB,), container="unshare", root=standin.ROOT)
+    built = filled(
+        Built, version="1-1+bpf1", debs=(DOC, DEB), container="unshare", root=standin.ROOT
+    )
     built = replace(built, changes=DEB, buildinfo=DEB)
     given: dict[str, Any] = {
         "outcome": Outcome.FIXED,

@@ -19,9 +19,10 @@ def test_what_is_proven_names_both_packages_and_the_control() -> None:
     provenance, tested, run = made()
     assert [s["name"] for s in provenance["subject"]] == [
         "patched/iproute2_1-1+bpf1.dsc",
+        "debs/iproute2-doc_1-1+bpf1_all.deb",
         "debs/iproute2_1-1+bpf1_amd64.deb",
     ]
-    assert [s["digest"]["sha256"] for s in tested["subject"]] == [SHA]
+    assert [s["digest"]["sha256"] for s in tested["subject"]] == [SHA]  # the documents were not
     assert tested["predicate"]["result"] == "PASSED"
     assert tested["predicate"]["passedTests"] == [
         "pinned-hash tc before: refused",
