@@ -20,8 +20,32 @@ hypothesis.settings.register_profile("respin", deadline=None, database=None)
 hypothesis.settings.load_profile("respin")
 
 
+LONG = (
+    *("e2e/test_hosts.py", "e2e/test_docker.py", "e2e/test_own_archive.py", "e2e/test_run.py"),
+    *("e2e/test_nightly.py", "e2e/test_debian_package.py", "e2e/test_same_package.py"),
+    *("e2e/test_rows_run.py", "e2e/test_smoke.py", "e2e/test_nightly_killed.py"),
+    *("e2e/test_ubuntu.py", "e2e/test_three_architectures.py", "e2e/test_parts.py"),
+    *("e2e/test_targets.py", "adversary/test_poisoned_cache.py", "e2e/test_breakages.py"),
+    "variants/test_variants.py",
+)
+"""The files that take minutes, the longest first. make test begins with them, so that in the end no
+processor waits for one of them. The first four do not wait for each other's roots."""
+FIRST = {Path(__file__).parent / name: n for n, name in enumerate(LONG)}
+
+
+def _place(item: pytest.Item) -> int:
+    """Return where an item's file stands among the LONG ones; all others come after them."""
+    return FIRST.get(item.path, len(FIRST))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what lacks a program on a developer's machine; in CI let it fail."""
+    """Begin with what takes long; skip what lacks a program on a developer's machine.
+
+    In CI, that fails.
+    """
+    if gone := [str(path) for path in FIRST if not path.is_file()]:
+        raise pytest.UsageError(f"LONG in tests/conftest.py names what is gone: {', '.join(gone)}")
+    items.sort(key=_place)
     if os.environ.get("CI"):
         return
     for item in items:
