@@ -23,7 +23,7 @@ VENV := .venv
 # The shell gets these as variables, so it does not matter what they contain.
 export OUT RELEASE VERSION TAG
 
-.PHONY: deb test coverage lint lint-man unit man fuzz bench lock sbom release audit packages test-packages bench-packages \
+.PHONY: deb test coverage measured lint lint-man unit man fuzz bench lock sbom release audit packages test-packages bench-packages \
 	venv-possible clean help
 
 help:
@@ -32,10 +32,15 @@ help:
 deb: packages
 	./respin run $${RELEASE:+--release "$$RELEASE"} $${VERSION:+--version "$$VERSION"} --out "$$OUT"
 
-# Four files of tests at a time on two processors, since most tests wait for something. The files
-# with the most tests do not come first, since some files have a single, long test.
-test: test-packages $(VENV)/test lint
-	$(VENV)/bin/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --durations 20
+# Four files of tests at a time on two processors, since most tests wait for something. Their order
+# is that of tests/conftest.py, and not by their number of tests, since some files have a single,
+# long test.
+test: test-packages $(VENV)/test
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint measured
+	$(VENV)/bin/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --durations 40
+
+# Beside the lint, since each takes half a minute of one processor.
+measured:
 	@$(MAKE) --no-print-directory coverage || echo "The coverage could not be measured."
 
 # Of the tests without processes, once more: coverage's tracer raises errors of its own, at random,
