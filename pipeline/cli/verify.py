@@ -30,7 +30,7 @@ from pipeline.proof import check, envelope, manifest, statements
 from pipeline.proof.check import Proof
 from pipeline.publish import served, trust
 from pipeline.runs import lockfile, rebuild
-from pipeline.text.address import Address
+from pipeline.text.address import Address, scrub
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ def verify_command(options: VerifyOptions) -> None:
     if options.common.as_json:
         terminal.say_json(proof_words.to_json(found.proof, again))
         return
-    terminal.say(f"{options.what}: verified")
+    terminal.say(f"{scrub(options.what)}: verified")
     for label, text in proof_words.words(found.proof, again, found.package):
         terminal.say_wrapped(f"  {label:10} ", text)
 

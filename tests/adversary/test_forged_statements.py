@@ -439,6 +439,12 @@ def test_a_package_in_a_repository(worker: Worker, service: Service) -> None:
     assert said.status == 0 and f"{where}: verified" in said.out, said
     said = verify(worker, where.replace("+", "%2B"))
     assert said.status == 0, said
+    service.wanted = "me:secret"
+    said = verify(worker, where.replace("://", "://me:secret@"))
+    assert said.status == 0 and "secret" not in said.out + said.err, said
+    said = verify(worker, where.replace("://", "://me:wrong@"))
+    assert said.status == 10 and "wrong" not in said.out + said.err, said
+    service.wanted = ""
     # Nothing that is larger than the statements is fetched before they are verified.
     other = worker.run.parent / "other.asc"
     service.log.clear()
