@@ -12,6 +12,8 @@ a table with seconds, the ratios that the project has set itself, and what memor
     warm: tarball, roots and ccache are there. sbuild builds; a fix has been edited, respin
           rebuilds the distro's source, whose C code is another now, as the next version, its
           smoke test included.
+compared: the same, with a build without the patch in the cache, so that the run also says which
+          functions the patch changed.
 
 In a run the guest tries the distro's package while ours is being built; how long the smoke
 stage takes by itself is measured by ``respin prove``, which has the short set of cases. ``respin
@@ -43,7 +45,7 @@ USER = "respin-bench"
 RELEASE, VERSION = "bookworm", "6.1.0-3"
 CHECKOUT = Path(__file__).resolve().parents[2]
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
-LIMITS = {"cold": 1.0, "warm": 0.45}
+LIMITS = {"cold": 1.0, "warm": 0.45, "compared": 0.45}
 SMOKE_SECONDS = 10.0
 MATRIX_SECONDS = 45.0
 MEMORY = 2 << 30
@@ -169,10 +171,10 @@ def sbuild(b: Bench, dsc: Path, tarball: Path) -> Measured:
     )
 
 
-def respin(b: Bench, program: Path, out: str, number: int) -> Measured:
+def respin(b: Bench, program: Path, out: str, number: int, *more: str) -> Measured:
     argv: list[str | Path] = [program, "run", "--release", RELEASE, "--version", VERSION]
     argv += ["--number", str(number), "--out", b.home / out, "--cache", b.home / "cache"]
-    return b.run(*argv, "--json")
+    return b.run(*argv, *more, "--json")
 
 
 def edit_fix(program: Path, number: int) -> None:
@@ -232,6 +234,10 @@ def main() -> int:
             ours = respin(b, program, f"out{n}", n + 2)
             assert compiled(ours), "the edited fix has changed no file that is compiled"
             rows.append(("warm", peer.seconds, ours))
+        respin(b, program, "control", rounds + 2, "--compare-build")
+        edit_fix(program, rounds)
+        rows.append(("compared", peer.seconds, respin(b, program, "compared", rounds + 3)))
+        assert "compare" in timings(rows[-1][2]), "nothing was compared"
         smoke = timings(smoke_alone(b, program, "out0"))["smoke"]
         return show(rows, theirs, smoke, whole_matrix(b, program, distro, "out0"))
 
@@ -241,12 +247,12 @@ def show(
 ) -> int:
     """Print the table; return 1 if a limit is exceeded."""
     failed = smoke > SMOKE_SECONDS or matrix.seconds > MATRIX_SECONDS
-    print(f"{'':6}{'sbuild':>9}{'respin':>9}{'ratio':>8}{'limit':>7}{'memory':>10}")
+    print(f"{'':9}{'sbuild':>9}{'respin':>9}{'ratio':>8}{'limit':>7}{'memory':>10}")
     for kind, peer, ours in rows:
         ratio = ours.seconds / peer
         failed |= ratio > LIMITS[kind] or ours.memory > MEMORY
         print(
-            f"{kind:6}{peer:7.1f} s{ours.seconds:7.1f} s{ratio:8.2f}{LIMITS[kind]:7.2f}"
+            f"{kind:9}{peer:7.1f} s{ours.seconds:7.1f} s{ratio:8.2f}{LIMITS[kind]:7.2f}"
             f"{ours.memory / (1 << 20):6.0f} MiB"
         )
     print(f"smoke stage alone: {smoke:.1f} s, limit {SMOKE_SECONDS:.1f} s")
