@@ -29,7 +29,8 @@ from pipeline.isolation.scratch import scratch
 from pipeline.proof import check, envelope, manifest, statements
 from pipeline.proof.check import Proof
 from pipeline.publish import served, trust
-from pipeline.runs import lockfile, rebuild
+from pipeline.runs import lockfile, rebuild, sealed
+from pipeline.runs.request import Request
 from pipeline.text.address import Address, scrub
 
 
@@ -200,6 +201,7 @@ def _made_again(options: VerifyOptions, found: Verified) -> dict[str, str]:
         number=1,
     )
     request = built(request_of(source, options.common.cache), options.container)
+    _same_fixes(found.proof, request)
     with scratch(request.cache, "rebuild") as place:
         with terminal.Terminal(verbose=options.common.verbose) as shown:
             again = rebuild.again(request, place, shown)
@@ -208,6 +210,26 @@ def _made_again(options: VerifyOptions, found: Verified) -> dict[str, str]:
         if wrong:
             raise _differs(found, again, wrong, want)
     return dict(again.files)
+
+
+def _same_fixes(proof: Proof, request: Request) -> None:
+    """Raise NotVerified now, not after a build, if this respin has other fixes than the run had."""
+    definition = proof.predicate(statements.PROVENANCE)["buildDefinition"]
+    theirs = {
+        each["name"]: each.get("digest", {}).get("sha256")
+        for each in definition["resolvedDependencies"]
+        if each["annotations"] == statements.role("fix")
+    }
+    ours = {f"patches/{fix.name}": sealed.content_of(fix) for fix in request.fixes}
+    other = sorted(name for name in {*theirs, *ours} if theirs.get(name) != ours.get(name))
+    if other:
+        raise NotVerified(
+            f"this respin has another {other[0]} than the run had, and would make other packages",
+            details="\n".join(
+                f"{name}: signed {theirs.get(name)}, here {ours.get(name)}" for name in other
+            ),
+            hint="use the version of respin that made the run; the statements name it",
+        )
 
 
 def _differs(

@@ -544,6 +544,19 @@ def test_a_lock_of_another_run(
 
 
 @pytest.mark.bad_input
+def test_a_respin_with_another_fix(
+    worker: Worker, given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said before a build that could only give another package."""
+    with monkeypatch.context() as older:
+        older.setattr("pipeline.runs.sealed.content_of", lambda fix: "0" * 64)
+        sealed.seal(given, worker.key)
+    assert verify(worker, given).status == 0
+    said = verify(worker, given, "--rebuild", "--cache", tmp_path / "cache")
+    refused(said, "than the run had, and would make other packages")
+
+
+@pytest.mark.bad_input
 def test_a_lock_that_does_not_say_what_was_in_the_root(
     worker: Worker, given: Path, tmp_path: Path
 ) -> None:
