@@ -417,12 +417,13 @@ def _image() -> object:
 @place("handover.dput: dput's and dpkg-genchanges' command lines, fields of a .changes")
 def _dput() -> object:
     for host in ("-o", "a b", LINE, ""):
-        refused(dput.dput, Path("x"), host, said="is not a valid name of a dput host")
+        refused(dput.dput, Path("x"), host, trusted=(), said="is not a valid name of a dput host")
     for name in ("sid\nBinary: evil", "-x", "a b"):
         refused(
             dput.dput,
             Path("x"),
             "h",
+            trusted=(),
             distribution=name,
             said="is not a valid name of a distribution",
         )
@@ -574,6 +575,7 @@ SCRIPTS = {
     "pipeline/smoke/force.sh": "batch, object and section are arguments",
     "pipeline/smoke/handover.sh": "object and section are arguments",
     "pipeline/smoke/netns.sh": "arguments, handed on",
+    "pipeline/vm/unpack-debs.sh": "names of files are ours: a number",
     "tools/docker/build.sh": "reads the .dsc that we made",
     "tools/docker/collect.sh": "paths are ours",
     "tools/docker/handover.sh": "paths are ours, and the .dsc that we made",
@@ -673,11 +675,13 @@ SINKS = {
     "glob isolation/scratch.py:sweep": "ours",
     "glob host/temporary.py:sweep": "a user's number",
     "glob cli/stages.py:prove_command": "the name of the package, ours",
+    "glob build/object_files.py:names": "a suffix, ours",
     "fnmatch host/resources.py:language": "LANGUAGES, ours",
     "fnmatch vm/initramfs.py:_matches": "guest.toml's, ours",
     # Python's formats
     "format containers/images.py:official": "images.toml's, ours",
     "format smoke/guest_image.py:kernel_pattern": "guest.toml's, ours",
+    "percent proof/envelope.py:encoded": "constant; each value stands behind its length",
     # SQL: each value is a parameter
     "sql nightly/database.py:rows": "names of our columns",
     "sql nightly/database.py:write": "names of our columns",
