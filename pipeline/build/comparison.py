@@ -33,6 +33,10 @@ BUILD_ID_BIG = re.compile(
 )
 LARGEST = 64 << 20
 """Bytes of one installed file that is read; tc has 0.6 MB."""
+SECONDS = 120.0
+"""Seconds for all object files that differ; for iproute2 it takes 2."""
+SYMBOLS = 5000
+"""How many functions and variables may differ."""
 SYMBOL_LINKS = (".gnu_debuglink", ".gnu_debugaltlink")
 LTO = ".gnu.lto_"
 
@@ -146,7 +150,13 @@ def _objects(
     old, new = object_files.names(control), object_files.names(ours)
     changed: list[tuple[str, str, bool, Difference]] = []
     unread: list[str] = []
+    until = time.monotonic() + SECONDS
     for place in sorted({*old, *new}):
+        if time.monotonic() > until or len(changed) > SYMBOLS:
+            raise BuildError(
+                "the object files differ too much to be compared",
+                details=f"more than {SYMBOLS} functions, or more than {SECONDS:.0f} s",
+            )
         both = [each[place] for each in (old, new) if place in each]
         if len(both) == 2 and file_sha256(both[0]) == file_sha256(both[1]):
             continue
@@ -155,7 +165,7 @@ def _objects(
                 functions.read(each[place], objdump) if place in each else {} for each in (old, new)
             )
             linked = any(_has_lto(path) for path in both)
-        except (Broken, OSError) as e:
+        except (Broken, OSError, MemoryError) as e:
             raise BuildError(f"the object file {place} of the build cannot be read: {e}") from e
         if linked:
             unread.append(place)
@@ -167,7 +177,7 @@ def _objects(
     return changed, unread, len({*old, *new})
 
 
-def _bodies(found: Sequence[functions.Named] | None) -> list[tuple[bool, tuple[str, ...]]] | None:
+def _bodies(found: Sequence[functions.Named] | None) -> list[tuple[bool, str]] | None:
     return sorted((each.variable, each.body) for each in found) if found else None
 
 

@@ -12,9 +12,10 @@ reverse.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,12 +25,15 @@ from elftools.elf.sections import Section, Symbol
 
 from pipeline.errors import BuildError
 from pipeline.files import bounded
-from pipeline.files.elf import Elf, Relocation
+from pipeline.files.elf import Broken, Elf, Relocation
 from pipeline.isolation import lent, sandbox
 
 BYTES = 16 << 20
 """Of one object file; iproute2's largest has 0.6 MB."""
 SECONDS = 60.0
+READ = 64 << 20
+"""Bytes of instructions and data that its functions and variables may have, each counted whenever
+it is read."""
 DEEPEST = 4
 """How often data may refer to other data that has no name."""
 _FUNCTION, _VARIABLE = "STT_FUNC", "STT_OBJECT"
@@ -60,8 +64,8 @@ class Named:
     name: str
     """Without the numbers that GCC adds to it."""
     variable: bool
-    body: tuple[str, ...]
-    """Equal for two builds of the same."""
+    body: str
+    """A digest, equal for two builds of the same."""
 
 
 def read(path: Path, objdump: str) -> dict[str, list[Named]]:
@@ -71,8 +75,9 @@ def read(path: Path, objdump: str) -> dict[str, list[Named]]:
     BuildError, or ``files.elf.Broken`` for a file that makes no sense.
     """
     data = bounded.read(path, BYTES)
+    text = _disassembly(path, objdump)
     found: dict[str, list[Named]] = {}
-    for each in _Object(Elf(data), _disassembly(path, objdump)).named():
+    for each in _Object(Elf(data), text).named():
         found.setdefault(each.name, []).append(each)
     return found
 
@@ -95,6 +100,8 @@ class _Object:
 
     def __init__(self, elf: Elf, text: str) -> None:
         self._elf = elf
+        self._left = READ
+        self._known: dict[tuple[str, int, int], str] = {}
         self._lines = _instructions(text)
         self._relocations = {
             name: sorted(entries, key=lambda r: r.offset)
@@ -112,7 +119,7 @@ class _Object:
                 yield Named(
                     name=plain(symbol.name),
                     variable=kind == _VARIABLE,
-                    body=tuple(body(section, start, start + size)),
+                    body=_digest(body(section, start, start + size)),
                 )
 
     def _section(self, symbol: Symbol) -> Section | None:
@@ -128,6 +135,7 @@ class _Object:
             if address >= end:
                 break
             after = lines[n + 1][0] if n + 1 < len(lines) else end
+            self._spend(len(text))
             entries = self._entries(section, address, after)
             yield self._instruction(section, start, text, bool(entries))
             for entry in entries:
@@ -176,23 +184,38 @@ class _Object:
             return f"{section.name}+{offset - start:#x}"
         content = self._elf.content(section)
         if flags & SH_FLAGS.SHF_STRINGS:
-            return repr(content[offset:].partition(b"\0")[0])
+            end = content.find(b"\0", offset)
+            text = content[offset : end if end >= 0 else None]
+            self._spend(len(text))
+            return repr(text)
         size = section["sh_entsize"] if flags & SH_FLAGS.SHF_MERGE else 0
         end = offset + size if size else self._boundary(section, offset)
         if depth >= DEEPEST:
             return f"{section.name}+{offset:#x}"
-        return f"{section.name}[{' '.join(self._data(section, offset, end, depth + 1))}]"
+        key = (section.name, offset, depth)
+        if key not in self._known:
+            self._known[key] = _digest(self._data(section, offset, end, depth + 1))
+        return f"{section.name}[{self._known[key]}]"
 
     def _data(self, section: Section, start: int, end: int, depth: int = 0) -> Iterator[str]:
         """Yield the content of data, with what it refers to."""
         if section["sh_type"] == "SHT_NOBITS":
             yield f"{end - start} bytes"
             return
-        yield self._elf.content(section)[start:end].hex()
+        content = self._elf.content(section)[start:end]
+        self._spend(len(content))
+        yield content.hex()
         for entry in self._entries(section, start, end):
             table = entry.kind in _IN_TABLE.get(self._elf.machine, _NONE)
             short = start - entry.offset if table else 0
             yield f"{entry.offset - start} {self._target(entry, short, 0, depth)}"
+
+    def _spend(self, read: int) -> None:
+        """Count what is read; a file may be made so that all of it is read for every symbol."""
+        self._elf.in_time()
+        self._left -= read
+        if self._left < 0:
+            raise Broken(f"its functions refer to more than {READ >> 20} MiB")
 
     def _covering(self, section: Section, offset: int) -> Symbol | None:
         """Return the function or variable at a place, if there is one."""
@@ -235,6 +258,13 @@ class _Object:
                     short = 4 if entry.kind in _FROM_NEXT.get(self._elf.machine, _NONE) else 0
                     found.setdefault(section.name, set()).add(entry.addend + short)
         return {name: sorted(places) for name, places in found.items()}
+
+
+def _digest(lines: Iterable[str]) -> str:
+    sha = hashlib.sha256()
+    for line in lines:
+        sha.update(f"{len(line)} {line}\n".encode())
+    return sha.hexdigest()
 
 
 def plain(name: str) -> str:

@@ -116,7 +116,7 @@ class Elf:
             return b""
         if section["sh_size"] > self._size or section["sh_flags"] & SH_FLAGS.SHF_COMPRESSED:
             raise Broken("a section is larger than the file, or compressed")
-        self._in_time()
+        self.in_time()
         data: bytes = section.data()
         return data
 
@@ -145,7 +145,7 @@ class Elf:
                 raise Broken(f"it has {section.num_relocations()} relocations in one section")
             entries = []
             for each in section.iter_relocations():
-                self._in_time()
+                self.in_time()
                 entries.append(
                     Relocation(
                         offset=each["r_offset"],
@@ -163,9 +163,10 @@ class Elf:
             left -= len(item.name)
             if left < 0:
                 raise Broken(f"its names have more than {NAMES} bytes")
-            self._in_time()
+            self.in_time()
             yield item
 
-    def _in_time(self) -> None:
+    def in_time(self) -> None:
+        """Raise Broken if what is asked of the file has taken too long in all."""
         if time.monotonic() > self._until:
             raise Broken(f"it takes more than {SECONDS:.0f} s to read")

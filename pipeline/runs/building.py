@@ -29,6 +29,8 @@ from pipeline.runs.request import PACKAGE
 
 CONTROLS = "controls"
 """The cache's name for builds without the patch."""
+FORMAT = "1"
+"""Part of their keys; increase it when what a build leaves, or its environment, changes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,4 +225,4 @@ def _key(root: BuildRoot, source: Source) -> str:
         return ""
     packages = (f"{p.name} {p.version} {p.architecture} {p.sha256}" for p in root.packages)
     trust = root.root.trust
-    return digest(source.files[0].sha256, root.architecture, trust, *sorted(packages))
+    return digest(FORMAT, source.files[0].sha256, root.architecture, trust, *sorted(packages))

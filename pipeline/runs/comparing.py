@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from pipeline.build import comparison
 from pipeline.build.build import BuildRoot
 from pipeline.build.comparison import Side
+from pipeline.errors import BuildError, FetchError
 from pipeline.files import bounded
 from pipeline.fixes import c_source
 from pipeline.model import Built, Comparison, Patched, Source
@@ -23,6 +25,11 @@ from pipeline.vm import machine
 
 _FILE = re.compile(r"^\+\+\+ [^/\s]+/(\S+)", re.MULTILINE)
 PATCH_BYTES = 4 << 20
+SECONDS = 20.0
+"""Seconds for all functions."""
+MENTIONS = 300
+"""Times that a function is mentioned in a file before its definition is not looked for: each place
+may take a search through the whole file."""
 
 
 class Comparing:
@@ -36,12 +43,18 @@ class Comparing:
     ) -> Comparison | None:
         """Compare the packages with those of ``source``, which unpacks to ``tree``.
 
-        Returns None if the cache has no build without the patch.
+        Returns None if the cache has no build without the patch, and, since nobody has asked for
+        it, also if the comparison fails.
         """
         made = built.result()
         if not (self._building.objects.exists() and self._building.has_control(root, source)):
             return None
-        return self._compare(root, source, tree, patched, made)
+        try:
+            return self._compare(root, source, tree, patched, made)
+        except (BuildError, FetchError) as e:
+            with self._context.progress.stage("compare") as stage:
+                stage.note(f"not compared with a build without the patch: {e.brief}")
+            return None
 
     def if_asked(
         self, root: BuildRoot, source: Source, tree: Path, patched: Patched, built: Built
@@ -87,12 +100,18 @@ def in_patch(tree: Path, patched: Path, patches: Sequence[Path]) -> Callable[[st
         for name in sorted(names)
     ]
 
+    until = time.monotonic() + SECONDS
+
     def changes(symbol: str) -> bool:
         name = symbol.partition(".")[0]
 
         def shape(code: str) -> tuple[object, ...]:
-            found = [text for _, text in c_source.definitions(code, name)]
-            return tuple(found) or (c_source.mentions(code, name),)
+            if time.monotonic() > until:
+                raise BuildError("the source is made so that its functions take too long to find")
+            number = c_source.mentions(code, name)
+            if number > MENTIONS:
+                return (number,)
+            return tuple(text for _, text in c_source.definitions(code, name)) or (number,)
 
         return any(shape(old) != shape(new) for old, new in codes)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from debian.deb822 import Deb822
@@ -86,22 +86,19 @@ class _Root:
         fields = Deb822(text)
         sums: dict[str, str] = {}
         listed = ["/."]
-        with tarfile.open(files) as tar:
-            for member in tar:
-                name = member.name.removeprefix("./").strip("/")
-                if name in ("", "."):
-                    continue
-                listed.append(f"/{name}")
-                stream = tar.extractfile(member) if member.isreg() else None
-                data = stream.read() if stream else None
-                if data is not None:
-                    sums[f"/{name}"] = hashlib.md5(data, usedforsecurity=False).hexdigest()
-                if member.issym() and name in MERGED:
-                    continue
-                member.name = _merged(name)
-                if member.islnk():
-                    member.linkname = _merged(member.linkname.removeprefix("./"))
-                self._put(member, data)
+        for member, data in _members(files):
+            name = member.name.removeprefix("./").strip("/")
+            if name in ("", "."):
+                continue
+            listed.append(f"/{name}")
+            if data is not None:
+                sums[f"/{name}"] = hashlib.md5(data, usedforsecurity=False).hexdigest()
+            if member.issym() and name in MERGED:
+                continue
+            member.name = _merged(name)
+            if member.islnk():
+                member.linkname = _merged(member.linkname.removeprefix("./"))
+            self._put(member, data)
         stanza = f"{text.strip()}\nStatus: install ok installed\n"
         own = [path for path in told.get("conffiles", b"").decode().split("\n") if path in sums]
         if own:
@@ -155,6 +152,20 @@ def _merged(name: str) -> str:
 
 def _files(control: Path) -> dict[str, bytes]:
     """Return the files of a package's control archive, without its directory."""
-    with tarfile.open(control) as tar:
-        found = ((member, tar.extractfile(member)) for member in tar if member.isreg())
-        return {m.name.removeprefix("./"): s.read() for m, s in found if s is not None}
+    return {m.name.removeprefix("./"): data for m, data in _members(control) if data is not None}
+
+
+def _members(archive: Path) -> Iterator[tuple[tarfile.TarInfo, bytes | None]]:
+    """Yield the members of a plain tar archive, each with its content if it is a regular file.
+
+    A package may come from anybody who can sign an index. Raises ValueError for a size that cannot
+    be true: tarfile would go back by one below 0, and fill up the memory for a sparse file.
+    """
+    most, last = archive.stat().st_size, -1
+    with tarfile.open(archive, "r:") as tar:
+        for member in tar:
+            if not 0 <= member.size <= most or member.offset <= last or member.issparse():
+                raise ValueError(f"{member.name[:80]!r} has a size that is not in the archive")
+            last = member.offset
+            stream = tar.extractfile(member) if member.isreg() else None
+            yield member, stream.read() if stream else None
