@@ -41,6 +41,7 @@ WITHOUT = {
     "refusals": "a batch of refusals",
     "unnamed-offset": "a map that has no name",
     "struct-small": "its definition says no number of elements",
+    "typed-map": "a legacy definition says sizes, so the new one has no types to show",
 }
 """The cases without such a form, and why."""
 
