@@ -60,8 +60,9 @@ __attribute__((noinline)) int more(const char *text)
 	return fprintf(stderr, "more %s\\n", text) + calls++ + total;
 }
 """
-KNOWN = [name for name, m in machine.machines().items() if name not in ("armhf", "i386")]
-"""Where no part of an address is in an instruction, so that nothing else is named."""
+NATIVE = next(name for name, m in machine.machines().items() if m.native)
+KNOWN = (NATIVE, "arm64", "s390x")
+"""Those whose compilers tests/packages.txt names."""
 
 
 def compiled(directory: Path, architecture: str, **values: str) -> Path:
@@ -92,13 +93,9 @@ def changed(old: Path, new: Path, scratch: Path, architecture: str) -> dict[str,
     return {each.name: each.how for each in found.symbols}
 
 
-@pytest.fixture(params=KNOWN)
+@pytest.fixture(params=dict.fromkeys(KNOWN))
 def architecture(request: pytest.FixtureRequest) -> str:
     name: str = request.param
-    try:
-        subprocess.run([machine.machine_for(name).compiler, "--version"], capture_output=True)
-    except FileNotFoundError:
-        pytest.skip(f"no compiler for {name}")
     return name
 
 
@@ -133,10 +130,9 @@ def test_what_goes_is_named(architecture: str, tmp_path: Path) -> None:
 
 
 def test_code_that_only_the_linker_makes_is_said_to_be_unread(tmp_path: Path) -> None:
-    native = next(name for name, m in machine.machines().items() if m.native)
     sides = []
     for word in ("four", "other"):
-        directory = compiled(tmp_path / word, native, WORD=word)
+        directory = compiled(tmp_path / word, NATIVE, WORD=word)
         subprocess.run(
             ["gcc", "-O2", "-flto", "-c", "it.c", "-o", "lib@it.o"], cwd=directory, check=True
         )
