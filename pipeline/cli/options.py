@@ -14,7 +14,7 @@ import os
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -101,9 +101,12 @@ def moment(_: click.Context, __: click.Parameter, value: str | None) -> str:
     if value is None:
         return ""
     try:
-        return datetime.strptime(value, MOMENT).strftime(MOMENT)
+        found = datetime.strptime(value, MOMENT).replace(tzinfo=UTC)
     except ValueError as e:
         raise click.BadParameter("give it in UTC, as in 20230610T000000Z") from e
+    if found > datetime.now(UTC):
+        raise click.BadParameter("it is in the future")
+    return found.strftime(MOMENT)
 
 
 MOMENT = "%Y%m%dT%H%M%SZ"

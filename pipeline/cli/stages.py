@@ -106,6 +106,7 @@ def patch_command(options: PatchOptions) -> None:
         "--version": source.version,
         "--dsc": source.dsc,
         "--tree": source.tree,
+        "--at": source.at,
         "--locked": source.locked,
         "--pocket": source.pockets,
         "--accept-unsigned-source": source.accepted,

@@ -96,7 +96,8 @@ def patch_only(
     with _part(request, out, journal) as (stages, directory):
         wall = stages.inputs.check_sandbox()
         stages.patching.check_coccinelle()
-        before = _again(earlier, directory) if earlier else None
+        # What that run has patched is made anew.
+        before = _again(earlier, directory, patched=False) if earlier else None
         source = before.source if before else stages.inputs.fetch()
         # A directory's claim about itself is no signed index.
         tree = stages.inputs.tree(replace(source, indexed=False) if before else source)
@@ -291,14 +292,18 @@ def _archives(stages: Stages, before: Report | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*earlier, *stages.inputs.trust())))
 
 
-def _again(earlier: Path, directory: RunDirectory) -> Report:
-    """Copy the sources of an earlier run. Raises FetchError if they have changed since then."""
+def _again(earlier: Path, directory: RunDirectory, *, patched: bool = True) -> Report:
+    """Copy the source of an earlier run, and the ``patched`` one.
+
+    Raises FetchError if they have changed since then.
+    """
     before = read(earlier)
     here = report.moved(before, earlier.absolute(), directory.path)
     had = {file.path: file.sha256 for file in here.source.files}
-    if here.patched:
+    if here.patched and patched:
         had[here.patched.dsc] = here.patched.sha256
-    _take_over(("source", "patched"), had, earlier, directory, "respin fetch or respin patch")
+    names = ("source", "patched") if patched else ("source",)
+    _take_over(names, had, earlier, directory, "respin fetch or respin patch")
     return here
 
 

@@ -189,6 +189,7 @@ def test_no_archive_of_a_time_is_known(world: World, release: str, url: str | No
     [
         (("--at", "yesterday"), "give it in UTC, as in 20230610T000000Z"),
         (("--at", "20231310T000000Z"), "give it in UTC, as in 20230610T000000Z"),
+        (("--at", "29990101T000000Z"), "it is in the future"),
         (("--at", TIME, "--mirror", "http://127.0.0.1:9/"), "--at and --mirror are mutually"),
         (("--offline",), "--offline needs a lock"),
     ],

@@ -43,6 +43,11 @@ def test_each_stage_from_the_one_before(fetched: Path, tmp_path: Path) -> None:
     assert patched["outcome"] == "patched"
     assert patched["patched"]["sha256"] == whole["patched"]["sha256"]
     assert patched["source"] == whole["source"]
+    again = part(tmp_path / "again", "patch", tmp_path / "whole")
+    assert (again["outcome"], again["patched"]["sha256"]) == (
+        "patched",
+        whole["patched"]["sha256"],
+    )
     built = part(tmp_path / "built", "build", tmp_path / "patched")
     assert (built["outcome"], built["smoke"]) == ("built", None)
     assert built["built"]["debs"] == whole["built"]["debs"]
@@ -75,6 +80,7 @@ def test_a_stage_without_the_one_before(fetched: Path, tmp_path: Path) -> None:
     assert (said.status, "has no patched source" in said.err) == (2, True)
     said = cli.respin("prove", fetched, "--out", tmp_path / "out", cache=CACHE)
     assert (said.status, "was not diagnosed" in said.err) == (2, True)
-    said = cli.respin("patch", fetched, "--release", "trixie", cache=CACHE)
-    assert (said.status, "--release cannot be used with it" in said.err) == (2, True)
+    for option, value in (("--release", "trixie"), ("--at", "20230610T000000Z")):
+        said = cli.respin("patch", fetched, option, value, cache=CACHE)
+        assert (said.status, f"{option} cannot be used with it" in said.err) == (2, True)
     assert list(tmp_path.iterdir()) == []
