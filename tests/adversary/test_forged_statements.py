@@ -392,7 +392,7 @@ def test_a_key_that_was_revoked(tmp_path: Path) -> None:
 
 @pytest.mark.bad_input
 def test_an_auditor_needs_no_respin(worker: Worker, given: Path, tmp_path: Path) -> None:
-    """The commands of docs/proof.md: nothing but a shell, jq's work by Python, and gpgv."""
+    """The commands of docs/proof.md: a shell, jq's work by Python, gpg and gpgv."""
     first = json.loads((given / envelope.NAME).read_text())[0]
     assert first["payloadType"] == envelope.TYPE
     script = """
@@ -409,6 +409,11 @@ def test_an_auditor_needs_no_respin(worker: Worker, given: Path, tmp_path: Path)
     subprocess.run(["sh", "-euc", script], cwd=tmp_path, check=True, capture_output=True)
     payload = json.loads((tmp_path / "payload").read_bytes())
     assert payload["predicateType"] == statements.PROVENANCE
+    sums = "".join(f"{s['digest']['sha256']}  {s['name']}\n" for s in payload["subject"]).encode()
+    compare = ["sha256sum", "--quiet", "-c"]
+    assert subprocess.run(compare, input=sums, cwd=given, capture_output=True).returncode == 0
+    next((given / "debs").glob("*.deb")).write_bytes(b"another")
+    assert subprocess.run(compare, input=sums, cwd=given, capture_output=True).returncode == 1
     (tmp_path / "provenance.json").write_text("[]")
     assert subprocess.run(["sh", "-euc", script], cwd=tmp_path, capture_output=True).returncode
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""[nightly], [publish] and [notify] of respin.toml."""
+"""[nightly], [publish], [trust] and [notify] of respin.toml."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 
 from pipeline.config import config
-from pipeline.config.config import Archives, Derivative
+from pipeline.config.config import Archives, Derivative, Trust
 from pipeline.config.nightly import Nightly, Notifying, Publishing
 from pipeline.errors import UsageError
 from pipeline.host.resources import package_data
@@ -45,7 +45,9 @@ def test_what_the_documentation_shows_is_understood() -> None:
     assert found.notify.command[0] == "mail"
     keys = set(re.findall(r"^([a-z-]+) =", text, re.MULTILINE))
     fields = {
-        f.replace("_", "-") for c in (Nightly, Publishing, Notifying) for f in c.__annotations__
+        f.replace("_", "-")
+        for c in (Nightly, Publishing, Notifying, Trust)
+        for f in c.__annotations__
     }
     assert keys == fields - {"publish", "notify"}
 
