@@ -15,52 +15,56 @@ from pipeline.errors import FetchError
 _STOPPED = r"(?m)^stopped after [\d.]+ s$"
 """What host/command.py says of a program that was not done in time."""
 
+_SNAPSHOT = re.compile(r"/archive/[a-z-]+/\d{8}T\d{6}Z\b")
+"""What the address of snapshot's archive of a time ends with (source/superseded.py)."""
+
+_MIRROR = "use another mirror (--mirror)"
+_KEPT = "of a release past its end of life, name the archive that keeps it with --mirror"
+
 _LACKS = "the archive lacks a file that its signed index lists"
 
 _MEANING: tuple[tuple[str, str, str], ...] = (
     (
         r"does not have a Release file|no longer has a Release file|404 +Not Found \[.*\].*Release",
         "the archive does not have this release",
-        "check the release's name; of a release past its end of life, name the archive that"
-        " keeps it with --mirror",
+        f"check the release's name; {_KEPT}",
     ),
     (
         _STOPPED,
         "the archive is too slow: it was not done in time",
-        "try again later, or use another mirror (--mirror)",
+        f"try again later, or {_MIRROR}",
     ),
     (
         r"File too large",  # strerror(EFBIG): the bound that privateroot.py sets
         "a file is larger than any archive's",
-        "use another mirror (--mirror): this one sends what is made to fill the disk",
+        f"{_MIRROR}: this one sends what is made to fill the disk",
     ),
     (
         r"Hash Sum mismatch|unexpected size|Size mismatch|Hashes of expected file",
         "a file is not the one that the signed index lists",
-        "try again later (the mirror may be in the middle of an update) or use another"
-        " mirror (--mirror)",
+        f"try again later (the mirror may be in the middle of an update) or {_MIRROR}",
     ),
     (
         r"404 +Not Found|File not found|No such file",
         _LACKS,
-        "use another mirror (--mirror), or another version (--version)",
+        f"{_MIRROR}, or another version (--version)",
     ),
     (
         r"Could not connect|Connection refused|Could not resolve|Temporary failure resolving"
         r"|timed out|Network is unreachable|Unable to connect|No route to host|connect \(",
         "the archive cannot be reached",
-        "check the network and the proxy (http_proxy), or use another mirror (--mirror)",
+        f"check the network and the proxy (http_proxy), or {_MIRROR}",
     ),
     (
         r"Failed to fetch \S+ +[45]\d\d ",
         "the archive answered with an error",
-        "try again later, or use another mirror (--mirror)",
+        f"try again later, or {_MIRROR}",
     ),
     (
         r"Connection (failed|reset|closed)|closed the connection|Error reading from server"
         r"|Undetermined Error|Data left in file|incomplete|Invalid file format",
         "a download ended before the file was whole",
-        "try again, or use another mirror (--mirror)",
+        f"try again, or {_MIRROR}",
     ),
     (
         r"No space left on device",
@@ -78,12 +82,14 @@ _MISSING_SUITE = re.compile(
 
 def explain(failed: FetchError, doing: str) -> FetchError:
     """Return the error with apt's words made plain; ``doing`` is what was being done."""
-    meaning = _meaning(failed)
-    if meaning:
-        brief, hint = meaning
-        return FetchError(f"{doing}: {brief}", details=failed.details, hint=hint)
-    hint = failed.hint or "see what apt says about it, or use another mirror (--mirror)"
-    return FetchError(f"{doing}: apt failed", details=failed.details, hint=hint)
+    brief, hint = _meaning(failed) or (
+        "apt failed",
+        failed.hint or f"see what apt says about it, or {_MIRROR}",
+    )
+    if _SNAPSHOT.search(f"{doing}\n{failed.details}"):  # --at and --mirror exclude each other
+        hint = hint.replace(_MIRROR, "name another snapshot under [archives] in respin.toml")
+        hint = hint.replace(_KEPT, "snapshot may not have it as it was at that time")
+    return FetchError(f"{doing}: {brief}", details=failed.details, hint=hint)
 
 
 def known(failed: FetchError) -> bool:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -177,7 +178,7 @@ class Client:
                         self._clock.sleep(wait)
         raise FetchError(
             f"{_host(url)} still does not answer correctly after {self._tries} tries",
-            details="\n".join([url, *problems]),
+            details="\n".join([url, *_counted(problems)]),
             hint="check the network and the proxy (https_proxy), or try again later",
         )
 
@@ -187,7 +188,7 @@ class Client:
         if self._spent >= limits.LIMITS.service:
             raise FetchError(
                 f"{_host(url)} is too slow: respin has spent {self._spent:.0f} s on it",
-                details="\n".join([url, *problems]),
+                details="\n".join([url, *_counted(problems)]),
                 hint="try again later: downloads continue where they stopped",
             )
         began = self._clock.monotonic()
@@ -228,7 +229,7 @@ class Client:
             requests.exceptions.ChunkedEncodingError,
             requests.exceptions.ContentDecodingError,
         ) as e:
-            raise _Again(scrub(f"{type(e).__name__}: {e}")) from None
+            raise _Again(scrub(_why(e))) from None
         except requests.RequestException as e:
             raise FetchError(
                 f"respin could not reach {_host(url)}",
@@ -274,6 +275,30 @@ def _whole(answer: requests.Response, pieces: Iterator[bytes]) -> Iterator[bytes
     # urllib3 before 2.0 does not say when a connection ended too early.
     if length.isdigit() and size < int(length):
         raise _Again(f"the connection closed after {size} of {length} bytes")
+
+
+def _why(error: BaseException) -> str:
+    """Return why a request failed, in the system's words if it has any.
+
+    requests and urllib3 wrap that error several times, and each repeats the address.
+    """
+    last = error
+    for _ in range(10):
+        if isinstance(last, OSError) and last.strerror:
+            return last.strerror[:1].lower() + last.strerror[1:]
+        inner = getattr(last, "reason", None) or (last.args[0] if last.args else None)
+        if not isinstance(inner, BaseException):
+            inner = last.__cause__ or last.__context__
+        if inner is None:
+            break
+        last = inner
+    return f"{type(last).__name__}: {last}"
+
+
+def _counted(problems: Sequence[str]) -> list[str]:
+    """Return each problem once, with how often it was seen."""
+    counts = Counter(problems)
+    return [text if n == 1 else f"{text} ({n} times)" for text, n in counts.items()]
 
 
 def _host(url: str) -> str:

@@ -196,6 +196,18 @@ def test_words_of_apt(said: str, meant: str) -> None:
     assert error.details == said
 
 
+def test_at_a_time_another_mirror_is_no_advice() -> None:
+    """``--at`` takes everything from snapshot, and refuses ``--mirror``."""
+    refused = "Could not connect to m:80. - connect (111: Connection refused)"
+    absent = "E: The repository 'http://m x Release' does not have a Release file."
+    for said in (refused, absent, "something else"):
+        failed = FetchError("x", details=said)
+        assert "--mirror" in apt_errors.explain(failed, "updating the indexes of http://m/d").hint
+        at = "updating the indexes of http://m/archive/debian-security/20230610T000000Z"
+        hint = apt_errors.explain(failed, at).hint
+        assert "--mirror" not in hint and "snapshot" in hint
+
+
 def test_missing_suites() -> None:
     said = (
         "E: The repository 'http://m/debian x-updates Release' does not have a Release file.\n"
