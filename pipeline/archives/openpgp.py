@@ -215,20 +215,20 @@ def _judged(
     )
 
 
-def keyring(path: Path) -> bytes:
-    """Return a keyring in binary form. Raises UsageError if it cannot be read."""
+def keyring(path: Path, *, hint: str = "choose another one with --keyring FILE") -> bytes:
+    """Return a keyring in binary form. Raises UsageError with the hint if it cannot be read."""
     try:
         return binary(bounded.read(path, bounded.KEYRING))
     except OSError as e:
         raise UsageError(
             f"the keyring {path} cannot be read: {e.strerror}",
-            hint="choose another one with --keyring FILE",
+            hint=hint,
         ) from e
     except ValueError as e:
         raise UsageError(
             f"{path} is not a keyring",
             details=str(e),
-            hint="choose another one with --keyring FILE",
+            hint=hint,
         ) from e
 
 

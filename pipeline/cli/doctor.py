@@ -90,8 +90,8 @@ def examine(cache_root: Path | None = None, architectures: Sequence[str] = ()) -
     for name in architectures:
         if name not in (*machines(), ALL):
             raise UsageError(
-                f"respin does not know the architecture {name!r}",
-                hint=f"it knows {', '.join(machines())}, and all of these as {ALL}",
+                f"there is no architecture named {name!r}",
+                hint=f"choose one of {', '.join(machines())}, or {ALL}",
             )
     wanted = machines() if ALL in architectures else architectures
     foreign = [m for name, m in machines().items() if name in wanted and not m.native]

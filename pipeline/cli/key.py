@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The commands that manage the key that signs the repository."""
+"""The commands that manage the key that signs the repository and the statements about runs."""
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +37,7 @@ class RotateOptions:
 
 @click.group(name="key")
 def key_group() -> None:
-    """Manage the key that signs the repository."""
+    """Manage the key that signs the repository and the statements about runs."""
 
 
 @key_group.command(name="init")
@@ -44,9 +45,10 @@ def key_group() -> None:
 @JSON
 @takes(KeyOptions)
 def key_init(options: KeyOptions) -> None:
-    """Create the key that signs the repository, in the state directory, without a passphrase.
+    """Create the key that signs the repository and the statements about runs.
 
-    The key expires after two years unless you renew it.
+    It is in the state directory, and has no passphrase. It expires after two years unless you renew
+    it.
     """
     settings = configured(options.config).nightly
     _show_key(keys.init(settings.state_directory(), settings.publish.origin), options.as_json)
@@ -89,6 +91,10 @@ def _show_key(key: Key, as_json: bool) -> None:
     for fingerprint in key.fingerprints:
         terminal.say(fingerprint)
     terminal.tell(
-        f"The key expires {until or 'never'}. The next `respin nightly` signs with it. Keep a "
-        f"backup of {key.home}."
+        f"The key expires {until or 'never'}. `respin run` and the next `respin nightly` sign with "
+        f"it. Keep a backup of {key.home}. This writes the public key, for others who check what "
+        "it signed:"
     )
+    home = ["--homedir", str(key.home)] if key.home else []
+    export = ["gpg", *home, "--armor", "--export", *key.fingerprints]
+    terminal.tell_lines(f"{shlex.join(export)} >worker.asc")

@@ -42,8 +42,11 @@ def words(
     source = run["source"]
     found.append(("outcome", str(run["outcome"])))
     found.append(("source", f"{source['name']} {source['version']} of {run['release']}"))
-    for name, sha256 in proof.subjects(statements.PROVENANCE).items():
+    made = proof.subjects(statements.PROVENANCE)
+    read = {name: sha256 for name, sha256 in made.items() if package in ("", sha256)}
+    for name, sha256 in read.items():
         found += [("made", name), ("  SHA-256", sha256)]
+    found += [("same run", f"{name} (not checked here)") for name in made if name not in read]
     found.append(("smoke test", _tested(proof, package)))
     if again is not None:
         found.append(("made again", f"{len(again)} files, the same byte for byte"))
@@ -56,7 +59,7 @@ def _tested(proof: Proof, package: str) -> str:
     if not tested:
         return "none: nothing is proven of these files"
     if package and package not in subjects.values():
-        return f"none of this package: {', '.join(subjects)} was tested"
+        return f"this package was not tested; tested: {', '.join(subjects)}"
     passed, failed, warned = (
         tested.get(key, ()) for key in ("passedTests", "failedTests", "warnedTests")
     )

@@ -241,8 +241,9 @@ def show_cases(cases: Iterable[Case]) -> None:
     for case in cases:
         found.setdefault(case.name, []).append(case.way.name)
         titles[case.name] = case.title
+    wide = max(map(len, found), default=0)
     for name, names in found.items():
-        terminal.say_wrapped(f"{name:20} ", f"{titles[name]} ({', '.join(names)})")
+        terminal.say_wrapped(f"{name:{wide}} ", f"{titles[name]} ({', '.join(names)})")
 
 
 def show_doctor(checks: Iterable[Check]) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,10 @@ import click
 from pipeline.cli import proof_words, terminal
 from pipeline.cli.options import (
     ARCHIVE,
-    COMMON,
+    CACHE,
     CONTAINER,
     FILE,
+    VERBOSE,
     ArchiveOptions,
     CommonOptions,
     ContainerOptions,
@@ -24,12 +26,14 @@ from pipeline.cli.options import (
 )
 from pipeline.cli.request import configured, request_of
 from pipeline.cli.run import built
+from pipeline.containers.engines import Kind
 from pipeline.errors import NotVerified, UsageError
 from pipeline.isolation.scratch import scratch
 from pipeline.proof import check, envelope, manifest, statements
 from pipeline.proof.check import Proof
 from pipeline.publish import served, trust
 from pipeline.runs import lockfile, rebuild, sealed
+from pipeline.runs.directory import REPORT
 from pipeline.runs.request import Request
 from pipeline.text.address import Address, scrub
 
@@ -78,22 +82,27 @@ class Verified:
 @click.option(
     "--rebuild",
     is_flag=True,
-    help="Make the packages again from the lock of the run, and compare them byte for byte.",
+    help="Make the packages again from the run's respin.lock, and compare them byte for byte.",
 )
 @click.option(
-    "--locked", type=FILE, help="The lock of the run, for --rebuild [default: the one beside it]."
+    "--locked", type=FILE, help="The run's respin.lock, for --rebuild [default: the one beside it]."
 )
 @CONTAINER
 @ARCHIVE
-@COMMON
+@CACHE
+@click.option(
+    "--json", "as_json", is_flag=True, help="Write the statements, and who signed them, as JSON."
+)
+@VERBOSE
 @takes(VerifyOptions)
 def verify_command(options: VerifyOptions) -> None:
     """Check the signed statements about RUN, the directory of a run, or about a package of one.
 
     The package is a file, or one in a repository that `publish` made. Says who signed, and what was
     proven. Exits 19 if a statement is missing, is not signed by a trusted key, or does not fit the
-    files, and if a package that is made again is another.
+    files, or if, with --rebuild, a package comes out different.
     """
+    _refuse_unused(options)
     trusted = trust.trusted(configured(options.archive.config), options.keys)
     with tempfile.TemporaryDirectory(prefix="respin-verify-") as place:
         found = _verified(options, trusted, Path(place))
@@ -106,10 +115,31 @@ def verify_command(options: VerifyOptions) -> None:
         terminal.say_wrapped(f"  {label:10} ", text)
 
 
+def _refuse_unused(options: VerifyOptions) -> None:
+    """Raise UsageError for an option that says how to rebuild, if nothing is made again."""
+    given = {
+        "--locked": options.locked,
+        "--container": options.container.container is not Kind.AUTO,
+        "--image": options.container.image,
+        "--force-host": options.container.force_host,
+    }
+    unused = [name for name, value in given.items() if value]
+    if unused and not options.rebuild:
+        raise UsageError(
+            f"{' and '.join(unused)} cannot be used without --rebuild",
+            hint="add --rebuild to make the packages again, or omit what belongs to it",
+        )
+
+
 def _verified(options: VerifyOptions, trusted: tuple[bytes, ...], place: Path) -> Verified:
     """Verify the statements about what the user names, which may be on a server."""
     if served.is_address(options.what):
         return _served(options, trusted, place)
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", options.what):
+        raise UsageError(
+            f"{scrub(options.what)} cannot be fetched",
+            hint="an address must begin with http:// or https://",
+        )
     what = Path(options.what)
     if what.is_dir():
         if options.provenance or options.locked:
@@ -118,6 +148,8 @@ def _verified(options: VerifyOptions, trusted: tuple[bytes, ...], place: Path) -
                 "cannot be used with it",
                 hint="omit them",
             )
+        if _lacks(what / envelope.NAME):
+            raise _no_statements(what)
         proof = check.directory(what, trusted)
         names = proof.subjects(statements.PROVENANCE)
         debs = tuple(what / name for name in names if name.endswith(".deb"))
@@ -136,6 +168,30 @@ def _verified(options: VerifyOptions, trusted: tuple[bytes, ...], place: Path) -
     proof = check.package(what, beside, trusted)
     lock = options.locked or _beside(what, lockfile.NAME)
     return _of_one(proof, what, lock)
+
+
+def _lacks(path: Path) -> bool:
+    """Tell whether there is no such file, and not that it cannot be read."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def _no_statements(what: Path) -> NotVerified:
+    if not _lacks(what / REPORT):
+        return NotVerified(
+            f"{what} has no {envelope.NAME}: an older respin made it, or the file was removed",
+            hint="repeat the run, or get the whole directory from whoever made it",
+        )
+    return NotVerified(
+        f"{what} is not the directory of a run",
+        hint="name a directory that respin run left; with several architectures, one of those in "
+        "it",
+    )
 
 
 def _served(options: VerifyOptions, trusted: tuple[bytes, ...], place: Path) -> Verified:

@@ -25,7 +25,7 @@ SHOWN = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """Statements that belong together, and whom to believe them."""
+    """Statements that belong together, and who signed them."""
 
     statements: Mapping[str, Mapping[str, Any]]
     """Type of the predicate -> the statement."""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The key that signs the repository: made by respin, or the user's own, maybe in gpg-agent."""
+"""The key that signs repositories and runs: made by respin, or the user's own."""
 
 from __future__ import annotations
 
@@ -253,7 +253,7 @@ def of_home(home: Path) -> Key:
 def no_key() -> UsageError:
     """Return the error for a missing key."""
     return UsageError(
-        "there is no key to sign the repository with",
+        "there is no key to sign the repository and the statements about runs with",
         hint="make one with respin key init, or set key under [publish] to your own",
     )
 

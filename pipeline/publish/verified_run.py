@@ -16,12 +16,18 @@ from pipeline.files import own_files
 from pipeline.fixes import versions
 from pipeline.host.cache import file_sha256
 from pipeline.model import Seen
-from pipeline.proof import check, envelope, statements
+from pipeline.proof import check, envelope, signers, statements
 from pipeline.publish.keys import Key
 from pipeline.runs import lockfile, lockfile_reader
 from pipeline.runs.directory import REPORT
 from pipeline.runs.report_reader import load
 from pipeline.vm.machine import machines
+
+TRUST = (
+    "name the key file of whoever made the run as keys under [trust] in respin.toml; get it from "
+    "them, not from where you got the run"
+)
+"""Unlike ``respin verify``, ``respin publish`` takes no key of a run by --key."""
 
 ALL = "all"
 """The architecture of the packages that every architecture takes."""
@@ -89,7 +95,7 @@ def vouched(directory: Path, trusted: Sequence[bytes]) -> None:
         raise PublishError(
             f"nobody who is trusted here vouches for this run: {e.brief}",
             details=e.details,
-            hint=e.hint,
+            hint=TRUST if e.hint == signers.TRUST else e.hint,
         ) from e
 
 

@@ -166,7 +166,10 @@ FILES: dict[str, tuple[str, Callable[[Path], object]]] = {
         "is not a regular file",
         _pipe,
     ),
-    "no statements": ("cannot be read: No such file", lambda g: (g / envelope.NAME).unlink()),
+    "no statements": (
+        "has no provenance.json: an older respin made it",
+        lambda g: (g / envelope.NAME).unlink(),
+    ),
     "statements of 100 MB": (
         "has more than 16777216 bytes",
         lambda g: (g / envelope.NAME).write_bytes(b"[" + b" " * (100 << 20) + b"]"),
@@ -312,6 +315,11 @@ def test_no_key_is_trusted(worker: Worker, given: Path) -> None:
     assert "--key FILE" in said.err
     said = inprocess.respin("verify", given, "--key", given / "report.json", env=NOTHING)
     assert said.status == 2 and "has no OpenPGP public key" in said.err
+    config = given.parent / "respin.toml"
+    config.write_text('[nightly]\nstate = "state"\n[trust]\nkeys = "0123456789ABCDEF"\n')
+    said = inprocess.respin("verify", given, env={"RESPIN_CONFIG": str(config)})
+    assert said.status == 2 and "cannot be read" in said.err
+    assert "files, not fingerprints" in said.err and "--keyring" not in said.err
 
 
 @pytest.mark.bad_input
@@ -346,7 +354,33 @@ def test_a_package_of_a_run_that_was_not_tested(worker: Worker, tmp_path: Path) 
     run = sealed.seal(standin.make(tmp_path / "run", dsc, sealed.RELEASE, doc=True), worker.key)
     (doc,) = (run / "debs").glob("iproute2-doc_*.deb")
     said = verify(worker, doc)
-    assert said.status == 0 and "none of this package" in " ".join(said.out.split()), said
+    assert said.status == 0, said
+    words = " ".join(said.out.split())
+    assert f"this package was not tested; tested: {worker.deb.name}" in words.replace("debs/", "")
+    assert words.count(" made ") == 1 and f"made debs/{doc.name} " in words
+    assert f"same run debs/{worker.deb.name} (not checked here)" in words
+
+
+@pytest.mark.bad_input
+def test_what_is_not_a_run(worker: Worker, tmp_path: Path) -> None:
+    said = verify(worker, tmp_path)
+    refused(said, f"{tmp_path} is not the directory of a run")
+    assert "with several architectures, one of those in it" in " ".join(said.err.split())
+    said = verify(worker, "ftp://me:secret@x/y.deb")
+    assert said.status == 2 and "an address must begin with http:// or https://" in said.err
+    assert "secret" not in said.err
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    "option", [("--container", "docker"), ("--image", "x"), ("--force-host",), ("--locked",)]
+)
+def test_how_to_rebuild_what_is_not_rebuilt(
+    worker: Worker, given: Path, option: tuple[str, ...]
+) -> None:
+    more = (given / lockfile.NAME,) if option == ("--locked",) else ()
+    said = verify(worker, next((given / "debs").glob("*.deb")), *option, *more)
+    assert said.status == 2 and f"{option[0]} cannot be used without --rebuild" in said.err
 
 
 # -- keys -------------------------------------------------------------------------------------
