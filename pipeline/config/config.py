@@ -69,7 +69,7 @@ class Derivative:
 
 @dataclass(frozen=True, kw_only=True)
 class Trust:
-    """Whose statements about a run are believed."""
+    """Whose statements about a run are trusted."""
 
     keys: tuple[Path, ...] = ()
     """Files with public keys, besides the one that signs on this machine."""
