@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import getpass
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -235,10 +234,7 @@ def _subids() -> Iterator[Check]:
     """Check the ranges of subordinate ids that an ordinary user needs; root has all ids."""
     if os.geteuid() == 0:
         return
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
+    user = ids.name()
     for kind, option in (("subuid", "--add-subuids"), ("subgid", "--add-subgids")):
         count = subid_count(Path("/etc") / kind, user, os.getuid())
         ok = count >= ids.COUNT

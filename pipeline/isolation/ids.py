@@ -14,8 +14,8 @@ namespace then has the same ids as the container around it.
 from __future__ import annotations
 
 import functools
-import getpass
 import os
+import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,17 @@ class Ids:
         return f"{self.uid} {self.gid}"
 
 
+def name() -> str:
+    """Return this user's name, or the number of one that has none.
+
+    Not what $USER says: su and runuser may leave that as it was for whoever called them.
+    """
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
 @functools.cache
 def mine() -> Ids:
     """Return the ids that this user has for a user namespace.
@@ -56,10 +67,7 @@ def mine() -> Ids:
     """
     if os.geteuid() == 0:
         return of_root(Path("/proc/self"), Path("/etc"))
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
+    user = name()
     uids = subordinate(Path("/etc/subuid"), user, os.getuid())
     gids = subordinate(Path("/etc/subgid"), user, os.getuid())
     return Ids(

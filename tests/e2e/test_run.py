@@ -185,8 +185,8 @@ def test_an_ordinary_user_from_scratch(
 ) -> None:
     """With an empty cache and an object of the user's; the .deb is the same, byte for byte.
 
-    The machine differs in everything that the reproducible-builds project varies, besides the
-    order of directory entries (test_hosts.py builds on other hosts) and the year.
+    The machine differs in everything that the reproducible-builds project varies, but for the year
+    and the order of directory entries, which is that of the disk (test_hosts.py has other roots).
     """
     # Not in tmp_path, whose parents are closed to others.
     home = Path(tempfile.mkdtemp(prefix="respin-home-"))

@@ -7,6 +7,8 @@ from __future__ import annotations
 import ast
 import ctypes
 import json
+import os
+import pwd
 import struct
 import tomllib
 from dataclasses import replace
@@ -168,3 +170,12 @@ def test_an_order_says_all_and_nothing_of_it_is_lost() -> None:
     said = json.loads(text)
     assert said["binds"] == [["/a b", "/a b", "ro"], ["/c", "/d", "rw"]]
     assert said["copies"] == [["/e", "/f"]] and said["caps"] is None and said["kind"] == "view"
+
+
+def test_the_user_is_who_runs_it_whatever_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As after runuser(1) or su(1), which leave $USER of whoever called them."""
+    for name in ("USER", "LOGNAME", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "somebody-else")
+    assert ids.name() == pwd.getpwuid(os.getuid()).pw_name
