@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.archives import key_packets
 from pipeline.errors import UsageError
 from pipeline.files import bounded
 from pipeline.host import command
@@ -114,12 +115,42 @@ def check_then(data: bytes, keys: Sequence[bytes], detached: bytes) -> Signed:
     """Ask gpgv who made a detached signature, with binary keyrings.
 
     Unlike in ``check``, a key that has expired since it signed does count. When it signed is the
-    signature's own word. Raises UsageError if gpgv is missing.
+    signature's own word. Of several copies of a key each counts: if one was revoked, the key was.
+    Raises UsageError if gpgv is missing.
     """
-    return _asked(data, tuple(keys), detached, frozen=False, then=True)
+    # Of two copies, gpgv looks only at the first, which may be older than the revocation.
+    each = dict.fromkeys(key for ring in keys for key in key_packets.apart(ring))
+    return _merged([_asked(data, (key,), detached, frozen=False, then=True) for key in each])
 
 
-@functools.lru_cache(maxsize=8)
+def _merged(said: Sequence[Signed]) -> Signed:
+    """Return what gpgv says with all of several keyrings."""
+    revoked = {key for each in said for key in each.revoked}
+    good = {
+        signer: (made, key, signer in each.expired)
+        # A copy in which the key was renewed comes last, and counts.
+        for each in sorted(said, key=lambda each: not each.expired)
+        for signer, made, key in zip(each.signers, each.made, each.keys, strict=True)
+        if signer not in revoked
+    }
+    known = any(
+        each.signers or each.bad or each.revoked or each.lapsed or each.weak for each in said
+    )
+    return Signed(
+        signers=tuple(good),
+        bad=any(each.bad for each in said),
+        content=next((each.content for each in said if each.content), b"") if good else b"",
+        expired=tuple(signer for signer, (_, _, expired) in good.items() if expired),
+        weak=tuple(dict.fromkeys(each for one in said for each in one.weak)),
+        lapsed=tuple(dict.fromkeys(k for one in said for k in one.lapsed if k not in good)),
+        revoked=tuple(revoked),
+        others=() if known else tuple(dict.fromkeys(k for one in said for k in one.others)),
+        made=tuple(made for made, _, _ in good.values()),
+        keys=tuple(key for _, key, _ in good.values()),
+    )
+
+
+@functools.lru_cache(maxsize=32)
 def _asked(
     data: bytes,
     keys: tuple[bytes, ...],

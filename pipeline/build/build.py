@@ -182,10 +182,14 @@ def build(
 
 
 @contextmanager
-def container(root: BuildRoot, cache: Cache) -> Iterator[Container]:
-    """Yield a container for one build in ``root``, with the ccache that is kept for it."""
+def container(root: BuildRoot, cache: Cache, *, fresh: bool = False) -> Iterator[Container]:
+    """Yield a container for one build in ``root``, with the ccache that is kept for it.
+
+    If ``fresh``, its ccache is empty.
+    """
     with root.root.start(cache) as inside:
-        ccache.bring(inside, cache, root.ccache)
+        if not fresh:
+            ccache.bring(inside, cache, root.ccache)
         yield inside
 
 

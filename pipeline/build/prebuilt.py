@@ -16,9 +16,7 @@ from pipeline.errors import BuildError, FetchError
 from pipeline.files import bounded
 from pipeline.host.cache import file_sha256
 from pipeline.model import Artifact, Built, Patched
-
-ELSEWHERE = "elsewhere"
-"""Where such packages were built, as the report says it."""
+from pipeline.proof.statements import ELSEWHERE
 
 
 def adopt(patched: Patched, debs: Path, dest: Path) -> tuple[Built, tuple[str, ...]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.nightly import status
-from pipeline.proof import statements
+from pipeline.proof import check, statements
 from pipeline.proof.check import Proof
 
 SCHEMA = 1
@@ -42,16 +42,27 @@ def words(
     source = run["source"]
     found.append(("outcome", str(run["outcome"])))
     found.append(("source", f"{source['name']} {source['version']} of {run['release']}"))
+    there = check.made(proof)
+    if package:
+        found += [("package", _named(name)) for name, sha in there.items() if sha == package]
     made = proof.subjects(statements.PROVENANCE)
     read = {name: sha256 for name, sha256 in made.items() if package in ("", sha256)}
     for name, sha256 in read.items():
         found += [("made", name), ("  SHA-256", sha256)]
     found += [("same run", f"{name} (not checked here)") for name in made if name not in read]
+    if there and not made:
+        found.append(("made", "no statement says who made these files, and from what"))
     found.append(("smoke test", _tested(proof, package)))
     if again is not None:
         found.append(("made again", f"{len(again)} files, the same byte for byte"))
     found += [("not known", text) for text in run["unverified"]]
     return found
+
+
+def _named(name: str) -> str:
+    """Return what the name of a package's file says: its version and architecture."""
+    package, version, architecture = (*name.rpartition(".")[0].split("_"), "", "")[:3]
+    return " ".join(filter(None, (package, version, architecture)))
 
 
 def _tested(proof: Proof, package: str) -> str:
@@ -63,8 +74,8 @@ def _tested(proof: Proof, package: str) -> str:
     passed, failed, warned = (
         tested.get(key, ()) for key in ("passedTests", "failedTests", "warnedTests")
     )
-    control = sum(" before: refused" in each for each in passed)
-    loads = sum(" after: loads" in each for each in passed)
+    control = sum(each.endswith(" before: refused") for each in passed)
+    loads = sum(each.endswith(" after: loads") for each in passed)
     where = tested["configuration"][0].get("annotations", {})
     return (
         f"{tested['result']} on {where.get('kernel', '')}: {len(passed)} results as expected, "

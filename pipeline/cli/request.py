@@ -9,13 +9,14 @@ import re
 import time
 from pathlib import Path
 
+from pipeline.archives import openpgp
 from pipeline.cli import terminal
 from pipeline.cli.options import ArchiveOptions, SourceOptions
 from pipeline.config import config
 from pipeline.errors import PublishError, UsageError
 from pipeline.fixes import fixes
 from pipeline.host.cache import Cache
-from pipeline.publish import keys
+from pipeline.publish import keys, trust
 from pipeline.releases import releases
 from pipeline.runs import lockfile, lockfile_reader
 from pipeline.runs.report_reader import read
@@ -101,6 +102,18 @@ def signed_by(request: Request, fingerprint: str | None) -> Request:
             hint="renew it with respin key renew",
         )
     return dataclasses.replace(request, signer=key)
+
+
+def continued_by(request: Request, fingerprint: str | None) -> Request:
+    """Return a request that continues from an earlier run, signed as by ``signed_by``.
+
+    Believed are the earlier runs of whoever signs, and of those who are trusted here.
+    """
+    request = signed_by(request, fingerprint)
+    if not isinstance(request.signer, keys.Key):
+        return request
+    own = openpgp.binary(request.signer.public())
+    return dataclasses.replace(request, trusted=(*trust.trusted(request.config), own))
 
 
 def request_again(earlier: Path, archive: ArchiveOptions, cache: Path | None) -> Request:

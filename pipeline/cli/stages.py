@@ -29,7 +29,7 @@ from pipeline.cli.options import (
     SourceOptions,
     takes,
 )
-from pipeline.cli.request import configured, request_again, request_of, signed_by
+from pipeline.cli.request import configured, continued_by, request_again, request_of, signed_by
 from pipeline.cli.run import built, go, go_each
 from pipeline.errors import RespinError, UsageError
 from pipeline.fixes import diagnose, fixes
@@ -124,7 +124,7 @@ def patch_command(options: PatchOptions) -> None:
         trust_container=source.trust_container,
     )
     what = functools.partial(single_stage.patch_only, earlier=earlier)
-    go(what, signed_by(request, options.sign_with), source.out, options.common)
+    go(what, continued_by(request, options.sign_with), source.out, options.common)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +154,7 @@ def build_command(options: BuildOptions) -> None:
     request = built(
         request_again(options.earlier, options.archive, options.common.cache), options.container
     )
-    request = signed_by(request, options.sign_with)
+    request = continued_by(request, options.sign_with)
 
     def build(request: Request, out: Path, journal: Journal | None) -> Report:
         return single_stage.build_only(request, options.earlier, out, journal)
@@ -194,7 +194,7 @@ class ProveOptions:
 def prove_command(options: ProveOptions) -> None:
     """Prove only: the packages in RUN, or those built elsewhere from its source."""
     request = request_again(options.earlier, options.archive, options.common.cache)
-    request = signed_by(request, options.sign_with)
+    request = continued_by(request, options.sign_with)
     if options.debs:
         # A file whose name is wrong is refused when the packages are checked.
         debs = options.debs.glob(f"{PACKAGE}_*.deb")

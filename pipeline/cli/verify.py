@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
+from pipeline import __version__
 from pipeline.cli import proof_words, terminal
 from pipeline.cli.options import (
     ARCHIVE,
@@ -28,11 +29,12 @@ from pipeline.cli.request import configured, request_of
 from pipeline.cli.run import built
 from pipeline.containers.engines import Kind
 from pipeline.errors import NotVerified, UsageError
+from pipeline.files import bounded
 from pipeline.isolation.scratch import scratch
 from pipeline.proof import check, envelope, manifest, statements
 from pipeline.proof.check import Proof
 from pipeline.publish import served, trust
-from pipeline.runs import lockfile, rebuild, sealed
+from pipeline.runs import lockfile, lockfile_reader, rebuild, sealed
 from pipeline.runs.directory import REPORT
 from pipeline.runs.request import Request
 from pipeline.text.address import Address, scrub
@@ -106,7 +108,7 @@ def verify_command(options: VerifyOptions) -> None:
     trusted = trust.trusted(configured(options.archive.config), options.keys)
     with tempfile.TemporaryDirectory(prefix="respin-verify-") as place:
         found = _verified(options, trusted, Path(place))
-        again = _made_again(options, found) if options.rebuild else None
+        again = _made_again(options, found, Path(place)) if options.rebuild else None
     if options.common.as_json:
         terminal.say_json(proof_words.to_json(found.proof, again))
         return
@@ -209,7 +211,7 @@ def _served(options: VerifyOptions, trusted: tuple[bytes, ...], place: Path) -> 
 
 
 def _of_one(proof: Proof, deb: Path, lock: Path | None) -> Verified:
-    return Verified(proof=proof, packages=(deb,), package=manifest.sha256(deb), lock=lock)
+    return Verified(proof=proof, packages=(deb,), package=check.made(proof)[deb.name], lock=lock)
 
 
 def _places(path: Path, name: str) -> tuple[Path, ...]:
@@ -225,29 +227,44 @@ def _beside(path: Path, name: str) -> Path | None:
     return next((place for place in _places(path, name) if place.is_file()), None)
 
 
-def _made_again(options: VerifyOptions, found: Verified) -> dict[str, str]:
-    """Make the packages again; return the SHA-256 of each. Raises NotVerified if one differs."""
-    signed = found.proof.subjects(statements.RUN).get(lockfile.NAME)
+def _lock_of(found: Verified, place: Path) -> Path:
+    """Copy the lock of the run to ``place``, and return the copy, which is the signed one.
+
+    Raises UsageError if there is none, NotVerified if it is that of another run.
+    """
     if found.lock is None:
         raise UsageError(
             "--rebuild needs the lock of the run, and there is none beside the package",
             hint=f"name it with --locked {lockfile.NAME}",
         )
-    if manifest.sha256(found.lock) != signed:
+    copy = place / "locked"
+    try:
+        copy.write_bytes(bounded.read(found.lock, lockfile_reader.LIMIT))
+    except OSError as e:
+        raise NotVerified(f"{found.lock} cannot be read: {e.strerror}", hint=envelope.HINT) from e
+    if manifest.sha256(copy) != found.proof.subjects(statements.RUN).get(lockfile.NAME):
         raise NotVerified(
             f"{found.lock} is not the lock of the run that made this",
             hint="use the file that the run left, or that the repository has beside the package",
         )
+    return copy
+
+
+def _made_again(options: VerifyOptions, found: Verified, place: Path) -> dict[str, str]:
+    """Make the packages again; return the SHA-256 of each. Raises NotVerified if one differs."""
+    lock = _lock_of(found, place)
     made = found.proof.subjects(statements.PROVENANCE)
     if not any(name.endswith(".deb") for name in made):
-        raise NotVerified("the run has made no packages, so there is nothing to make again")
+        raise NotVerified(
+            "no statement says that respin made packages, so there is nothing to make again"
+        )
     source = SourceOptions(
         release=None,
         version=None,
         dsc=None,
         tree=None,
         at="",
-        locked=found.lock,
+        locked=lock,
         accepted=(),
         trust_container=False,
         pockets=(),
@@ -257,6 +274,9 @@ def _made_again(options: VerifyOptions, found: Verified) -> dict[str, str]:
         number=1,
     )
     request = built(request_of(source, options.common.cache), options.container)
+    assert request.locked
+    # Errors name the file that the user knows, and a source of the user's own is beside it.
+    request = replace(request, locked=replace(request.locked, path=found.lock))
     _same_fixes(found.proof, request)
     with scratch(request.cache, "rebuild") as place:
         with terminal.Terminal(verbose=options.common.verbose) as shown:
@@ -284,7 +304,8 @@ def _same_fixes(proof: Proof, request: Request) -> None:
             details="\n".join(
                 f"{name}: signed {theirs.get(name)}, here {ours.get(name)}" for name in other
             ),
-            hint="use the version of respin that made the run; the statements name it",
+            hint=f"use the version of respin that made the run, {_maker(proof)}; this is "
+            f"{__version__}",
         )
 
 
@@ -297,8 +318,17 @@ def _differs(
         given = next((path for path in found.packages if path.name == name), None)
         if given and name in again.files and manifest.sha256(given) == want[name]:
             details.append(rebuild.difference(given, again.directory / name))
+    maker = _maker(found.proof)
     return NotVerified(
         f"{wrong[0]}, made again from the lock, is another file",
         details="\n".join(details),
-        hint="ask whoever signed it: the package is not what this source and these inputs give",
+        hint="ask whoever signed it: the package is not what this source and these inputs give"
+        if maker == __version__
+        else f"another version of respin made the run, {maker}, and this is {__version__}: verify "
+        "it with that one",
     )
+
+
+def _maker(proof: Proof) -> str:
+    """Return the version of respin that made a run, by its own word."""
+    return str(proof.predicate(statements.RUN).get("tool", {}).get("version", ""))

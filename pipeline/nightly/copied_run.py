@@ -16,11 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import PublishError
+from pipeline.proof.manifest import BYTES, DEEPEST, FILES
 
-FILES = 5_000
-BYTES = 4 << 30
-DEEPEST = 10
-"""Bounds of a run directory: one of iproute2 has about fifty files, 30 MB, in three levels."""
 PIECE = 1 << 20
 
 

@@ -55,8 +55,7 @@ def directory(path: Path, trusted: Sequence[bytes]) -> Proof:
     name = path / envelope.NAME
     found = envelopes(name)
     if not any(each.signatures for each in found):
-        held(path)
-        raise unsigned(str(name), f"Every file in {path} is as it says, but anybody can write it.")
+        raise unsigned(str(name))
     proof = _verified(found, str(name), trusted)
     _hold(path, proof)
     return proof
@@ -74,6 +73,8 @@ def package(
 ) -> Proof:
     """Check a .deb or .dsc against the statements in the file ``beside`` it. Raises NotVerified.
 
+    They must have its content under its name.
+
     ``shown`` is what errors call the two, if not by these paths.
     """
     what, name = shown or (str(path), str(beside))
@@ -82,9 +83,9 @@ def package(
         found = manifest.sha256(path)
     except OSError as e:
         raise _unreadable(path, e) from e
-    made = proof.subjects(statements.PROVENANCE)
-    if found not in made.values():
-        names = {Path(each).name: sha256 for each, sha256 in made.items()}
+    names = made(proof)
+    # A package that was withdrawn is still signed: under the name of another it is not that one.
+    if names.get(path.name) != found:
         raise NotVerified(
             f"{what} is not the {path.name} that {name} is about"
             if path.name in names
@@ -94,6 +95,18 @@ def package(
             hint="get the package and its statements from one run",
         )
     return proof
+
+
+def made(proof: Proof) -> dict[str, str]:
+    """Return the packages and the source that statements are about: name of the file -> SHA-256.
+
+    respin need not have made them: it may have tested what was built elsewhere.
+    """
+    return {
+        name.rpartition("/")[2]: sha256
+        for name, sha256 in proof.subjects(statements.RUN).items()
+        if name.startswith(("debs/", "patched/")) and name.endswith((".deb", ".ddeb", ".dsc"))
+    }
 
 
 def of_file(path: Path, trusted: Sequence[bytes], *, shown: str = "") -> Proof:
@@ -113,11 +126,10 @@ def claimed(path: Path) -> Proof:
     return _read(envelopes(path), str(path))
 
 
-def unsigned(name: str, details: str = "") -> NotVerified:
+def unsigned(name: str) -> NotVerified:
     """Return the error for statements without a signature."""
     return NotVerified(
         f"{name} is not signed, so nobody vouches for what it says",
-        details=details,
         hint="make a key with respin key init, or name one with --sign-with, and repeat the run",
     )
 

@@ -16,8 +16,10 @@ from pipeline.proof.envelope import NAME
 
 FILES = 5_000
 LARGEST = 1 << 30
-"""Bounds of a directory that somebody gives; a run of iproute2 has fifty files, 30 MB."""
+BYTES = 4 << 30
 DEEPEST = 10
+"""Bounds of a directory that somebody gives: files, bytes of each and of all, levels. A run of
+iproute2 has fifty files, 30 MB, in three levels."""
 
 
 def names(directory: Path, without: Collection[str] = (NAME,)) -> tuple[str, ...]:
@@ -27,25 +29,30 @@ def names(directory: Path, without: Collection[str] = (NAME,)) -> tuple[str, ...
     OSError if it cannot be read.
     """
     found = []
-    for name in _walk(directory, "", DEEPEST):
+    size = 0
+    for name, more in _walk(directory, "", DEEPEST):
+        size += more
         if name not in without:
             found.append(name)
+        if size > BYTES:
+            raise NotVerified(f"{directory} has more than {BYTES} bytes, so it is no run of respin")
         if len(found) > FILES:
             raise NotVerified(f"{directory} has more than {FILES} files, so it is no run of respin")
     return tuple(sorted(found))
 
 
-def _walk(directory: Path, below: str, deep: int) -> Iterator[str]:
+def _walk(directory: Path, below: str, deep: int) -> Iterator[tuple[str, int]]:
     if deep < 0:
         raise NotVerified(f"{directory / below} is nested too deeply to be a run of respin")
     with os.scandir(directory / below) as entries:
         for entry in entries:
             name = f"{below}{entry.name}"
-            mode = entry.stat(follow_symlinks=False).st_mode
+            info = entry.stat(follow_symlinks=False)
+            mode = info.st_mode
             if stat.S_ISDIR(mode):
                 yield from _walk(directory, f"{name}/", deep - 1)
             elif stat.S_ISREG(mode):
-                yield name
+                yield name, info.st_size
             else:
                 raise NotVerified(
                     f"{directory / name} is neither a file nor a directory, and no run leaves that"

@@ -25,6 +25,8 @@ RUN = "tag:iproute2-respin,2026:run/v1"
 BUILD = "tag:iproute2-respin,2026:build/v1"
 """Our SLSA buildType."""
 BUILDER = "tag:iproute2-respin,2026:builder/v1"
+ELSEWHERE = "elsewhere"
+"""The report's word for packages that respin did not build."""
 KINDS = (PROVENANCE, TESTED, RUN)
 
 JSON = dict[str, Any]
@@ -38,15 +40,18 @@ def of_run(
     fixes: Mapping[str, str],
     begun: datetime,
     ended: datetime,
+    made: bool = True,
 ) -> tuple[JSON, ...]:
     """Return the statements of a run with this report and this lock.
 
     ``files`` are all files of its directory with their SHA-256; ``fixes`` the SHA-256 of each fix
-    that was asked for (``digest_of``). The last statement lists the others by their SHA-256, so
-    that none can be taken away.
+    that was asked for (``digest_of``). Unless respin ``made`` the packages, no statement says who
+    did. The last statement lists the others by their SHA-256, so that none can be taken away.
     """
-    made = [*_provenance(report, lock, fixes, begun, ended), *_tested(report)]
-    return (*made, _run(report, files, made, ended))
+    elsewhere = (report["built"] or {}).get("container") == ELSEWHERE
+    provenance = _provenance(report, lock, fixes, begun, ended) if made and not elsewhere else ()
+    others = [*provenance, *_tested(report)]
+    return (*others, _run(report, files, others, ended))
 
 
 def digest_of(files: Mapping[str, bytes]) -> str:
@@ -141,7 +146,7 @@ def _packages(
 
 
 def _tested(report: Mapping[str, Any]) -> Iterable[JSON]:
-    """Yield what the smoke test saw, with its negative control: nothing without a smoke test."""
+    """Yield what the smoke test saw, with its negative control: nothing without one of ours."""
     smoke, built = report["smoke"], report["built"]
     if not smoke:
         return
@@ -156,6 +161,7 @@ def _tested(report: Mapping[str, Any]) -> Iterable[JSON]:
     worst = [
         name for key, name in (("failedTests", "FAILED"), ("warnedTests", "WARNED")) if named[key]
     ]
+    passed = "PASSED" if named["passedTests"] else "WARNED"
     control = [(file["path"], file["sha256"]) for file in report["control"]]
     # Only the package with tc and ip, of the source's name, is put into the guest.
     ours = f"debs/{report['source']['name']}_"
@@ -164,6 +170,8 @@ def _tested(report: Mapping[str, Any]) -> Iterable[JSON]:
         for deb in (built or {}).get("debs", ())
         if deb["path"].startswith(ours)
     ]
+    if built and not debs:
+        return  # the distro's package is not what this is about
     kernel = list(_packages(report, filter(None, [smoke["kernel_package"]]), "guest kernel"))
     place = {
         key: str(smoke.get(key) or "")
@@ -173,7 +181,7 @@ def _tested(report: Mapping[str, Any]) -> Iterable[JSON]:
         debs or control,
         TESTED,
         {
-            "result": worst[0] if worst else "PASSED",
+            "result": worst[0] if worst else passed,
             "configuration": [
                 {
                     "name": "smoke test",

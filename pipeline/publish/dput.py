@@ -8,13 +8,17 @@ This serves architectures and volumes beyond one machine: a PPA, mini-buildd, de
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import PublishError, UsageError
+from pipeline.files import bounded
 from pipeline.host import command
 from pipeline.isolation import lent, sandbox
+from pipeline.proof import manifest
 from pipeline.publish import verified_run
+from pipeline.publish.verified_run import Proven
 
 TIMEOUT = 600.0
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_/+~-]*")
@@ -41,8 +45,23 @@ def dput(
         )
     if distribution and not _HOST.fullmatch(distribution):
         raise UsageError(f"{distribution!r} is not a valid name of a distribution")
-    offer = verified_run.proven(directory)
+    verified_run.proven(directory)
     verified_run.vouched(directory, trusted)
+    with tempfile.TemporaryDirectory(prefix="respin-offer-") as place:
+        # The directory may be another one by now; nobody else writes to the copy.
+        copy = Path(place) / "run"
+        try:
+            bounded.copy_tree(directory, copy, manifest.BYTES)
+        except OSError as e:
+            raise PublishError(f"{e.filename} cannot be copied: {e.strerror}") from e
+        offer = verified_run.proven(copy)
+        verified_run.vouched(copy, trusted)
+        _upload(offer, host, key, distribution)
+    return offer.version
+
+
+def _upload(offer: Proven, host: str, key: str, distribution: str) -> None:
+    """Sign and send the source package of a run that was verified, which nobody else can change."""
     dsc = next(f.path for f in offer.files if f.path.suffix == ".dsc")
     with lent.lent(None, "respin-dput-") as work:
         for file in offer.files:
@@ -65,7 +84,6 @@ def dput(
             hint="name the key with --key, and make its passphrase known to gpg-agent",
         )
         _run("dput", host, changes.name, cwd=work, hint=f"check that {host} is in ~/.dput.cf")
-    return offer.version
 
 
 def _read(directory: Path, *argv: str, at: str = ".") -> None:

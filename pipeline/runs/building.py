@@ -100,7 +100,7 @@ class Building:
         """Return the build's root and container, which need no patched source yet."""
         root = self.prepare_root(source)
         container = self._containers.enter_context(
-            build.container(root, self._context.request.cache)
+            build.container(root, self._context.request.cache, fresh=self._context.request.fresh)
         )
         return BuildEnvironment(root=root, container=container)
 

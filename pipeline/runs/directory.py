@@ -47,7 +47,7 @@ class RunDirectory:
     def __init__(self, path: Path, logs: Path) -> None:
         self.path = path
         self.logs = logs
-        self.seal: Callable[[Path], None] = lambda _: None
+        self.seal: Callable[..., None] = lambda _: None
         """Called with the directory when everything is in it, before it appears."""
 
     def log(self, stage: str) -> Path:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import BuildError, NotVerified
@@ -35,9 +35,13 @@ class Rebuilt:
 def again(request: Request, place: Path, journal: Journal | None = None) -> Rebuilt:
     """Patch and build with the inputs of ``request.locked``, in ``place``; prove nothing.
 
+    It takes nothing from the ccache of other builds, and leaves nothing there.
+
     Raises the errors of the stages: FetchError if a package of the lock is gone from everywhere,
     and BuildError if the lock does not say what was in the build's root.
     """
+    # Whoever put a back door into the run may have put it into the ccache of this machine, too.
+    request = replace(request, fresh=True)
     locked = request.locked
     assert locked
     if not locked.root:

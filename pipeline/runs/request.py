@@ -68,11 +68,15 @@ class Request:
     """Smoke-test the distro's package if no fix is needed."""
     compare: bool = False
     """Say what the patch changed, also if that takes another build."""
+    fresh: bool = False
+    """Compile everything: take nothing that an earlier build left in ccache."""
     keep: bool = False
     logs: Path | None = None
     """Where the logs are written during the run; None: a directory under the cache."""
     signer: Signer | None = None
     """Who signs the statements about the run; None: nobody."""
+    trusted: tuple[bytes, ...] = ()
+    """Binary keyrings of those whose earlier runs a signed run may continue from as its own."""
 
     @property
     def target(self) -> str:

@@ -16,21 +16,31 @@ from pipeline.runs import lockfile
 from pipeline.runs.directory import REPORT, UNFINISHED
 
 
-def seal(directory: Path, *, fixes: Sequence[Fix], signer: Signer | None, begun: datetime) -> None:
+def seal(
+    directory: Path,
+    *,
+    fixes: Sequence[Fix],
+    signer: Signer | None,
+    begun: datetime,
+    made: bool = True,
+) -> None:
     """Write provenance.json into a directory that has everything else.
 
     ``fixes`` are those that were asked for. Without a ``signer`` the statements are not signed.
+    Unless respin ``made`` its packages, here or in a run that a trusted key signed, none of them
+    says who did.
     Raises PublishError if the key cannot sign, OSError if the file cannot be written.
     """
-    made = statements.of_run(
+    texts = statements.of_run(
         bounded.from_json(directory / REPORT, bounded.LARGE),
         bounded.from_json(directory / lockfile.NAME, bounded.LARGE),
         manifest.of(directory, without=(envelope.NAME, UNFINISHED)),
         fixes={fix.name: content_of(fix) for fix in fixes},
         begun=begun,
         ended=datetime.now(UTC),
+        made=made,
     )
-    payloads = [envelope.canonical(each) for each in made]
+    payloads = [envelope.canonical(each) for each in texts]
     signed = envelope.sign(payloads, signer)
     (directory / envelope.NAME).write_bytes(envelope.to_bytes(signed))
 

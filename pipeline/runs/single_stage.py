@@ -8,36 +8,34 @@ the earlier content; what is read back is checked against the SHA-256 in its rep
 
 from __future__ import annotations
 
+import functools
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from pipeline.build.prebuilt import adopt
-from pipeline.errors import FetchError, RespinError, UsageError
-from pipeline.files import bounded
+from pipeline.errors import RespinError, UsageError
 from pipeline.fixes import diagnose, self_check
 from pipeline.fixes.fixes import Fix
-from pipeline.host import command
-from pipeline.host.cache import Cache, file_sha256
+from pipeline.host.cache import Cache
 from pipeline.host.progress import Journal, Named, Progress, Silence
 from pipeline.isolation import sandbox
 from pipeline.model import Built, Finding
 from pipeline.releases import releases
+from pipeline.runs import earlier as earlier_run
 from pipeline.runs import inputs, lockfile, lockfile_reader, report
 from pipeline.runs.directory import RunDirectory, open_run
+from pipeline.runs.earlier import Earlier
 from pipeline.runs.inputs import Used
 from pipeline.runs.report import Outcome, Report
-from pipeline.runs.report_reader import read
 from pipeline.runs.request import Request
 from pipeline.runs.stages import Stages, begin
 from pipeline.source import fetch, source_tree
 
 NOTHING = Used()
-LARGEST = 1 << 30
-"""Bytes that may be copied from an earlier run; iproute2's source has 1 MB."""
 
 
 def fetch_only(request: Request, out: Path, journal: Journal | None = None) -> Report:
@@ -97,7 +95,8 @@ def patch_only(
         wall = stages.inputs.check_sandbox()
         stages.patching.check_coccinelle()
         # What that run has patched is made anew.
-        before = _again(earlier, directory, patched=False) if earlier else None
+        had = earlier_run.take(earlier, stages, directory, patched=False) if earlier else None
+        before = had.report if had else None
         source = before.source if before else stages.inputs.fetch()
         # A directory's claim about itself is no signed index.
         tree = stages.inputs.tree(replace(source, indexed=False) if before else source)
@@ -112,11 +111,12 @@ def patch_only(
             source=source,
             findings=findings,
             patched=patched,
+            unverified=had.unverified if had else (),
             sandbox=wall,
             archives=_archives(stages, before),
             timings=stages.timings,
         )
-        _finish(done, stages, directory, earlier)
+        _finish(done, stages, directory, had)
     return report.moved(done, directory.path, out.absolute())
 
 
@@ -128,7 +128,8 @@ def build_only(
     ``request`` is for its release. Raises UsageError if nothing was patched there.
     """
     with _part(request, out, journal) as (stages, directory):
-        before = _again(earlier, directory)
+        had = earlier_run.take(earlier, stages, directory)
+        before = had.report
         if before.patched is None:
             raise UsageError(
                 f"{earlier} has no patched source", hint=f"make one with respin patch {earlier}"
@@ -142,13 +143,13 @@ def build_only(
             outcome=Outcome.BUILT,
             architecture=request.target,
             built=built,
-            unverified=(),
+            unverified=had.unverified,
             control=(),
             smoke=None,
             archives=_archives(stages, before),
             timings={**before.timings, **stages.timings},
         )
-        _finish(done, stages, directory, earlier)
+        _finish(done, stages, directory, had)
     return report.moved(done, directory.path, out.absolute())
 
 
@@ -185,17 +186,21 @@ def prove_only(
     there, the distro's package is proven. ``request`` is for its release and fixes.
     """
     with _part(request, out, journal) as (stages, directory):
-        before = _again(earlier, directory)
+        had = earlier_run.take(earlier, stages, directory)
+        before = had.report
         stages.proving.check_possible()
         if not before.findings:
             raise UsageError(
                 f"{earlier} was not diagnosed", hint=f"diagnose it with respin patch {earlier}"
             )
-        built, unverified = None, before.unverified
+        built, unverified = None, tuple(dict.fromkeys((*before.unverified, *had.unverified)))
         if before.patched and debs:
             built, unverified = adopt(before.patched, debs, directory.path / "debs")
+            unverified = (*unverified, *had.unverified)
         elif before.patched and before.built:
-            built = _built_again(before.built, earlier, directory)
+            built = earlier_run.packages(before.built, had, directory)
+            if not had.built_by_trusted:
+                directory.seal = functools.partial(directory.seal, made=False)
         elif before.patched:
             raise UsageError(
                 f"{earlier} has a patched source but no packages; say with --debs where they were "
@@ -217,7 +222,7 @@ def prove_only(
             timings={**before.timings, **stages.timings},
         )
         used = Used(guest=image.packages, control=control)
-        _finish(done, stages, directory, earlier, used)
+        _finish(done, stages, directory, had, used)
     return report.moved(done, directory.path, out.absolute())
 
 
@@ -278,11 +283,11 @@ def _finish(
     done: Report,
     stages: Stages,
     directory: RunDirectory,
-    earlier: Path | None = None,
+    earlier: Earlier | None = None,
     used: Used = NOTHING,
 ) -> None:
     report.write(done, directory.path)
-    kind = lockfile_reader.read(earlier / lockfile.NAME).kind if earlier else None
+    kind = lockfile_reader.read(earlier.place / lockfile.NAME).kind if earlier else None
     stages.inputs.write_lock(done, used, kind=kind)
 
 
@@ -290,58 +295,6 @@ def _archives(stages: Stages, before: Report | None) -> tuple[str, ...]:
     """Return why the archives of this part are trusted, after those of the parts before it."""
     earlier = before.archives if before else ()
     return tuple(dict.fromkeys((*earlier, *stages.inputs.trust())))
-
-
-def _again(earlier: Path, directory: RunDirectory, *, patched: bool = True) -> Report:
-    """Copy the source of an earlier run, and the ``patched`` one.
-
-    Raises FetchError if they have changed since then.
-    """
-    before = read(earlier)
-    here = report.moved(before, earlier.absolute(), directory.path)
-    had = {file.path: file.sha256 for file in here.source.files}
-    if here.patched and patched:
-        had[here.patched.dsc] = here.patched.sha256
-    names = ("source", "patched") if patched else ("source",)
-    _take_over(names, had, earlier, directory, "respin fetch or respin patch")
-    return here
-
-
-def _built_again(built: Built, earlier: Path, directory: RunDirectory) -> Built:
-    """Copy the packages of an earlier run. Raises FetchError if they have changed since then."""
-    had = {file.path: file.sha256 for file in (*built.debs, built.changes, built.buildinfo)}
-    _take_over(("debs",), had, earlier, directory, "respin build")
-    return built
-
-
-def _take_over(
-    names: Sequence[str],
-    had: Mapping[Path, str],
-    earlier: Path,
-    directory: RunDirectory,
-    maker: str,
-) -> None:
-    """Copy directories of an earlier run, and check what it ``had`` there by its SHA-256.
-
-    ``maker`` is the command that makes them again, for the error.
-    """
-    for name in names:
-        if (earlier / name).is_dir():
-            try:
-                bounded.copy_tree(earlier / name, directory.path / name, LARGEST)
-            except OSError as e:
-                if e.errno in command.FULL:
-                    raise
-                raise FetchError(
-                    f"{e.filename} is missing or damaged: {e.strerror}",
-                    hint=f"run {maker} again",
-                ) from e
-    for path, sha256 in had.items():
-        if not path.is_file() or file_sha256(path) != sha256:
-            raise FetchError(
-                f"{earlier / path.relative_to(directory.path)} has changed since its run",
-                hint=f"run {maker} again",
-            )
 
 
 def _there(built: Built) -> Future[Built]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.host.progress import Journal
 from pipeline.runs import context
@@ -29,6 +30,8 @@ class Stages:
     building: Building
     comparing: Comparing
     proving: Proving
+    scratch: Path
+    """A directory for what does not become part of the run's directory."""
     timings: Mapping[str, float]
     """Seconds that each ended stage took, in the order in which they ended."""
 
@@ -46,5 +49,6 @@ def begin(request: Request, directory: RunDirectory, journal: Journal | None) ->
             building=building,
             comparing=Comparing(shared, inputs, building),
             proving=Proving(shared, inputs),
+            scratch=shared.scratch,
             timings=shared.progress.timings,
         )

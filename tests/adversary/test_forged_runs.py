@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,12 +26,13 @@ from support.filled import filled
 from support.onerelease import Here
 
 from pipeline.build.prebuilt import adopt
-from pipeline.errors import BuildError, NotVerified
+from pipeline.errors import BuildError, FetchError, NotVerified, PublishError
 from pipeline.host.cache import Cache, file_sha256
 from pipeline.model import Patched, Release, Source
-from pipeline.nightly import copied_run
-from pipeline.proof import envelope
-from pipeline.runs import report, report_reader, single_stage
+from pipeline.proof import check, envelope, manifest, statements
+from pipeline.publish import dput, verified_run
+from pipeline.runs import earlier, report, report_reader, single_stage
+from pipeline.runs.building import Building
 from pipeline.runs.inputs import Inputs
 from pipeline.runs.proving import Proving
 from pipeline.runs.report import Outcome
@@ -197,6 +198,144 @@ def test_packages_that_nobody_says_were_built_of_the_patched_source(
     assert again.outcome is done.outcome and again.unverified == done.unverified
 
 
+@pytest.mark.attack
+@pytest.mark.parametrize("who", ["the same", "trusted", "a stranger", "nobody"])
+@pytest.mark.usefixtures("stages")
+def test_a_run_of_somebody_else_is_not_signed_as_ours(tmp_path: Path, who: str) -> None:
+    """Its packages may have a back door; our key would say that our builder made them."""
+    own, ring = sealed.key(tmp_path / "own")
+    other, other_ring = (own, ring) if who == "the same" else sealed.key(tmp_path / "other")
+    run = sealed.run(tmp_path / "run", None if who == "nobody" else other)
+    trusted = (ring, other_ring) if who == "trusted" else (ring,)
+    request = Request(
+        release=RELEASE, fixes=(), cache=Cache(tmp_path / "cache"), signer=own, trusted=trusted
+    )
+    ours = who in ("the same", "trusted")
+    out = tmp_path / "proven"
+    done = single_stage.prove_only(request, run, None, out)
+    assert done.outcome is (Outcome.FIXED if ours else Outcome.PROVEN)
+    proof = check.directory(out, [ring])
+    assert (statements.PROVENANCE in proof.statements) is ours
+    assert (earlier.UNVOUCHED in done.unverified) is not ours
+    with contextlib.nullcontext() if ours else pytest.raises(PublishError, match="is proven"):
+        verified_run.proven(out)
+    # The second time it is our own run, and no more is known of the packages.
+    again = single_stage.prove_only(request, out, None, tmp_path / "again")
+    assert (again.outcome, again.unverified) == (done.outcome, done.unverified)
+    proof = check.directory(tmp_path / "again", [ring])
+    assert (statements.PROVENANCE in proof.statements) is ours
+    assert {Path(name).suffix for name in proof.subjects(statements.TESTED)} == {".deb"}
+
+
+@pytest.mark.attack
+@pytest.mark.usefixtures("stages")
+def test_what_was_changed_after_it_was_signed_is_not_ours(tmp_path: Path) -> None:
+    own, ring = sealed.key(tmp_path / "own")
+    run = sealed.run(tmp_path / "run", own)
+    _package(run, Homepage="a backdoor")
+    request = Request(
+        release=RELEASE, fixes=(), cache=Cache(tmp_path / "cache"), signer=own, trusted=(ring,)
+    )
+    done = single_stage.prove_only(request, run, None, tmp_path / "proven")
+    assert done.outcome is Outcome.PROVEN and earlier.UNVOUCHED in done.unverified
+    proof = check.directory(tmp_path / "proven", [ring])
+    assert statements.PROVENANCE not in proof.statements
+
+
+@pytest.mark.attack
+@pytest.mark.usefixtures("stages")
+def test_packages_that_were_built_elsewhere_are_not_said_to_be_made_by_us(tmp_path: Path) -> None:
+    own, ring = sealed.key(tmp_path / "own")
+    run = sealed.run(tmp_path / "run", own)
+    patched = report_reader.read(run).patched
+    assert patched
+    debs = shutil.copytree(run / "debs", tmp_path / "debs")
+    packages.make_upload(debs, patched.dsc)
+    request = Request(
+        release=RELEASE, fixes=(), cache=Cache(tmp_path / "cache"), signer=own, trusted=(ring,)
+    )
+    for source, given in ((run, debs), (tmp_path / "proven", None)):
+        out = tmp_path / ("again" if given is None else "proven")
+        done = single_stage.prove_only(request, source, given, out)
+        assert done.outcome is Outcome.FIXED and done.unverified == ()
+        proof = check.directory(out, [ring])
+        assert proof.statements.keys() == {statements.TESTED, statements.RUN}
+        # What is proven of them can still be verified.
+        (deb,) = (out / "debs").glob("iproute2_*.deb")
+        assert check.package(deb, out / envelope.NAME, [ring]).signers == own.fingerprints
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "not signed"])
+@pytest.mark.parametrize("directory", ["source", "patched"])
+def test_a_tarball_that_its_dsc_does_not_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, directory: str, signed: bool
+) -> None:
+    """The report has the SHA-256 of the .dsc alone, and dpkg-source --no-check reads the rest."""
+    own, ring = sealed.key(tmp_path / "own")
+    run = sealed.run(tmp_path / "run", own)
+    begun: list[Path] = []
+
+    def build(building: Building, environment: object, patched: Patched) -> None:
+        begun.append(patched.dsc)
+        raise BuildError("made up")
+
+    monkeypatch.setattr(
+        Inputs, "archive", SimpleNamespace(trust=lambda: (), check_architecture=lambda: None)
+    )
+    monkeypatch.setattr(Inputs, "check_architecture", lambda inputs: None)
+    monkeypatch.setattr(Building, "check_engine", lambda building: None)
+    monkeypatch.setattr(Building, "prepare", lambda building, source: None)
+    monkeypatch.setattr(Building, "build", build)
+    request = Request(
+        release=RELEASE,
+        fixes=(),
+        cache=Cache(tmp_path / "cache"),
+        signer=own if signed else None,
+        trusted=(ring,),
+    )
+    with pytest.raises(BuildError):
+        single_stage.build_only(request, run, tmp_path / "built")
+    assert begun.pop()
+    for path in (run / directory).glob("*.tar.*"):
+        path.write_bytes(b"a backdoor, not what the .dsc lists")
+    with pytest.raises(FetchError, match=r"but .*\.dsc lists"):
+        single_stage.build_only(request, run, tmp_path / "built")
+    assert not begun
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("when", range(3))
+def test_a_directory_that_changes_after_it_was_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: int
+) -> None:
+    """What is uploaded in our name is what was signed; ``when`` 0 is the control."""
+    own, ring = sealed.key(tmp_path / "own")
+    run = sealed.run(tmp_path / "run", own)
+    (tarball,) = (run / "patched").glob("*.orig.tar.*")
+    good, calls = tarball.read_bytes(), []
+    look = verified_run.vouched
+
+    def vouched(directory: Path, trusted: Sequence[bytes]) -> None:
+        look(directory, trusted)
+        calls.append(directory)
+        if len(calls) == when:
+            tarball.write_bytes(b"a backdoor")
+
+    sent: list[bytes] = []
+
+    def take(work: Path, *_: str, at: str = ".") -> None:
+        sent.append((work / tarball.name).read_bytes())
+        raise PublishError("made up")
+
+    monkeypatch.setattr(verified_run, "vouched", vouched)
+    monkeypatch.setattr(dput, "_read", take)
+    with pytest.raises(PublishError) as e:
+        dput.dput(run, "farm", trusted=[ring])
+    assert set(sent) <= {good}
+    assert sent if when != 1 else "bytes, but" in e.value.brief, e.value
+
+
 # -- the directory of a run ------------------------------------------------------------------
 
 
@@ -289,17 +428,17 @@ def test_a_directory_that_nobody_vouches_for(here: Here, directory: Path) -> Non
 
 def _sparse(directory: Path) -> None:
     (directory / "logs/big.log").touch()
-    os.truncate(directory / "logs/big.log", copied_run.BYTES + 1)
+    os.truncate(directory / "logs/big.log", manifest.BYTES + 1)
 
 
 def _many(directory: Path) -> None:
-    for number in range(copied_run.FILES):
+    for number in range(manifest.FILES):
         (directory / f"logs/{number}.log").touch()
 
 
 def _deep(directory: Path) -> None:
     path = directory
-    for _ in range(copied_run.DEEPEST + 2):
+    for _ in range(manifest.DEEPEST + 2):
         path /= "deeper"
     path.mkdir(parents=True)
 

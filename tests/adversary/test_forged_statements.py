@@ -7,28 +7,35 @@ Whoever has a run's directory can write into it what they like. What they cannot
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from support import inprocess, packages, sealed, standin
 from support.cli import Said
 from support.services import Fault, Service
 
+from pipeline import __version__
 from pipeline.archives import openpgp
+from pipeline.build import ccache
 from pipeline.errors import BuildError, NotVerified
+from pipeline.host.cache import Cache
 from pipeline.proof import check, envelope, manifest, statements
 from pipeline.proof.envelope import Envelope, Signer
 from pipeline.publish import keys
 from pipeline.publish.keys import Key
-from pipeline.runs import lockfile, rebuild
+from pipeline.runs import lockfile, lockfile_reader, rebuild, report_reader, single_stage
+from pipeline.runs.building import Building
+from pipeline.runs.report import Report
 from pipeline.runs.request import Request
 
 FLIPS = 200
@@ -175,8 +182,12 @@ FILES: dict[str, tuple[str, Callable[[Path], object]]] = {
         lambda g: (g / envelope.NAME).write_bytes(b"[" + b" " * (100 << 20) + b"]"),
     ),
     "a sparse terabyte": (
-        "cannot be read: it has more than",
+        f"has more than {manifest.BYTES} bytes",
         lambda g: os.truncate(g / "report.json", 1 << 40),
+    ),
+    "a file that no run leaves": (
+        f"cannot be read: it has more than {manifest.LARGEST} bytes",
+        lambda g: os.truncate(g / "report.json", manifest.LARGEST + 1),
     ),
     "statements that are cut off": (
         "does not hold signed statements",
@@ -191,6 +202,15 @@ def test_a_directory_that_was_changed(worker: Worker, given: Path, what: str) ->
     sentence, change = FILES[what]
     change(given)
     refused(verify(worker, given), sentence)
+
+
+@pytest.mark.attack
+def test_files_that_are_too_large_together(worker: Worker, given: Path) -> None:
+    """None of them is; to read them all would take minutes, and none has to be read."""
+    for number in range(5):
+        (given / f"logs/{number}").touch()
+        os.truncate(given / f"logs/{number}", manifest.LARGEST)
+    refused(verify(worker, given), f"has more than {manifest.BYTES} bytes")
 
 
 # -- statements -------------------------------------------------------------------------------
@@ -303,9 +323,9 @@ def test_a_run_that_nobody_signed(worker: Worker, given: Path) -> None:
     sealed.seal(given, None)
     said = verify(worker, given)
     refused(said, "is not signed, so nobody vouches for what it says")
-    assert "Every file" in said.err
-    (given / "report.json").write_text("{}")
-    refused(verify(worker, given), "is not as it was when its run ended")
+    # Nothing is read of what may be large, and anybody's.
+    os.truncate(given / "report.json", 1 << 40)
+    refused(verify(worker, given), "is not signed, so nobody vouches for what it says")
 
 
 @pytest.mark.bad_input
@@ -345,6 +365,28 @@ def test_a_package_that_no_statement_names(worker: Worker, given: Path, tmp_path
     refused(verify(worker, other), "there are no signed statements about")
     deb.write_bytes(deb.read_bytes() + b"\n")
     refused(verify(worker, deb), "is about")
+
+
+@pytest.mark.attack
+def test_a_package_under_the_name_of_another(
+    worker: Worker, service: Service, tmp_path: Path
+) -> None:
+    """It is signed; it may have been withdrawn, and be served in the place of a newer one."""
+    name = "iproute2_7.0.0-1+bpf9_amd64"
+    (dsc,) = (worker.run / "patched").glob("*.dsc")
+    for what in (worker.deb, dsc):
+        renamed = tmp_path / f"{name if what == worker.deb else worker.deb.stem}.deb"
+        shutil.copy(what, renamed)
+        refused(verify(worker, renamed, "--provenance", worker.run / envelope.NAME), renamed.name)
+    pool = "/bookworm/pool/main/i/iproute2"
+    service.put(f"{pool}/{name}.deb", worker.deb.read_bytes())
+    statement = (worker.run / envelope.NAME).read_bytes()
+    service.put(f"{pool}/{name}.{envelope.NAME}", statement)
+    for escaped in (name, name.replace("+", "%2B")):
+        refused(verify(worker, f"{service.url}{pool}/{escaped}.deb"), f"does not name {name}.deb")
+    # What it is, is said.
+    for where in (worker.deb, url(service, worker)):
+        assert "package    iproute2 6.1.0-1+bpf1 amd64\n" in verify(worker, where).out
 
 
 @pytest.mark.bad_input
@@ -401,7 +443,10 @@ def test_a_key_that_has_expired(tmp_path: Path) -> None:
     with pytest.raises(NotVerified, match="no trusted key has signed") as e:
         check.directory(after, [old])
     assert "has expired" in e.value.details
-    check.directory(after, [openpgp.binary(key.public())])  # renewed
+    new = openpgp.binary(key.public())  # renewed
+    for rings in ([new], [old, new], [new + old]):
+        proof = check.directory(after, rings)
+        assert proof.signers == key.fingerprints and proof.expired == ()
 
 
 @pytest.mark.attack
@@ -416,9 +461,13 @@ def test_a_key_that_was_revoked(tmp_path: Path) -> None:
     certificate = tmp_path / "revoked.asc"
     certificate.write_text(written.read_text().replace("\n:---", "\n---"))
     keys.change(key.home, "--import", str(certificate), brief="revoke the key")
-    with pytest.raises(NotVerified, match="no trusted key has signed") as e:
-        check.directory(run, [openpgp.binary(key.public())])
-    assert "was revoked" in e.value.details
+    new = openpgp.binary(key.public())
+    # gpgv alone believes an older copy of the key that comes first, in the same file or another.
+    for rings in ([new], [new, ring], [ring, new], [ring + new], [new + ring], [ring, ring, new]):
+        with pytest.raises(NotVerified, match="no trusted key has signed") as e:
+            check.directory(run, rings)
+        assert "was revoked" in e.value.details
+    assert check.directory(run, [ring, ring + ring]).signers == key.fingerprints
 
 
 # -- without respin ---------------------------------------------------------------------------
@@ -580,6 +629,122 @@ def test_a_lock_of_another_run(
     assert verify(worker, url(service, worker), *words).status == 0
     service.fail(lockfile.NAME, Fault(spoil=True))
     refused(verify(worker, url(service, worker), *words), "is not the lock of the run")
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("what", ["a pipe", "/dev/null", "nothing"])
+def test_a_lock_that_cannot_be_read(
+    worker: Worker, given: Path, made: dict[str, Path], tmp_path: Path, what: str
+) -> None:
+    deb = next((given / "debs").glob("*.deb"))
+    words: tuple[str | Path, ...] = (deb, "--locked", tmp_path / "lock")
+    if what == "a pipe":
+        os.mkfifo(tmp_path / "lock")
+    elif what == "/dev/null":
+        words = (deb, "--locked", "/dev/null")
+    else:  # signed without one
+        (given / lockfile.NAME).unlink()
+        sealed_again(given, worker.key)
+        words = (given,)
+    said = verify(worker, *words, "--rebuild", "--cache", tmp_path / "cache")
+    refused(said, "cannot be read")
+
+
+def sealed_again(directory: Path, key: Key) -> None:
+    """Let a key sign what is in a directory now, and say again what it said of the run."""
+    path = directory / envelope.NAME
+    files = [
+        {"name": name, "digest": {"sha256": sha256}}
+        for name, sha256 in manifest.of(directory).items()
+    ]
+    again(path, lambda values: values[2].update(subject=files), key)
+
+
+@pytest.mark.attack
+def test_a_lock_that_changes_meanwhile(
+    worker: Worker,
+    given: Path,
+    made: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is used is what was compared with the statements."""
+    lock, looked = given / lockfile.NAME, manifest.sha256
+
+    def sha256(path: Path) -> str:
+        found = looked(path)
+        lock.write_text(lock.read_text().replace("6.1.0-1", "6.1.0-2"))
+        return found
+
+    numbers = []
+    fake = rebuild.again
+
+    def again(request: Request, place: Path, journal: Any) -> rebuild.Rebuilt:
+        assert request.locked and request.locked.path == lock
+        numbers.append(request.locked.version)
+        return fake(request, place, journal)
+
+    monkeypatch.setattr(rebuild, "again", again)
+    deb = next((given / "debs").glob("*.deb"))
+    words = (deb, "--rebuild", "--cache", tmp_path / "cache")
+    monkeypatch.setattr("pipeline.cli.verify.manifest.sha256", sha256)
+    said = verify(worker, *words)
+    monkeypatch.undo()
+    assert "6.1.0-2" in lock.read_text() and numbers == ["6.1.0-1"], said
+    refused(verify(worker, *words), "is not the lock of the run that made this")
+
+
+@pytest.mark.attack
+def test_a_rebuild_takes_nothing_from_earlier_builds(
+    worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run that is to be verified may have left its objects in ccache."""
+    done = report_reader.read(worker.run)
+    locked = replace(lockfile_reader.read(worker.run / lockfile.NAME), root=standin.ROOT)
+    brought: list[str] = []
+    root = SimpleNamespace(
+        ccache="made up", root=SimpleNamespace(start=lambda cache: contextlib.nullcontext("inside"))
+    )
+
+    def build(request: Request, earlier: Path, out: Path, journal: object) -> Report:
+        with contextlib.ExitStack() as stack:
+            context: Any = SimpleNamespace(request=request)
+            Building(context, cast(Any, None), stack).prepare(done.source)
+        return done
+
+    monkeypatch.setattr(ccache, "bring", lambda inside, cache, name: brought.append(name))
+    monkeypatch.setattr(Building, "prepare_root", lambda building, source: root)
+    monkeypatch.setattr(single_stage, "patch_only", lambda *_: done)
+    monkeypatch.setattr(single_stage, "build_only", build)
+    request = Request(
+        release=sealed.RELEASE, fixes=(), cache=Cache(tmp_path / "cache"), locked=locked
+    )
+    build(request, worker.run, tmp_path, None)
+    assert brought.pop() == "made up"  # the control
+    found = rebuild.again(request, tmp_path)
+    assert worker.deb.name in found.files and brought == []
+
+
+@pytest.mark.bad_input
+def test_another_respin_made_it(
+    worker: Worker,
+    given: Path,
+    made: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That its package differs is no reason to accuse who signed it."""
+    deb = next((given / "debs").glob("*.deb"))
+    other = tmp_path / deb.name
+    other.write_bytes(b"another")
+    made[deb.name] = other
+    monkeypatch.setattr(rebuild, "difference", lambda given, made: "made up")
+    words = (given, "--rebuild", "--cache", tmp_path / "cache")
+    assert "ask whoever signed it" in verify(worker, *words).err
+    monkeypatch.setattr("pipeline.cli.verify.__version__", "99")
+    said = " ".join(verify(worker, *words).err.split())
+    assert f"another version of respin made the run, {__version__}, and this is 99" in said
+    assert "ask whoever signed it" not in said
 
 
 @pytest.mark.bad_input

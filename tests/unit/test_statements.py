@@ -6,12 +6,19 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 
 import pytest
-from support.said import SHA, kinds, made, signed
+from support import standin
+from support.filled import filled
+from support.said import DEB, DOC, SHA, kinds, made, signed, values
 
+from pipeline.archives import key_packets
+from pipeline.cli import proof_words
 from pipeline.errors import NotVerified
+from pipeline.model import Built, Expect
 from pipeline.proof import envelope, statements
+from pipeline.proof.check import Proof
 from pipeline.runs.report import Outcome
 
 
@@ -46,6 +53,56 @@ def test_nothing_is_said_of_what_was_not_done() -> None:
     assert kinds(found) == [statements.TESTED, statements.RUN]
     assert found[0]["subject"][0]["name"] == "source/iproute2_1-1.dsc"  # what was tested
     assert kinds(made(patched=None, built=None, smoke=None)) == [statements.RUN]
+
+
+def test_a_test_of_another_package_is_none_of_ours() -> None:
+    """The distro's package, which is the control, would be what has passed."""
+    (done, _) = values()
+    built = filled(Built, version="1-1+bpf1", debs=(DOC,), changes=DOC, buildinfo=DOC)
+    assert done["smoke"] and kinds(made(built=built)) == [statements.PROVENANCE, statements.RUN]
+
+
+def test_nothing_passed_is_not_passed() -> None:
+    smoked = standin.smoked()
+    row = smoked.cases[0]
+    shown = replace(row.before, expected=Expect.ANY)
+    for cell, result in ((shown, "WARNED"), (row.before, "PASSED")):
+        cases = (replace(row, before=cell, after=None),)
+        tested = made(smoke=replace(smoked, cases=cases))[1]
+        assert tested["predicate"]["result"] == result
+
+
+def test_the_name_of_a_case_is_not_what_was_seen() -> None:
+    case = "my before: refused after: loads"
+    smoked = standin.smoked()
+    row = replace(smoked.cases[0], case=case)
+    each = {s["predicateType"]: s for s in made(smoke=replace(smoked, cases=(row,)))}
+    said = dict(proof_words.words(Proof(statements=each, signers=())))["smoke test"]
+    assert "refused 1 objects, the new one loaded 1" in said
+
+
+def test_packages_that_respin_did_not_make() -> None:
+    built = filled(Built, version="1-1+bpf1", debs=(DEB,), changes=DEB, buildinfo=DEB)
+    for container, first in (
+        ("unshare", statements.PROVENANCE),
+        (statements.ELSEWHERE, statements.TESTED),
+    ):
+        assert kinds(made(built=replace(built, container=container)))[0] == first
+
+
+# -- keys -----------------------------------------------------------------------------------
+
+
+def test_keys_of_a_keyring_come_apart() -> None:
+    old, new = b"\x99\x00\x02ab", b"\xc6\x01a"
+    name, long, signature = b"\xb4\x03who", b"\xcd\xc0\x02" + b"n" * 194, b"\x88\x01s"
+    endless, huge = b"\x9b...", b"\xcd\xff\x00\x00\x00\x03who"
+    one, two = old + name + signature, new + long + huge
+    assert key_packets.apart(one + two + one) == (one, two, one)
+    for odd in (b"", name + one, one + endless, one + b"\xcd\xe0ab", one + b"\xff", one + b"x"):
+        assert key_packets.apart(odd) == (odd,)
+    for end in range(1, len(two)):
+        assert b"".join(key_packets.apart(one + two[:end])) == one + two[:end]
 
 
 # -- envelopes ------------------------------------------------------------------------------
