@@ -809,3 +809,31 @@ def test_a_key_that_cannot_sign_ends_a_run_before_it_begins(
     said = respin("")
     assert said.status == 2 and "has expired" in said.err and "respin key renew" in said.err
     assert len(begun) == 3
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("command", ["patch", "build", "prove"])
+def test_whose_runs_a_signed_run_continues_from(
+    worker: Worker, given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """Those of its own key, and of the keys under [trust]: no other's become its own."""
+    asked: list[Request] = []
+
+    def part(request: Request, *_: object, **__: object) -> None:
+        asked.append(request)
+        raise BuildError("made up")
+
+    monkeypatch.setattr(single_stage, f"{command}_only", part)
+    theirs = sealed.seal(shutil.copytree(worker.run, tmp_path / "theirs"), worker.other)
+    config = tmp_path / "respin.toml"
+    trusts = f'[trust]\nkeys = ["{worker.run.parent / "other.asc"}"]\n'
+    words = (command, given, "--config", config, "--cache", tmp_path / "cache")
+    for toml, found in (("", False), (trusts, True)):
+        config.write_text(
+            f'[nightly]\nstate = "state"\n[publish]\ngnupg-home = "{worker.key.home}"\n{toml}'
+        )
+        said = inprocess.respin(*words, "--sign-with", worker.key.fingerprints[0], env=NOTHING)
+        assert said.status == 13, said
+        check.directory(given, asked[-1].trusted)
+        with contextlib.nullcontext() if found else pytest.raises(NotVerified):
+            check.directory(theirs, asked[-1].trusted)
