@@ -60,10 +60,7 @@ def binaries() -> Path:
     """Return a directory with sound.tc and NAME.tc of each breakage, built if need be."""
     everything = all_breakages()
     with TemporaryDirectory() as tmp:
-        tree = Path(tmp) / "tree"
-        command.run(["dpkg-source", "--no-check", "-x", real.dsc(), tree])
-        for fix in fixes.choose(["libbpf-legacy-maps", "af-alg"]):
-            patch.apply_fix(tree, fix)
+        tree = fixed(Path(tmp) / "tree")
         texts = {name: (tree / name).read_text() for name in SOURCES}
         changed = {
             each.name: next((name, new) for name in SOURCES if (new := broken(texts[name], each)))
@@ -73,25 +70,42 @@ def binaries() -> Path:
 
         def make(part: Path) -> None:
             part.mkdir()
-            files = [Path(tmp) / "tree.tar"]
-            with tarfile.open(files[0], "w") as tar:
-                tar.add(tree, arcname="tree")
+            files = []
             for name, (file, text) in changed.items():
                 (Path(tmp) / f"{name}.c").write_text(text)
                 (Path(tmp) / f"{name}.file").write_text(Path(file).name)
                 files += [Path(tmp) / f"{name}.c", Path(tmp) / f"{name}.file"]
-            _build([*files, SCRIPT], list(changed), part)
+            names = list(changed)
+            made = [f"{SOUND}.ip", *(f"{name}.tc" for name in (SOUND, *names))]
+            build(tree, [*files, SCRIPT], SCRIPT.name, names, made, part)
 
         return real.cache().entry("breakages", digest(*parts), make)
 
 
-def _build(files: list[Path], names: list[str], dest: Path) -> None:
-    with real.root().root.start(real.cache()) as container:
-        copy_in(container, files, "/build")
-        container.call(["tar", "-xf", "tree.tar"], directory="/build")
+def fixed(tree: Path) -> Path:
+    """Make the fixed source in ``tree``, and return that."""
+    command.run(["dpkg-source", "--no-check", "-x", real.dsc(), tree])
+    for fix in fixes.choose(["libbpf-legacy-maps", "af-alg"]):
+        patch.apply_fix(tree, fix)
+    return tree
+
+
+def build(
+    tree: Path, files: list[Path], script: str, words: list[str], made: list[str], dest: Path
+) -> None:
+    """Run a script of ``files`` in a source tree in the build root; fetch what it made into dest.
+
+    The files are in the directory above the tree, where the script also leaves what it makes.
+    """
+    with real.root().root.start(real.cache()) as container, TemporaryDirectory() as tmp:
+        archive = Path(tmp) / "tree.tar"
+        with tarfile.open(archive, "w") as tar:
+            tar.add(tree, arcname="tree")
+        copy_in(container, [archive, *files], "/build")
+        container.call(["tar", "-xf", archive.name], directory="/build")
         container.call(["update-ccache-symlinks"], user=User.ROOT)
         container.call(
-            ["sh", f"../{SCRIPT.name}", *names],
+            ["sh", f"../{script}", *words],
             directory="/build/tree",
             env={
                 "PATH": "/usr/lib/ccache:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -99,8 +113,7 @@ def _build(files: list[Path], names: list[str], dest: Path) -> None:
             },
             timeout=900,
         )
-        made = [f"{name}.tc" for name in (SOUND, *names)]
-        copy_out(container, "/build", [*made, f"{SOUND}.ip"], dest)
+        copy_out(container, "/build", made, dest)
 
 
 def sound_deb(distro: Path, directory: Path) -> Path:

@@ -34,6 +34,7 @@ VARIANTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "big-endian": ("plain.c", "-target", "bpfeb"),
         "outer": ("outer.c",),
         "btf-map": ("btf-map.c", "-g"),
+        "large-btf-map": ("btf-map.c", "-g", "-DENTRIES=65536"),
         "btf-map-without-btf": ("btf-map.c",),
         "packet-load": ("packet-load.c",),
         "two-programs": ("two-programs.c",),

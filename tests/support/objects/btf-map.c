@@ -6,11 +6,15 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#ifndef ENTRIES
+#define ENTRIES 1
+#endif
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32);
 	__type(value, __u64);
-	__uint(max_entries, 1);
+	__uint(max_entries, ENTRIES);
 } packets SEC(".maps");
 
 SEC("classifier") int count_all(struct __sk_buff *skb)
