@@ -54,7 +54,7 @@ def words(
         found.append(("made", "no statement says who made these files, and from what"))
     found.append(("smoke test", _tested(proof, package)))
     if again is not None:
-        found.append(("made again", f"{len(again)} files, the same byte for byte"))
+        found.append(("made again", f"{len(again)} packages, the same byte for byte"))
     found += [("not known", text) for text in run["unverified"]]
     return found
 

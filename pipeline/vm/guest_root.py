@@ -21,7 +21,7 @@ from pipeline.files import bounded
 from pipeline.host.resources import package_data
 from pipeline.isolation import lent, sandbox
 
-FORMAT = "1"
+FORMAT = "2"
 """Part of every key: raise it when roots are made in another way."""
 
 LARGEST = 256 << 20
@@ -129,6 +129,12 @@ class _Root:
         """Add a file unless the root has it; a directory may be in many packages."""
         if member.name in self._seen:
             return
+        # A package may have /bin before /usr. Linux does not make the directories above a file.
+        above = member.name.rpartition("/")[0]
+        if above and above not in self._seen:
+            parent = tarfile.TarInfo(above)
+            parent.type, parent.mode = tarfile.DIRTYPE, 0o755
+            self._put(parent, None)
         self._seen.add(member.name)
         if member.name in COPIES.values() and data is not None:
             self._copied[member.name] = data

@@ -57,6 +57,22 @@ def test_no_program_of_a_package_runs(tmp_path: Path) -> None:
     assert mark.exists()
 
 
+def test_a_directory_comes_before_what_is_in_it(tmp_path: Path) -> None:
+    """The kernel makes none of its own, and /bin of a package is in /usr here."""
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    deb = packages.make_deb(
+        tmp_path, "early", programs={"bin/early": script, "usr/bin/late": script}
+    )
+    made(tmp_path, deb)
+    with tarfile.open(tmp_path / "root.tar") as tar:
+        names = [member.name for member in tar.getmembers()]
+    assert "usr/bin/early" in names
+    for n, name in enumerate(names):
+        above = name.rpartition("/")[0]
+        assert not above or above in names[:n], name
+
+
 def test_dpkg_finds_the_packages_installed(tmp_path: Path) -> None:
     fields = {"Multi-Arch": "same"}
     text = "a = 1\n"

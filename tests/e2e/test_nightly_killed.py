@@ -25,6 +25,7 @@ from support.nights import Distro, Nights
 from pipeline.host.cache import Cache, file_sha256
 from pipeline.nightly import status
 from pipeline.nightly.state import State
+from pipeline.proof import envelope
 from pipeline.releases import releases
 
 pytestmark = pytest.mark.needs("aptly")
@@ -118,7 +119,7 @@ class Stage:
         for target in ("bookworm", "trixie"):
             for path in sorted((public / target).rglob("*")):
                 if path.is_file() and path.name not in DATED and "by-hash" not in path.parts:
-                    files[f"{target}/{path.relative_to(public / target)}"] = file_sha256(path)
+                    files[f"{target}/{path.relative_to(public / target)}"] = content(path)
         notifications = [json.loads(line) for line in self.notifications.read_text().splitlines()]
         return {
             "rows": rows,
@@ -153,6 +154,14 @@ class Stage:
             for line in (dists / "main/binary-amd64/Packages").read_text().splitlines():
                 if line.startswith("Filename: "):
                     assert (top / line.split()[1]).is_file()
+
+
+def content(path: Path) -> str:
+    """Return what identifies a file; of signed statements, which have dates, who signed them."""
+    if not path.name.endswith(envelope.NAME):
+        return file_sha256(path)
+    found = envelope.read(path.read_bytes(), path.name)
+    return json.dumps([sorted(each.signatures) for each in found])
 
 
 @pytest.fixture(scope="module")
