@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import ubuntu, ubuntupackages
+from support import sealed, ubuntu, ubuntupackages
 from support.aptclient import AptClient
 from support.proof import proven, told
 from support.ubuntu import Machine
@@ -113,12 +113,14 @@ def test_a_client_follows(machine: Machine, report: dict[str, Any], tmp_path: Pa
     """It takes ours in place of Ubuntu's, and Ubuntu's next one in place of ours."""
     config = tmp_path / "respin.toml"
     config.write_text(CONFIG.format(state=tmp_path / "state"))
-    for args in (("key", "init"), ("publish", machine.directory / "out")):
-        said = machine.respin(*args, config=config)
-        assert said.status == 0, said.err
+    key, _ = sealed.key(tmp_path / "state")
+    # As a run does that begins when there is a key.
+    sealed.seal(machine.directory / "out", key)
+    said = machine.respin("publish", machine.directory / "out", config=config)
+    assert said.status == 0, said.err
     public = tmp_path / "state/public/noble"
-    (key,) = public.glob("*.asc")
-    client = AptClient(tmp_path / "client", f"file:{public}", key.read_bytes(), "noble")
+    (public_key,) = public.glob("*.asc")
+    client = AptClient(tmp_path / "client", f"file:{public}", public_key.read_bytes(), "noble")
     client.also(machine.directory / "machine/apt/sources.list.d/ubuntu.sources", machine.key)
     assert client.update()
     assert client.candidate() == OURS
