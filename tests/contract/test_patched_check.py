@@ -17,11 +17,13 @@ from pipeline.errors import PatchError
 from pipeline.fixes import fixes
 from pipeline.host.cache import Cache
 from pipeline.model import Built, Finding, Patched, Release, Source, Verdict
+from pipeline.runs import report
 from pipeline.runs.building import Building
 from pipeline.runs.directory import open_run
-from pipeline.runs.inputs import Inputs
+from pipeline.runs.inputs import Inputs, Used
 from pipeline.runs.patching import Patching
 from pipeline.runs.proving import Proving
+from pipeline.runs.report import Outcome, Report
 from pipeline.runs.request import Request
 from pipeline.runs.stages import begin
 
@@ -37,6 +39,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Request:
         versions=lambda name: [SimpleNamespace(version=SOURCE.version)],
         binary_versions=lambda name: [],
         candidate=lambda name: None,
+        architecture="amd64",
     )
     monkeypatch.setattr(Inputs, "archive", archive)
     return Request(release=RELEASE, fixes=fixes.all_fixes(), cache=Cache(tmp_path / "cache"))
@@ -50,6 +53,9 @@ def check(asked: Request, tmp_path: Path, golden: str, when: Future[Built] | Non
         begin(asked, directory, None) as stages,
     ):
         stages.patching.check(patched, when)
+        done = Report(outcome=Outcome.PATCHED, source=SOURCE, findings=())
+        report.write(done, directory.path)
+        stages.inputs.write_lock(done, Used())
 
 
 @pytest.mark.needs("spatch")
@@ -89,7 +95,7 @@ def test_a_run_is_not_fixed_without_it(
         (Patching, "patch", None),
         (Patching, "check_version", None),
         (Building, "check_engine", None),
-        (Building, "prepare", None),
+        (Building, "prepare", SimpleNamespace(root=None)),
         (Building, "build", None),
         (Building, "stop", ""),
         (Proving, "check_possible", None),
