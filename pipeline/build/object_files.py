@@ -28,7 +28,7 @@ LONGEST = 100
 def copy_out(container: Container, directory: str, dest: Path) -> None:
     """Copy the object files below a directory of the container into ``dest``, a new directory.
 
-    The copy of ``lib/bpf.o`` is ``lib@bpf.o``; ``name_of`` gives back the name. The container is
+    The copy of ``lib/bpf.o`` is ``lib@bpf.o``; ``names`` gives back the names. The container is
     not trusted: only files with a plain name are taken. Raises BuildError.
     """
     brief = f"respin could not copy the object files out of {directory}"

@@ -52,6 +52,8 @@ class Comparing:
         try:
             return self._compare(root, source, tree, patched, made)
         except (BuildError, FetchError) as e:
+            if self._context.request.compare:
+                raise
             with self._context.progress.stage("compare") as stage:
                 stage.note(f"not compared with a build without the patch: {e.brief}")
             return None
