@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support import cli, hostilesource, inprocess
+from support import cli, hostilesource, inprocess, users
 from support.archive import Archive, Signer
 from support.cli import Said
 from support.hostilesource import FIFO, ZERO, Other
@@ -121,13 +121,9 @@ def user() -> Iterator[str]:
     """Return the name of an ordinary user; for tests that are run as root."""
     if not ROOT:
         pytest.skip("only root can become another user")
-    name = f"respin-test-{os.getpid()}"
-    subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", name], check=True)
-    try:
+    with users.ordinary() as name:
         yield name
-    finally:
-        subprocess.run(["userdel", "--remove", name], check=True, capture_output=True)
-        cli.remove_installed()
+    cli.remove_installed()
 
 
 # -- the control --------------------------------------------------------------------------

@@ -5,12 +5,10 @@
 from __future__ import annotations
 
 import os
-import pwd
-import subprocess
 from collections.abc import Iterator
 
 import pytest
-from support import cli
+from support import cli, users
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,10 +23,5 @@ def ordinary_user() -> Iterator[str | None]:
     if os.geteuid() != 0:
         yield None
         return
-    name = f"respin-test-{os.getpid()}"
-    subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", name], check=True)
-    try:
-        yield pwd.getpwnam(name).pw_name
-    finally:
-        # Trees of roots belong to the user's subordinate ids; root removes those too.
-        subprocess.run(["userdel", "--remove", name], check=True, capture_output=True)
+    with users.ordinary() as name:
+        yield name
