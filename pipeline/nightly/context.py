@@ -14,7 +14,9 @@ from pipeline.archives import host_apt
 from pipeline.config.config import Config
 from pipeline.config.nightly import Nightly
 from pipeline.fixes.fixes import Fix, all_fixes
+from pipeline.host import disk
 from pipeline.host.cache import Cache
+from pipeline.host.disk import Space
 from pipeline.nightly import port
 from pipeline.nightly.targets import Target, targets
 from pipeline.releases.distroinfo import Known
@@ -41,6 +43,8 @@ class World:
     """Tells whether the archive does not have the distro's own package of a request yet."""
     known: Sequence[Known] | None = None
     """The releases that exist; None: those of distro-info-data."""
+    space: Callable[[Path], Space] = disk.space
+    """Returns how full the file system of a directory is."""
     fixes: tuple[Fix, ...] = field(default_factory=all_fixes)
     note: Callable[[str, str], None] = lambda target, text: None
     """Called with a target and what is going on there."""

@@ -20,13 +20,13 @@ from pipeline.config.nightly import TOOLCHAIN
 from pipeline.errors import PublishError, RespinError
 from pipeline.files import state_lock
 from pipeline.model import AptSource
-from pipeline.nightly import notify, offering, plan, prune, status, toolchain
+from pipeline.nightly import attention, notify, offering, plan, prune, status, toolchain
 from pipeline.nightly import watch as watching
 from pipeline.nightly.context import World
 from pipeline.nightly.observe import PUBLISHING, seen, without_problem
 from pipeline.nightly.plan import Step, StepKind
 from pipeline.nightly.runs import Runs
-from pipeline.nightly.state import RunRow, State, TargetState
+from pipeline.nightly.state import Need, RunRow, State, TargetState
 from pipeline.nightly.targets import Target
 from pipeline.publish.keys import Key
 from pipeline.publish.keys import find as find_key
@@ -42,6 +42,8 @@ class Summary:
     """What came of a night."""
 
     rows: tuple[status.TargetStatus, ...]
+    needs: tuple[Need, ...]
+    """What only a person can do, beside what the rows say."""
     runs: tuple[RunRow, ...]
     """The runs that were made."""
     published: tuple[str, ...]
@@ -258,6 +260,10 @@ class Night:
         """Return the status of every target, for each of its architectures."""
         return status.rows(self.state, self.world.settings.publish.keep, self.world.now())
 
+    def needs(self) -> tuple[Need, ...]:
+        """Return what only a person can do, beside what the rows say."""
+        return attention.find(self.rows(), self.world, self.key.name, self.key.expires)
+
     @contextlib.contextmanager
     def recording(self, what: str) -> Iterator[None]:
         """Record what goes wrong in the block, so that it holds up no other step."""
@@ -270,13 +276,20 @@ class Night:
     def show(self) -> None:
         """Write the status page. Raises PublishError."""
         with self._alone("writing the status page", state_lock.PAGE):
-            status.write(self.world.public, self.rows(), self.state.runs(), self.world.clock())
+            status.write(
+                self.world.public,
+                self.rows(),
+                self.state.runs(),
+                self.world.clock(),
+                self.needs(),
+            )
 
     def tell(self) -> None:
         """Send notifications about what has changed."""
         url = self.world.settings.publish.url
         with self._alone("sending notifications", state_lock.NOTIFY):
             notify.note_changes(self.state, self.rows(), self.world.now(), url)
+            notify.note_needs(self.state, self.needs(), self.world.now(), url)
             for trouble in notify.send(self.state, self.world.settings.notify, self.world.now()):
                 self.world.note("notify", trouble)
 
@@ -300,6 +313,7 @@ class Night:
         """Return what came of it."""
         return Summary(
             rows=self.rows(),
+            needs=self.needs(),
             runs=tuple(self.state.run(number) for number in self._made),
             published=tuple(self._published),
             repaired=tuple(self._repaired),
