@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -34,9 +36,13 @@ class NightlyOptions:
     as_json: bool
     quiet: bool
     verbose: bool
+    planned: bool
 
 
 @click.command(name="nightly")
+@click.option(
+    "--plan", "planned", is_flag=True, help="Only print the runs that are due, as JSON; run none."
+)
 @CONFIG
 @CACHE
 @JSON
@@ -54,10 +60,12 @@ def nightly_command(options: NightlyOptions) -> None:
     def note(target: str, text: str) -> None:
         if options.verbose:
             terminal.tell(f"{target}: {text}")
-        elif target in ("notify", "key", "page"):
+        elif options.planned or target in ("notify", "key", "page"):
             said.append(f"{target}: {text}")
 
     world = replace(world_of(options.config, options.cache), note=note)
+    if options.planned:
+        _plan(world, said)
     done = night.nightly(world)
     if options.as_json:
         values = status.to_json(done.rows, done.needs)
@@ -74,6 +82,17 @@ def nightly_command(options: NightlyOptions) -> None:
     for line in [*said, *altered, *map(needed, wanted), *_troubles(done)]:
         terminal.tell(line)
     click.get_current_context().exit(done.code)
+
+
+def _plan(world: World, said: Sequence[str]) -> NoReturn:
+    """Print the runs that are due, and what could not be found out; end the command."""
+    planned, code = night.plan_only(world)
+    terminal.say_json(planned)
+    for line in said:
+        terminal.tell(line)
+    if not planned["runs"] and not code:
+        terminal.tell("respin nightly: nothing is due")
+    click.get_current_context().exit(code)
 
 
 def summary(done: Summary) -> str:
