@@ -100,8 +100,7 @@ def plan_only(world: World) -> tuple[dict[str, Any], int]:
         night.watch()
         found = night.due(thorough=True)
         due = [each for each in found if night.runs.due(each.step, each.target)]
-        code = night.summary().code
-        return to_json(due, state.runs(), world.clock()), 0 if due else code
+        return to_json(due, state.runs(), world.clock()), 0 if due else night.code
 
 
 class Night:
@@ -139,6 +138,11 @@ class Night:
         """The key that signs the repositories, and the runs that are made here."""
         assert self._key
         return self._key
+
+    @property
+    def code(self) -> int:
+        """The exit code: 0, or that of the first thing that went wrong."""
+        return self._codes[0] if self._codes else 0
 
     # -- audit --------------------------------------------------------------------------
 
@@ -361,5 +365,5 @@ class Night:
             runs=tuple(self.state.run(number) for number in self._made),
             published=tuple(self._published),
             repaired=tuple(self._repaired),
-            code=self._codes[0] if self._codes else 0,
+            code=self.code,
         )
