@@ -164,6 +164,29 @@ class Finding:
 # -- patch ------------------------------------------------------------------------------
 
 
+class Fate(StrEnum):
+    """What came of a user's own patch."""
+
+    APPLIED = "applied"
+    IN_SOURCE = "in-source"
+    """The distro's source already has it, so it was left out."""
+    LEFT_OUT = "left-out"
+    """It is optional, and does not apply."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserPatch:
+    """A user's own patch, and what came of it."""
+
+    name: str
+    sha256: str
+    """Of the file that was given."""
+    optional: bool
+    fate: Fate
+    reason: str = ""
+    """Why it was left out, in words."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Patched:
     """The new source package."""
@@ -174,8 +197,10 @@ class Patched:
     sha256: str
     """SHA-256 of the .dsc, which lists those of its files."""
     patches: tuple[Path, ...]
-    """The quilt patches alone, in series order, one per fix."""
+    """The quilt patches alone, in series order: one per fix, then the user's own."""
     fixes: tuple[str, ...]
+    own: tuple[UserPatch, ...] = ()
+    """What came of the user's own patches (in a report: ``user_patches``)."""
     epoch: int
     """The date of its changelog entry, in seconds since 1970, for SOURCE_DATE_EPOCH."""
 

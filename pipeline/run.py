@@ -116,25 +116,32 @@ def check(stages: Stages) -> Wall:
 
 
 def examine(stages: Stages, wall: Wall, pool: ThreadPoolExecutor) -> Examined:
-    """Fetch the source, say which fixes it needs, and begin to patch it."""
+    """Fetch the source, say which fixes it needs, and begin to patch it.
+
+    If it needs none, it is patched only if a patch of the user's applies.
+    """
     source = stages.inputs.fetch()
     tree = stages.inputs.tree(source)
     findings = stages.patching.diagnose(tree)
-    needed = diagnose.needed_fixes(stages.request.fixes, findings)
-    return Examined(
+    needed = diagnose.needed_fixes(stages.request.applied, findings)
+    examined = Examined(
         wall=wall,
         source=source,
         tree=tree,
         findings=findings,
         needed=needed,
-        patched=pool.submit(stages.patching.patch, source, tree, needed) if needed else Future(),
+        own=() if needed else stages.patching.own(tree),
+        patched=Future(),
         timings=stages.timings,
     )
+    if not examined.changes:
+        return examined
+    return replace(examined, patched=pool.submit(stages.patching.patch, source, tree, needed))
 
 
 def check_patched(stages: Stages, examined: Examined) -> None:
     """Check the patched source, if there is one."""
-    if examined.needed:
+    if examined.changes:
         stages.patching.check(examined.patched.result())
 
 
@@ -148,7 +155,7 @@ def build_and_prove(
 
     ``sound`` says that the patched source was checked; without it, it is checked here.
     """
-    if not examined.needed:
+    if not examined.changes:
         return not_needed(stages, examined)
     inputs, patching = stages.inputs, stages.patching
     building, proving = stages.building, stages.proving
@@ -166,15 +173,16 @@ def build_and_prove(
     before = control.result() or building.build_control(
         environment.result().root, source, examined.tree
     )
-    smoked = proving.smoke(image.result(), before, built, needed)
+    smoked = proving.smoke(image.result(), before, built, needed, examined.findings)
     checked.result()
     version.result()
     building.keep_ccache(environment.result(), added.result())
     done = Report(
-        outcome=Outcome.FIXED,
+        outcome=Outcome.FIXED if needed else Outcome.UNHARMED,
         architecture=stages.request.target,
         source=source,
         findings=examined.findings,
+        user_patches=patched.own,
         patched=patched,
         built=built.result(),
         control=before,
@@ -199,13 +207,14 @@ def not_needed(stages: Stages, examined: Examined) -> tuple[Report, Used]:
             root = stages.building.prepare_root(source)
             before = stages.building.build_control(root, source, examined.tree)
         image = stages.proving.prepare_guest()
-        smoked = stages.proving.smoke(image, before, None, ())
+        smoked = stages.proving.smoke(image, before, None, (), examined.findings)
         used = Used(root=root.packages if root else (), guest=image.packages, control=control)
     done = Report(
         outcome=Outcome.NOT_NEEDED,
         architecture=stages.request.target,
         source=source,
         findings=examined.findings,
+        user_patches=examined.own,
         control=before,
         smoke=smoked,
         sandbox=examined.wall,

@@ -117,6 +117,17 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON to stand
 VERBOSE = click.option("--verbose", "-v", is_flag=True, help="Print what each stage does.")
 OUT = click.option("--out", type=PATH, help="Output directory [default: respin-RELEASE].")
 FIX = click.option("--fix", multiple=True, metavar="NAME", help="Look for this fix only.")
+OWN = options(
+    click.option(
+        "--patch",
+        "patches",
+        type=PATH,
+        multiple=True,
+        metavar="FILE[,optional]",
+        help="Patch of your own to apply after the fixes; if optional, only where it applies.",
+    ),
+    click.option("--no-fixes", is_flag=True, help="Apply only patches of your own, and no fix."),
+)
 TRUST = click.option(
     "--trust-container",
     is_flag=True,
@@ -166,6 +177,7 @@ SOURCE = options(
     ),
     ARCHIVE,
     FIX,
+    OWN,
     OUT,
     click.option(
         "--number",
@@ -239,6 +251,8 @@ class SourceOptions:
     pockets: tuple[Pocket, ...]
     archive: ArchiveOptions
     fix: tuple[str, ...]
+    patches: tuple[Path, ...]
+    no_fixes: bool
     out: Path | None
     number: int
 

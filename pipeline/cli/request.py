@@ -14,8 +14,10 @@ from pipeline.cli import terminal
 from pipeline.cli.options import ArchiveOptions, SourceOptions
 from pipeline.config import config
 from pipeline.errors import PublishError, UsageError
-from pipeline.fixes import fixes
+from pipeline.fixes import fixes, own_patch
+from pipeline.fixes.own_patch import OwnPatch
 from pipeline.host.cache import Cache
+from pipeline.model import Release
 from pipeline.publish import keys, trust
 from pipeline.releases import releases
 from pipeline.runs import lockfile, lockfile_reader
@@ -51,8 +53,9 @@ def request_of(source: SourceOptions, cache: Path | None) -> Request:
             "--accept-unsigned-source needs a SHA-256 digest of 64 hexadecimal digits",
             hint="give the digest of the .dsc, which sha256sum FILE.dsc prints",
         )
+    release = releases.find(source.release, config=configuration)
     return Request(
-        release=releases.find(source.release, config=configuration),
+        release=release,
         architecture=locked.architecture if locked else "",
         version=source.version,
         dsc=source.dsc,
@@ -68,10 +71,32 @@ def request_of(source: SourceOptions, cache: Path | None) -> Request:
         mirror=source.archive.mirror,
         keyring=source.archive.keyring,
         fixes=fixes.choose(source.fix),
+        no_fixes=source.no_fixes,
+        patches=lockfile.own_patches(locked)
+        if locked
+        else patches_of(source, configuration, release),
         number=source.number,
         trust_container=source.trust_container,
         cache=Cache(cache),
     )
+
+
+def patches_of(
+    source: SourceOptions, configuration: config.Config, release: Release
+) -> tuple[OwnPatch, ...]:
+    """Return the user's own patches for a release. Raises UsageError.
+
+    They are those that are configured, and then those that are given as options.
+    """
+    found = own_patch.read_all(configuration.patches_for(release.codename), source.patches)
+    if source.no_fixes and source.fix:
+        raise UsageError("--no-fixes and --fix are mutually exclusive")
+    if source.no_fixes and not found:
+        raise UsageError(
+            "with --no-fixes, only patches of your own are applied, and none is given",
+            hint="give one with --patch FILE",
+        )
+    return found
 
 
 def signed_by(request: Request, fingerprint: str | None) -> Request:
@@ -128,6 +153,7 @@ def request_again(earlier: Path, archive: ArchiveOptions, cache: Path | None) ->
         mirror=archive.mirror,
         keyring=archive.keyring,
         fixes=fixes.choose(before.patched.fixes if before.patched else ()),
+        no_fixes=before.patched is not None and not before.patched.fixes,
     )
 
 
@@ -139,6 +165,8 @@ def _repeated(source: SourceOptions, locked: lockfile.Lock) -> SourceOptions:
         "--dsc": source.dsc,
         "--tree": source.tree,
         "--fix": source.fix,
+        "--patch": source.patches,
+        "--no-fixes": source.no_fixes,
         "--pocket": source.pockets,
         "--at": source.at,
     }
@@ -155,6 +183,7 @@ def _repeated(source: SourceOptions, locked: lockfile.Lock) -> SourceOptions:
         release=locked.codename,
         version=locked.version if locked.kind == "archive" else None,
         fix=locked.fixes,
+        no_fixes=not locked.fixes,
         number=locked.number,
         pockets=locked.pockets,
     )

@@ -88,12 +88,7 @@ def show_report(report: Report) -> None:
         _show("  file      ", file.path.name)
         _show("    SHA-256 ", file.sha256)
     show_findings(report.findings)
-    if report.patched:
-        _heading("Patch")
-        _show("  version   ", report.patched.version)
-        for path in report.patched.patches:
-            _show("  patch     ", str(path))
-        _show("  source    ", str(report.patched.dsc))
+    _show_patches(report)
     if report.built:
         _heading("Packages")
         for deb in report.built.debs:
@@ -110,6 +105,21 @@ def show_report(report: Report) -> None:
         _show("Not verified: ", text)
     good = {Outcome.NOT_NEEDED: "cyan", Outcome.PROVEN: "yellow"}.get(report.outcome, "green")
     to.print(styled(("Outcome: ", "bold"), (report.outcome, f"bold {good}")))
+
+
+def _show_patches(report: Report) -> None:
+    """Show what came of the user's own patches, and the patched source."""
+    if report.user_patches:
+        _heading("Your patches")
+    for own in report.user_patches:
+        because = f": {own.reason}" if own.reason else ""
+        _show("  patch     ", f"{own.name}, {own.fate}{because}")
+    if report.patched:
+        _heading("Patch")
+        _show("  version   ", report.patched.version)
+        for path in report.patched.patches:
+            _show("  patch     ", str(path))
+        _show("  source    ", str(report.patched.dsc))
 
 
 def show_signers(signer: Signer | None) -> None:

@@ -230,6 +230,8 @@ def _beside(path: Path, name: str) -> Path | None:
 def _lock_of(found: Verified, place: Path) -> Path:
     """Copy the lock of the run to ``place``, and return the copy, which is the signed one.
 
+    The patches of the user's beside it are copied, too.
+
     Raises UsageError if there is none, NotVerified if it is that of another run.
     """
     if found.lock is None:
@@ -240,8 +242,12 @@ def _lock_of(found: Verified, place: Path) -> Path:
     copy = place / "locked"
     try:
         copy.write_bytes(bounded.read(found.lock, lockfile_reader.LIMIT))
+        patches = found.lock.parent / lockfile.PATCHES
+        if patches.is_dir():
+            bounded.copy_tree(patches, place / lockfile.PATCHES, bounded.LARGE)
     except OSError as e:
-        raise NotVerified(f"{found.lock} cannot be read: {e.strerror}", hint=envelope.HINT) from e
+        name = e.filename or found.lock
+        raise NotVerified(f"{name} cannot be read: {e.strerror}", hint=envelope.HINT) from e
     if manifest.sha256(copy) != found.proof.subjects(statements.RUN).get(lockfile.NAME):
         raise NotVerified(
             f"{found.lock} is not the lock of the run that made this",
@@ -270,6 +276,8 @@ def _made_again(options: VerifyOptions, found: Verified, place: Path) -> dict[st
         pockets=(),
         archive=options.archive,
         fix=(),
+        patches=(),
+        no_fixes=False,
         out=None,
         number=1,
     )
@@ -299,7 +307,7 @@ def _same_fixes(proof: Proof, request: Request) -> None:
         for each in definition["resolvedDependencies"]
         if each["annotations"] == statements.role("fix")
     }
-    ours = {f"patches/{fix.name}": sealed.content_of(fix) for fix in request.fixes}
+    ours = {f"patches/{fix.name}": sealed.content_of(fix) for fix in request.applied}
     other = sorted(name for name in {*theirs, *ours} if theirs.get(name) != ours.get(name))
     if other:
         raise NotVerified(

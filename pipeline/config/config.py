@@ -27,6 +27,8 @@ from pipeline.errors import UsageError
 from pipeline.text.address import Address
 
 NAME = "respin.toml"
+OWN = ("patches",)
+"""The keys outside all tables."""
 HERE = ("releases", "pockets", "architectures", "rebuild-on")
 """What a file in the current directory may say under [nightly]: which releases are watched, and for
 which architectures. None of these changes whom respin trusts, what it runs, or where it writes or
@@ -60,13 +62,13 @@ class Derivative:
     suites: tuple[str, ...] = ()
     components: tuple[str, ...] = ()
     keyring: Path | None = None
-    auth_file: Path | None = None
-    """A file with logins for its archive, in the form of apt_auth.conf(5)."""
     kernel: str = ""
     suffix: str = ""
     frozen: bool = False
     architectures: tuple[str, ...] = ()
     """The architectures that a night builds it for; empty: those under [nightly]."""
+    patches: tuple[Path, ...] = ()
+    """The user's own patches for it; each path may end in ``,optional``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,14 @@ class Trust:
 
     keys: tuple[Path, ...] = ()
     """Files with public keys, besides the one that signs on this machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Own:
+    """What the user adds to every release."""
+
+    patches: tuple[Path, ...] = ()
+    """Patches; each path may end in ``,optional``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +97,14 @@ class Config:
     nightly: Nightly = field(default_factory=Nightly)
     """The tables [nightly], [publish] and [notify]."""
     trust: Trust = Trust()
+    own: Own = Own()
     here: tuple[str, ...] = ()
     """The keys that came from a respin.toml in the current directory."""
+
+    def patches_for(self, codename: str) -> tuple[Path, ...]:
+        """Return the user's own patches for a release: those for every one, then its own."""
+        release = self.releases.get(codename)
+        return (*self.own.patches, *(release.patches if release else ()))
 
 
 def load(path: Path | None = None) -> Config:
@@ -113,7 +129,8 @@ def _with_here(config: Config, values: Mapping[str, Any], path: Path) -> Config:
     """Add the file in the current directory. Raises UsageError if it contains anything else."""
     tables_of = {name: value for name, value in values.items() if isinstance(value, dict)}
     said = {f"{key} under [{name}]" for name, table in tables_of.items() for key in table}
-    said |= {f"[{name}]" for name in values if not tables_of.get(name)}
+    said |= {f"[{name}]" for name in values if not tables_of.get(name) and name not in OWN}
+    said |= {name for name in OWN if name in values}
     more = sorted(said - {f"{key} under [nightly]" for key in HERE} - {"[nightly]"})
     if more:
         raise UsageError(
@@ -145,4 +162,5 @@ def parse(values: Mapping[str, Any], path: Path) -> Config:
         },
         nightly=nightly(values, path),
         trust=toml_tables.record(Trust, values.get("trust", {}), path),
+        own=toml_tables.record(Own, {k: values[k] for k in OWN if k in values}, path),
     )

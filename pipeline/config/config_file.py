@@ -19,26 +19,31 @@ LIMIT = bounded.SMALL
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return the values of a TOML file.
+    """Return the values of a TOML file. Raises UsageError as ``content``, or if it is not TOML."""
+    data = content(path, "choose another file with --config")
+    try:
+        return tomllib.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as e:
+        raise UsageError(f"{path} is not TOML", details=str(e), hint="see docs/sources.md") from e
 
-    The file decides which archives and keys are trusted and which commands are run, so it must
-    belong to root or to this user (under sudo also to the user who called it), and nobody else may
-    write to it. Raises UsageError if that is not so, or if it cannot be read, or is not TOML.
+
+def content(path: Path, hint: str) -> bytes:
+    """Return the content of a configuration file, or of one that it names.
+
+    The file decides which archives and keys are trusted, which commands are run, or what is built,
+    so it must belong to root or to this user (under sudo also to the user who called it), and
+    nobody else may write to it. Raises UsageError if that is not so, or if it cannot be read
+    (``hint``) or is too long.
     """
     try:
         with bounded.open_regular(path) as f:
             _check(path, os.fstat(f.fileno()))  # checks the same file that is read
             data = f.read(LIMIT + 1)
     except OSError as e:
-        raise UsageError(
-            f"{path} cannot be read: {e.strerror}", hint="choose another file with --config"
-        ) from e
+        raise UsageError(f"{path} cannot be read: {e.strerror}", hint=hint) from e
     if len(data) > LIMIT:
         raise UsageError(f"{path} is longer than {LIMIT} bytes", hint="see docs/sources.md")
-    try:
-        return tomllib.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as e:
-        raise UsageError(f"{path} is not TOML", details=str(e), hint="see docs/sources.md") from e
+    return data
 
 
 def _check(path: Path, found: os.stat_result) -> None:

@@ -3,7 +3,8 @@
 """Stage patch: make the patch for this source, and the source package that carries it.
 
 ``apply_fix`` and ``quilt_patch`` make text; ``patch`` puts that into a source package, as a quilt
-patch with a DEP-3 header, with an entry in series, a changelog entry and a new .dsc.
+patch with a DEP-3 header, with an entry in series, a changelog entry and a new .dsc. The user's own
+patches come after those of the fixes.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from __future__ import annotations
 import datetime
 import difflib
 import email.utils
+import functools
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from debian.changelog import ChangeBlock, Changelog, ChangelogParseError
@@ -21,8 +23,9 @@ from debian.changelog import ChangeBlock, Changelog, ChangelogParseError
 from pipeline.archives import dsc_file
 from pipeline.errors import PatchError
 from pipeline.files import bounded
-from pipeline.fixes import coccinelle, versions
+from pipeline.fixes import coccinelle, own_patches, versions
 from pipeline.fixes.fixes import Fix
+from pipeline.fixes.own_patch import OwnPatch
 from pipeline.host import command
 from pipeline.host.cache import file_sha256
 from pipeline.host.progress import QUIET, Stage
@@ -142,7 +145,13 @@ def quilt_patch(fix: Fix, diff: str, date: datetime.datetime) -> str:
 
 
 def changelog_entry(
-    text: str, *, version: str, fixes: Sequence[Fix], number: int, quilt: bool = True
+    text: str,
+    *,
+    version: str,
+    fixes: Sequence[Fix],
+    number: int,
+    quilt: bool = True,
+    own: Sequence[OwnPatch] = (),
 ) -> tuple[str, datetime.datetime]:
     """Return a debian/changelog with respin's entry on top, and that entry's date.
 
@@ -168,10 +177,12 @@ def changelog_entry(
     log.add_change("")
     # Lintian accepts "Local package" for an upload that is neither the maintainer's nor an NMU.
     log.add_change(f"  * Local package, rebuilt by iproute2-respin from {top.version}.")
-    for fix in fixes:
-        log.add_change(f"  * {fix.dep3['Description'].splitlines()[0]}")
+    changes = [(fix.dep3["Description"].splitlines()[0], patch_name(fix)) for fix in fixes]
+    changes += [(f"Apply {each.name}, a patch of the user's own.", each.name) for each in own]
+    for what, name in changes:
+        log.add_change(f"  * {what}")
         if quilt:
-            log.add_change(f"    (debian/patches/{patch_name(fix)})")
+            log.add_change(f"    (debian/patches/{name})")
     log.add_change("")
     return f"{str(log).strip()}\n\n{text}", date
 
@@ -214,31 +225,34 @@ def patch(
     fixes: Sequence[Fix],
     dest: Path,
     *,
+    own: Sequence[OwnPatch] = (),
     number: int = 1,
     log: Path | None = None,
     stage: Stage = QUIET,
 ) -> Patched:
     """Make the patched source package of ``source``.
 
-    ``tree`` is the unpacked source (it stays unchanged), ``fixes`` are those that it needs, and
-    ``dest`` is a new directory that receives the .dsc with its files, and the patches alone in
-    ``dest/patches``. Raises PatchError and leaves no ``dest``.
+    ``tree`` is the unpacked source (it stays unchanged), ``fixes`` are those that it needs, ``own``
+    are the user's own patches, and ``dest`` is a new directory that receives the .dsc with its
+    files, and the patches alone in ``dest/patches``. Raises PatchError and leaves no ``dest``.
     """
     version = versions.rebuilt(
         source.version, source.release.distro, number, rule=source.release.suffix
     )
     dest.parent.mkdir(parents=True, exist_ok=True)
     with lent.lent(dest.parent, ".patch-") as work:
-        changelog, date = changelog_entry(
-            _changelog(tree),
-            version=version,
-            fixes=fixes,
-            number=number,
-            quilt=_is_quilt(tree),
+        old = _changelog(tree)
+        entry = functools.partial(
+            changelog_entry, old, version=version, number=number, quilt=_is_quilt(tree)
         )
+        _, date = entry(fixes=fixes)
         texts = _patches(tree, fixes, work, date)
         try:
-            new = _edited(tree, work, texts, changelog)
+            fixed = _fixed(tree, work) if own or not _is_quilt(tree) else tree
+            applied = own_patches.apply(fixed, own, work / "own")
+            texts |= {each.name: each.text for each in applied.patches}
+            changelog, _ = entry(fixes=fixes, own=applied.patches)
+            new = _edited(tree, work, applied.tree, texts, changelog)
         except OSError as e:
             raise PatchError("respin could not edit the source tree", details=str(e)) from e
         dsc = _source_package(source, new, version, date, log)
@@ -255,6 +269,7 @@ def patch(
         sha256=file_sha256(dest / dsc.name),
         patches=tuple(dest / "patches" / name for name in texts),
         fixes=tuple(fix.name for fix in fixes),
+        own=applied.fates,
         epoch=int(date.timestamp()),
     )
 
@@ -263,28 +278,18 @@ def _patches(
     tree: Path, fixes: Sequence[Fix], work: Path, date: datetime.datetime
 ) -> dict[str, str]:
     """Return the patch of each fix, name -> text; each applies on top of the one before."""
-    found = diffs(tree, fixes, work)
-    return {patch_name(fix): quilt_patch(fix, diff, date) for fix, diff in found}
-
-
-def diffs(tree: Path, fixes: Sequence[Fix], work: Path) -> list[tuple[Fix, str]]:
-    """Return each fix with what it changes in a tree; each applies on top of the one before.
-
-    The tree is not changed; ``work`` then has the files of all fixes, without them in ``a`` and
-    with them in ``b``. Raises PatchError.
-    """
     old, new = work / "a", work / "b"
     for f in {f for fix in fixes for f in fix.files if (tree / f).is_file()}:
         for side in (old, new):
             (side / f).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(tree / f, side / f)
-    found = []
+    texts = {}
     for fix in fixes:
         changed = apply_fix(new, fix)
-        found.append((fix, unified(work, changed)))
+        texts[patch_name(fix)] = quilt_patch(fix, unified(work, changed), date)
         for f in changed:
             shutil.copy(new / f, old / f)
-    return found
+    return texts
 
 
 def _is_quilt(tree: Path) -> bool:
@@ -297,15 +302,27 @@ def _is_quilt(tree: Path) -> bool:
     return text.strip() == "3.0 (quilt)"
 
 
-def _edited(tree: Path, work: Path, texts: dict[str, str], changelog: str) -> Path:
-    """Return a copy of the source tree with the patches and the changelog entry added."""
+def _fixed(tree: Path, work: Path) -> Path:
+    """Return a copy of the source tree with the fixes applied to its files."""
+    fixed = work / "fixed"
+    shutil.copytree(tree, fixed, symlinks=True)
+    if (work / "b").is_dir():
+        shutil.copytree(work / "b", fixed, dirs_exist_ok=True)
+    return fixed
+
+
+def _edited(
+    tree: Path, work: Path, applied: Path, texts: Mapping[str, str], changelog: str
+) -> Path:
+    """Return a copy of the source tree with the patches and the changelog entry added.
+
+    ``applied`` is the tree with the patches applied to its files.
+    """
     top = work / "out" / "source"
-    shutil.copytree(tree, top, symlinks=True)
+    quilt = _is_quilt(tree)
+    shutil.copytree(tree if quilt else applied, top, symlinks=True)
     (top / "debian/changelog").write_text(changelog, "utf-8")
-    if not _is_quilt(tree):
-        for name in ("lib", "tc", "include"):
-            if (work / "b" / name).is_dir():
-                shutil.copytree(work / "b" / name, top / name, dirs_exist_ok=True)
+    if not quilt:
         return top
     directory = top / "debian/patches"
     directory.mkdir(exist_ok=True)

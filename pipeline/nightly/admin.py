@@ -20,7 +20,7 @@ from pipeline.host.cache import file_sha256
 from pipeline.nightly import copied_run, offering, plan, status
 from pipeline.nightly.context import RUNS, World
 from pipeline.nightly.night import Night
-from pipeline.nightly.state import FIXED, RunRow, State, TargetState
+from pipeline.nightly.state import RunRow, State, TargetState
 from pipeline.nightly.toolchain import key
 from pipeline.publish import trust, verified_run
 from pipeline.publish.apt_repository import check_law, check_names
@@ -161,6 +161,7 @@ def publish(world: World, directories: Sequence[Path]) -> Iterator[tuple[str, st
     for directory in directories:  # before a state is made for nothing
         verified_run.proven(directory)
         verified_run.vouched(directory, trust.trusted(world.config))
+    world = world.with_patches()
     for directory in directories:
         yield _publish(world, directory)
 
@@ -183,7 +184,7 @@ def _publish(world: World, directory: Path) -> tuple[str, str]:
             verified_run.vouched(copy, trust.trusted(world.config))
             night = _watched(world, state, offer.codename)
             _check(world, night, offer, copy)
-            _adopt(world, state, offer, copy)
+            _adopt(night, offer, copy)
         finally:
             shutil.rmtree(copy, ignore_errors=True)
         _settle(night, offer.codename)
@@ -238,7 +239,11 @@ def _check(world: World, night: Night, offer: Proven, copy: Path) -> None:
         )
     fixes = load(copy)["patched"]["fixes"]
     request = world.request(night.targets[target.name], offer.base, offer.number)
-    request = dataclasses.replace(request, fixes=tuple(f for f in world.fixes if f.name in fixes))
+    request = dataclasses.replace(
+        request,
+        fixes=tuple(f for f in world.fixes if f.name in fixes) or world.fixes,
+        no_fixes=not fixes,
+    )
     part = copy.with_name(f"{GIVEN}.patch")
     try:
         made = world.patch(request, part).patched
@@ -260,8 +265,10 @@ def _check(world: World, night: Night, offer: Proven, copy: Path) -> None:
         )
 
 
-def _adopt(world: World, state: State, offer: Proven, copy: Path) -> None:
+def _adopt(night: Night, offer: Proven, copy: Path) -> None:
     """Put a copied run directory into the state and remember it as a run of ours."""
+    world, state = night.world, night.state
+    inputs = world.inputs(night.targets[offer.codename])
     report = load(copy)
     run = state.begin_run(
         RunRow(
@@ -272,7 +279,7 @@ def _adopt(world: World, state: State, offer: Proven, copy: Path) -> None:
             dsc=offer.dsc,
             number=offer.number,
             reason="published by hand",
-            inputs={**plan.inputs_of(world.fixes), "toolchain": key(report["built"]["root"])},
+            inputs={**inputs, "toolchain": key(report["built"]["root"])},
             folder=world.directory / RUNS,
             started=world.now(),
         )
@@ -282,7 +289,7 @@ def _adopt(world: World, state: State, offer: Proven, copy: Path) -> None:
     state.update_run(
         run.id,
         ended=world.now(),
-        outcome=FIXED,
+        outcome=report["outcome"],
         ours=offer.version,
         report=file_sha256(run.folder / REPORT),
     )

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -13,11 +13,11 @@ from pipeline import run as pipeline_run
 from pipeline.archives import host_apt
 from pipeline.config.config import Config
 from pipeline.config.nightly import Nightly
+from pipeline.fixes import own_patch
 from pipeline.fixes.fixes import Fix, all_fixes
-from pipeline.host import disk
+from pipeline.fixes.own_patch import OwnPatch
 from pipeline.host.cache import Cache
-from pipeline.host.disk import Space
-from pipeline.nightly import port
+from pipeline.nightly import plan, port
 from pipeline.nightly.targets import Target, targets
 from pipeline.releases.distroinfo import Known
 from pipeline.runs import single_stage
@@ -43,9 +43,9 @@ class World:
     """Tells whether the archive does not have the distro's own package of a request yet."""
     known: Sequence[Known] | None = None
     """The releases that exist; None: those of distro-info-data."""
-    space: Callable[[Path], Space] = disk.space
-    """Returns how full the file system of a directory is."""
     fixes: tuple[Fix, ...] = field(default_factory=all_fixes)
+    patches: Mapping[str, tuple[OwnPatch, ...]] = field(default_factory=dict)
+    """Codename -> the user's own patches for that release; "": for every other one."""
     note: Callable[[str, str], None] = lambda target, text: None
     """Called with a target and what is going on there."""
 
@@ -63,6 +63,19 @@ class World:
     def public(self) -> Path:
         """The directory that a web server serves."""
         return self.directory / PUBLIC
+
+    def with_patches(self) -> World:
+        """Return it with the user's own patches, which are read once. Raises UsageError."""
+        names = ("", *self.config.releases)
+        found = {name: own_patch.read_all(self.config.patches_for(name)) for name in names}
+        return replace(self, patches=found)
+
+    def inputs(self, target: Target) -> dict[str, str]:
+        """Return what a package of a target depends on here (``plan.inputs_of``)."""
+        return plan.inputs_of(self.fixes, self._patches(target))
+
+    def _patches(self, target: Target) -> tuple[OwnPatch, ...]:
+        return self.patches.get(target.release.codename, self.patches.get("", ()))
 
     def watched(self) -> dict[str, Target]:
         """The targets to watch today, by name. Raises UsageError for an unknown name."""
@@ -104,6 +117,7 @@ class World:
             pockets=target.asked(),
             config=self.config,
             fixes=self.fixes,
+            patches=self._patches(target),
             cache=self.cache,
             number=number,
             logs=logs,

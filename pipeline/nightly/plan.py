@@ -16,11 +16,12 @@ from debian.debian_support import Version
 from pipeline.archives.signedindex import Sighting
 from pipeline.config.nightly import TOOLCHAIN
 from pipeline.fixes.fixes import Fix
+from pipeline.fixes.own_patch import OwnPatch
 from pipeline.host.cache import digest
 from pipeline.nightly.state import (
     FAILED,
-    FIXED,
     INTERRUPTED,
+    MADE,
     NOT_NEEDED,
     SAME,
     UNKNOWN,
@@ -71,14 +72,19 @@ class Step:
     number: int = 1
 
 
-def inputs_of(fixes: Sequence[Fix]) -> dict[str, str]:
-    """Return what a package depends on in respin: the pipeline's version, each fix by content."""
+def inputs_of(fixes: Sequence[Fix], patches: Sequence[OwnPatch] = ()) -> dict[str, str]:
+    """Return what a package depends on here: the pipeline's version, each fix by its content.
+
+    So it does on each of the user's own patches, by its content and its place among them.
+    """
     found = {"builds": BUILDS}
     for fix in fixes:
         parts: list[str | bytes] = []
         for path in sorted(p for p in fix.directory.rglob("*") if p.is_file()):
             parts += [str(path.relative_to(fix.directory)), path.read_bytes()]
         found[f"fix {fix.name}"] = digest(*parts)
+    for place, patch in enumerate(patches):
+        found[f"patch {patch.name}"] = digest(str(place), str(patch.optional), patch.content)
     return found
 
 
@@ -135,7 +141,7 @@ def decide(
 
 def _made(seen: Sighting, runs: Sequence[RunRow]) -> list[RunRow]:
     """Return the runs that made a package of a source."""
-    return [r for r in runs if r.source == seen.key and r.outcome == FIXED]
+    return [r for r in runs if r.source == seen.key and r.outcome in MADE]
 
 
 def _same_patch(run: RunRow, inputs: Mapping[str, str]) -> bool:
@@ -178,7 +184,7 @@ def _again(
 ) -> tuple[StepKind, str]:
     """Decide for a version that was run before; return what to do, and why."""
     changed = [k for k, v in inputs.items() if k != TOOLCHAIN and last.inputs.get(k) != v]
-    changed += [k for k in last.inputs if k.startswith("fix ") and k not in inputs]
+    changed += [k for k in last.inputs if k.startswith(("fix ", "patch ")) and k not in inputs]
     if "builds" in changed:
         return StepKind.RUN, "this version of respin builds it differently"
     if changed:
@@ -203,7 +209,7 @@ def retry_at(failed: RunRow, runs: Sequence[RunRow], now: int) -> int | None:
     for run in reversed(runs):
         if (run.source, run.architecture) != (failed.source, failed.architecture):
             continue
-        if run.outcome in (FIXED, NOT_NEEDED, SAME):
+        if run.outcome in (*MADE, NOT_NEEDED, SAME):
             break
         if run.outcome in BAD:
             failures += 1
@@ -244,7 +250,7 @@ def offered(target: TargetState, runs: Sequence[RunRow], keep: int) -> tuple[Run
     found = [
         run
         for run in runs
-        if run.outcome == FIXED
+        if run.outcome in MADE
         and run.ours
         and (run.version, run.ours) not in withdrawn
         and best is not None

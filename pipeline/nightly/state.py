@@ -26,11 +26,12 @@ from pipeline.nightly.state_rows import (
     FAILED,
     FIXED,
     INTERRUPTED,
+    MADE,
     NOT_NEEDED,
     SAME,
+    UNHARMED,
     UNKNOWN,
     WAITING,
-    Need,
     Notification,
     RunRow,
     TargetState,
@@ -41,11 +42,12 @@ __all__ = [
     "FAILED",
     "FIXED",
     "INTERRUPTED",
+    "MADE",
     "NOT_NEEDED",
     "SAME",
+    "UNHARMED",
     "UNKNOWN",
     "WAITING",
-    "Need",
     "Notification",
     "RunRow",
     "State",
@@ -55,8 +57,6 @@ __all__ = [
 T = TypeVar("T")
 NAME = "state.sqlite"
 SCHEMA = 3
-ATTENTION = "/attention"
-"""Stands for what needs a person where a target's name would be, which has no slash."""
 
 
 class State:
@@ -205,7 +205,7 @@ class State:
             sets = ", ".join(f"{name} = :{name}" for name in changes)
             self._db.write(f"UPDATE runs SET {sets} WHERE id = :id", values)
             run = self.run(number)
-            if run.outcome == FIXED:
+            if run.outcome in MADE:
                 self._db.write(
                     "INSERT INTO numbers VALUES (?, ?, ?, ?) ON CONFLICT "
                     "(target, version, architecture) "
@@ -255,11 +255,6 @@ class State:
         """Return what the last notification said about each target."""
         rows = self._db.rows("SELECT * FROM told")
         return {row["target"]: self._read(state_rows.told_of, row) for row in rows}
-
-    def needs(self) -> tuple[Need, ...]:
-        """Return what needed a person in the last night."""
-        rows = self._db.rows("SELECT * FROM told WHERE target = ?", (ATTENTION,))
-        return next((self._read(state_rows.needs_of, row) for row in rows), ())
 
     def tell(self, target: str, value: str, at: int, bodies: Iterable[Mapping[str, Any]]) -> None:
         """Note what is now said about a target, and put the notifications into the outbox."""

@@ -19,6 +19,9 @@ from pipeline.files import records
 from pipeline.publish.generations import Issued
 
 FIXED, NOT_NEEDED, FAILED, UNKNOWN = "fixed", "not-needed", "failed", "unknown"
+UNHARMED = "unharmed"
+MADE = (FIXED, UNHARMED)
+"""Outcomes of runs that made and proved a package of ours."""
 SAME, INTERRUPTED, WAITING = "same", "interrupted", "waiting"
 """``same``: the changed fix does not affect it. ``interrupted``: killed while it ran. ``waiting``:
 the archive does not have the distro's package for this architecture yet, so nothing was run."""
@@ -47,20 +50,6 @@ class TargetState:
     problem_since: int | None = None
     asked: tuple[str, ...] = ()
     """The architectures for which a run was asked for (``respin retry``)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Need:
-    """One thing that needs a person."""
-
-    about: str
-    """What it is about, the same each night: ``key``, ``keys ubuntu``, ``release bookworm`` …"""
-    text: str
-    """What is wrong, in a sentence."""
-    remedy: str
-    """What to do, beginning with a verb."""
-    waiting: tuple[str, ...] = ()
-    """The targets whose problem this is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,11 +120,6 @@ def issued_of(values: dict[str, Any]) -> Issued:
     """Return what a row says was published for a target."""
     lists = _read(values, "files", "own", "kept", "keys", "offered")
     return records.structure(lists | {"placed": bool(values["placed"])}, Issued)
-
-
-def needs_of(values: dict[str, Any]) -> tuple[Need, ...]:
-    """Return what needs a person, from the row that holds it."""
-    return records.structure(json.loads(values["value"])["needs"], tuple[Need, ...])
 
 
 def told_of(values: dict[str, Any]) -> dict[str, Any]:

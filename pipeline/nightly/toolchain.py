@@ -12,7 +12,7 @@ from pipeline.build import build
 from pipeline.config.nightly import TOOLCHAIN
 from pipeline.host.cache import digest
 from pipeline.nightly.context import World
-from pipeline.nightly.state import FIXED, RunRow
+from pipeline.nightly.state import MADE, RunRow
 from pipeline.nightly.targets import Target
 from pipeline.runs import inputs
 from pipeline.runs.directory import REPORT
@@ -41,7 +41,7 @@ def of_last(world: World, target: Target, runs: Sequence[RunRow]) -> dict[str, s
 
     It is empty if no package was built, or if its run's directory is gone. Raises RespinError.
     """
-    built = [run for run in runs if run.outcome == FIXED]
+    built = [run for run in runs if run.outcome in MADE]
     if not built or not (built[-1].folder / REPORT).exists():
         return {}
     last = built[-1]

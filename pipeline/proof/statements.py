@@ -81,6 +81,7 @@ def _provenance(
         "externalParameters": {
             "architecture": lock.get("architecture", ""),
             "fixes": lock["fixes"],
+            **({"patches": lock["patches"]} if lock.get("patches") else {}),
             "number": lock["number"],
             "pockets": lock["pockets"],
             "release": lock["release"],
@@ -101,6 +102,14 @@ def _provenance(
             *(
                 {"name": f"patches/{name}", "digest": {"sha256": sha}, "annotations": role("fix")}
                 for name, sha in fixes.items()
+            ),
+            *(
+                {
+                    "name": f"user-patches/{each['name']}",
+                    "digest": {"sha256": each["sha256"]},
+                    "annotations": role("user's patch"),
+                }
+                for each in lock.get("patches", ())
             ),
         ],
     }

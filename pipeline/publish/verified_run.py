@@ -142,7 +142,7 @@ def _beside(directory: Path, debs: Collection[str]) -> tuple[File, ...]:
 
 
 def _proven(directory: Path, report: dict[str, Any]) -> Proven:
-    if report["outcome"] != "fixed":
+    if report["outcome"] not in ("fixed", "unharmed"):
         raise PublishError(
             f"{directory} contains nothing to publish: its outcome is {report['outcome']}",
             details="\n".join(f"Not verified: {text}" for text in report["unverified"]),

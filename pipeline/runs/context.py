@@ -53,7 +53,7 @@ def begin(
     place.mkdir()
     begun = datetime.now(UTC)
     directory.seal = functools.partial(
-        sealed.seal, fixes=request.fixes, signer=request.signer, begun=begun
+        sealed.seal, fixes=request.applied, signer=request.signer, begun=begun
     )
     yield RunContext(
         request=request,

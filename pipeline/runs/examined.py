@@ -15,7 +15,7 @@ from pipeline.errors import FetchError
 from pipeline.files import bounded
 from pipeline.fixes.fixes import Fix
 from pipeline.isolation.sandbox import Wall
-from pipeline.model import Finding, Patched, Source
+from pipeline.model import Fate, Finding, Patched, Source, UserPatch
 from pipeline.runs import report
 from pipeline.runs.directory import RunDirectory
 
@@ -32,9 +32,17 @@ class Examined:
     tree: Path
     findings: tuple[Finding, ...]
     needed: tuple[Fix, ...]
+    """The fixes that are applied."""
+    own: tuple[UserPatch, ...] = ()
+    """If no fix is applied: what comes of the user's own patches."""
     patched: Future[Patched]
-    """If a fix is needed: it may still be made."""
+    """If there is something to patch: it may still be made."""
     timings: Mapping[str, float]
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is something to patch."""
+        return bool(self.needed) or any(each.fate is Fate.APPLIED for each in self.own)
 
     def into(
         self, directory: RunDirectory, common: RunDirectory, pool: ThreadPoolExecutor
@@ -55,7 +63,7 @@ class Examined:
         return replace(
             self,
             source=report.moved(self.source, common.path, directory.path),
-            patched=pool.submit(patched) if self.needed else self.patched,
+            patched=pool.submit(patched) if self.changes else self.patched,
         )
 
 

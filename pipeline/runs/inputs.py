@@ -16,6 +16,7 @@ from pipeline.archives import host_apt
 from pipeline.archives.apt import AptArchive
 from pipeline.errors import FetchError
 from pipeline.fixes.fixes import Fix
+from pipeline.fixes.own_patch import OwnPatch
 from pipeline.isolation import sandbox
 from pipeline.isolation.sandbox import Wall
 from pipeline.model import AptSource, GuestPackages, Package, Source, VerifiedFile
@@ -23,7 +24,7 @@ from pipeline.releases import releases
 from pipeline.releases.releases import USUAL
 from pipeline.runs import kept_source, lockfile
 from pipeline.runs.context import RunContext
-from pipeline.runs.lockfile import Lock
+from pipeline.runs.lockfile import Lock, LockedPatch
 from pipeline.runs.report import Report
 from pipeline.runs.request import PACKAGE, Request
 from pipeline.source import fetch, local_tree, superseded
@@ -209,15 +210,23 @@ class Inputs:
                 source = replace(source, origin=str(request.tree_dir.absolute()))
             if request.locked:
                 lockfile.check_source(request.locked, source)
-            _check_expected(source, request.expected)
             return source
 
-    def write_lock(self, done: Report, used: Used, *, kind: str | None = None) -> None:
+    def write_lock(
+        self,
+        done: Report,
+        used: Used,
+        *,
+        kind: str | None = None,
+        patches: tuple[OwnPatch, ...] | None = None,
+    ) -> None:
         """Write respin.lock, which says what this run was made of.
 
-        ``kind`` is where its source came from, if this run did not fetch it.
+        ``kind`` is where its source came from, if this run did not fetch it; ``patches`` are the
+        user's own that are in its source, if this run did not apply them.
         """
         request, source, locked = self._request, done.source, self._request.locked
+        own = request.patches if patches is None else patches
         control = [
             Package(
                 name=PACKAGE,
@@ -235,7 +244,10 @@ class Inputs:
             kind=kind or ("tree" if request.tree_dir else "dsc" if self.dsc else "archive"),
             origin=source.origin,
             files=lockfile.files(source),
-            fixes=tuple(fix.name for fix in request.fixes),
+            fixes=tuple(fix.name for fix in request.applied),
+            patches=tuple(
+                LockedPatch(name=p.name, sha256=p.sha256, optional=p.optional) for p in own
+            ),
             number=request.number,
             architecture=request.target,
             # A locked run has the archive's content of that time.
@@ -245,7 +257,7 @@ class Inputs:
             guest=used.guest,
             control=control[0] if control else None,
         )
-        lockfile.write(written, self._context.directory.path)
+        lockfile.write(written, self._context.directory.path, own)
 
     def tree(self, source: Source) -> Path:
         """Return the source as dpkg-source unpacks it."""
@@ -310,18 +322,6 @@ class Inputs:
                 hint="use respin run, which builds the package without the patch for comparison",
             )
         return found
-
-
-def _check_expected(source: Source, sha256: str) -> None:
-    """Raise FetchError for another source than the one that was asked for, if one was."""
-    found = source.files[0]
-    if sha256 and found.sha256 != sha256:
-        raise FetchError(
-            f"{found.path.name} is not the one that this run is for",
-            details=f"expected: SHA-256 {sha256}\nfound:    SHA-256 {found.sha256}",
-            hint="the archive has changed since this run was planned: make the run that respin "
-            "nightly --plan names now",
-        )
 
 
 def _known(packages: Sequence[Package]) -> tuple[Package, ...]:

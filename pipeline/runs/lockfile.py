@@ -16,11 +16,26 @@ from typing import Any
 from pipeline.archives import dsc_file
 from pipeline.archives.apt import AptArchive
 from pipeline.errors import BuildError, FetchError
+from pipeline.files import bounded
+from pipeline.fixes import own_patch
+from pipeline.fixes.own_patch import OwnPatch
 from pipeline.model import GuestPackages, Package, Source
 from pipeline.releases.releases import Pocket
 
 NAME = "respin.lock"
 SCHEMA = 2
+PATCHES = "user-patches"
+"""Beside the lock: the user's own patches as they were given."""
+RESTORE = f"copy {PATCHES} from the directory of the run, and put it beside the lock"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockedPatch:
+    """A patch of the user's own."""
+
+    name: str
+    sha256: str
+    optional: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +52,9 @@ class Lock:
     files: tuple[dsc_file.Listed, ...]
     """The files of the source, the .dsc first."""
     fixes: tuple[str, ...]
-    """The requested fixes."""
+    """The requested fixes; empty: none was to be applied."""
+    patches: tuple[LockedPatch, ...] = ()
+    """The user's own patches; PATCHES beside the lock has their content."""
     number: int
     architecture: str = ""
     """The packages'; empty, as older locks have it: that of the machine that reads the lock."""
@@ -71,6 +88,7 @@ def to_json(lock: Lock) -> dict[str, Any]:
             "files": [{"name": f.name, "size": f.size, "sha256": f.sha256} for f in lock.files],
         },
         "fixes": list(lock.fixes),
+        **({"patches": [asdict(each) for each in lock.patches]} if lock.patches else {}),
         "number": lock.number,
         **({"architecture": lock.architecture} if lock.architecture else {}),
         "root": _packages(lock.root),
@@ -81,8 +99,12 @@ def to_json(lock: Lock) -> dict[str, Any]:
     }
 
 
-def write(lock: Lock, directory: Path) -> Path:
-    """Write the lock of a run into its directory; return its path."""
+def write(lock: Lock, directory: Path, patches: Sequence[OwnPatch] = ()) -> Path:
+    """Write the lock of a run into its directory, with the user's ``patches``; return its path."""
+    if patches:
+        (directory / PATCHES).mkdir(exist_ok=True)
+    for each in patches:
+        (directory / PATCHES / each.name).write_bytes(each.content)
     path = directory / NAME
     path.write_text(json.dumps(to_json(lock), indent=1) + "\n", "utf-8")
     return path
@@ -157,6 +179,34 @@ def check_root(lock: Lock, packages: Sequence[Package]) -> None:
             details="\n".join(sorted(lines)),
             hint="use the kind of container, and the image, of the run that wrote the lock",
         )
+
+
+def own_patches(lock: Lock) -> tuple[OwnPatch, ...]:
+    """Return the user's own patches of a locked run, from the directory beside the lock.
+
+    Raises FetchError if one is gone, or is not what the run had.
+    """
+    if not lock.patches:
+        return ()
+    assert lock.path is not None
+    there, found = lock.path.absolute().parent / PATCHES, []
+    for each in lock.patches:
+        try:
+            content = bounded.read(there / each.name, bounded.SMALL)
+        except OSError as e:
+            raise FetchError(
+                f"{PATCHES}/{each.name}, which the lock names, cannot be read: {e.strerror}",
+                hint=RESTORE,
+            ) from e
+        patch = OwnPatch(name=each.name, content=content, optional=each.optional)
+        if patch.sha256 != each.sha256:
+            raise FetchError(
+                f"{PATCHES}/{each.name} has other content than in the run of the lock",
+                details=f"locked: {each.sha256}\nfound:  {patch.sha256}",
+                hint=RESTORE,
+            )
+        found.append(own_patch.checked(patch))
+    return tuple(found)
 
 
 def local_dsc(lock: Lock) -> Path:

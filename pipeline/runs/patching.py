@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.errors import DiagnosisRefused, FetchError, PatchError
-from pipeline.fixes import diagnose, patch, self_check, versions
+from pipeline.fixes import diagnose, own_patches, patch, self_check, versions
 from pipeline.fixes.fixes import Fix
-from pipeline.model import Built, Finding, Patched, Source, Verdict
+from pipeline.model import Built, Fate, Finding, Patched, Source, UserPatch, Verdict
 from pipeline.runs.context import RunContext
 from pipeline.runs.inputs import Inputs
 from pipeline.runs.request import PACKAGE
@@ -35,14 +35,27 @@ class Patching:
         with self._context.progress.stage("diagnose") as stage:
             return diagnose.diagnose(tree, fixes, libraries=self._inputs.libraries(), stage=stage)
 
+    def own(self, tree: Path) -> tuple[UserPatch, ...]:
+        """Say what comes of the user's own patches on a source that needs no fix."""
+        with self._context.progress.stage("patch"):
+            work = self._context.scratch / "own"
+            try:
+                return own_patches.apply(tree, self._context.request.patches, work).fates
+            except OSError as e:
+                raise PatchError("respin could not edit the source tree", details=str(e)) from e
+
     def patch(self, source: Source, tree: Path, needed: Sequence[Fix]) -> Patched:
-        """Return the new source package; ``tree`` is what ``source`` unpacks to."""
+        """Return the new source package; ``tree`` is what ``source`` unpacks to.
+
+        It has the patches of the ``needed`` fixes, and the user's own.
+        """
         with self._context.progress.stage("patch") as stage:
             return patch.patch(
                 source,
                 tree,
                 needed,
                 self._context.directory.path / "patched",
+                own=self._context.request.patches,
                 number=self._context.request.number,
                 log=self._context.directory.log("patch"),
                 stage=stage,
@@ -51,8 +64,9 @@ class Patching:
     def check(self, patched: Patched, when: Future[Built] | None = None) -> None:
         """Check the new source package against the diagnosis.
 
-        No fix may still be needed. This waits for ``when``: until then, the build has more use for
-        the processors than the guest that comes after it.
+        No fix that was applied may still be needed, nor be hidden by a patch of the user's. This
+        waits for ``when``: until then, the build has more use for the processors than the guest
+        that comes after it.
         """
         wait([when] if when else [])
         try:
@@ -70,11 +84,19 @@ class Patching:
                 hint="what the source says of how it is packed may be the reason: see its "
                 "debian/source/options",
             ) from e
+        names = {each.name for each in patched.own if each.fate is Fate.APPLIED}
+        own = [each for each in self._context.request.patches if each.name in names]
+        own_patches.check_there(tree, own, self._context.scratch / "own-back")
+        if self._context.request.no_fixes:
+            return
         left = [f.fix for f in findings if f.verdict not in (Verdict.FIXED, Verdict.ABSENT)]
         if left:
             raise PatchError(
-                f"the patched source still needs {', '.join(left)}",
-                hint="please report this source as a bug",
+                f"the patched source still needs {', '.join(left)}"
+                + (", or a patch of your own hides that it is fixed" if own else ""),
+                hint="leave out of your patch what concerns the BPF loader"
+                if own
+                else "please report this source as a bug",
             )
 
     def check_version(self, patched: Patched) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.errors import SmokeFailed, SmokeImpossible, TestbedLost
 from pipeline.fixes.fixes import Fix
-from pipeline.model import Built, CaseResult, Seen, SmokeReport, VerifiedFile
+from pipeline.model import Built, CaseResult, Finding, Seen, SmokeReport, Verdict, VerifiedFile
 from pipeline.runs.context import RunContext
 from pipeline.runs.inputs import Inputs
 from pipeline.runs.request import PACKAGE
@@ -51,10 +51,12 @@ class Proving:
         before: Sequence[VerifiedFile],
         built: Future[Built] | None,
         needed: Sequence[Fix],
+        findings: Sequence[Finding],
     ) -> SmokeReport:
         """Prove what loads before and after, on the release's own kernel.
 
-        The distro's package is tested while the other is still being built.
+        The distro's package is tested while the other is still being built. ``findings`` say which
+        fixes it lacks. If none is ``needed``, the other is to load what the distro's loads.
         """
         request, directory = self._context.request, self._context.directory
         turned: dict[str, list[str]] = {}
@@ -74,7 +76,8 @@ class Proving:
                 before=[deb.path for deb in before],
                 after=packages_of(built) if built else (),
                 turned=turned,
-                lacks=frozenset(fix.name for fix in needed),
+                lacks=frozenset(f.fix for f in findings if f.verdict is Verdict.NEEDED),
+                keeps=built is not None and not needed,
                 cases=select(request.cases),
                 objects=request.objects,
                 cache=request.cache,
@@ -90,6 +93,11 @@ class Proving:
                 hint=f"read the guest's console and the output of each command in {directory.logs}",
             )
         _check_possible(seen, turned)
+        if built and not needed and all(row.before.seen is not Seen.LOADS for row in seen.cases):
+            raise SmokeImpossible(
+                "nothing is proven: the distro's package loads none of the chosen smoke cases",
+                hint="choose cases that it loads, or omit --case",
+            )
         (directory.path / "smoke.html").write_text(render.html([seen]), "utf-8")
         return seen
 

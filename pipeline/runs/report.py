@@ -16,7 +16,16 @@ from typing import Any, TypeVar
 
 from pipeline import __version__
 from pipeline.isolation.sandbox import Wall
-from pipeline.model import Built, Comparison, Finding, Patched, SmokeReport, Source, VerifiedFile
+from pipeline.model import (
+    Built,
+    Comparison,
+    Finding,
+    Patched,
+    SmokeReport,
+    Source,
+    UserPatch,
+    VerifiedFile,
+)
 from pipeline.runs.directory import REPORT
 from pipeline.text import visible
 
@@ -29,6 +38,9 @@ class Outcome(StrEnum):
 
     FIXED = "fixed"
     """Built, and proven on a real kernel against the package without the fix."""
+    UNHARMED = "unharmed"
+    """Built with no fix but with patches of the user's own, and proven on a real kernel: nothing
+    that the distro's package loads is refused by it."""
     PROVEN = "proven"
     """The same for packages that were built elsewhere; not all that is said of them is verified."""
     FETCHED = "fetched"
@@ -50,6 +62,8 @@ class Report:
     """The packages', by Debian's name; empty if there are none, or an older respin wrote it."""
     source: Source
     findings: tuple[Finding, ...]
+    user_patches: tuple[UserPatch, ...] = ()
+    """The user's own patches, and what came of each."""
     patched: Patched | None = None
     built: Built | None = None
     unverified: tuple[str, ...] = ()
@@ -70,7 +84,7 @@ def to_json(report: Report, directory: Path) -> dict[str, Any]:
     """Return the report as JSON values; paths under ``directory`` become relative to it."""
     values = dataclasses.asdict(report)
     if values["patched"]:
-        del values["patched"]["source"]  # the report has it already
+        del values["patched"]["source"], values["patched"]["own"]  # the report has them already
     return {
         "schema": SCHEMA,
         "tool": "iproute2-respin",

@@ -28,6 +28,7 @@ def read(directory: Path) -> Report:
     values = load(directory)
     if values["patched"]:
         values["patched"]["source"] = values["source"]
+        values["patched"]["own"] = values.get("user_patches", [])
     found = records.structure(values, Report)
     for path in _paths(found):
         if path.is_absolute() or ".." in path.parts or "\0" in str(path):

@@ -12,6 +12,7 @@ from pipeline.archives import host_apt
 from pipeline.config.config import Config
 from pipeline.containers.engines import Kind
 from pipeline.fixes.fixes import Fix
+from pipeline.fixes.own_patch import OwnPatch
 from pipeline.host.cache import Cache
 from pipeline.model import Release
 from pipeline.proof.envelope import Signer
@@ -34,8 +35,6 @@ class Request:
     cache: Cache
     version: str | None = None
     """The distro's version; None: the newest in the release's pockets."""
-    expected: str = ""
-    """The SHA-256 that the source's .dsc must have; empty: any."""
     dsc: Path | None = None
     """A local source package in place of the archive's."""
     tree_dir: Path | None = None
@@ -46,6 +45,10 @@ class Request:
     """When the archive is read: YYYYMMDDTHHMMSSZ, from snapshot; empty: now."""
     offline: bool = False
     """Take everything from the cache. Only for what ``locked`` lists."""
+    no_fixes: bool = False
+    """Diagnose the fixes, but apply none of them: only the user's own patches."""
+    patches: tuple[OwnPatch, ...] = ()
+    """The user's own, in the order in which they are applied, after the fixes."""
     accepted: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of each .dsc that no signature vouches for -> a text that says who does."""
     pockets: tuple[Pocket, ...] = ()
@@ -79,6 +82,11 @@ class Request:
     """Who signs the statements about the run; None: nobody."""
     trusted: tuple[bytes, ...] = ()
     """Binary keyrings of those whose earlier runs a signed run may continue from as its own."""
+
+    @property
+    def applied(self) -> tuple[Fix, ...]:
+        """Return the fixes that are applied where they are needed."""
+        return () if self.no_fixes else self.fixes
 
     @property
     def target(self) -> str:

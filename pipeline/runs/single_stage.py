@@ -23,7 +23,7 @@ from pipeline.fixes.fixes import Fix
 from pipeline.host.cache import Cache
 from pipeline.host.progress import Journal, Named, Progress, Silence
 from pipeline.isolation import sandbox
-from pipeline.model import Built, Finding
+from pipeline.model import Built, Fate, Finding
 from pipeline.releases import releases
 from pipeline.runs import earlier as earlier_run
 from pipeline.runs import inputs, lockfile, lockfile_reader, report
@@ -101,8 +101,10 @@ def patch_only(
         # A directory's claim about itself is no signed index.
         tree = stages.inputs.tree(replace(source, indexed=False) if before else source)
         findings = stages.patching.diagnose(tree)
-        needed = diagnose.needed_fixes(request.fixes, findings)
-        patched = stages.patching.patch(source, tree, needed) if needed else None
+        needed = diagnose.needed_fixes(request.applied, findings)
+        own = () if needed else stages.patching.own(tree)
+        changes = needed or any(each.fate is Fate.APPLIED for each in own)
+        patched = stages.patching.patch(source, tree, needed) if changes else None
         if patched:
             stages.patching.check_version(patched)
             stages.patching.check(patched)
@@ -110,13 +112,14 @@ def patch_only(
             outcome=Outcome.PATCHED if patched else Outcome.NOT_NEEDED,
             source=source,
             findings=findings,
+            user_patches=patched.own if patched else own,
             patched=patched,
             unverified=had.unverified if had else (),
             sandbox=wall,
             archives=_archives(stages, before),
             timings=stages.timings,
         )
-        _finish(done, stages, directory, had)
+        _finish(done, stages, directory, had, patched_here=True)
     return report.moved(done, directory.path, out.absolute())
 
 
@@ -207,12 +210,13 @@ def prove_only(
                 "built"
             )
         control = stages.inputs.control(before.source)
-        fixes = request.fixes if built else ()
+        fixes = request.applied if built else ()
         image = stages.proving.prepare_guest()
-        smoked = stages.proving.smoke(image, control, _there(built) if built else None, fixes)
+        coming = _there(built) if built else None
+        smoked = stages.proving.smoke(image, control, coming, fixes, before.findings)
         done = replace(
             before,
-            outcome=_outcome(built, unverified),
+            outcome=_outcome(built, unverified, fixes),
             architecture=request.target,
             built=built,
             unverified=unverified,
@@ -226,10 +230,12 @@ def prove_only(
     return report.moved(done, directory.path, out.absolute())
 
 
-def _outcome(built: Built | None, unverified: Sequence[str]) -> Outcome:
+def _outcome(built: Built | None, unverified: Sequence[str], fixes: Sequence[Fix]) -> Outcome:
     if built is None:
         return Outcome.NOT_NEEDED
-    return Outcome.PROVEN if unverified else Outcome.FIXED
+    if unverified:
+        return Outcome.PROVEN
+    return Outcome.FIXED if fixes else Outcome.UNHARMED
 
 
 def diagnose_only(
@@ -285,10 +291,17 @@ def _finish(
     directory: RunDirectory,
     earlier: Earlier | None = None,
     used: Used = NOTHING,
+    *,
+    patched_here: bool = False,
 ) -> None:
     report.write(done, directory.path)
-    kind = lockfile_reader.read(earlier.place / lockfile.NAME).kind if earlier else None
-    stages.inputs.write_lock(done, used, kind=kind)
+    before = lockfile_reader.read(earlier.place / lockfile.NAME) if earlier else None
+    stages.inputs.write_lock(
+        done,
+        used,
+        kind=before.kind if before else None,
+        patches=None if patched_here or not before else lockfile.own_patches(before),
+    )
 
 
 def _archives(stages: Stages, before: Report | None) -> tuple[str, ...]:

@@ -48,19 +48,21 @@ def case_results(
     transcript: Transcript,
     *,
     turned: Mapping[str, Sequence[str]],
+    keeps: bool = False,
     lost: Mapping[str, str],
     little: bool,
 ) -> tuple[CaseResult, ...]:
     """Return the rows of the matrix with their results.
 
     ``tcs`` has one package, or the one before and the one after. ``turned`` are the cases that the
-    needed fixes turn, with patterns for a refusal without the fix; ``lost`` are the rows in which
-    the guest crashed, with the end of the console's output; ``little`` says whether the machine's
-    numbers are little-endian. Raises TestbedLost if a row neither ran nor was lost.
+    needed fixes turn, with patterns for a refusal without the fix; with ``keeps``, the package
+    after must load what the one before loads, and is not judged otherwise; ``lost`` are the rows in
+    which the guest crashed, with the end of the console's output; ``little`` says whether the
+    machine's numbers are little-endian. Raises TestbedLost if a row neither ran nor was lost.
     """
     phases = list(tcs)
 
-    def cell(i: int, row: Row, phase: str) -> Cell:
+    def cell(i: int, row: Row, phase: str, before: Cell | None = None) -> Cell:
         step = step_id(phase, i)
         said = said_of(row, step, transcript)
         if said is None and step in lost:
@@ -77,11 +79,13 @@ def case_results(
             # A package that is tested alone must do what its own loader can do.
             after=phase == phases[-1],
             symptoms=turned.get(row.case) if row.expect is not None else None,
+            before=before.seen if before and keeps and row.expect is not None else None,
         )
 
     found = []
     for i, row in enumerate(rows):
-        cells = [cell(i, row, phase) for phase in phases]
+        cells = [cell(i, row, phases[0])]
+        cells += [cell(i, row, phase, cells[0]) for phase in phases[1:]]
         found.append(
             CaseResult(
                 case=row.case,

@@ -40,6 +40,7 @@ def smoke(
     after: Sequence[Path] | Future[Sequence[Path]],
     turned: Mapping[str, Sequence[str]],
     lacks: frozenset[str] | None,
+    keeps: bool = False,
     cases: Sequence[Case],
     objects: Sequence[UserObject] = (),
     together: bool = False,
@@ -53,7 +54,8 @@ def smoke(
     ``before`` are the distro's .debs, ``after`` the new ones or none; while the new ones are not
     ready, the guest tests the distro's. ``turned`` are the cases that the needed fixes turn, each
     with patterns for the refusal by the package before; ``lacks`` names those fixes, which the
-    package after has; None if nothing is known about either package. ``objects`` are the user's
+    package after has; None if nothing is known about either package. If it ``keeps`` what loads, it
+    has none of these, and must load what the package before loads. ``objects`` are the user's
     own, each tried alone, or ``together``. ``seconds`` is how long the guest may take, twice if it
     has to wait.
 
@@ -98,7 +100,7 @@ def smoke(
     packages = {"before": distro[0]}
     if coming:
         packages["after"] = tested_packages.with_programs(coming.result(), architecture)[0]
-    known = {"before": lacks, "after": None if lacks is None else frozenset[str]()}
+    known = {"before": lacks, "after": lacks if keeps or lacks is None else frozenset[str]()}
     tcs = {
         phase: results.tc_of(played.said, phase, deb.version, ours=deb.ours, lacks=known[phase])
         for phase, deb in packages.items()
@@ -115,7 +117,13 @@ def smoke(
         packages=tuple(deb.title for deb in packages.values()),
         loaders=tuple(tc.loader.name for tc in tcs.values()),
         cases=results.case_results(
-            rows, tcs, played.said, turned=turned, lost=played.lost, little=image.machine.little
+            rows,
+            tcs,
+            played.said,
+            turned=turned,
+            keeps=keeps,
+            lost=played.lost,
+            little=image.machine.little,
         ),
         crashes=played.crashes,
         seconds=round(played.seconds, 3),

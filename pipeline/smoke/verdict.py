@@ -70,11 +70,23 @@ def engine(output: str) -> str:
     return "own" if libbpf is None else "libbpf-0" if libbpf == "0" else "libbpf-1"
 
 
-def expectation(row: Row, tc: Tc, *, after: bool, symptoms: Sequence[str] | None) -> Expected:
+def expectation(
+    row: Row,
+    tc: Tc,
+    *,
+    after: bool,
+    symptoms: Sequence[str] | None,
+    before: Seen | None = None,
+) -> Expected:
     """Return what a row expects from a package, and why.
 
-    ``symptoms`` are those of the needed fixes that turn the case; None if no fix does.
+    ``symptoms`` are those of the needed fixes that turn the case; None if no fix does. ``before``
+    is what the package before did, if this one only has to load what that one loads.
     """
+    if before in (Seen.LOADS, Seen.SURVIVES):
+        return Expected(what=Expect(before.value), reason="so does the distro's package")
+    if before is not None:
+        return Expected(what=Expect.ANY, reason="the distro's package does not load it either")
     if row.expect is None:
         if after:
             return Expected(what=Expect.LOADS, reason="the user's object must load")
@@ -88,10 +100,16 @@ def expectation(row: Row, tc: Tc, *, after: bool, symptoms: Sequence[str] | None
 
 
 def judge(
-    row: Row, tc: Tc, said: Said, *, after: bool, symptoms: Sequence[str] | None = None
+    row: Row,
+    tc: Tc,
+    said: Said,
+    *,
+    after: bool,
+    symptoms: Sequence[str] | None = None,
+    before: Seen | None = None,
 ) -> Cell:
-    """Return the cell of a row for one package."""
-    expected = expectation(row, tc, after=after, symptoms=symptoms)
+    """Return the cell of a row for one package; the rest is as in ``expectation``."""
+    expected = expectation(row, tc, after=after, symptoms=symptoms, before=before)
     missing = row.missing
     if not missing and row.since and _upstream(tc.version) < Version(f"{row.since}~"):
         missing = f"iproute2 {row.since}"

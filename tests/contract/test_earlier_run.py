@@ -56,7 +56,7 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Building, "build", lambda building, environment, patched: MADE)
     monkeypatch.setattr(Inputs, "control", lambda stage, source: source.files[:1])
     monkeypatch.setattr(Proving, "prepare_guest", lambda proving: image)
-    monkeypatch.setattr(Proving, "smoke", lambda stage, image, before, built, needed: SMOKED)
+    monkeypatch.setattr(Proving, "smoke", lambda stage, *_: SMOKED)
 
 
 def test_the_run_s_own_packages_are_proven_as_its_report_has_them(

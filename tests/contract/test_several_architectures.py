@@ -102,7 +102,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (Building, "keep_ccache", lambda *_: None),
         (Proving, "check_possible", lambda *_: None),
         (Proving, "prepare_guest", lambda *_: image),
-        (Proving, "smoke", lambda _, image, before, built, needed: built.result() and SMOKED),
+        (Proving, "smoke", lambda _, image, before, built, *__: built.result() and SMOKED),
     ):
         monkeypatch.setattr(stage, name, does)
     monkeypatch.setattr(Inputs, "archive", archive)

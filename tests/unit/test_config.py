@@ -175,3 +175,24 @@ def test_any_table_is_a_configuration_or_a_usage_error(values: dict[str, object]
         assert e.hint
         return
     assert isinstance(found, Config)
+
+
+def test_patches_of_the_users_own(tmp_path: Path) -> None:
+    text = """
+patches = ["all.patch", "~/home.patch,optional"]
+
+[release.bookworm]
+patches = "only.patch"
+"""
+    found = parsed(text, tmp_path / "respin.toml")
+    every = (tmp_path / "all.patch", Path("~/home.patch,optional").expanduser())
+    assert found.patches_for("trixie") == every
+    assert found.patches_for("bookworm") == (*every, tmp_path / "only.patch")
+    assert releases.find("bookworm", config=found).codename == "bookworm"
+    assert Config().patches_for("bookworm") == ()
+
+
+@pytest.mark.parametrize("value", ["1", "[1]", '{ a = "b" }', '"a\\nb"'])
+def test_what_is_no_patch(value: str) -> None:
+    with pytest.raises(UsageError, match="patches"):
+        parsed(f"patches = {value}\n")

@@ -14,10 +14,12 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import ownpatches
 from support.readers import file
 
 from pipeline.archives import dsc_file
 from pipeline.errors import BuildError, FetchError, UsageError
+from pipeline.fixes.own_patch import OwnPatch
 from pipeline.host.resources import package_data
 from pipeline.model import GuestPackages, Package, Source, VerifiedFile
 from pipeline.releases import releases
@@ -261,3 +263,31 @@ def test_what_is_gone_is_named(tmp_path: Path) -> None:
         lockfile.check_source(found, fewer)
     with pytest.raises(FetchError, match="is gone"):
         lockfile.local_dsc(found)
+
+
+MINE = OwnPatch(name="mine.patch", content=ownpatches.GOOD.encode(), optional=True)
+LOCKED = lockfile.LockedPatch(name="mine.patch", sha256=MINE.sha256, optional=True)
+
+
+def test_the_users_patches_are_beside_it(tmp_path: Path) -> None:
+    path = lockfile.write(replace(made(tmp_path), patches=(LOCKED,)), tmp_path, [MINE])
+    jsonschema.validate(json.loads(path.read_text()), SCHEMA)
+    found = lockfile_reader.read(path)
+    assert found.patches == (LOCKED,)
+    assert lockfile.own_patches(found) == (MINE,)
+    there = tmp_path / "user-patches/mine.patch"
+    there.write_bytes(MINE.content + b" ")
+    with pytest.raises(FetchError, match="has other content"):
+        lockfile.own_patches(found)
+    there.unlink()
+    with pytest.raises(FetchError, match=r"user-patches/mine\.patch.* cannot be read"):
+        lockfile.own_patches(found)
+
+
+@pytest.mark.parametrize("name", ["../mine.patch", "a/b", ".", "a\nb", ""])
+def test_a_patch_elsewhere_is_not_read(tmp_path: Path, name: str) -> None:
+    there = replace(LOCKED, name="mine.patch")
+    path = lockfile.write(replace(made(tmp_path), patches=(there,)), tmp_path, [MINE])
+    path.write_text(path.read_text().replace('"mine.patch"', json.dumps(name)))
+    with pytest.raises(UsageError, match="the name of a patch"):
+        lockfile_reader.read(path)

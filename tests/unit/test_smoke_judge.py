@@ -360,3 +360,25 @@ def test_the_junit_form() -> None:
     assert found == {"tests": "4", "failures": "1", "errors": "1", "skipped": "1"}
     failure = after.findall("testcase")[1].find("failure")
     assert failure is not None and "counts holds 1" in (failure.get("message") or "")
+
+
+@pytest.mark.parametrize(
+    ("before", "status", "expected", "ok"),
+    [
+        (Seen.LOADS, 0, Expect.LOADS, True),
+        (Seen.LOADS, 1, Expect.LOADS, False),
+        (Seen.REFUSED, 1, Expect.ANY, True),
+        (Seen.REFUSED, 0, Expect.ANY, True),
+        (Seen.SURVIVES, 0, Expect.SURVIVES, False),
+    ],
+)
+def test_with_patches_of_the_users_alone(
+    before: Seen, status: int, expected: Expect, ok: bool
+) -> None:
+    """What the distro's package loads must load; what it refuses is not judged."""
+    said = Said(
+        ran=(Ran(status=status, seconds=0.1, late=False, output=""),),
+        counted=Counted(sent=7, received=7, maps={"counts": 7}),
+    )
+    seen = judge(row(), TC, said, after=True, before=before)
+    assert (seen.expected, seen.ok) == (expected, ok)

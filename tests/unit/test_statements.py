@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 from support import standin
 from support.filled import filled
-from support.said import DEB, DOC, SHA, kinds, made, signed, values
+from support.said import BEGUN, DEB, DOC, ENDED, SHA, kinds, made, signed, values
 
 from pipeline.archives import key_packets
 from pipeline.cli import proof_words
@@ -42,6 +42,26 @@ def test_what_is_proven_names_both_packages_and_the_control() -> None:
     assert {"source", "build root", "respin", "fix"} <= roles
     assert {s["name"] for s in run["subject"]} == {"report.json", "respin.lock"}
     assert len(run["predicate"]["statements"]) == 2
+
+
+def test_the_users_patches_are_among_the_materials() -> None:
+    said, lock = values()
+    locked = {"name": "mine.patch", "sha256": SHA, "optional": False}
+
+    def provenance(lock: dict[str, object]) -> dict[str, object]:
+        done = statements.of_run(said, lock, {}, fixes={}, begun=BEGUN, ended=ENDED)
+        found: dict[str, object] = done[0]["predicate"]["buildDefinition"]
+        return found
+
+    definition = provenance({**lock, "patches": [locked]})
+    assert definition["externalParameters"]["patches"] == [locked]  # type: ignore[index]
+    assert {
+        "name": "user-patches/mine.patch",
+        "digest": {"sha256": SHA},
+        "annotations": {"role": "user's patch"},
+    } in definition["resolvedDependencies"]  # type: ignore[operator]
+    assert "patches" not in provenance(lock)["externalParameters"]  # type: ignore[operator]
+    assert "user-patches" not in str(provenance(lock))
 
 
 def test_nothing_is_said_of_what_was_not_done() -> None:
