@@ -21,6 +21,8 @@ _SNAPSHOT = re.compile(r"/archive/[a-z-]+/\d{8}T\d{6}Z\b")
 _MIRROR = "use another mirror (--mirror)"
 _KEPT = "of a release past its end of life, name the archive that keeps it with --mirror"
 
+LOGIN = "check the user and the password in the auth-file of [release.NAME] in respin.toml"
+
 _LACKS = "the archive lacks a file that its signed index lists"
 
 _MEANING: tuple[tuple[str, str, str], ...] = (
@@ -38,6 +40,11 @@ _MEANING: tuple[tuple[str, str, str], ...] = (
         r"File too large",  # strerror(EFBIG): the bound that privateroot.py sets
         "a file is larger than any archive's",
         f"{_MIRROR}: this one sends what is made to fill the disk",
+    ),
+    (
+        r"401 +Unauthorized",
+        "the archive wants a login, or does not accept the one that it got",
+        LOGIN,
     ),
     (
         r"Hash Sum mismatch|unexpected size|Size mismatch|Hashes of expected file",

@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import requests
 
-from pipeline.archives import credentials, host_apt
+from pipeline.archives import apt_errors, credentials, host_apt
 from pipeline.archives.wire import TooSlow, Wire
 from pipeline.config import limits
 from pipeline.errors import FetchError
@@ -149,6 +149,12 @@ def _body(
 ) -> Iterator[bytes]:
     """Yield a good answer's body. Raises FetchError if it is bad, too long or cut off."""
     host = urlsplit(url).netloc
+    if answer.status_code == 401:
+        raise FetchError(
+            f"{host} wants a login, or does not accept the one that it got",
+            details=url,
+            hint=apt_errors.LOGIN,
+        )
     if answer.status_code != 200:
         raise FetchError(
             f"{host} answered with status {answer.status_code}",

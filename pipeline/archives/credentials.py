@@ -76,12 +76,12 @@ def of(address: Address, etc: Path | None = None) -> Credentials | None:
         # A file that cannot be read or parsed has nothing for us.
         with contextlib.suppress(OSError, ValueError, netrc.NetrcParseError):
             for name, (user, _, password) in netrc.netrc(str(path)).hosts.items():
-                if _serves(name, address):
+                if serves(name, address):
                     return Credentials(user=user, password=password or "")
     return None
 
 
-def _serves(name: str, address: Address) -> bool:
+def serves(name: str, address: Address) -> bool:
     """Tell whether an entry is for an address: [protocol://]hostname[:port][/path]."""
     protocol, _, place = name.rpartition("://")
     wanted = urlsplit(address)

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -14,9 +16,10 @@ from pipeline.cli import terminal
 from pipeline.cli.options import CACHE, CONFIG, JSON, takes
 from pipeline.cli.request import configured
 from pipeline.host.cache import Cache
-from pipeline.nightly import night, status
+from pipeline.nightly import attention, night, status
 from pipeline.nightly.context import World
 from pipeline.nightly.night import Summary
+from pipeline.nightly.state import Need
 
 
 def world_of(config: Path | None, cache: Path | None = None) -> World:
@@ -33,9 +36,13 @@ class NightlyOptions:
     as_json: bool
     quiet: bool
     verbose: bool
+    planned: bool
 
 
 @click.command(name="nightly")
+@click.option(
+    "--plan", "planned", is_flag=True, help="Only print the runs that are due, as JSON; run none."
+)
 @CONFIG
 @CACHE
 @JSON
@@ -53,13 +60,15 @@ def nightly_command(options: NightlyOptions) -> None:
     def note(target: str, text: str) -> None:
         if options.verbose:
             terminal.tell(f"{target}: {text}")
-        elif target in ("notify", "key", "page"):
+        elif options.planned or target in ("notify", "key", "page"):
             said.append(f"{target}: {text}")
 
     world = replace(world_of(options.config, options.cache), note=note)
+    if options.planned:
+        _plan(world, said)
     done = night.nightly(world)
     if options.as_json:
-        values = status.to_json(done.rows)
+        values = status.to_json(done.rows, done.needs)
         values["runs"] = status.history_json(done.runs)["runs"]
         values["published"], values["code"] = list(done.published), done.code
         values["repaired"] = dict(done.repaired)
@@ -67,9 +76,23 @@ def nightly_command(options: NightlyOptions) -> None:
     elif not options.quiet or done.runs or done.published or done.code:
         terminal.say(summary(done))
     altered = [f"{name}: {text}" for name, text in done.repaired]
-    for line in [*said, *altered, *_troubles(done)]:
+    # The key has its own line, from earlier on.
+    needs = [need for need in done.needs if need.about != attention.KEY]
+    wanted = [need for need in needs if need.waiting or not options.quiet]
+    for line in [*said, *altered, *map(needed, wanted), *_troubles(done)]:
         terminal.tell(line)
     click.get_current_context().exit(done.code)
+
+
+def _plan(world: World, said: Sequence[str]) -> NoReturn:
+    """Print the runs that are due, and what could not be found out; end the command."""
+    planned, code = night.plan_only(world)
+    terminal.say_json(planned)
+    for line in said:
+        terminal.tell(line)
+    if not planned["runs"] and not code:
+        terminal.tell("respin nightly: nothing is due")
+    click.get_current_context().exit(code)
 
 
 def summary(done: Summary) -> str:
@@ -88,6 +111,7 @@ def summary(done: Summary) -> str:
     if bad:
         parts.append("wrong: " + ", ".join(bad))
     people = [row.name for row in done.rows if row.needs_person]
+    people += [need.about for need in done.needs if not need.waiting]
     if people:
         parts.append(f"needs attention: {', '.join(people)}")
     if len(parts) == 1:
@@ -95,12 +119,21 @@ def summary(done: Summary) -> str:
     return f"respin nightly: {'; '.join(parts)}"
 
 
+def needed(need: Need) -> str:
+    """Return a line about what needs a person."""
+    names = f"{', '.join(need.waiting)}: " if need.waiting else ""
+    return f"{names}{need.text}: {need.remedy}"
+
+
 def _troubles(done: Summary) -> list[str]:
     """Return a line for each release with a failure, if something went wrong tonight."""
     if not done.code:
         return []
     lines = []
+    waiting = {target for need in done.needs for target in need.waiting}
     for row in done.rows:
+        if row.here and row.target in waiting:
+            continue  # it is said once for all of them
         found: tuple[status.TargetStatus | status.Failure, ...] = (row, *row.older)
         for each in found:
             then = f", next try {status.iso(each.next_retry)}" if each.next_retry else ""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,7 +54,18 @@ class RunOptions:
     offline: bool
     keep: bool
     sign_with: str | None
+    expected: str | None
     common: CommonOptions
+
+
+def _digest(value: str | None) -> str:
+    """Return the SHA-256 that a .dsc must have, in lower case. Raises UsageError."""
+    if value is not None and not re.fullmatch(r"[0-9A-Fa-f]{64}", value):
+        raise UsageError(
+            "--expect-dsc needs a SHA-256 digest of 64 hexadecimal digits",
+            hint="give the digest of the .dsc, which sha256sum FILE.dsc prints",
+        )
+    return (value or "").lower()
 
 
 def _cases(names: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -98,6 +110,12 @@ def _cases(names: tuple[str, ...]) -> tuple[str, ...] | None:
     is_flag=True,
     help="With --locked, take everything from the cache and use no network.",
 )
+@click.option(
+    "--expect-dsc",
+    "expected",
+    metavar="SHA256",
+    help="Fail unless the source is the one whose .dsc has this SHA-256.",
+)
 @click.option("--keep", is_flag=True, help="Keep the unfinished directory of a failed run.")
 @SIGN
 @COMMON
@@ -108,6 +126,7 @@ def run_command(options: RunOptions) -> None:
     Prints the paths of the new .debs on standard output. With several architectures, each has a
     directory of its own in the output directory.
     """
+    expected = _digest(options.expected)
     request = signed_by(request_of(options.source, options.common.cache), options.sign_with)
     if options.offline and not options.source.locked:
         raise UsageError(
@@ -122,6 +141,7 @@ def run_command(options: RunOptions) -> None:
         compare=options.compare,
         offline=options.offline,
         keep=options.keep,
+        expected=expected,
     )
     go_each(
         pipeline_run.run,

@@ -44,7 +44,7 @@ from pipeline.fixes.fixes import Fix
 from pipeline.host.cache import Cache
 from pipeline.host.progress import Journal
 from pipeline.releases import releases
-from pipeline.runs import report, single_stage
+from pipeline.runs import plain, report, single_stage
 from pipeline.runs.report import Report
 from pipeline.runs.request import PACKAGE, Request
 from pipeline.vm.machine import machines
@@ -88,6 +88,7 @@ class PatchOptions:
 
     earlier: Path | None
     source: SourceOptions
+    form: plain.Format | None
     sign_with: str | None
     common: CommonOptions
 
@@ -95,15 +96,30 @@ class PatchOptions:
 @click.command(name="patch")
 @click.argument("earlier", metavar="[RUN]", type=DIRECTORY, required=False)
 @SOURCE
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([f.value for f in plain.Format]),
+    callback=lambda _, __, value: value and plain.Format(value),
+    help="For a tree without debian/: where its patches are put [default: git].",
+)
 @SIGN
 @COMMON
 @takes(PatchOptions)
 def patch_command(options: PatchOptions) -> None:
     """Fetch and patch: leave the patched source package in a directory; build nothing.
 
-    With RUN, a directory that `fetch` or `run` made, patch the source in it.
+    With RUN, a directory that `fetch` or `run` made, patch the source in it. Of a --tree without
+    debian/, write the patches alone, below --out [default: the current directory].
     """
     source, earlier = options.source, options.earlier
+    if earlier is None and source.tree and plain.is_plain(source.tree):
+        _patch_plain(options, source.tree)
+        return
+    if options.form:
+        raise UsageError(
+            "--format is for a --tree without debian/", hint="omit it: a package has one format"
+        )
     if earlier is None:
         request = signed_by(request_of(source, options.common.cache), options.sign_with)
         go(single_stage.patch_only, request, source.out, options.common)
@@ -135,6 +151,47 @@ def patch_command(options: PatchOptions) -> None:
     )
     what = functools.partial(single_stage.patch_only, earlier=earlier)
     go(what, continued_by(request, options.sign_with), source.out, options.common)
+
+
+def _patch_plain(options: PatchOptions, tree: Path) -> None:
+    """Write the patches for an upstream tree; refuse what is about packages and archives."""
+    source = options.source
+    given = {
+        "--release": source.release,
+        "--version": source.version,
+        "--dsc": source.dsc,
+        "--at": source.at,
+        "--locked": source.locked,
+        "--pocket": source.pockets,
+        "--accept-unsigned-source": source.accepted,
+        "--mirror": source.archive.mirror,
+        "--keyring": source.archive.keyring,
+        "--number": source.number > 1,
+        "--sign-with": options.sign_with,
+    }
+    both = [name for name, value in given.items() if value]
+    if both:
+        raise UsageError(
+            f"{tree} has no debian/, so {both[0]} cannot be used with it",
+            hint="omit it, or give the tree of a Debian package",
+        )
+    with terminal.Terminal(verbose=options.common.verbose) as shown:
+        done = plain.patch(
+            tree,
+            fixes.choose(source.fix),
+            Cache(options.common.cache),
+            source.out or Path(),
+            options.form or plain.Format.GIT,
+            shown,
+            trust_container=source.trust_container,
+        )
+    if options.common.as_json:
+        paths = [str(path.absolute()) for path in done.patches]
+        terminal.say_json({**report.diagnosis_json(done.findings), "patches": paths})
+        return
+    summaries.show_findings(done.findings)
+    for path in done.patches:
+        terminal.say(path)
 
 
 @dataclass(frozen=True, kw_only=True)

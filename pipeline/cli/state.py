@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from pipeline.cli import terminal
-from pipeline.cli.nightly import world_of
+from pipeline.cli.nightly import needed, world_of
 from pipeline.cli.options import CONFIG, DIRECTORY, JSON, takes
 from pipeline.cli.request import configured
 from pipeline.config.nightly import Nightly
@@ -44,8 +44,9 @@ def status_command(options: StateOptions) -> None:
     state, settings = _state(options.config)
     with state:
         found = status.rows(state, settings.publish.keep, int(time.time()))
+        needs = state.needs()
     if options.as_json:
-        terminal.say_json(status.to_json(found))
+        terminal.say_json(status.to_json(found, needs))
         return
     if not found:
         terminal.say(f"{admin.NOTHING}: {admin.BEGIN}")
@@ -64,8 +65,11 @@ def status_command(options: StateOptions) -> None:
         for row in found
     ]
     terminal.say_table(head, lines)
+    for need in needs:
+        terminal.say_wrapped("! ", needed(need))
+    own = status.people(found, needs)
     for row in found:
-        if row.needs_person:
+        if row in own:
             terminal.say_wrapped("! ", f"{row.name} needs attention: {row.why}")
         for each in row.older:
             terminal.say_wrapped(

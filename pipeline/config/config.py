@@ -62,6 +62,8 @@ class Derivative:
     suites: tuple[str, ...] = ()
     components: tuple[str, ...] = ()
     keyring: Path | None = None
+    auth_file: Path | None = None
+    """A file with logins for its archive, in the form of apt_auth.conf(5)."""
     kernel: str = ""
     suffix: str = ""
     frozen: bool = False

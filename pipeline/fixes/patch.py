@@ -278,18 +278,28 @@ def _patches(
     tree: Path, fixes: Sequence[Fix], work: Path, date: datetime.datetime
 ) -> dict[str, str]:
     """Return the patch of each fix, name -> text; each applies on top of the one before."""
+    found = diffs(tree, fixes, work)
+    return {patch_name(fix): quilt_patch(fix, diff, date) for fix, diff in found}
+
+
+def diffs(tree: Path, fixes: Sequence[Fix], work: Path) -> list[tuple[Fix, str]]:
+    """Return each fix with what it changes in a tree; each applies on top of the one before.
+
+    The tree is not changed; ``work`` then has the files of all fixes, without them in ``a`` and
+    with them in ``b``. Raises PatchError.
+    """
     old, new = work / "a", work / "b"
     for f in {f for fix in fixes for f in fix.files if (tree / f).is_file()}:
         for side in (old, new):
             (side / f).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(tree / f, side / f)
-    texts = {}
+    found = []
     for fix in fixes:
         changed = apply_fix(new, fix)
-        texts[patch_name(fix)] = quilt_patch(fix, unified(work, changed), date)
+        found.append((fix, unified(work, changed)))
         for f in changed:
             shutil.copy(new / f, old / f)
-    return texts
+    return found
 
 
 def _is_quilt(tree: Path) -> bool:

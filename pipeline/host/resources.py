@@ -43,6 +43,7 @@ def project_data(*parts: str) -> Path:
 LANGUAGES: Mapping[str, Callable[[str], str]] = {
     "apt.conf.j2": quoting.apt_conf,
     "dep3.patch.j2": quoting.folded,
+    "commit.patch.j2": quoting.folded,
     "repository/*.j2": quoting.deb822,
     "schedule/systemd.*.j2": quoting.word,
     "schedule/crontab.j2": quoting.word,

@@ -16,7 +16,9 @@ from pipeline.config.nightly import Nightly
 from pipeline.fixes import own_patch
 from pipeline.fixes.fixes import Fix, all_fixes
 from pipeline.fixes.own_patch import OwnPatch
+from pipeline.host import disk
 from pipeline.host.cache import Cache
+from pipeline.host.disk import Space
 from pipeline.nightly import plan, port
 from pipeline.nightly.targets import Target, targets
 from pipeline.releases.distroinfo import Known
@@ -43,6 +45,8 @@ class World:
     """Tells whether the archive does not have the distro's own package of a request yet."""
     known: Sequence[Known] | None = None
     """The releases that exist; None: those of distro-info-data."""
+    space: Callable[[Path], Space] = disk.space
+    """Returns how full the file system of a directory is."""
     fixes: tuple[Fix, ...] = field(default_factory=all_fixes)
     patches: Mapping[str, tuple[OwnPatch, ...]] = field(default_factory=dict)
     """Codename -> the user's own patches for that release; "": for every other one."""

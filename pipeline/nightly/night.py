@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.archives.memory import Memory
 from pipeline.archives.signedindex import Sighting
@@ -20,13 +21,14 @@ from pipeline.config.nightly import TOOLCHAIN
 from pipeline.errors import PublishError, RespinError
 from pipeline.files import state_lock
 from pipeline.model import AptSource
-from pipeline.nightly import notify, offering, plan, prune, status, toolchain
+from pipeline.nightly import attention, here, notify, offering, plan, prune, status, toolchain
 from pipeline.nightly import watch as watching
 from pipeline.nightly.context import World
+from pipeline.nightly.due import Due, to_json
 from pipeline.nightly.observe import PUBLISHING, seen, without_problem
 from pipeline.nightly.plan import Step, StepKind
 from pipeline.nightly.runs import Runs
-from pipeline.nightly.state import RunRow, State, TargetState
+from pipeline.nightly.state import Need, RunRow, State, TargetState
 from pipeline.nightly.targets import Target
 from pipeline.publish.keys import Key
 from pipeline.publish.keys import find as find_key
@@ -42,6 +44,8 @@ class Summary:
     """What came of a night."""
 
     rows: tuple[status.TargetStatus, ...]
+    needs: tuple[Need, ...]
+    """What only a person can do, beside what the rows say."""
     runs: tuple[RunRow, ...]
     """The runs that were made."""
     published: tuple[str, ...]
@@ -52,8 +56,10 @@ class Summary:
     """The exit code: 0, or that of the first thing that went wrong tonight."""
 
 
-def nightly(world: World) -> Summary:
+def nightly(world: World, jobs: int = 1) -> Summary:
     """Watch all releases, rebuild what is new, publish it, show the state and notify.
+
+    ``jobs`` runs are made at once.
 
     What fails for one release is recorded and holds up no other. Raises UsageError if it cannot
     begin, LockHeld if another night is running.
@@ -68,8 +74,8 @@ def nightly(world: World) -> Summary:
         night.check_key()
         night.settle_killed()
         night.watch()
-        for step in night.plan():
-            night.run(step)
+        for run in here.make(world, night.runs, night.due(), night.key, jobs):
+            night.made(run)
         night.publish()
         with night.recording("page"):
             night.show()
@@ -79,17 +85,45 @@ def nightly(world: World) -> Summary:
         return night.summary()
 
 
+def plan_only(world: World) -> tuple[dict[str, Any], int]:
+    """Return the runs that are due, in the form of plan.schema.json, and the exit code.
+
+    It is that of an archive that could not be read, if nothing is due. Nothing is recorded but
+    what the archives have, and how the runs of a killed night ended. No key is needed. Raises
+    UsageError if it cannot begin, LockHeld if a night is running.
+    """
+    world = world.with_patches()
+    with (
+        state_lock.held(world.directory, "nightly --plan", world.clock()),
+        State(world.directory, create=True) as state,
+    ):
+        night = Night(world, state, key=False)
+        night.runs.settle_killed()
+        night.watch()
+        found = night.due(thorough=True)
+        due = [each for each in found if night.runs.due(each.step, each.target)]
+        return to_json(due, state.runs(), world.clock()), 0 if due else night.code
+
+
 class Night:
     """The steps of one night."""
 
     def __init__(
-        self, world: World, state: State, only: Mapping[str, Target] | None = None
+        self,
+        world: World,
+        state: State,
+        only: Mapping[str, Target] | None = None,
+        *,
+        key: bool = True,
     ) -> None:
-        """Find the key and the targets; ``only`` are these, if not all. Raises UsageError."""
+        """Find the key and the targets. Raises UsageError.
+
+        ``only`` are these, if not all; without ``key``, there is none, and nothing is published.
+        """
         self.world, self.state = world, state
-        self.key: Key = find_key(world.directory, world.settings.publish)
+        self._key = find_key(world.directory, world.settings.publish) if key else None
         self.targets = world.watched() if only is None else only
-        self._runs = Runs(world, state, self.key)
+        self.runs = Runs(world, state)
         self._made: list[int] = []
         """The ids of the runs that it began."""
         self._codes: list[int] = []
@@ -99,6 +133,17 @@ class Night:
         self._changed: set[str] = set()
         self._seen: dict[str, tuple[Sighting, ...]] = {}
         """Target -> the versions that its archive has tonight, the oldest first."""
+
+    @property
+    def key(self) -> Key:
+        """The key that signs the repositories, and the runs that are made here."""
+        assert self._key
+        return self._key
+
+    @property
+    def code(self) -> int:
+        """The exit code: 0, or that of the first thing that went wrong."""
+        return self._codes[0] if self._codes else 0
 
     # -- audit --------------------------------------------------------------------------
 
@@ -161,7 +206,7 @@ class Night:
                     self.state.save_target(new)
                 if view.error is None:
                     self._seen[new.name] = plan.each(view.sightings)
-                    self._runs.gone(new.name, new.versions)
+                    self.runs.gone(new.name, new.versions)
             if view.error:
                 self._codes.append(view.error.exit_code)
                 world.note(view.target.name, view.error.brief)
@@ -186,32 +231,40 @@ class Night:
 
     def settle_killed(self) -> None:
         """Settle what was under way when an earlier night was killed."""
-        self._note_codes(*self._runs.settle_killed())
+        self._note_codes(*self.runs.settle_killed())
 
-    def run(self, step: Step) -> None:
-        """Do one step of the plan."""
-        run = self._runs.do(step, self.targets[step.target])
-        if run is None:
-            return
+    def made(self, run: RunRow) -> None:
+        """Note that a run has ended tonight."""
         self._made.append(run.id)
         self._note_codes(run)
 
     def _note_codes(self, *runs: RunRow) -> None:
         self._codes += [run.code for run in runs if run.code]
 
-    def plan(self) -> tuple[Step, ...]:
-        """Return the steps for tonight; of each architecture the oldest version first."""
-        steps: list[Step] = []
+    def due(self, *, thorough: bool = False) -> tuple[Due, ...]:
+        """Return what is due tonight; of each architecture the oldest version first.
+
+        The build dependencies of a release are asked for if its archive has just changed; if
+        ``thorough``, always: who plans a run does not make it, and must find it due again.
+        """
+        found: list[Due] = []
         for name, target in self.state.targets().items():
             if name not in self.targets or (target.problem and target.problem_code != PUBLISHING):
                 continue
             for architecture in target.architectures:
-                decided = self._decided(target, architecture)
-                due = [step for step in decided if step.kind is not StepKind.NOTHING]
-                steps += due[-plan.A_NIGHT :]
-        return tuple(steps)
+                decided = self._decided(target, architecture, thorough)
+                steps = [step for step in decided if step.kind is not StepKind.NOTHING]
+                found += [
+                    Due(
+                        step=step,
+                        target=self.targets[name],
+                        inputs=self.world.inputs(self.targets[name]),
+                    )
+                    for step in steps[-plan.A_NIGHT :]
+                ]
+        return tuple(found)
 
-    def _decided(self, target: TargetState, architecture: str) -> list[Step]:
+    def _decided(self, target: TargetState, architecture: str, thorough: bool) -> list[Step]:
         """Return the decision for each version that a target's archive has tonight."""
         runs = self.state.runs(target.name)
         own = [run for run in runs if run.architecture == architecture]
@@ -221,7 +274,7 @@ class Night:
                 target,
                 seen,
                 runs,
-                {**inputs, **self._toolchain(target, seen, own)},
+                {**inputs, **self._toolchain(target, seen, own, thorough)},
                 architecture=architecture,
                 highest=self.state.highest_numbers(target.name, seen.version),
                 now=self.world.now(),
@@ -231,10 +284,12 @@ class Night:
         ]
 
     def _toolchain(
-        self, target: TargetState, seen: Sighting, runs: Sequence[RunRow]
+        self, target: TargetState, seen: Sighting, runs: Sequence[RunRow], thorough: bool
     ) -> dict[str, str]:
         """Return the present build dependencies, if configured and if they may have changed."""
-        if TOOLCHAIN not in self.world.settings.rebuild_on or target.name not in self._changed:
+        if TOOLCHAIN not in self.world.settings.rebuild_on:
+            return {}
+        if target.name not in self._changed and not thorough:
             return {}
         mine = [run for run in runs if run.source == seen.key]
         with self.recording(target.name):
@@ -259,6 +314,10 @@ class Night:
         """Return the status of every target, for each of its architectures."""
         return status.rows(self.state, self.world.settings.publish.keep, self.world.now())
 
+    def needs(self) -> tuple[Need, ...]:
+        """Return what only a person can do, beside what the rows say."""
+        return attention.find(self.rows(), self.world, self.key.name, self.key.expires)
+
     @contextlib.contextmanager
     def recording(self, what: str) -> Iterator[None]:
         """Record what goes wrong in the block, so that it holds up no other step."""
@@ -271,13 +330,20 @@ class Night:
     def show(self) -> None:
         """Write the status page. Raises PublishError."""
         with self._alone("writing the status page", state_lock.PAGE):
-            status.write(self.world.public, self.rows(), self.state.runs(), self.world.clock())
+            status.write(
+                self.world.public,
+                self.rows(),
+                self.state.runs(),
+                self.world.clock(),
+                self.needs(),
+            )
 
     def tell(self) -> None:
         """Send notifications about what has changed."""
         url = self.world.settings.publish.url
         with self._alone("sending notifications", state_lock.NOTIFY):
             notify.note_changes(self.state, self.rows(), self.world.now(), url)
+            notify.note_needs(self.state, self.needs(), self.world.now(), url)
             for trouble in notify.send(self.state, self.world.settings.notify, self.world.now()):
                 self.world.note("notify", trouble)
 
@@ -301,8 +367,9 @@ class Night:
         """Return what came of it."""
         return Summary(
             rows=self.rows(),
+            needs=self.needs(),
             runs=tuple(self.state.run(number) for number in self._made),
             published=tuple(self._published),
             repaired=tuple(self._repaired),
-            code=self._codes[0] if self._codes else 0,
+            code=self.code,
         )

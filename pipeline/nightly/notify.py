@@ -13,7 +13,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ from pipeline.config.nightly import Notifying
 from pipeline.errors import PublishError, RespinError, UsageError
 from pipeline.files import bounded
 from pipeline.host import command
-from pipeline.nightly import status
-from pipeline.nightly.state import Notification, State
+from pipeline.nightly import attention, status
+from pipeline.nightly.state import ATTENTION, Need, Notification, State
 from pipeline.nightly.status import Failure, TargetStatus
 from pipeline.text import visible
 
@@ -37,7 +37,7 @@ OLDEST = 7 * 24 * 3600
 """Seconds after which respin gives up on a notification that it could not send."""
 
 NEW, GONE, FAILURE, RECOVERY, END = "new-package", "withdrawn", "failure", "recovery", "ended"
-TAMPERED, KEY_EXPIRES = "tampered", "key-expires"
+TAMPERED, KEY_EXPIRES, NEEDS_PERSON = "tampered", "key-expires", "needs-person"
 KEY = "/key"
 """Stands for the key where a target's name would be, which has no slash."""
 BAD = ("failed", "unknown", status.PROBLEM)
@@ -83,19 +83,35 @@ def note_key(state: State, expires: int, text: str, now: int, url: str) -> None:
     standing = {"expires": expires}
     if state.told().get(KEY) == standing:
         return
+    state.tell(KEY, json.dumps(standing), now, [_of_no_release(KEY_EXPIRES, text, now, url)])
+
+
+def note_needs(state: State, needs: Sequence[Need], now: int, url: str) -> None:
+    """Put into the outbox, once, what needs a person; what a release or the key says, does so."""
+    before = {need.about for need in state.needs()}
+    bodies = [
+        _of_no_release(NEEDS_PERSON, f"{need.text}: {need.remedy}", now, url)
+        for need in needs
+        if need.about not in before and need.about != attention.KEY and not need.waiting
+    ]
+    if bodies or tuple(needs) != state.needs():
+        state.tell(ATTENTION, json.dumps({"needs": [asdict(each) for each in needs]}), now, bodies)
+
+
+def _of_no_release(event: str, text: str, now: int, url: str) -> dict[str, Any]:
+    """Return a notification that belongs to no release."""
     nothing = dict.fromkeys(("target", "architecture", "distro", "release", "pocket"))
     nothing |= dict.fromkeys(("distro_version",))
     nothing |= dict.fromkeys(("our_version", "outcome", "code", "next_retry"))
-    body = nothing | {
+    return nothing | {
         "schema": SCHEMA,
         "tool": "iproute2-respin",
-        "event": KEY_EXPIRES,
+        "event": event,
         "at": status.iso(now),
         "why": visible.line(text),
         "needs_person": True,
         "status": f"{url}/index.html",
     }
-    state.tell(KEY, json.dumps(standing), now, [body])
 
 
 def _bad(row: TargetStatus) -> list[Any] | None:

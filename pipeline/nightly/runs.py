@@ -13,12 +13,11 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import traceback
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
 from pathlib import Path
 
 from pipeline.config.nightly import TOOLCHAIN
-from pipeline.errors import DiagnosisRefused, PublishError, RespinError
+from pipeline.errors import DiagnosisRefused, RespinError
 from pipeline.host.cache import digest, file_sha256
 from pipeline.nightly import plan, toolchain
 from pipeline.nightly.context import RUNS, World
@@ -35,7 +34,6 @@ from pipeline.nightly.state import (
     State,
 )
 from pipeline.nightly.targets import Target
-from pipeline.proof.envelope import Signer
 from pipeline.runs.directory import REPORT
 from pipeline.runs.report_reader import load
 from pipeline.runs.request import Request
@@ -44,36 +42,16 @@ from pipeline.text import visible
 DETAILS = 4000
 """Characters of an error's details that are kept."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class IfPossible:
-    """A signer that leaves statements unsigned if its key has expired, or is locked.
-
-    A run takes longer than its signature: it is kept, and signed before it is published
-    (nightly/offering.py), where such a key is a problem that is reported.
-    """
-
-    key: Signer
-
-    @property
-    def fingerprints(self) -> tuple[str, ...]:
-        """The keys."""
-        return self.key.fingerprints
-
-    def signatures(self, texts: Sequence[bytes]) -> list[dict[str, bytes]]:
-        """Return the signatures, or none."""
-        try:
-            return self.key.signatures(texts)
-        except PublishError:
-            return [{} for _ in texts]
+PROBE = ".probe"
+"""In STATE/runs: a source that is patched to see whether a run of it is due."""
 
 
 class Runs:
     """Makes runs, and records in the state how each ended."""
 
-    def __init__(self, world: World, state: State, signer: Signer) -> None:
-        """``signer`` signs what is run."""
-        self._world, self._state, self._signer = world, state, signer
+    def __init__(self, world: World, state: State) -> None:
+        """Work in a world, and record in a state."""
+        self._world, self._state = world, state
 
     def settle_killed(self) -> tuple[RunRow, ...]:
         """Settle the runs that were under way when a night was killed; return their rows."""
@@ -100,30 +78,59 @@ class Runs:
             for r in self._state.runs(run.target)
         )
 
-    def do(self, step: Step, target: Target) -> RunRow | None:
-        """Do one step of the plan, and record how it ended; return its row.
+    def due(self, step: Step, target: Target) -> bool:
+        """Return whether a step of the plan needs a run; record nothing."""
+        request = self._request(step, target)
+        if self._lacks(request):
+            return False
+        if step.kind is not StepKind.PROBE:
+            return True
+        part = self._world.directory / RUNS / PROBE
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+            return not self._untouched(request, step, part)
+        except RespinError:
+            return True  # the run meets the same, and records it
 
-        It is None if the archive does not have the distro's package for the architecture yet.
+    def begin(self, step: Step, target: Target) -> RunRow | None:
+        """Record that a step of the plan begins, and return its row.
+
+        The row has an end already if nothing has to be run, or if that could not be found out. It
+        is None if the archive does not have the distro's package for the architecture yet.
         """
-        request = self._world.request(
-            target, step.version, step.number, architecture=step.architecture
-        )
+        request = self._request(step, target)
         if self._lacks(request):
             self._wait(step, target)
             return None
         self._world.note(step.target, f"{step.version} {step.architecture}: {step.reason}")
         run = self._begin(step, target)
-        request = dataclasses.replace(request, logs=_logs(run))
         try:
-            if step.kind is StepKind.PROBE and self._untouched(request, run):
+            if step.kind is StepKind.PROBE and self._untouched(request, step, _probe(run)):
                 return self._end(run, outcome=SAME, brief="the change does not affect this source")
-            signer = IfPossible(key=self._signer)
-            self._world.run(dataclasses.replace(request, signer=signer), run.folder)
-            return self._finished(run)
         except RespinError as e:
             return self._failed(run, e)
         except Exception as e:  # one release must not hold up the others
-            return self._failed(run, RespinError(f"a bug: {e!r}", details=traceback.format_exc()))
+            return self._failed(run, bug(e))
+        return run
+
+    def end(self, run: RunRow, error: RespinError | None = None) -> RunRow:
+        """Record how a run ended: with an error, or with a directory that is complete."""
+        try:
+            return self._failed(run, error) if error else self._finished(run)
+        except RespinError as e:
+            return self._failed(run, e)
+
+    def request(self, run: RunRow, target: Target) -> Request:
+        """Return the request for a run that has begun."""
+        request = self._world.request(
+            target, run.version, run.number, architecture=run.architecture, logs=_logs(run)
+        )
+        return dataclasses.replace(request, expected=run.dsc)
+
+    def _request(self, step: Step, target: Target) -> Request:
+        return self._world.request(
+            target, step.version, step.number, architecture=step.architecture
+        )
 
     def _begin(self, step: Step, target: Target) -> RunRow:
         return self._state.begin_run(
@@ -167,14 +174,16 @@ class Runs:
             if waits and run.why != plan.GONE and run.version not in listed:
                 self._state.update_run(run.id, retry_at=None, why=plan.GONE)
 
-    def _untouched(self, request: Request, run: RunRow) -> bool:
-        """Return whether our patches for a source are the same as in its last run."""
-        good = [r for r in self._state.runs(run.target) if r.outcome in (*MADE, NOT_NEEDED)]
-        mine = [r for r in good if (r.dsc, r.architecture) == (run.dsc, run.architecture)]
+    def _untouched(self, request: Request, step: Step, part: Path) -> bool:
+        """Return whether our patches for a source are the same as in its last run.
+
+        They are made at ``part``, which is removed.
+        """
+        good = [r for r in self._state.runs(step.target) if r.outcome in (*MADE, NOT_NEEDED)]
+        mine = [r for r in good if (r.dsc, r.architecture) == (step.dsc, step.architecture)]
         last = mine[-1] if mine else None
         if last is None or not (last.folder / REPORT).exists():
             return False
-        part = _probe(run)
         try:
             self._world.patch(request, part)
             return _patches(part) == _patches(last.folder)
@@ -230,6 +239,11 @@ class Runs:
             what = f"{run.version} {run.architecture}"
             self._world.note(run.target, f"{what}: {ended.brief or ended.outcome}")
         return ended
+
+
+def bug(error: Exception) -> RespinError:
+    """Return what is recorded of an error that nobody expected; call it while it is handled."""
+    return RespinError(f"a bug: {error!r}", details=traceback.format_exc())
 
 
 def _leftovers(run: RunRow) -> list[Path]:

@@ -32,6 +32,7 @@ from pipeline.nightly.state_rows import (
     UNHARMED,
     UNKNOWN,
     WAITING,
+    Need,
     Notification,
     RunRow,
     TargetState,
@@ -48,6 +49,7 @@ __all__ = [
     "UNHARMED",
     "UNKNOWN",
     "WAITING",
+    "Need",
     "Notification",
     "RunRow",
     "State",
@@ -57,6 +59,8 @@ __all__ = [
 T = TypeVar("T")
 NAME = "state.sqlite"
 SCHEMA = 3
+ATTENTION = "/attention"
+"""Stands for what needs a person where a target's name would be, which has no slash."""
 
 
 class State:
@@ -255,6 +259,11 @@ class State:
         """Return what the last notification said about each target."""
         rows = self._db.rows("SELECT * FROM told")
         return {row["target"]: self._read(state_rows.told_of, row) for row in rows}
+
+    def needs(self) -> tuple[Need, ...]:
+        """Return what needed a person in the last night."""
+        rows = self._db.rows("SELECT * FROM told WHERE target = ?", (ATTENTION,))
+        return next((self._read(state_rows.needs_of, row) for row in rows), ())
 
     def tell(self, target: str, value: str, at: int, bodies: Iterable[Mapping[str, Any]]) -> None:
         """Note what is now said about a target, and put the notifications into the outbox."""

@@ -53,6 +53,20 @@ class TargetState:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Need:
+    """One thing that needs a person."""
+
+    about: str
+    """What it is about, the same each night: ``key``, ``keys ubuntu``, ``release bookworm`` …"""
+    text: str
+    """What is wrong, in a sentence."""
+    remedy: str
+    """What to do, beginning with a verb."""
+    waiting: tuple[str, ...] = ()
+    """The targets whose problem this is."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunRow:
     """A run: why it was made, and how it ended."""
 
@@ -120,6 +134,11 @@ def issued_of(values: dict[str, Any]) -> Issued:
     """Return what a row says was published for a target."""
     lists = _read(values, "files", "own", "kept", "keys", "offered")
     return records.structure(lists | {"placed": bool(values["placed"])}, Issued)
+
+
+def needs_of(values: dict[str, Any]) -> tuple[Need, ...]:
+    """Return what needs a person, from the row that holds it."""
+    return records.structure(json.loads(values["value"])["needs"], tuple[Need, ...])
 
 
 def told_of(values: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import __version__
-from pipeline.errors import PublishError
+from pipeline.errors import PublishError, UsageError
 from pipeline.files import bounded, own_files
 from pipeline.host.resources import render
 from pipeline.nightly import plan
@@ -25,6 +25,7 @@ from pipeline.nightly.state import (
     NOT_NEEDED,
     SAME,
     UNKNOWN,
+    Need,
     RunRow,
     State,
     TargetState,
@@ -87,6 +88,11 @@ class TargetStatus:
     """Whether the target is built for other architectures, too."""
 
     @property
+    def here(self) -> bool:
+        """Whether its problem is this machine's, or that of the configuration."""
+        return self.outcome == PROBLEM and self.code == UsageError.exit_code
+
+    @property
     def name(self) -> str:
         """The target; if it is built for several architectures, with this one."""
         return f"{self.target} {self.architecture}" if self.several else self.target
@@ -140,7 +146,9 @@ def row(
     if target.problem and target.problem_since is not None:
         outcome, since, code = PROBLEM, target.problem_since, target.problem_code or 0
         why = target.problem
-        person = person or now - target.problem_since >= DAY
+        # What is wrong with the machine or the configuration does not pass by itself.
+        local = target.problem_code == UsageError.exit_code
+        person = person or local or now - target.problem_since >= DAY
     if target.ended is not None or architecture not in target.architectures:
         outcome, since, why, person = ENDED, target.ended or since, "", False
     return TargetStatus(
@@ -174,7 +182,7 @@ def _failure(run: RunRow) -> Failure:
     )
 
 
-def to_json(found: Sequence[TargetStatus]) -> dict[str, Any]:
+def to_json(found: Sequence[TargetStatus], needs: Sequence[Need]) -> dict[str, Any]:
     """Return the JSON of ``respin status --json``, with times as in RFC 3339."""
 
     def plain(values: dict[str, Any]) -> dict[str, Any]:
@@ -182,7 +190,7 @@ def to_json(found: Sequence[TargetStatus]) -> dict[str, Any]:
         return {k: iso(v) if k in times else v for k, v in shown.items()}
 
     rows = [{**plain(asdict(r)), "older": [plain(asdict(f)) for f in r.older]} for r in found]
-    return {"schema": SCHEMA, "targets": rows}
+    return {"schema": SCHEMA, "targets": rows, "attention": [asdict(need) for need in needs]}
 
 
 def history_json(runs: Sequence[RunRow]) -> dict[str, Any]:
@@ -204,14 +212,18 @@ def iso(when: int | None) -> str | None:
 
 
 def write(
-    public: Path, found: Sequence[TargetStatus], runs: Sequence[RunRow], now: datetime
+    public: Path,
+    found: Sequence[TargetStatus],
+    runs: Sequence[RunRow],
+    now: datetime,
+    needs: Sequence[Need] = (),
 ) -> None:
     """Write index.html and status.json, each in one step, and the files that the page links to.
 
     Raises PublishError if they cannot be written; the old ones then stay.
     """
     try:
-        _write(public, found, runs, now)
+        _write(public, found, runs, now, needs)
     except OSError as e:
         raise PublishError(
             f"respin could not write the status page: {e.filename or public}: {e.strerror}",
@@ -220,7 +232,11 @@ def write(
 
 
 def _write(
-    public: Path, found: Sequence[TargetStatus], runs: Sequence[RunRow], now: datetime
+    public: Path,
+    found: Sequence[TargetStatus],
+    runs: Sequence[RunRow],
+    now: datetime,
+    needs: Sequence[Need],
 ) -> None:
     public.mkdir(parents=True, exist_ok=True)
     shown = {run.id: _show(public, run) for run in runs}
@@ -228,7 +244,9 @@ def _write(
     page = render(
         "status.html.j2",
         version=__version__,
-        answer=answer(found),
+        answer=answer(found, needs),
+        needs=needs,
+        people=people(found, needs),
         now=int(now.timestamp()),
         rows=found,
         reports=reports,
@@ -238,23 +256,36 @@ def _write(
         ago=ago,
     )
     own_files.write(public / "index.html", page)
-    own_files.write(public / "status.json", json.dumps(to_json(found), indent=1) + "\n")
+    own_files.write(public / "status.json", json.dumps(to_json(found, needs), indent=1) + "\n")
 
 
-def answer(found: Sequence[TargetStatus]) -> str:
+def people(found: Sequence[TargetStatus], needs: Sequence[Need]) -> tuple[TargetStatus, ...]:
+    """Return the rows that need a person for something of their own."""
+    waiting = {target for need in needs for target in need.waiting}
+    return tuple(
+        row for row in found if row.needs_person and not (row.here and row.target in waiting)
+    )
+
+
+def answer(found: Sequence[TargetStatus], needs: Sequence[Need]) -> str:
     """Return in one sentence how the releases stand."""
     watched = [row for row in found if row.outcome != ENDED]
     if not watched:
         return "No release is watched yet." if not found else "No release is watched any more."
     good = sum(row.outcome in GOOD for row in watched)
-    people = sum(row.needs_person for row in found)
+    those = sum(row.needs_person for row in found)
     releases = "release is" if len(watched) == 1 else "releases are"
     if any(row.several for row in watched):
         count = len({row.target for row in watched})
         releases = f"packages of {count} release{'s' if count > 1 else ''} are"
     attention = (
-        f"{people} need{'s' if people == 1 else ''} attention" if people else "none needs attention"
+        f"{those} need{'s' if those == 1 else ''} attention" if those else "none needs attention"
     )
+    other = sum(not need.waiting for need in needs)
+    if other:
+        one = other == 1
+        things = f"{other} other thing{'' if one else 's'}"
+        attention += f", {'and' if those else 'but'} {things} {'does' if one else 'do'}"
     return f"{good} of {len(watched)} {releases} fixed, or need no fix; {attention}."
 
 

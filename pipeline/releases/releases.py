@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-from pipeline.archives import host_apt
+from pipeline.archives import auth_file, host_apt
 from pipeline.config import distros
 from pipeline.config.config import Config, Derivative
 from pipeline.errors import UsageError
@@ -175,8 +175,9 @@ def sources(
     security pocket also beside it (``…/debian`` → ``…/debian-security``); apt's update finds out
     which exist. If the distro no longer supports the release ``on`` a day (default: today), its
     archive of old releases follows, for suites that the others lack. ``keyring`` replaces the
-    distro's; ``etc`` and ``lists`` are the directories of the machine's apt. Raises UsageError if
-    there is no keyring or no known mirror.
+    distro's; ``etc`` and ``lists`` are the directories of the machine's apt. The addresses have the
+    credentials of the release's ``auth-file``. Raises UsageError if there is no keyring or no known
+    mirror, or if that file cannot be used.
     """
     described = config.releases.get(release.codename, Derivative(name=release.codename))
     keys = keyring or described.keyring or keyring_for(release)
@@ -184,7 +185,7 @@ def sources(
     today = on or date.today()
     since, ordered = (None, False) if described.base else _dates(release, today)
     if described.uris and mirror is None:
-        return tuple(
+        own = (
             AptSource(
                 uri=uri,
                 suites=described.suites or suites_of(release, pockets),
@@ -196,6 +197,7 @@ def sources(
             )
             for uri in described.uris
         )
+        return _with_logins(own, described)
     stanzas = [
         AptSource(
             uri=uri,
@@ -210,7 +212,22 @@ def sources(
     ]
     if mirror is None:
         stanzas += _old(release, keys, pockets, config, today)
-    return tuple(stanzas)
+    return _with_logins(stanzas, described)
+
+
+def _with_logins(sources: Iterable[AptSource], described: Derivative) -> tuple[AptSource, ...]:
+    """Return the sources with the credentials that the release's auth-file has for them."""
+    given = tuple(sources)
+    if described.auth_file is None:
+        return given
+    found = auth_file.add(described.auth_file, [source.uri for source in given])
+    if not any(address.credentials for address in found.values()):
+        raise UsageError(
+            f"{described.auth_file} has no login for any archive of {described.name}: "
+            f"{', '.join(found)}",
+            hint="name the machine as apt_auth.conf(5) says; for plain HTTP with http:// before it",
+        )
+    return tuple(dataclasses.replace(source, uri=found[source.uri]) for source in given)
 
 
 def _dates(release: Release, on: date) -> tuple[date | None, bool]:

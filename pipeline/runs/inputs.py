@@ -210,6 +210,7 @@ class Inputs:
                 source = replace(source, origin=str(request.tree_dir.absolute()))
             if request.locked:
                 lockfile.check_source(request.locked, source)
+            _check_expected(source, request.expected)
             return source
 
     def write_lock(
@@ -322,6 +323,18 @@ class Inputs:
                 hint="use respin run, which builds the package without the patch for comparison",
             )
         return found
+
+
+def _check_expected(source: Source, sha256: str) -> None:
+    """Raise FetchError for another source than the one that was asked for, if one was."""
+    found = source.files[0]
+    if sha256 and found.sha256 != sha256:
+        raise FetchError(
+            f"{found.path.name} is not the one that this run is for",
+            details=f"expected: SHA-256 {sha256}\nfound:    SHA-256 {found.sha256}",
+            hint="the archive has changed since this run was planned: make the run that respin "
+            "nightly --plan names now",
+        )
 
 
 def _known(packages: Sequence[Package]) -> tuple[Package, ...]:

@@ -35,6 +35,8 @@ class Request:
     cache: Cache
     version: str | None = None
     """The distro's version; None: the newest in the release's pockets."""
+    expected: str = ""
+    """The SHA-256 that the source's .dsc must have; empty: any."""
     dsc: Path | None = None
     """A local source package in place of the archive's."""
     tree_dir: Path | None = None

@@ -9,6 +9,7 @@ process that runs meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import os
@@ -290,6 +291,86 @@ def test_a_proxy_that_does_not_answer(
     with pytest.raises(FetchError) as caught:
         Mirror().get(Address("http://apt.invalid/dists/bookworm/InRelease"), limit=100)
     canary.nowhere(caught.value.brief, caught.value.details, caught.value.hint)
+
+
+# -- a file with logins -----------------------------------------------------------------
+
+
+def with_logins(place: Place, text: str = "", mode: int = 0o600) -> Path:
+    """Return a respin.toml that names a file with logins, by default the right one."""
+    url, user, word = place.archive.url, place.canary.user, place.canary.password
+    logins = place.directory / "auth.conf"
+    logins.write_text(text or f"# ours\nmachine {url} login {user}\n  password {word}\n")
+    logins.chmod(mode)
+    path = place.configure(place.archive.url)
+    with path.open("a") as file:
+        file.write('auth-file = "auth.conf"\n')
+    return path
+
+
+def test_a_run_with_a_file_of_logins(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """apt gets it, and so does the watch; everything that is left has nothing of it."""
+    path = with_logins(place)
+    said = patched(place, path, "out")
+    assert said.status == 0, said.err
+    assert (place.directory / "out/report.json").exists() and place.archive.authorizations
+    place.canary.nowhere(said.out, said.err, *place.left(), but=HELD)
+    given = releases.sources(
+        releases.find("acme", config=config.load(path)), config=config.load(path)
+    )
+    assert Mirror().get(given[0].uri / "dists/bookworm/InRelease", limit=1 << 20).body
+    # Without it, there is no login: it is not that of this machine, or of the run before.
+    path.write_text(path.read_text().replace("auth-file", "# auth-file"))
+    without = patched(place, path, "without")
+    assert without.status == 10 and "wants a login" in without.err, without.err
+    with pytest.raises(FetchError, match="wants a login") as caught:
+        Mirror().get(Address(place.archive.url) / "dists/bookworm/InRelease", limit=1 << 20)
+    assert "auth-file" in caught.value.hint
+
+
+@pytest.mark.parametrize("fault", ["wrong", "readable", "absent"])
+def test_a_faulty_file_of_logins(place: Place, fault: str) -> None:
+    """One sentence says what is wrong, and has nothing of the file."""
+    mode = 0o640 if fault == "readable" else 0o600
+    path = with_logins(place, mode=mode)
+    logins = place.directory / "auth.conf"
+    if fault == "wrong":
+        logins.write_text(logins.read_text().replace(place.canary.user, f"{place.canary.user}x"))
+    elif fault == "absent":
+        logins.unlink()
+    said = patched(place, path, "out")
+    status, words = {
+        "wrong": (10, "the archive wants a login, or does not accept the one that it got"),
+        "readable": (2, "auth.conf has passwords, but other users may read it"),
+        "absent": (2, "auth.conf cannot be read: No such file or directory"),
+    }[fault]
+    assert said.status == status and words in said.err, said.err
+    # Nothing is sent unless the file can be used.
+    assert bool(place.archive.authorizations) == (fault == "wrong")
+    left = [p for p in place.left() if p != logins]
+    place.canary.nowhere(said.out, said.err, *left, but=HELD)
+    assert not (place.directory / "out").exists()
+
+
+@pytest.mark.parametrize("client", ["apt", "ours"])
+def test_another_host_is_not_sent_the_login(place: Place, signer: Signer, client: str) -> None:
+    """An archive that wants a login refers to another host, as one with a content network does."""
+    with Archive(place.directory / "other", signer) as other:
+        other.publish()
+        inrelease = "/dists/bookworm/InRelease"
+        elsewhere = other.url.replace("127.0.0.1", "localhost")
+        place.archive.elsewhere[inrelease] = f"{elsewhere}{inrelease}"
+        path = with_logins(place)
+        found = config.load(path)
+        given = releases.sources(releases.find("acme", config=found), config=found)
+        if client == "ours":
+            assert Mirror().get(given[0].uri / inrelease[1:], limit=1 << 20).body
+        else:
+            cache = Cache(place.directory / "cache")
+            with contextlib.suppress(FetchError):  # its lists are of the other archive
+                AptArchive(BOOKWORM, given, cache, log=place.directory / "log").versions("iproute2")
+        assert any(place.archive.authorizations), "the archive itself gets it"
+        assert other.authorizations and not any(other.authorizations)
 
 
 # -- roots and images -------------------------------------------------------------------

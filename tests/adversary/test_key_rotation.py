@@ -154,7 +154,7 @@ def test_nobody_knows_that_it_expires(here: Here, monkeypatch: pytest.MonkeyPatc
     expires = key(here).expires
     assert expires and expires > here.nights.now.timestamp() + 700 * 24 * 3600
     said = here.respin("nightly", "--quiet")
-    assert "expires" not in said.err
+    assert "expires" not in said.err and "respin key renew" not in here.nights.page()
     monkeypatch.setattr(keys, "EXPIRES", "30d")
     assert here.respin("key", "renew").status == 0
     assert here.nights.night(0).code == 0
@@ -162,6 +162,8 @@ def test_nobody_knows_that_it_expires(here: Here, monkeypatch: pytest.MonkeyPatc
     said = here.respin("nightly", "--quiet")
     assert said.status == 0 and "respin key renew" in said.err
     assert here.nights.events() == []
+    people = here.nights.page().partition('id="people"')[2].partition("</ul>")[0]
+    assert "respin key renew" in people
 
 
 @pytest.mark.attack

@@ -47,7 +47,7 @@ from pipeline.host.cache import Cache
 from pipeline.host.resources import LANGUAGES, language, project_data, render
 from pipeline.model import AptSource, CaseResult, Cell, Seen, SmokeReport
 from pipeline.nightly import notify, status
-from pipeline.nightly.state import Notification, RunRow
+from pipeline.nightly.state import Need, Notification, RunRow
 from pipeline.publish import apt_repository, dput
 from pipeline.releases import releases
 from pipeline.smoke import guest_image, player_script, user_object
@@ -134,6 +134,14 @@ def _dep3() -> object:
     good = render("dep3.patch.j2", fields=[("Description", "a\n b\n .")], diff="")
     assert good.startswith("Description: a\n b\n .\n---\n")
     return refused(render, "dep3.patch.j2", fields=field, diff=""), REFUSED
+
+
+@place("templates/commit.patch.j2")
+def _commit() -> object:
+    values: dict[str, Any] = {"author": "a <a@b>", "body": "b", "diff": "--- a/f\n"}
+    good = render("commit.patch.j2", subject="s", **values)
+    assert good.splitlines()[1:3] == ["From: a <a@b>", "Subject: [PATCH iproute2] s"]
+    return refused(render, "commit.patch.j2", subject=f"a fix\n{LINE}", **values), REFUSED
 
 
 @place("templates/repository/client.sources.j2")
@@ -311,6 +319,7 @@ def _status_page() -> object:
             "status.html.j2",
             **{"version": text, "now": 9, "rows": [row], "reports": {1: report}},
             **{"links": {1: links}, "runs": [run], "iso": status.iso, "ago": status.ago},
+            **{"needs": [hostile.record(Need, text, waiting=(text,))], "people": [row]},
             answer=text,
         )
 
@@ -608,6 +617,7 @@ def test_each_script_is_in_the_list() -> None:
 
 RAW = {
     "apt.conf.j2": 1,  # lines of the machine's own configuration, which root wrote
+    "commit.patch.j2": 2,  # the words of the fix (plain_patch.message), and the patch itself
     "dep3.patch.j2": 2,  # the names of our fields, and the patch itself
     "schedule/crontab.j2": 3,  # the hour is ours; the line, twice, was written by quoting.cron
     "schedule/systemd.timer.j2": 1,  # the calendar is ours

@@ -16,13 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import cli, onerelease, packages
+from support import cli, nights, onerelease, packages, standin
+from support.archive import Signer
+from support.nights import Distro
 from support.onerelease import Here, respin
 
+from pipeline.config import distros
 from pipeline.config.config import load
 from pipeline.errors import FetchError, PublishError
+from pipeline.host.cache import Cache
+from pipeline.host.disk import Space
 from pipeline.nightly import prune
 from pipeline.nightly.state import State
+from pipeline.releases import releases
 
 pytestmark = pytest.mark.needs("aptly")
 
@@ -321,3 +327,61 @@ def test_the_disk_is_bounded(here: Here) -> None:
     prune.cache(cache, replace(settings, cache_size=1 << 19), now)
     assert not (cache.root / "downloads/large").exists()
     assert prune.size_of(cache.root) < 1 << 20
+
+
+def test_what_needs_a_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is on the page at once, said once for all releases, and no longer when it is done."""
+    absent = tmp_path / "ubuntu-archive-keyring.gpg"
+    monkeypatch.setattr(distros.Ubuntu, "keyring", absent)
+    config = tmp_path / "respin.toml"
+
+    def said(*args: str) -> cli.Said:
+        return respin(config, tmp_path / "cache", *args)
+
+    with Signer("distro") as signer, Distro(tmp_path, signer, "bookworm") as distro:
+        dsc = packages.make_source(tmp_path / "made")
+        release = releases.find("bookworm")
+        standin.make(tmp_path / "prepared/bookworm_6.1.0-3", dsc, release, good=False)
+        distro.now_has(dsc)
+        played = nights.begin(
+            tmp_path,
+            [distro],
+            Cache(tmp_path / "cache"),
+            standin.runner(tmp_path / "prepared"),  # type: ignore[arg-type]
+            releases=["bookworm", "jammy", "noble"],
+        )
+        full = Space(device=1, used=95, free=5)
+        done = played.night(0, space=lambda path: full)
+        assert done.code == 2 and {need.about for need in done.needs} == {
+            "keys ubuntu",
+            f"disk {played.world.directory}",
+        }
+        assert sorted(played.events(), key=str) == [
+            ("failure", "jammy"),
+            ("failure", "noble"),
+            ("needs-person", None),
+        ]
+        page = played.page()
+        people = page.partition('id="people"')[2].partition("</ul>")[0]
+        assert people.count("ubuntu-keyring") == 1 and "95 % full" in people
+        assert people.count("<li>") == 2 and "Nothing needs attention" not in page
+        assert "2 need attention, and 1 other thing does." in page
+        shown = said("status").out
+        assert shown.count("ubuntu-keyring") == 1 and "! jammy, noble: this machine" in shown
+        assert [n["about"] for n in json.loads(said("status", "--json").out)["attention"]] == [
+            need.about for need in done.needs
+        ]
+        tonight = said("nightly")
+        assert tonight.status == 2 and tonight.err.count("ubuntu-keyring") == 1, tonight.err
+        assert tonight.err.count("this machine does not have the keys") == 1
+        # The same is told once; what has come back is told again.
+        full = Space(device=1, used=5, free=95)
+        assert played.night(0, space=lambda path: full).code == 2 and played.events() == []
+        full = Space(device=1, used=95, free=5)
+        played.night(0, space=lambda path: full)
+        assert played.events() == [("needs-person", None)]
+        # Without those releases, and with room, nobody is needed.
+        full = Space(device=1, used=5, free=95)
+        config.write_text(config.read_text().replace('"bookworm", "jammy", "noble"', '"bookworm"'))
+        done = played.night(0, space=lambda path: full, config=load(config))
+        assert (done.code, done.needs) == (0, ()) and "Nothing needs attention" in played.page()

@@ -116,7 +116,9 @@ def test_fourteen_nights(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
         ("bullseye", "new version"),
         ("bookworm", "new version"),
     ]
-    assert n.events() == [("new-package", "bookworm")]
+    # bullseye ends in nine days, which needs a person.
+    assert n.events() == [("new-package", "bookworm"), ("needs-person", None)]
+    assert [need.about for need in done.needs] == ["release bullseye"]
     client = play.client()
     assert client.version() == REAL
     client.subscribe(key=False)

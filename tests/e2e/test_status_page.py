@@ -15,7 +15,7 @@ from support import packages, pages, standin
 
 from pipeline.model import Release
 from pipeline.nightly import status
-from pipeline.nightly.state import RunRow
+from pipeline.nightly.state import Need, RunRow
 from pipeline.nightly.status import Failure, TargetStatus
 
 NOW = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
@@ -119,7 +119,20 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         for outcome in OUTCOMES
     ]
-    status.write(top / "public", rows, [good, bad], NOW)
+    needs = [
+        Need(
+            about="key",
+            text=f"the signing key {'0123456789ABCDEF' * 2}01234567 expires on <soon>",
+            remedy="run respin key renew",
+        ),
+        Need(
+            about="keys debian",
+            text="there are no keys",
+            remedy="install them",
+            waiting=("release-problem",),
+        ),
+    ]
+    status.write(top / "public", rows, [good, bad], NOW, needs)
     return top / "public"
 
 
@@ -135,7 +148,9 @@ def test_words_and_links(page: Path) -> None:
         assert (page / link).exists() or link == "bookworm/", link
     assert {link[1:] for link in parser.links if link.startswith("#")} <= set(parser.ids)
     people = text.partition('id="people"')[2].partition("</ul>")[0]
-    assert "release-failed" in people and "release-problem" not in people
+    assert "release-failed" in people and people.count("<li>") == 3
+    assert people.count("release-problem") == 2 and '<a href="#release-problem">' in people
+    assert "The signing key" in people and "&lt;soon&gt;" in people
     assert text.index("Needs attention") < text.index("Releases") < text.index("History")
     # What a source or a tool said is text, never markup.
     assert "<script" not in text and "<b>it" not in text and "&lt;script&gt;" in text
@@ -146,7 +161,10 @@ def test_words_and_links(page: Path) -> None:
     states = re.findall(r'<span class="mark" aria-hidden="true">(.)</span>([^<]+)</span>', text)
     words = {word for _, word in states}
     assert {"fixed", "failed", "withdrawn", "not needed", "no longer watched"} <= words
-    assert '<p class="answer">2 of 7 releases are fixed, or need no fix; 1 needs attention.' in text
+    assert (
+        '<p class="answer">2 of 7 releases are fixed, or need no fix; 1 needs attention, ' in text
+    )
+    assert "attention, and 1 other thing does.</p>" in text
     pages.holds_both_schemes(text)
 
 
@@ -220,7 +238,7 @@ def test_nothing_watched_yet(tmp_path: Path) -> None:
     status.write(tmp_path, [], [], NOW)
     text = (tmp_path / "index.html").read_text("utf-8")
     Parser().feed(text)
-    assert "No release needs attention." in text and "No release is watched yet." in text
+    assert "Nothing needs attention." in text and "No release is watched yet." in text
 
 
 @pytest.mark.needs("chromium")

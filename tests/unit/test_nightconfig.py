@@ -102,7 +102,8 @@ def test_the_schema_has_every_key_and_says_what_it_is_for() -> None:
             "notify",
         }
         assert set(tables[table]["properties"]) == fields
-    assert {*release["properties"], "name"} == {f.name for f in dataclasses.fields(Derivative)}
+    keys = {f.name.replace("_", "-") for f in dataclasses.fields(Derivative)}
+    assert {*release["properties"], "name"} == keys
     for table in (*(tables[name] for name in kinds), release):
         assert all(key["description"] for key in table["properties"].values())
 
