@@ -26,6 +26,11 @@ def contents(deb: Path, *, error: type[RespinError]) -> str:
     return _read(deb, ["--contents"], error)
 
 
+def information(deb: Path, *, error: type[RespinError]) -> str:
+    """Return the files of a package's control archive, and its fields. Raises ``error``."""
+    return _read(deb, ["--info"], error)
+
+
 def extract(
     debs: Sequence[Path], into: Path, *, error: type[RespinError], log: Path | None
 ) -> None:

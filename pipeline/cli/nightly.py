@@ -8,18 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from pipeline.cli import terminal
-from pipeline.cli.options import CACHE, CONFIG, JSON, takes
+from pipeline.cli.options import CACHE, CONFIG, JSON, PATH, takes
 from pipeline.cli.request import configured
+from pipeline.errors import UsageError
 from pipeline.host.cache import Cache
-from pipeline.nightly import attention, night, status
+from pipeline.nightly import attention, collect, here, night, status
+from pipeline.nightly.collect import Taken
 from pipeline.nightly.context import World
 from pipeline.nightly.night import Summary
 from pipeline.nightly.state import Need
+from pipeline.text import visible
 
 
 def world_of(config: Path | None, cache: Path | None = None) -> World:
@@ -37,17 +40,37 @@ class NightlyOptions:
     quiet: bool
     verbose: bool
     planned: bool
+    collected: bool
+    again: bool
+    jobs: int | None
+    directories: tuple[Path, ...]
 
 
 @click.command(name="nightly")
 @click.option(
     "--plan", "planned", is_flag=True, help="Only print the runs that are due, as JSON; run none."
 )
+@click.option(
+    "--collect",
+    "collected",
+    is_flag=True,
+    help="Run nothing: take the directories of runs that were made elsewhere, and publish them.",
+)
+@click.option(
+    "--prove-again", "again", is_flag=True, help="With --collect, repeat the smoke test here."
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 999),
+    metavar="N",
+    help="Runs to make at once [default: one for 2 processors and 2 GiB of memory].",
+)
 @CONFIG
 @CACHE
 @JSON
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing if nothing changed.")
 @click.option("--verbose", "-v", is_flag=True, help="Print what is happening.")
+@click.argument("directories", type=PATH, nargs=-1, metavar="[DIRECTORY]...")
 @takes(NightlyOptions)
 def nightly_command(options: NightlyOptions) -> None:
     """Watch the releases in respin.toml, rebuild what is new, publish it, show the state.
@@ -55,6 +78,7 @@ def nightly_command(options: NightlyOptions) -> None:
     Prints one line with the result on standard output. The exit code is 0, or that of the first
     thing that went wrong tonight, which is explained on standard error.
     """
+    _check(options)
     said: list[str] = []
 
     def note(target: str, text: str) -> None:
@@ -66,14 +90,24 @@ def nightly_command(options: NightlyOptions) -> None:
     world = replace(world_of(options.config, options.cache), note=note)
     if options.planned:
         _plan(world, said)
-    done = night.nightly(world)
+    taken: tuple[Taken, ...] = ()
+    if options.collected:
+        done, taken = collect.collect(world, options.directories, prove_again=options.again)
+    else:
+        done = night.nightly(world, options.jobs or here.at_once())
+    refused = [one.error.exit_code for one in taken if one.error]
+    code = refused[0] if refused else done.code
     if options.as_json:
         values = status.to_json(done.rows, done.needs)
         values["runs"] = status.history_json(done.runs)["runs"]
-        values["published"], values["code"] = list(done.published), done.code
+        values["published"], values["code"] = list(done.published), code
         values["repaired"] = dict(done.repaired)
+        if options.collected:
+            values["collected"] = [_taken_json(one) for one in taken]
         terminal.say_json(values)
-    elif not options.quiet or done.runs or done.published or done.code:
+    for one in taken if not options.as_json else ():
+        terminal.say(_taken_line(one))
+    if not options.as_json and (not options.quiet or done.runs or done.published or code):
         terminal.say(summary(done))
     altered = [f"{name}: {text}" for name, text in done.repaired]
     # The key has its own line, from earlier on.
@@ -81,7 +115,46 @@ def nightly_command(options: NightlyOptions) -> None:
     wanted = [need for need in needs if need.waiting or not options.quiet]
     for line in [*said, *altered, *map(needed, wanted), *_troubles(done)]:
         terminal.tell(line)
-    click.get_current_context().exit(done.code)
+    click.get_current_context().exit(code)
+
+
+def _check(options: NightlyOptions) -> None:
+    """Raise UsageError for options that do not go together."""
+    if options.planned and options.collected:
+        raise UsageError("--plan and --collect are mutually exclusive")
+    if options.directories and not options.collected:
+        raise UsageError(
+            "respin nightly takes directories only with --collect",
+            hint="say --collect before them, or use respin publish for a run that no plan has",
+        )
+    if options.again and not options.collected:
+        raise UsageError("--prove-again belongs to --collect")
+    if options.jobs and (options.planned or options.collected):
+        raise UsageError("--plan and --collect run nothing, so --jobs cannot be used with them")
+
+
+def _taken_line(one: Taken) -> str:
+    """Return what came of a directory in one line."""
+    where = visible.line(str(one.directory))
+    if one.error:
+        return f"refused    {where}: {visible.line(one.error.brief)}"
+    without = ", ".join(one.unchecked)
+    more = f" (not compared with the distro's {without}, which the archive lacks)" * bool(without)
+    return f"collected  {where}{more}"
+
+
+def _taken_json(one: Taken) -> dict[str, Any]:
+    """Return what came of a directory as JSON."""
+    return {
+        "directory": str(one.directory),
+        "name": one.name,
+        "run": one.run.id if one.run else None,
+        "taken": one.error is None,
+        "why": one.error.brief if one.error else "",
+        "details": one.error.details if one.error else "",
+        "code": one.error.exit_code if one.error else 0,
+        "not_compared": list(one.unchecked),
+    }
 
 
 def _plan(world: World, said: Sequence[str]) -> NoReturn:

@@ -14,24 +14,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import PublishError, RespinError, UsageError
+from pipeline.errors import PublishError, UsageError
 from pipeline.files import state_lock
 from pipeline.host.cache import file_sha256
-from pipeline.nightly import copied_run, offering, plan, status
-from pipeline.nightly.context import RUNS, World
+from pipeline.nightly import checks, copied_run, offering, plan, status
+from pipeline.nightly.context import GIVEN, RUNS, World
 from pipeline.nightly.night import Night
 from pipeline.nightly.state import RunRow, State, TargetState
 from pipeline.nightly.toolchain import key
 from pipeline.publish import trust, verified_run
-from pipeline.publish.apt_repository import check_law, check_names
+from pipeline.publish.apt_repository import check_law
 from pipeline.publish.verified_run import Proven
 from pipeline.runs.directory import REPORT
 from pipeline.runs.report_reader import load
-from pipeline.source import same_source
 from pipeline.text import visible
 
-GIVEN = ".given"
-"""In STATE/runs: the copy of a directory that somebody gives, until it is a run."""
 NOTHING = "respin watches no release yet"
 BEGIN = "run `respin nightly`, which watches the releases under [nightly] in respin.toml"
 
@@ -228,8 +225,7 @@ def _check(world: World, night: Night, offer: Proven, copy: Path) -> None:
             f"{withdrawn[0].why}",
             hint=f"build it with a higher number: --number {offer.number + 1}",
         )
-    there = plan.offered(target, mine, world.settings.publish.keep)
-    check_names([*(verified_run.proven(r.folder, r.report) for r in there), offer])
+    checks.names(world, night.state, target, offer)
     known = {seen.key for seen in night.seen(target.name)} | {r.source for r in mine}
     if (offer.base, offer.dsc) not in known:
         raise PublishError(
@@ -244,25 +240,7 @@ def _check(world: World, night: Night, offer: Proven, copy: Path) -> None:
         fixes=tuple(f for f in world.fixes if f.name in fixes) or world.fixes,
         no_fixes=not fixes,
     )
-    part = copy.with_name(f"{GIVEN}.patch")
-    try:
-        made = world.patch(request, part).patched
-        dsc = next(f.path for f in offer.files if f.path.suffix == ".dsc")
-        differs = same_source.difference(made.dsc, dsc) if made else "that it is patched at all"
-    except RespinError as e:
-        raise PublishError(
-            f"respin could not repeat the patch of {offer.version} from {offer.base}: {e.brief}",
-            details=e.details,
-            hint=e.hint,
-        ) from e
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    if differs:
-        raise PublishError(
-            f"the patched source of {offer.version} is not what this respin makes from "
-            f"{offer.base}: it differs in {differs}",
-            hint="another version of respin, or somebody else, made it; repeat the run here",
-        )
+    checks.same_patch(world, request, offer)
 
 
 def _adopt(night: Night, offer: Proven, copy: Path) -> None:

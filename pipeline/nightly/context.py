@@ -28,8 +28,15 @@ from pipeline.runs.request import Request
 
 PUBLIC = "public"
 RUNS = "runs"
+GIVEN = ".given"
+"""In STATE/runs: the copy of a directory that somebody gives, until it is a run."""
 
 Runner = Callable[[Request, Path], Report]
+
+
+def prove_again(request: Request, earlier: Path, out: Path) -> Report:
+    """Smoke-test the packages in a run's directory with the distro's package beside them."""
+    return single_stage.prove_only(request, earlier, None, out)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +50,10 @@ class World:
     patch: Runner = single_stage.patch_only
     lacks: Callable[[Request], bool] = port.lacks
     """Tells whether the archive does not have the distro's own package of a request yet."""
+    package: Callable[[Request, str, Path], Path | None] = port.package
+    """Fetches the distro's package with a name, of a request's version, into a directory."""
+    prove: Callable[[Request, Path, Path], Report] = prove_again
+    """Proves the packages of a run's directory here, and leaves a directory of its own."""
     known: Sequence[Known] | None = None
     """The releases that exist; None: those of distro-info-data."""
     space: Callable[[Path], Space] = disk.space

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,9 @@ from pipeline.publish.keys import Key
 from pipeline.publish.keys import find as find_key
 from pipeline.releases import releases
 from pipeline.runs.request import PACKAGE
+
+Executor = Callable[["Night"], Iterator[RunRow]]
+"""Makes what is due, or takes it from where it was made; its rows have their end in the state."""
 
 SOON = 60 * 24 * 3600
 """Seconds before the key expires; from then on, each night says so."""
@@ -59,14 +62,21 @@ class Summary:
 def nightly(world: World, jobs: int = 1) -> Summary:
     """Watch all releases, rebuild what is new, publish it, show the state and notify.
 
-    ``jobs`` runs are made at once.
-
-    What fails for one release is recorded and holds up no other. Raises UsageError if it cannot
-    begin, LockHeld if another night is running.
+    ``jobs`` runs are made at once. What fails for one release is recorded and holds up no other.
+    Raises UsageError if it cannot begin, LockHeld if another night is running.
     """
+    return play(
+        world,
+        "nightly",
+        lambda night: here.make(night.world, night.runs, night.due(), night.key, jobs),
+    )
+
+
+def play(world: World, doing: str, executor: Executor) -> Summary:
+    """Do a night. What an executor yields are the runs that were due, when each has ended."""
     world = world.with_patches()
     with (
-        state_lock.held(world.directory, "nightly", world.clock()),
+        state_lock.held(world.directory, doing, world.clock()),
         State(world.directory, create=True) as state,
     ):
         night = Night(world, state)
@@ -74,7 +84,7 @@ def nightly(world: World, jobs: int = 1) -> Summary:
         night.check_key()
         night.settle_killed()
         night.watch()
-        for run in here.make(world, night.runs, night.due(), night.key, jobs):
+        for run in executor(night):
             night.made(run)
         night.publish()
         with night.recording("page"):
@@ -238,6 +248,11 @@ class Night:
         self._made.append(run.id)
         self._note_codes(run)
 
+    def note_error(self, what: str, error: RespinError) -> None:
+        """Note what went wrong and belongs to no run."""
+        self._codes.append(error.exit_code)
+        self.world.note(what, error.brief)
+
     def _note_codes(self, *runs: RunRow) -> None:
         self._codes += [run.code for run in runs if run.code]
 
@@ -324,8 +339,7 @@ class Night:
         try:
             yield
         except RespinError as e:
-            self._codes.append(e.exit_code)
-            self.world.note(what, e.brief)
+            self.note_error(what, e)
 
     def show(self) -> None:
         """Write the status page. Raises PublishError."""

@@ -1,8 +1,14 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Ports that lag behind: a source is there before its packages for another architecture are."""
+"""What the archive has of the distro's own packages.
+
+A port may lag behind: a source is there before its packages for another architecture are.
+"""
 
 from __future__ import annotations
+
+import re
+from pathlib import Path
 
 from debian.debian_support import Version
 
@@ -24,3 +30,17 @@ def lacks(request: Request) -> bool:
     archive.check_architecture()
     found = archive.binary_versions(PACKAGE)
     return not any(Version(version) >= Version(request.version) for version in found)
+
+
+def package(request: Request, name: str, dest: Path) -> Path | None:
+    """Fetch the distro's package of the requested version into the directory ``dest``.
+
+    A rebuild of the same source (+bN) counts, too. Returns None if the archive has none. Raises
+    RespinError.
+    """
+    archive = inputs.archive_of(request)
+    same = re.compile(rf"{re.escape(str(request.version))}(\+b[0-9]+)?")
+    for version in archive.binary_versions(name):
+        if same.fullmatch(version):
+            return archive.fetch_binary(name, version, dest).path
+    return None

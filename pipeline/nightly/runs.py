@@ -42,6 +42,8 @@ from pipeline.text import visible
 DETAILS = 4000
 """Characters of an error's details that are kept."""
 
+UNTOUCHED = "the change does not affect this source"
+
 PROBE = ".probe"
 """In STATE/runs: a source that is patched to see whether a run of it is due."""
 
@@ -78,19 +80,24 @@ class Runs:
             for r in self._state.runs(run.target)
         )
 
-    def due(self, step: Step, target: Target) -> bool:
-        """Return whether a step of the plan needs a run; record nothing."""
+    def due(self, step: Step, target: Target, *, record: bool = False) -> bool:
+        """Return whether a step of the plan needs a run; ``record`` why, if it does not."""
         request = self._request(step, target)
         if self._lacks(request):
+            if record:
+                self._wait(step, target)
             return False
         if step.kind is not StepKind.PROBE:
             return True
         part = self._world.directory / RUNS / PROBE
         shutil.rmtree(part, ignore_errors=True)
         try:
-            return not self._untouched(request, step, part)
+            same = self._untouched(request, step, part)
         except RespinError:
             return True  # the run meets the same, and records it
+        if same and record:
+            self._end(self._begin(step, target), outcome=SAME, brief=UNTOUCHED)
+        return not same
 
     def begin(self, step: Step, target: Target) -> RunRow | None:
         """Record that a step of the plan begins, and return its row.
@@ -102,16 +109,25 @@ class Runs:
         if self._lacks(request):
             self._wait(step, target)
             return None
-        self._world.note(step.target, f"{step.version} {step.architecture}: {step.reason}")
-        run = self._begin(step, target)
+        run = self.start(step, target)
         try:
             if step.kind is StepKind.PROBE and self._untouched(request, step, _probe(run)):
-                return self._end(run, outcome=SAME, brief="the change does not affect this source")
+                return self._end(run, outcome=SAME, brief=UNTOUCHED)
         except RespinError as e:
             return self._failed(run, e)
         except Exception as e:  # one release must not hold up the others
             return self._failed(run, bug(e))
         return run
+
+    def start(self, step: Step, target: Target) -> RunRow:
+        """Record that a run begins, and return its row."""
+        self._world.note(step.target, f"{step.version} {step.architecture}: {step.reason}")
+        return self._begin(step, target)
+
+    def failed(self, step: Step, target: Target, error: RespinError) -> RunRow:
+        """Record a run that was made elsewhere, and that is not taken."""
+        with self._state.together():
+            return self._failed(self.start(step, target), error)
 
     def end(self, run: RunRow, error: RespinError | None = None) -> RunRow:
         """Record how a run ended: with an error, or with a directory that is complete."""

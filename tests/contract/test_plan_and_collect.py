@@ -6,17 +6,25 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import onerelease
+from support import cli, onerelease, packages, sealed
 from support.onerelease import Here
 
+from pipeline.errors import SmokeFailed
 from pipeline.files import schema
+from pipeline.host.cache import file_sha256
+from pipeline.proof import envelope
+from pipeline.publish.keys import Key
+from pipeline.runs import single_stage
+from pipeline.runs.request import Request
 
 pytestmark = pytest.mark.needs("aptly")
 
@@ -100,3 +108,354 @@ def test_another_source_than_the_expected_one_is_not_run(here: Here, tmp_path: P
     assert not (tmp_path / "out").exists()
     said = here.respin("run", "--expect-dsc", "abc")
     assert said.status == 2 and "64 hexadecimal digits" in said.err
+
+
+# -- collect ----------------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True)
+class Worker:
+    """A worker with a key of its own, which the machine that collects trusts."""
+
+    here: Here
+    key: Key
+    other: Key
+
+    def run(
+        self,
+        version: str,
+        *,
+        key: Key | None = None,
+        change: Callable[[Path], object] = lambda directory: None,
+    ) -> Path:
+        """Make the run of a version: its directory has the name that the plan gives it.
+
+        ``change`` is what the worker does before it signs.
+        """
+        (name,) = (run["name"] for run in plan(self.here) if run["version"] == version)
+        made = self.here.directory / "delivered" / name
+        shutil.copytree(self.here.directory / f"prepared/bookworm_{version}", made)
+        (made / envelope.NAME).unlink()
+        change(made)
+        return sealed.seal(made, key or self.key)
+
+
+@pytest.fixture(scope="module")
+def worker_keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Key, Key]:
+    """Return the worker's key, and somebody else's."""
+    top = tmp_path_factory.mktemp("keys")
+    return sealed.key(top / "worker")[0], sealed.key(top / "somebody")[0]
+
+
+@pytest.fixture
+def worker(here: Here, worker_keys: tuple[Key, Key]) -> Worker:
+    """Return a worker, and a release with a version and the distro's package of it."""
+    key, other = worker_keys
+    (here.directory / "worker.asc").write_bytes(key.public())
+    with (here.directory / "respin.toml").open("a") as file:
+        file.write('\n[trust]\nkeys = ["worker.asc"]\n')
+    has(here, "6.1.0-1")
+    return Worker(here=here, key=key, other=other)
+
+
+def has(here: Here, version: str) -> None:
+    """Let the release have a version, and the distro's package of it; prepare its run."""
+    here.prepare_source(version)
+    debs = here.directory / "distro"
+    debs.mkdir(exist_ok=True)
+    here.distro.add_deb(
+        packages.make_deb(debs, "iproute2", version, architecture="amd64"), suite="bookworm"
+    )
+    here.distro.now_has(here.dsc(version))
+    here.prepare(version)
+
+
+def collect(here: Here, *directories: Path | str) -> tuple[cli.Said, list[dict[str, Any]]]:
+    """Collect directories; return what respin said, and what it says of each."""
+    said = here.respin("nightly", "--collect", "--json", *directories)
+    return said, json.loads(said.out)["collected"]
+
+
+def refused(here: Here, directory: Path, sentence: str, *, recorded: bool = True) -> None:
+    """Hold that a directory is refused for a reason, and what is remembered of that."""
+    before = here.nights.runs()
+    said, (one,) = collect(here, directory)
+    assert said.status == one["code"] == 17 and not one["taken"], said
+    assert sentence in f"{one['why']}\n{one['details']}", one
+    assert "Traceback" not in said.err and ".given" not in said.out
+    runs = here.nights.runs()[len(before) :]
+    assert [(r.id, r.outcome, r.brief) for r in runs] == [
+        (one["run"], "failed", one["why"]) for _ in range(recorded)
+    ]
+    assert not list(here.nights.world.directory.glob("runs/.given*"))
+    assert "6.1.0-1+bpf1" not in here.nights.offered("bookworm")
+
+
+def test_what_a_worker_made_is_published(worker: Worker) -> None:
+    """The control of all tests below: nobody has changed it."""
+    here = worker.here
+    directory = worker.run("6.1.0-1")
+    said, (one,) = collect(here, directory)
+    assert said.status == 0, said
+    assert (one["taken"], one["name"], one["not_compared"]) == (True, directory.name, [])
+    (run,) = here.nights.runs()
+    assert (run.outcome, run.reason, run.id) == ("fixed", "new version", one["run"])
+    assert list(here.nights.offered("bookworm")) == ["6.1.0-1+bpf1"]
+    assert here.nights.events() == [("new-package", "bookworm")]
+    assert (run.folder / envelope.NAME).read_bytes() == (directory / envelope.NAME).read_bytes()
+    # The night has nothing left to do, and neither has a plan.
+    assert plan(here) == [] and here.nights.night(0).runs == ()
+
+
+def test_nothing_delivered_is_a_night_that_signs_again(worker: Worker) -> None:
+    here = worker.here
+    collect(here, worker.run("6.1.0-1"))
+    release = here.nights.world.public / "bookworm/dists/bookworm/InRelease"
+    before = release.read_bytes()
+    said = here.respin("nightly", "--collect")
+    assert said.status == 0 and said.out == "respin nightly: 1 watched; nothing new\n"
+    assert release.read_bytes() != before
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("lost", ["report.json", "debs/iproute2_6.1.0-1+bpf1_amd64.deb", "logs"])
+def test_a_directory_that_was_half_copied(worker: Worker, lost: str) -> None:
+    directory = worker.run("6.1.0-1")
+    gone = directory / lost
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    sentence = "not the whole directory" if lost == "report.json" else f"{lost}"
+    refused(worker.here, directory, sentence)
+    # It is a failure like any other, and tried again.
+    (row,) = worker.here.nights.rows().values()
+    assert row.outcome == "failed" and row.next_retry
+    assert worker.here.nights.events() == [("failure", "bookworm")]
+
+
+def test_a_directory_that_is_not_there_was_not_delivered(worker: Worker) -> None:
+    name = plan(worker.here)[0]["name"]
+    refused(worker.here, worker.here.directory / name, "could not copy", recorded=False)
+    assert plan(worker.here)[0]["name"] == name
+
+
+@pytest.mark.attack
+def test_a_directory_that_is_collected_twice(worker: Worker) -> None:
+    here = worker.here
+    directory = worker.run("6.1.0-1")
+    again = shutil.copytree(directory, here.directory / "again")
+    said, (one, other) = collect(here, directory, again)
+    assert said.status == 17 and (one["taken"], other["taken"]) == (True, False)
+    assert other["why"].startswith("it was collected before: bookworm 6.1.0-1 for amd64")
+    said, (one,) = collect(here, directory)
+    assert said.status == 17 and "it was collected before" in one["why"] and one["run"] is None
+    assert [run.outcome for run in here.nights.runs()] == ["fixed"]
+    assert list(here.nights.offered("bookworm")) == ["6.1.0-1+bpf1"]
+
+
+@pytest.mark.attack
+def test_a_directory_of_an_older_plan(worker: Worker) -> None:
+    here = worker.here
+    old = worker.run("6.1.0-1")
+    has(here, "6.1.0-2")
+    refused(here, old, "it is no run that is due: bookworm 6.1.0-1 for amd64", recorded=False)
+    # A good one beside it is taken.
+    said, (one, other) = collect(here, old, worker.run("6.1.0-2"))
+    assert said.status == 17 and (one["taken"], other["taken"]) == (False, True)
+    assert list(here.nights.offered("bookworm")) == ["6.1.0-2+bpf1"]
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def _report(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    """Return what changes a directory's report."""
+
+    def write(directory: Path) -> None:
+        path = directory / "report.json"
+        values = json.loads(path.read_text())
+        change(values)
+        path.write_text(json.dumps(values))
+
+    return write
+
+
+AFTER: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a flipped bit in a package": (
+        lambda d: _flip(next((d / "debs").glob("*.deb"))),
+        "iproute2_6.1.0-1+bpf1_amd64.deb: has changed",
+    ),
+    "a flipped bit in the signed statements": (
+        lambda d: _flip(d / envelope.NAME),
+        "nobody who is trusted here vouches for this run",
+    ),
+    "a file more": (lambda d: (d / "debs/x.deb").write_text("x"), "debs/x.deb: was added"),
+    "no signature": (
+        lambda d: sealed.seal(d, None),
+        "nobody who is trusted here vouches for this run",
+    ),
+    "a link to a file of ours": (
+        lambda d: (d / "logs/passwd").symlink_to("/etc/passwd"),
+        "is a symbolic link",
+    ),
+}
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("how", AFTER)
+def test_a_directory_that_somebody_forged(worker: Worker, how: str) -> None:
+    """On its way, that is, without the worker's key."""
+    forge, sentence = AFTER[how]
+    directory = worker.run("6.1.0-1")
+    forge(directory)
+    refused(worker.here, directory, sentence)
+
+
+@pytest.mark.attack
+def test_a_directory_that_a_stranger_signed(worker: Worker) -> None:
+    directory = worker.run("6.1.0-1", key=worker.other)
+    refused(worker.here, directory, "nobody who is trusted here vouches for this run")
+
+
+def _rebuilt(directory: Path, **kwargs: Any) -> None:
+    """Build the package otherwise, with files that name it."""
+    debs = directory / "debs"
+    shutil.rmtree(debs)
+    debs.mkdir()
+    deb = packages.make_deb(debs, "iproute2", "6.1.0-1+bpf1", **{"architecture": "amd64", **kwargs})
+    shutil.rmtree(debs / ".iproute2-6.1.0-1+bpf1")
+    dsc = next((directory / "patched").glob("*.dsc"))
+    changes = packages.make_upload(debs, dsc, info_dsc=False)
+    found = {
+        "debs": [deb],
+        "changes": [changes],
+        "buildinfo": [changes.with_suffix(".buildinfo")],
+    }
+
+    def put(values: dict[str, Any]) -> None:
+        for key, paths in found.items():
+            each = [
+                {
+                    "path": f"debs/{path.name}",
+                    "size": path.stat().st_size,
+                    "sha256": file_sha256(path),
+                }
+                for path in paths
+            ]
+            values["built"][key] = each if key == "debs" else each[0]
+
+    _report(put)(directory)
+
+
+LYING: dict[str, tuple[Callable[[Path], object], str]] = {
+    "the same": (_rebuilt, ""),
+    "a file that the distro's package does not have": (
+        lambda d: _rebuilt(d, files={"usr/share/iproute2": "x", "etc/cron.d/x": "x"}),
+        "the file ./etc/cron.d/",
+    ),
+    "a dependency": (lambda d: _rebuilt(d, fields={"Depends": "backdoor"}), "Depends: backdoor"),
+    "a control field": (lambda d: _rebuilt(d, fields={"Essential": "yes"}), "Essential: yes"),
+    "a script of the maintainer": (
+        lambda d: _rebuilt(d, files={"usr/share/iproute2": "x", "DEBIAN/templates": "x"}),
+        "the file templates in its control archive",
+    ),
+    "a .changes about other packages": (
+        lambda d: _report(
+            lambda v: v["built"]["changes"].update(sha256="0" * 64),
+        )(d),
+        "has changed since its run",
+    ),
+    "another source under the same version": (
+        lambda d: _resourced(d),
+        "is not what this respin makes from 6.1.0-1",
+    ),
+    "another version of respin": (
+        _report(lambda v: v.update(tool_version="0.0.9")),
+        "it was made by respin 0.0.9",
+    ),
+    "a smoke test that proves nothing": (
+        _report(lambda v: v["smoke"]["cases"][0]["after"].update(ok=False)),
+        "proves nothing",
+    ),
+    "what needs no fix": (
+        _report(lambda v: v.update(outcome="not-needed")),
+        "that it is patched at all",
+    ),
+}
+
+
+def _resourced(directory: Path) -> None:
+    """Put another source in the place of the patched one, and build what names it."""
+    shutil.rmtree(directory / "patched")
+    made = packages.make_source(
+        directory / "patched", version="6.1.0-1+bpf1", rules=f"{packages.RULES}# a back door\n"
+    )
+    for path in made.parent.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+    _report(lambda v: v["patched"].update(sha256=file_sha256(made), patches=[]))(directory)
+    _rebuilt(directory)
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("how", LYING)
+def test_a_worker_whose_key_is_trusted_and_that_lies(worker: Worker, how: str) -> None:
+    """It signs what it says; what can be made or fetched here is not believed."""
+    forge, sentence = LYING[how]
+    directory = worker.run("6.1.0-1", change=forge)
+    if not sentence:
+        assert collect(worker.here, directory)[0].status == 0
+    else:
+        refused(worker.here, directory, sentence)
+
+
+def test_a_run_that_needs_no_fix_is_collected(worker: Worker) -> None:
+    here = worker.here
+    here.prepare_source("6.1.0-2")
+    here.distro.now_has(here.dsc("6.1.0-2"))
+    here.prepare("6.1.0-2", good=False)
+    said, (one,) = collect(
+        here, worker.run("6.1.0-2", change=_report(lambda v: v.update(architecture="amd64")))
+    )
+    assert (said.status, one["taken"]) == (0, True), said
+    assert [run.outcome for run in here.nights.runs()] == ["not-needed"]
+
+
+def test_what_cannot_be_compared_is_said(here: Here, worker_keys: tuple[Key, Key]) -> None:
+    """The archive has the source, and not yet the package."""
+    key, _ = worker_keys
+    (here.directory / "worker.asc").write_bytes(key.public())
+    with (here.directory / "respin.toml").open("a") as file:
+        file.write('\n[trust]\nkeys = ["worker.asc"]\n')
+    here.has("6.1.0-1")
+    directory = Worker(here=here, key=key, other=key).run("6.1.0-1")
+    said = here.respin("nightly", "--collect", directory)
+    words = "(not compared with the distro's iproute2, which the archive lacks)"
+    assert said.status == 0 and said.out.startswith(f"collected  {directory} {words}\n"), said
+
+
+def test_proven_again(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails the smoke test here is not taken, with the exit code of a smoke test."""
+    here, proven = worker.here, []
+
+    def prove(request: Request, earlier: Path, debs: None, out: Path) -> None:
+        proven.append((request.version, request.target, (earlier / "report.json").exists()))
+        if len(proven) == 1:
+            raise SmokeFailed("made up: it loads nothing")
+
+    monkeypatch.setattr(single_stage, "prove_only", prove)
+    directory = worker.run("6.1.0-1")
+    said = here.respin("nightly", "--collect", "--prove-again", directory)
+    assert said.status == 14 and f"refused    {directory}: made up: it loads" in said.out, said
+    assert here.respin("retry", "bookworm").status == 0
+    assert here.respin("nightly", "--collect", "--prove-again", directory).status == 0
+    assert proven == [("6.1.0-1", "amd64", True)] * 2
+
+
+@pytest.mark.bad_input
+def test_options_that_do_not_go_together(here: Here) -> None:
+    for words in ("--plan --collect", "--plan x", "--prove-again", "--plan --jobs 2", "x"):
+        said = here.respin("nightly", *words.split())
+        assert said.status == 2 and said.err.startswith("respin: "), said
+    assert not (here.nights.world.directory / "state.sqlite").exists()

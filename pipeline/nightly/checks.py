@@ -1,0 +1,101 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Checks of a run that was made elsewhere, against what can be made or fetched here."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+from pipeline.build import distro_package
+from pipeline.errors import PublishError, RespinError
+from pipeline.nightly import plan
+from pipeline.nightly.context import GIVEN, RUNS, World
+from pipeline.nightly.state import State, TargetState
+from pipeline.publish import verified_run
+from pipeline.publish.apt_repository import check_names
+from pipeline.publish.verified_run import Proven
+from pipeline.runs.report import Report
+from pipeline.runs.request import Request
+from pipeline.source import same_source
+
+
+def names(world: World, state: State, target: TargetState, offer: Proven) -> None:
+    """Check that no file of a run has the name of another one that is offered.
+
+    Raises PublishError.
+    """
+    there = plan.offered(target, state.runs(target.name), world.settings.publish.keep)
+    check_names([*(verified_run.proven(r.folder, r.report) for r in there), offer])
+
+
+def same_patch(world: World, request: Request, offer: Proven | None) -> None:
+    """Check that respin makes the same patched source here; without an offer, that it makes none.
+
+    Raises PublishError.
+    """
+    part = world.directory / RUNS / f"{GIVEN}.patch"
+    shutil.rmtree(part, ignore_errors=True)
+    what = offer.version if offer else "what needs no fix"
+    try:
+        differs = _difference(world.patch(request, part), offer)
+    except RespinError as e:
+        raise PublishError(
+            f"respin could not repeat the patch of {what} from {request.version}: {e.brief}",
+            details=e.details,
+            hint=e.hint,
+        ) from e
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    if differs:
+        raise PublishError(
+            f"the patched source of {what} is not what this respin makes from "
+            f"{request.version}: it differs in {differs}",
+            hint="another version of respin, or somebody else, made it; repeat the run here",
+        )
+
+
+def _difference(here: Report, offer: Proven | None) -> str:
+    """Return how what was patched here differs from what was patched elsewhere; empty: not."""
+    if here.patched is None or offer is None:
+        return "that it is patched at all" if (here.patched is None) != (offer is None) else ""
+    dsc = next(f.path for f in offer.files if f.path.suffix == ".dsc")
+    return same_source.difference(here.patched.dsc, dsc)
+
+
+def like_the_distros(world: World, request: Request, offer: Proven) -> tuple[str, ...]:
+    """Check that packages have no file and no control field that the distro's do not have.
+
+    Returns the names of those that the archive does not have. Raises PublishError.
+    """
+    place = world.directory / RUNS / f"{GIVEN}.distro"
+    libraries = [f.requires.build_depends.removesuffix("-dev") for f in world.fixes if f.requires]
+    missing = []
+    try:
+        for deb in (f.path for f in offer.files if f.path.suffix == ".deb"):
+            name = deb.name.partition("_")[0]
+            if name.endswith(distro_package.DEBUG):
+                distro_package.hold_debug(deb)
+                continue
+            shutil.rmtree(place, ignore_errors=True)
+            theirs = world.package(request, name, place)
+            if theirs is None:
+                missing.append(name)
+            else:
+                distro_package.hold(deb, theirs, libraries)
+    except RespinError as e:
+        raise PublishError(e.brief, details=e.details, hint=e.hint) from e
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    return tuple(missing)
+
+
+def proven_again(world: World, request: Request, directory: Path) -> None:
+    """Smoke-test the packages of a run here, too. Raises RespinError."""
+    place = world.directory / RUNS / f"{GIVEN}.proof"
+    shutil.rmtree(place, ignore_errors=True)
+    try:
+        world.prove(dataclasses.replace(request, prove=True), directory, place)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
