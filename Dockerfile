@@ -5,7 +5,8 @@
 #
 #   docker build --build-arg RELEASE=bookworm --tag iproute2-fixed:bookworm .
 #
-# The image contains only the .debs, the patch and the report; docs/docker.md says how to copy
+# The image contains only the .debs, their tc and ip as files that run anywhere (/tc), the patch and
+# the report; docs/docker.md says how to copy
 # them out, and what each argument does. This file works with BuildKit and the classic builder.
 #
 # The layer TOOLS depends only on the lists of packages, and the layer BUILD-DEPENDS only on the base
@@ -65,6 +66,7 @@ COPY --from=build /build/out /built
 RUN python3 -m pipeline prove /run-folder --debs /built ${MIRROR:+--mirror "$MIRROR"} \
       --verbose --out /proven \
  && sh /respin/tools/docker/collect.sh /proven /fixed
+RUN python3 -m pipeline tc /proven ${MIRROR:+--mirror "$MIRROR"} --verbose --out /fixed/tc
 
 
 # -- docker build --target proof: the .deb on the release's own image -------------------
@@ -75,6 +77,6 @@ COPY --from=prove /fixed/debs /debs
 RUN sh /respin/mirror.sh "$MIRROR" && sh /respin/install.sh /debs
 
 
-# -- the result: the .debs, the patch, the report ----------------------------------------
+# -- the result: the .debs, /tc, the patch, the report -----------------------------------
 FROM scratch
 COPY --from=prove /fixed /

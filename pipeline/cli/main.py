@@ -28,6 +28,7 @@ from pipeline.cli import (
     state,
     summaries,
     terminal,
+    unpacked,
     verify,
 )
 from pipeline.cli.options import COMMON, CONFIG, JSON, CommonOptions, takes
@@ -75,7 +76,7 @@ def cli() -> None:
     _utf8("the name of the current directory", here)
 
 
-for _command in (run.run_command, *stages.COMMANDS):
+for _command in (run.run_command, *stages.COMMANDS, unpacked.tc_command):
     cli.add_command(_command)
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import click
 
 from pipeline import run as pipeline_run
-from pipeline.cli import smoke, summaries, terminal
+from pipeline.cli import smoke, summaries, terminal, unpacked
 from pipeline.cli.options import (
     ARCHITECTURES,
     COMMON,
     CONTAINER,
+    PATH,
     SIGN,
     SOURCE,
     CommonOptions,
@@ -29,6 +30,7 @@ from pipeline.containers.engines import Kind
 from pipeline.errors import RespinError, UsageError
 from pipeline.host.progress import Journal
 from pipeline.runs import architectures, report
+from pipeline.runs import unpacked as checked
 from pipeline.runs.report import Outcome, Report
 from pipeline.runs.request import Request
 from pipeline.smoke.cases import select
@@ -53,6 +55,7 @@ class RunOptions:
     compare: bool
     offline: bool
     keep: bool
+    unpacked: Path | None
     sign_with: str | None
     expected: str | None
     common: CommonOptions
@@ -117,6 +120,12 @@ def _cases(names: tuple[str, ...]) -> tuple[str, ...] | None:
     help="Fail unless the source is the one whose .dsc has this SHA-256.",
 )
 @click.option("--keep", is_flag=True, help="Keep the unfinished directory of a failed run.")
+@click.option(
+    "--unpacked",
+    type=PATH,
+    metavar="DIR",
+    help="Also leave tc and ip in DIR, so that they run without being installed; with --prove.",
+)
 @SIGN
 @COMMON
 @takes(RunOptions)
@@ -137,20 +146,31 @@ def run_command(options: RunOptions) -> None:
         built(request, options.container),
         cases=_cases(options.cases),
         objects=smoke.objects(options.objects, (options.way,)),
-        prove=options.prove,
+        # What is unpacked was proven, also if no fix is needed.
+        prove=options.prove or options.unpacked is not None,
         compare=options.compare,
         offline=options.offline,
         keep=options.keep,
         expected=expected,
     )
+    if options.unpacked:
+        if len(architectures.choose(request, options.architectures)) > 1:
+            raise UsageError(
+                "--unpacked is for one architecture",
+                hint="unpack the run of each afterwards with respin tc",
+            )
+        checked.check(options.unpacked)
+    out = options.source.out or Path(f"respin-{request.release.codename}")
     go_each(
         pipeline_run.run,
         pipeline_run.run_each,
         request,
         options.architectures,
-        options.source.out,
+        out,
         options.common,
     )
+    if options.unpacked:
+        unpacked.unpack(out, request, options.unpacked, options.common)
 
 
 def built(request: Request, options: ContainerOptions) -> Request:

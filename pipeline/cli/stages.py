@@ -167,6 +167,8 @@ def _patch_plain(options: PatchOptions, tree: Path) -> None:
         "--mirror": source.archive.mirror,
         "--keyring": source.archive.keyring,
         "--number": source.number > 1,
+        "--patch": source.patches,
+        "--no-fixes": source.no_fixes,
         "--sign-with": options.sign_with,
     }
     both = [name for name, value in given.items() if value]

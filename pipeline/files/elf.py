@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from elftools.elf.constants import SH_FLAGS
+from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 from elftools.elf.relocation import RelocationSection
 from elftools.elf.sections import Section, Symbol, SymbolTableSection
@@ -104,6 +105,24 @@ class Elf:
         if table.num_symbols() > SYMBOLS:
             raise Broken(f"it has {table.num_symbols()} symbols")
         return tuple(self._bounded(table.iter_symbols()))
+
+    @functools.cached_property
+    @_broken
+    def needed(self) -> tuple[str, ...]:
+        """The names of the libraries that it is linked with; none if it is static."""
+        table = self.section(".dynamic")
+        if not isinstance(table, DynamicSection):
+            return ()
+        if table["sh_size"] > self._size:
+            raise Broken("a section is larger than the file")
+        return tuple(str(vars(tag)["needed"]) for tag in table.iter_tags("DT_NEEDED"))
+
+    @functools.cached_property
+    @_broken
+    def interpreter(self) -> str:
+        """The path of the loader that starts it; empty for a library or a static program."""
+        section = self.section(".interp")
+        return self.content(section).rstrip(b"\0").decode("ascii") if section else ""
 
     def section(self, name: str) -> Section | None:
         """Return the first section with a name, or None."""

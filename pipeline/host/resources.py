@@ -50,6 +50,7 @@ LANGUAGES: Mapping[str, Callable[[str], str]] = {
     "schedule/*.yaml.j2": quoting.yaml,
     "ci/*.yml.j2": quoting.yaml,
     "guest/*.sh.j2": quoting.shell,
+    "unpacked/*.sh.j2": quoting.shell,
     "objects/*.j2": quoting.c,
     "*.html.j2": visible.lines,  # and markup is escaped by the name
 }

@@ -78,7 +78,7 @@ def prepare(
         )
     choices = [_fetched(archive, exact.kernel)] if exact else _choices(archive, machine, kernel)
     key = exact.root if exact else archive.closure(_names(archive, _settings()["root"]))
-    root = _root(archive, key, cache, log_dir / "guest-root.log")
+    root = root_tar(archive, key, cache, log_dir / "guest-root.log")
     refused: SmokeImpossible | None = None
     for packages, fetch in choices:
         stage.note(f"guest kernel {kernels.image_package(packages).name}")
@@ -105,7 +105,7 @@ def prepare(
     )
 
 
-def _root(archive: AptArchive, key: Sequence[Package], cache: Cache, log: Path) -> Path:
+def root_tar(archive: AptArchive, key: Sequence[Package], cache: Cache, log: Path | None) -> Path:
     """Return the tarball of a root with these packages; raise SmokeImpossible."""
 
     def make(part: Path) -> None:

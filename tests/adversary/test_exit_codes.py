@@ -37,6 +37,7 @@ COMMANDS = {
     "patch": ("", "pipeline.runs.single_stage.patch_only"),
     "build": ("/", "pipeline.runs.single_stage.build_only"),
     "prove": ("/", "pipeline.runs.single_stage.prove_only"),
+    "tc": ("/", "pipeline.runs.unpacked.of_run"),
     "diagnose": ("--tree /", "pipeline.runs.single_stage.diagnose_only"),
     "smoke": ("--deb /etc/hostname", "pipeline.smoke.standalone.measure"),
     "object": ("/etc/hostname", "pipeline.smoke.object_report.examine"),

@@ -144,6 +144,16 @@ def _commit() -> object:
     return refused(render, "commit.patch.j2", subject=f"a fix\n{LINE}", **values), REFUSED
 
 
+@place("templates/unpacked/wrapper.sh.j2")
+def _wrapper() -> object:
+    """A package with a program, a loader or a directory of this name."""
+    evil = "x; reboot $(id) '\n`id`"
+    text = render("unpacked/wrapper.sh.j2", loader=evil, program=evil, plugins=evil)
+    words = shlex.split(text, comments=True)
+    names = ("loader", "program", "plugins")
+    return [w for w in words if w.startswith(names)], [f"{name}={evil}" for name in names]
+
+
 @place("templates/repository/client.sources.j2")
 def _client_sources() -> object:
     values: dict[str, Any] = {"origin": "o", "suite": "s", "packages": ("p",)}
@@ -686,6 +696,7 @@ SINKS = {
     "glob host/temporary.py:sweep": "a user's number",
     "glob cli/stages.py:prove_command": "the name of the package, ours",
     "glob build/object_files.py:names": "a suffix, ours",
+    "glob runs/unpacked.py:_plugins": "ours",
     "fnmatch host/resources.py:language": "LANGUAGES, ours",
     "fnmatch vm/initramfs.py:_matches": "guest.toml's, ours",
     # Python's formats

@@ -214,7 +214,7 @@ def test_what_is_refused(tmp_path: Path, cache: Path) -> None:
     for option in (
         *(("--release", "bookworm"), ("--version", "6.1.0-3"), ("--number", "2")),
         *(("--at", "20230610T000000Z"), ("--pocket", "security"), ("--sign-with", "AB")),
-        ("--mirror", "http://a.example"),
+        *(("--mirror", "http://a.example"), ("--no-fixes",)),
     ):
         said = respin(cache, "--tree", tree, "--out", out, *option)
         assert said.status == 2 and f"has no debian/, so {option[0]} cannot" in said.err, said.err

@@ -115,11 +115,18 @@ def sums(directory: Path) -> dict[str, str]:
     return {path.name: file_sha256(path) for path in sorted(directory.glob("*.deb"))}
 
 
-def test_image_holds_the_packages_the_patch_and_the_report(built: tuple[str, Path]) -> None:
+def test_image_holds_the_packages_the_patch_and_the_report(
+    built: tuple[str, Path], tmp_path: Path
+) -> None:
     out = built[1]
     # What docker itself puts into a container when it is made is not ours.
     names = {path.name for path in out.iterdir()} - {"dev", "etc", "proc", "sys", ".dockerenv"}
-    assert names == {"debs", "patches", "report.json"}
+    assert names == {"debs", "patches", "report.json", "tc"}
+    said = subprocess.run([out / "tc/tc", "-V"], text=True, capture_output=True, check=True)
+    assert said.stdout.startswith("tc utility, iproute2-6.1.0")
+    deb = next((out / "debs").glob("iproute2_*.deb"))
+    subprocess.run(["dpkg-deb", "--extract", deb, tmp_path], check=True)
+    assert file_sha256(out / "tc/package/sbin/tc") == file_sha256(tmp_path / "sbin/tc")
     report = json.loads((out / "report.json").read_text())
     assert report["outcome"] == Outcome.FIXED
     patches = sorted(p.name for p in (out / "patches").iterdir())

@@ -18,10 +18,11 @@ from typing import Any
 
 import jsonschema
 import pytest
-from support import cli, real
+from support import cli, real, userobjects
 
 from pipeline.host.resources import package_data
-from pipeline.smoke import smoke
+from pipeline.runs import lockfile, lockfile_reader, unpacked
+from pipeline.smoke import guest_image, smoke, tested_packages
 from pipeline.smoke.cases import select
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -374,3 +375,36 @@ def test_a_newer_run_replaces_an_older(fixed: tuple[Path, dict[str, Any]], tmp_p
         assert (out / "report.json").exists()
         assert said.out.strip().endswith("+bpf1.dsc")
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+LOADED = """mount -t bpf bpf /sys/fs/bpf || exit 99
+"$1" qdisc add dev lo clsact || exit 98
+"$1" filter add dev lo ingress bpf da obj "$2" sec classifier
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root loads programs into this kernel")
+def test_its_tc_loads_without_being_installed(
+    fixed: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    """On this machine's own kernel, where the distro's, unpacked in the same way, refuses."""
+    out, _ = fixed
+    said = cli.respin("tc", out, "--out", tmp_path / "ours", cache=CACHE)
+    assert said.status == 0, said.err
+    archive, guest = real.archive(), lockfile_reader.read(out / lockfile.NAME).guest
+    assert guest
+    tar = guest_image.root_tar(archive, guest.root, real.cache(), None)
+    control = tested_packages.with_programs([*(out / "control").glob("*.deb")], "amd64")
+    unpacked.write(control, tar, tmp_path / "theirs", "x86_64-linux-gnu")
+    made = userobjects.make("plain", tmp_path)
+    seen = {}
+    for name in ("ours", "theirs"):
+        argv = ["unshare", "--net", "--mount", "sh", "-c", LOADED, "sh"]
+        tc = tmp_path / name / "tc"
+        done = subprocess.run([*argv, tc, made], capture_output=True, text=True, check=False)
+        seen[name] = done.returncode, "legacy map definitions" in done.stderr
+    assert seen == {"ours": (0, False), "theirs": (1, True)}
+    (deb,) = (out / "debs").glob("iproute2_*.deb")
+    subprocess.run(["dpkg-deb", "--extract", deb, tmp_path / "deb"], check=True)
+    same = [(tmp_path / top / "sbin/tc").read_bytes() for top in ("deb", "ours/package")]
+    assert same[0] == same[1]

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from pipeline import errors
-from pipeline.cli import main, run, stages
+from pipeline.cli import main, run, stages, unpacked
 from pipeline.model import Release
 from pipeline.runs.request import Request
 from support.filled import filled
@@ -30,7 +30,9 @@ def raising(name: str) -> Any:
 
     def end(*_: object, **__: object) -> object:
         if name.isdigit():
-            return SimpleNamespace(rows=(), runs=(), published=(), repaired=(), code=int(name))
+            return SimpleNamespace(
+                rows=(), runs=(), published=(), repaired=(), needs=(), code=int(name)
+            )
         kind = getattr(errors, name, None) or getattr(importlib.import_module("builtins"), name)
         raise kind("made up")
 
@@ -46,7 +48,7 @@ def child(argv: list[str], place: str, how: str) -> None:
     setattr(importlib.import_module(module), name, raising(how))
     release = Release(distro="debian", codename="bookworm", version="12")
     request = filled(Request, release=release)
-    for each in (run, stages):
+    for each in (run, stages, unpacked):
         vars(each).update(dict.fromkeys(("request_of", "request_again"), lambda *_: request))
     main.main(argv)
 

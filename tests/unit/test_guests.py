@@ -100,7 +100,7 @@ def prepared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Archi
     monkeypatch.setattr(host_apt, "architecture", lambda: "amd64")
     monkeypatch.setattr(command, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(guest_programs, "check", lambda machine: machine.compiler)
-    monkeypatch.setattr(guest_image, "_root", lambda *_: tmp_path / "root")
+    monkeypatch.setattr(guest_image, "root_tar", lambda *_: tmp_path / "root")
     for name in ("agent", "player"):
         monkeypatch.setattr(images, name, lambda *_: tmp_path / "program")
     cache = Cache(tmp_path / "cache")

@@ -1,0 +1,66 @@
+# SPDX-FileCopyrightText: the iproute2-respin authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``respin tc``: a run's tc and ip as files that run without being installed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from pipeline.cli import terminal
+from pipeline.cli.options import (
+    ARCHIVE,
+    COMMON,
+    DIRECTORY,
+    PATH,
+    ArchiveOptions,
+    CommonOptions,
+    takes,
+)
+from pipeline.cli.request import request_again
+from pipeline.runs import unpacked
+from pipeline.runs.request import Request
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnpackedOptions:
+    """The options of ``respin tc``."""
+
+    run: Path
+    archive: ArchiveOptions
+    out: Path
+    common: CommonOptions
+
+
+@click.command(name="tc")
+@click.argument("run", metavar="RUN", type=DIRECTORY)
+@ARCHIVE
+@click.option(
+    "--out", type=PATH, default=Path("respin-tc"), help="New directory [default: respin-tc]."
+)
+@COMMON
+@takes(UnpackedOptions)
+def tc_command(options: UnpackedOptions) -> None:
+    """Unpack tc and ip of RUN, the directory of a run, so that they run without being installed.
+
+    The directory has them with all libraries that they need, and can be copied into a container or
+    to a machine on which no package can be installed. Prints the paths of both.
+    """
+    request = request_again(options.run, options.archive, options.common.cache)
+    paths = unpack(options.run, request, options.out, options.common)
+    if options.common.as_json:
+        terminal.say_json({"schema": SCHEMA, "programs": [str(p.absolute()) for p in paths]})
+
+
+def unpack(run: Path, request: Request, dest: Path, common: CommonOptions) -> tuple[Path, ...]:
+    """Unpack a run at ``dest``; print where the programs are, and return it."""
+    with terminal.Terminal(verbose=common.verbose) as shown:
+        found = unpacked.of_run(run, request, dest, shown)
+    if not common.as_json:
+        for path in found:
+            terminal.say(path)
+    return found
