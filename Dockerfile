@@ -17,10 +17,11 @@ ARG RELEASE=bookworm
 ARG DISTRO=debian
 ARG BASE=docker.io/library/${DISTRO}:${RELEASE}
 ARG TOOLS_BASE=docker.io/library/debian:bookworm
+# Only BuildKit sets BUILDPLATFORM. For any other builder, "linux" is the machine that it runs on.
 
 
 # -- the programs that the pipeline needs, from Debian's signed archive ----------------
-FROM ${TOOLS_BASE} AS tools
+FROM --platform=${BUILDPLATFORM:-linux} ${TOOLS_BASE} AS tools
 ARG TOOLS_MIRROR=
 COPY tools/docker/mirror.sh tools/docker/tools.sh tools/install-packages /respin/tools/
 COPY packages.txt /respin/
@@ -39,13 +40,18 @@ ARG RELEASE
 ARG VERSION=
 ARG MIRROR=
 ARG NUMBER=1
-RUN python3 -m pipeline patch --release "$RELEASE" ${VERSION:+--version "$VERSION"} \
+ARG ARCHITECTURE=
+# BuildKit sets these from --platform.
+ARG TARGETARCH
+ARG TARGETVARIANT
+RUN foreign=$(sh /respin/tools/docker/architecture.sh "$ARCHITECTURE" "$TARGETARCH" "$TARGETVARIANT") \
+ && python3 -m pipeline patch --release "$RELEASE" ${VERSION:+--version "$VERSION"} \
       ${MIRROR:+--mirror "$MIRROR"} --number "$NUMBER" --verbose --out /run-folder \
- && sh /respin/tools/docker/handover.sh /run-folder /handover
+ && sh /respin/tools/docker/handover.sh /run-folder /handover "$foreign"
 
 
 # -- the release's own image with the build dependencies -------------------------------
-FROM ${BASE} AS build-depends
+FROM --platform=${BUILDPLATFORM:-linux} ${BASE} AS build-depends
 ARG MIRROR=
 COPY tools/docker/mirror.sh tools/docker/prepare.sh /respin/
 COPY --from=patch /handover/build-depends /respin/build-depends
@@ -57,13 +63,17 @@ FROM build-depends AS build
 COPY tools/docker/build.sh /respin/
 COPY --from=patch /handover/patched /patched
 USER 65533:65533
-RUN sh /respin/build.sh /patched /build
+RUN sh /respin/build.sh /patched /build "$(cat /respin/build-depends/foreign)"
 
 
 # -- the proof: the distro's package and ours, in a guest, on the release's kernel ------
 FROM patch AS prove
+RUN foreign=$(cat /handover/build-depends/foreign) \
+ && { [ -z "$foreign" ] || sh /respin/tools/docker/foreign.sh /respin "$foreign"; }
 COPY --from=build /build/out /built
-RUN python3 -m pipeline prove /run-folder --debs /built ${MIRROR:+--mirror "$MIRROR"} \
+RUN foreign=$(cat /handover/build-depends/foreign) \
+ && python3 -m pipeline prove /run-folder --debs /built ${MIRROR:+--mirror "$MIRROR"} \
+      ${foreign:+--architecture "$foreign"} \
       --verbose --out /proven \
  && sh /respin/tools/docker/collect.sh /proven /fixed
 RUN python3 -m pipeline tc /proven ${MIRROR:+--mirror "$MIRROR"} --verbose --out /fixed/tc

@@ -242,6 +242,7 @@ class ProveOptions:
 
     earlier: Path
     debs: Path | None
+    architecture: str | None
     archive: ArchiveOptions
     out: Path | None
     sign_with: str | None
@@ -254,6 +255,11 @@ class ProveOptions:
     "--debs",
     type=DIRECTORY,
     help="Directory that dpkg-buildpackage wrote to [default: that in RUN].",
+)
+@click.option(
+    "--architecture",
+    metavar="NAME",
+    help="Architecture of the packages, by Debian's name [default: as in RUN].",
 )
 @ARCHIVE
 @OUT
@@ -269,6 +275,8 @@ def prove_command(options: ProveOptions) -> None:
         debs = options.debs.glob(f"{PACKAGE}_*.deb")
         named = {deb.stem.rpartition("_")[2] for deb in debs} & set(machines())
         request = replace(request, architecture=named.pop() if len(named) == 1 else "")
+    if options.architecture:
+        request = replace(request, architecture=options.architecture)
 
     def prove(request: Request, out: Path, journal: Journal | None) -> Report:
         return single_stage.prove_only(request, options.earlier, options.debs, out, journal)

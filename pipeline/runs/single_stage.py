@@ -200,6 +200,7 @@ def prove_only(
         if before.patched and debs:
             built, unverified = adopt(before.patched, debs, directory.path / "debs")
             unverified = (*unverified, *had.unverified)
+            _check_architecture(built, debs, request.target)
         elif before.patched and before.built:
             built = earlier_run.packages(before.built, had, directory)
             if not had.built_by_trusted:
@@ -209,6 +210,7 @@ def prove_only(
                 f"{earlier} has a patched source but no packages; say with --debs where they were "
                 "built"
             )
+        stages.inputs.check_architecture()
         control = stages.inputs.control(before.source)
         fixes = request.applied if built else ()
         image = stages.proving.prepare_guest()
@@ -228,6 +230,17 @@ def prove_only(
         used = Used(guest=image.packages, control=control)
         _finish(done, stages, directory, had, used)
     return report.moved(done, directory.path, out.absolute())
+
+
+def _check_architecture(built: Built, debs: Path, wanted: str) -> None:
+    """Raise UsageError for packages of another architecture than they are to be proven for."""
+    found = {deb.path.stem.rpartition("_")[2] for deb in built.debs} - {"all", wanted}
+    if found:
+        name = sorted(found)[0]
+        raise UsageError(
+            f"{debs} has packages for {name}, not for {wanted}",
+            hint=f"prove them with --architecture {name}",
+        )
 
 
 def _outcome(built: Built | None, unverified: Sequence[str], fixes: Sequence[Fix]) -> Outcome:

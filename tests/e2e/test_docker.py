@@ -178,6 +178,22 @@ def test_is_the_package_of_every_other_container(
         assert sums(tmp_path / name) == sums(built[1] / "debs"), name
 
 
+def test_for_another_architecture(docker: OciEngine, tmp_path: Path) -> None:
+    """It is cross-built in the same image, and proven on a machine of its own."""
+    tag = "iproute2-respin-test:arm64"
+    said = fixed("--build-arg=ARCHITECTURE=arm64", f"--tag={tag}")
+    # It cannot be installed in an image of this machine's architecture.
+    assert "_arm64.deb is not installed: this image is of" in said
+    out = copied(docker, tag, tmp_path / "out")
+    report = json.loads((out / "report.json").read_text())
+    assert (report["outcome"], report["architecture"]) == (Outcome.FIXED, "arm64")
+    names = [Path(deb["path"]).name for deb in report["built"]["debs"]]
+    assert names and all("_arm64." in name for name in names)
+    cases = {row["case"]: row for row in report["smoke"]["cases"] if row["way"] == "tc"}
+    hash_map = cases["pinned-hash"]
+    assert hash_map["before"]["seen"] == "refused" and hash_map["after"]["seen"] == "loads"
+
+
 def test_a_new_version_installs_nothing_again(built: tuple[str, Path]) -> None:
     """Only the number is new: the tools and the build dependencies come from the cache."""
     said = fixed("--build-arg=NUMBER=2", "--target=build-depends")

@@ -1,13 +1,15 @@
 #!/bin/sh
-# What the stages after this one get of a run: handover.sh RUN DIRECTORY
+# What the stages after this one get of a run: handover.sh RUN DIRECTORY FOREIGN
 #
 # Leaves DIRECTORY/patched, the patched source package, empty if none was needed, and
-# DIRECTORY/build-depends: `release` (its codename and its number) and debian/control with the
-# build dependencies, and nothing that another version of the source would change. Docker
-# keeps the layer that installs them for as long as it stays the same.
+# DIRECTORY/build-depends: `release` (its codename and its number), `foreign` (the architecture to
+# cross-build for, empty if it is this machine's) and debian/control with the build dependencies, and
+# nothing that another version of the source would change. Docker keeps the layer that installs
+# them for as long as it stays the same.
 set -eu
-run=$1 directory=$2
+run=$1 directory=$2 foreign=$3
 mkdir -p "$directory/patched" "$directory/build-depends"
+echo "$foreign" >"$directory/build-depends/foreign"
 python3 - "$run/report.json" >"$directory/build-depends/release" <<'END'
 import json, sys
 
