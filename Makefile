@@ -85,6 +85,8 @@ fuzz: $(VENV)/test
 
 bench: bench-packages $(VENV)/test
 	$(VENV)/bin/python tests/bench/bench.py
+	$(VENV)/bin/python tests/bench/architectures.py
+	$(VENV)/bin/python tests/bench/architectures.py --together
 
 # The locks are for every Python from 3.11 on and every machine, and name wheels only. Versions
 # released within the last AGE are left out, since most releases with a back door are found and
