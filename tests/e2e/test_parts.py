@@ -11,7 +11,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from support import cli, real
+from support import cli, real, wholerun
 
 from pipeline.host.resources import package_data
 
@@ -37,8 +37,10 @@ def fetched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_each_stage_from_the_one_before(fetched: Path, tmp_path: Path) -> None:
-    whole = part(tmp_path / "whole", "run", "--release", "bookworm")
+def test_each_stage_from_the_one_before(
+    fetched: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    _, whole = wholerun.debian_12(tmp_path_factory)
     patched = part(tmp_path / "patched", "patch", fetched)
     assert patched["outcome"] == "patched"
     assert patched["patched"]["sha256"] == whole["patched"]["sha256"]

@@ -18,7 +18,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from support import cli, real, userobjects
+from support import cli, real, userobjects, wholerun
 
 from pipeline.host.resources import package_data
 from pipeline.runs import lockfile, lockfile_reader, unpacked
@@ -79,12 +79,7 @@ def descendants() -> set[str]:
 @pytest.fixture(scope="module")
 def fixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """Return the directory and the report of a run for Debian 12, as whoever we are."""
-    out = tmp_path_factory.mktemp("run") / "out"
-    said = cli.respin(
-        *("run", "--release", "bookworm", "--compare-build", "--json", "--out", out), cache=CACHE
-    )
-    assert said.status == 0, said.err
-    return out, json.loads(said.out)
+    return wholerun.debian_12(tmp_path_factory)
 
 
 def test_debian_12(fixed: tuple[Path, dict[str, Any]]) -> None:
