@@ -47,14 +47,16 @@ def wheels() -> dict[str, Any]:
 
 def debian() -> list[dict[str, str]]:
     """Return a component for each package of packages.txt, as dpkg has it here."""
-    here = distros.of_machine()
-    names = [need.package for need in doctor.needs() if need.distro in ("", here)]
+    system = distros.of_machine()
+    here = [n for n in doctor.needs() if n.distro in ("", system) and n.concerns]
+    names = [name for need in here for name in need.package.split("|")]
     form = "${Package}\t${Version}\t${Architecture}\t${db:Status-Status}\n"
     argv = ["dpkg-query", "--show", f"--showformat={form}", "--", *names]
     shown = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False).stdout
     rows = [line.split("\t") for line in shown.splitlines()]
     installed = sorted(row[:3] for row in rows if row[3] == "installed")
-    missing = sorted(set(names) - {name for name, _, _ in installed})
+    there = {name for name, _, _ in installed}
+    missing = sorted(n.package for n in here if there.isdisjoint(n.package.split("|")))
     if missing:
         sys.exit(f"tools/sbom.py: not installed here: {' '.join(missing)}; make packages mends it")
     return [_package(*row) for row in installed]

@@ -65,16 +65,31 @@ class Need:
     """The program, or the path of the file, that shows the package is installed."""
     stages: tuple[str, ...]
     distro: str = ""
-    """The distro whose hosts need it; empty if all do."""
+    """The distro whose hosts need it; empty if those of all do."""
+    architectures: tuple[str, ...] = ()
+    """The architectures whose hosts need it; empty if those of all do."""
+
+    @property
+    def concerns(self) -> bool:
+        """Whether hosts of this machine's architecture need it."""
+        return not self.architectures or host_apt.architecture() in self.architectures
 
 
 def needs(path: Path | None = None) -> tuple[Need, ...]:
     """Read packages.txt: the Debian packages that respin needs."""
     lines = (path or project_data("packages.txt")).read_text().splitlines()
     fields = [line.split() for line in lines if line.strip() and not line.startswith("#")]
-    return tuple(
-        Need(package=p, shown_by=s, stages=tuple(t.split(",")), distro=distro)
-        for p, s, t, distro in ((*line, "")[:4] for line in fields)
+    return tuple(_need(*line) for line in fields)
+
+
+def _need(package: str, shown_by: str, stages: str, hosts: str = "") -> Need:
+    distro = hosts if hosts in distros.ALL else ""
+    return Need(
+        package=package,
+        shown_by=shown_by,
+        stages=tuple(stages.split(",")),
+        distro=distro,
+        architectures=tuple(hosts.split(",")) if hosts and not distro else (),
     )
 
 
@@ -97,7 +112,7 @@ def examine(cache_root: Path | None = None, architectures: Sequence[str] = ()) -
     here = distros.of_machine()
     return (
         # Whatever respin needs to start is there, or this code would not be running.
-        *(_package(need, here) for need in needs() if need.stages != ("setup",)),
+        *(_package(n, here) for n in needs() if n.concerns and n.stages != ("setup",)),
         *_namespaces(),
         *_sandbox(),
         *_versions(cache_root),
@@ -134,7 +149,7 @@ def _install(package: str) -> str:
 
 def _foreign(others: Sequence[Machine], here: str) -> Iterator[Check]:
     """Check what packages for other architectures need beside: QEMU and a cross compiler."""
-    own = {need.package for need in needs()}
+    own = {need.package for need in needs() if need.concerns}
     for package, shown_by in {p: s for each in others for p, s in each.needs.items()}.items():
         if package not in own:
             yield _package(Need(package=package, shown_by=shown_by, stages=("smoke",)), here)

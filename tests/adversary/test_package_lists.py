@@ -16,6 +16,7 @@ import pytest
 from support import project
 from support.cli import CHECKOUT
 
+from pipeline.archives import host_apt
 from pipeline.host.resources import render
 from pipeline.isolation import namespaces
 
@@ -117,6 +118,16 @@ def test_a_package_with_another_name_elsewhere(
     assert (f"missing here: {names}" in words) == bool(installed)
     assert not calls or calls[-1].endswith(f"--no-remove -- {installed}")
     assert bool(calls) == bool(installed)
+
+
+@pytest.mark.bad_input
+def test_a_package_that_only_hosts_of_other_architectures_need(
+    listed: Callable[[str], tuple[int, str, list[str]]],
+) -> None:
+    here = host_apt.architecture()
+    status, _, calls = listed(f"one x test {here}\nsome x test mips,{here}\nnone x test x{here}\n")
+    assert status == 0
+    assert calls[-1].endswith("--no-remove -- one some")
 
 
 SOURCES = """\

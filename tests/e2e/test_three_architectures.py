@@ -101,3 +101,21 @@ def test_what_was_built_and_with_what(ran: tuple[Path, dict[str, Any]], name: st
     same = [out / each / "patched" for each in (NATIVE, name)]
     first, own = ({p.name: file_sha256(p) for p in d.iterdir() if p.is_file()} for d in same)
     assert own == first
+
+
+def test_the_lock_of_a_cross_build_is_repeated(
+    ran: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    """For the architecture that it names, without being told; the packages are the same."""
+    name = FOREIGN[0]
+    said = cli.respin(
+        *("run", "--locked", ran[0] / name / "respin.lock", "--case", "pinned-hash"),
+        *("--out", tmp_path / "out", "--json"),
+        cache=real.cache().root,
+    )
+    assert said.status == 0, said.err
+    again, before = json.loads(said.out), ran[1][name]
+    assert (again["outcome"], again["architecture"]) == ("fixed", name)
+    assert again["built"]["debs"] == before["built"]["debs"]
+    assert again["built"]["cross"] == before["built"]["cross"]
+    assert again["built"]["root"] == before["built"]["root"]

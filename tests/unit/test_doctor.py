@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.archives import host_apt
 from pipeline.cli import doctor
 from pipeline.config import distros
+from pipeline.vm.machine import machines
 
 STAGES = {"setup", "fetch", "diagnose", "patch", "build", "smoke", "nightly"}
 
@@ -44,6 +46,13 @@ def test_the_keyring_of_another_distro_is_for_its_releases_only() -> None:
     assert not any(check.ok for check in checks.values())
     assert checks["debian"].found == "/nowhere/foo is missing; only releases of ubuntu need it"
     assert checks["ubuntu"].found == "/nowhere/foo is missing"
+
+
+def test_each_host_needs_the_qemu_of_its_own_architecture(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, machine in machines().items():
+        monkeypatch.setattr(host_apt, "architecture", lambda name=name: name)
+        (need,) = (n for n in doctor.needs() if n.architectures and n.concerns)
+        assert need.package == machine.package, name
 
 
 def test_each_distro_has_its_keyring_from_its_own_package() -> None:
