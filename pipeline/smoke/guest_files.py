@@ -30,12 +30,22 @@ def ids(rows: Sequence[Row], phases: Sequence[str]) -> set[str]:
     return player_script.ids(rows, phases) | more
 
 
-def init(image: GuestImage, phases: Sequence[str]) -> str:
-    """Return the guest's first process, a shell script."""
+def init(image: GuestImage, phases: Sequence[str], *, installed: bool = False) -> str:
+    """Return the guest's first process, a shell script.
+
+    If ``installed``, the root has what the first phase tests.
+    """
     return render(
         "guest/init.sh.j2",
         modules=image.modules,
-        phases=[{"name": phase, "directory": f"{HOME}/{phase}"} for phase in phases],
+        phases=[
+            {
+                "name": phase,
+                "directory": f"{HOME}/{phase}",
+                "installs": not installed or phase != phases[0],
+            }
+            for phase in phases
+        ],
         deadline=INSTALL_SECONDS,
     )
 

@@ -66,7 +66,8 @@ def play(
 ) -> Played:
     """Run the guest until every row has run or was lost.
 
-    ``first`` are the packages of the first phase, ``coming`` those of the second, if there is one.
+    ``first`` are the packages to install for the first phase, none if the root has what it tests;
+    ``coming`` are those of the second phase, if there is one.
     Raises TestbedLost if the guest is lost outside a row or too often, SmokeFailed if dpkg does not
     install a package, and what ``coming`` raises.
     """
@@ -110,7 +111,7 @@ def _boot(
     console = guest.log_dir / f"guest-console{again}.log"
     for stale in (said, console):
         stale.unlink(missing_ok=True)
-    init = guest_files.init(guest.image, phases)
+    init = guest_files.init(guest.image, phases, installed=not first)
     (guest.log_dir / "guest-init").write_text(init)
     error: TestbedLost | None = None
     waited = 0.0

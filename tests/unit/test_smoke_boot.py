@@ -12,8 +12,14 @@ from types import MappingProxyType
 import pytest
 
 from pipeline.errors import TestbedLost
-from pipeline.smoke import guest_session
+from pipeline.host.cache import file_sha256
+from pipeline.model import GuestPackages, Package
+from pipeline.smoke import guest_files, guest_session
 from pipeline.smoke.guest_session import GuestPlan, Played, play
+from pipeline.smoke.smoke import _to_install
+from pipeline.smoke.tested_packages import Deb
+from pipeline.vm.image import GuestImage
+from pipeline.vm.machine import machine_for
 from pipeline.vm.results import Transcript
 
 ROWS = ("a", "b", "c")
@@ -72,6 +78,32 @@ def played(monkeypatch: pytest.MonkeyPatch, *crashes: str) -> tuple[Played, Fake
     coming.set_result(SECOND)
     guest = GuestPlan.__new__(GuestPlan)  # nothing of it is looked at here
     return play(guest, ("before", "after"), FIRST, coming), fake
+
+
+def test_what_the_root_was_made_of_is_not_installed_again(tmp_path: Path) -> None:
+    debs = [
+        Deb(path=tmp_path / name, name=name, version="1", architecture="arm64")
+        for name in ("distros", "ours")
+    ]
+    for deb in debs:
+        deb.path.write_text(deb.name)
+    same = Package(name="x", version="1", architecture="arm64", sha256=file_sha256(debs[0].path))
+    image = GuestImage(
+        machine=machine_for("arm64"),
+        directory=tmp_path,
+        kernel="6.1",
+        package=same,
+        packages=GuestPackages(root=(same,), kernel=()),
+        config=None,
+        modules=(),
+    )
+    assert _to_install(image, debs[:1]) == []
+    assert _to_install(image, debs[1:]) == [debs[1].path]
+    assert _to_install(image, debs) == [deb.path for deb in debs]
+    for installed, count in ((True, 1), (False, 2)):
+        script = guest_files.init(image, ("before", "after"), installed=installed)
+        assert script.count("dpkg --install") == count
+        assert "after:install" in script and script.count(":version") == 2
 
 
 EVERY = {f"{phase}:{row}" for phase in ("before", "after") for row in ROWS}
