@@ -84,7 +84,7 @@ def nightly_command(options: NightlyOptions) -> None:
     def note(target: str, text: str) -> None:
         if options.verbose:
             terminal.tell(f"{target}: {text}")
-        elif options.planned or target in ("notify", "key", "page"):
+        elif options.planned or target in ("notify", "key", "page", "state"):
             said.append(f"{target}: {text}")
 
     world = replace(world_of(options.config, options.cache), note=note)

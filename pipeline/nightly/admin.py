@@ -17,12 +17,12 @@ from pathlib import Path
 from pipeline.errors import PublishError, UsageError
 from pipeline.files import state_lock
 from pipeline.host.cache import file_sha256
-from pipeline.nightly import checks, copied_run, offering, plan, status
+from pipeline.nightly import checks, copied_run, lost_state, offering, plan, status
 from pipeline.nightly.context import GIVEN, RUNS, World
 from pipeline.nightly.night import Night
 from pipeline.nightly.state import RunRow, State, TargetState
 from pipeline.nightly.toolchain import key
-from pipeline.publish import trust, verified_run
+from pipeline.publish import keys, trust, verified_run
 from pipeline.publish.apt_repository import check_law
 from pipeline.publish.verified_run import Proven
 from pipeline.runs.directory import REPORT
@@ -35,6 +35,8 @@ BEGIN = "run `respin nightly`, which watches the releases under [nightly] in res
 
 @contextmanager
 def _opened(world: World, doing: str) -> Iterator[State]:
+    if doing == "publish":
+        lost_state.restore(world, keys.find(world.directory, world.settings.publish))
     with (
         # The state comes first: where there is none, no directory is made for a lock.
         State(world.directory, create=doing == "publish") as state,
@@ -137,6 +139,7 @@ def withdraw(world: World, name: str, version: str, why: str) -> str:
         done = offering.settle(world, state, night.key, name)
         night.show()
         night.tell()
+        night.keep()
         if version in done.offered:
             assert done.problem
             raise PublishError(
@@ -278,6 +281,7 @@ def _settle(night: Night, name: str) -> None:
     done = offering.settle(night.world, night.state, night.key, name)
     night.show()
     night.tell()
+    night.keep()
     if done.problem:
         raise PublishError(
             done.problem.brief,

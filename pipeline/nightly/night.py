@@ -21,7 +21,17 @@ from pipeline.config.nightly import TOOLCHAIN
 from pipeline.errors import PublishError, RespinError
 from pipeline.files import state_lock
 from pipeline.model import AptSource
-from pipeline.nightly import attention, here, notify, offering, plan, prune, status, toolchain
+from pipeline.nightly import (
+    attention,
+    here,
+    lost_state,
+    notify,
+    offering,
+    plan,
+    prune,
+    status,
+    toolchain,
+)
 from pipeline.nightly import watch as watching
 from pipeline.nightly.context import World
 from pipeline.nightly.due import Due, to_json
@@ -77,7 +87,7 @@ def play(world: World, doing: str, executor: Executor) -> Summary:
     world = world.with_patches()
     with (
         state_lock.held(world.directory, doing, world.clock()),
-        State(world.directory, create=True) as state,
+        _state(world, find_key(world.directory, world.settings.publish)) as state,
     ):
         night = Night(world, state)
         night.audit()
@@ -91,7 +101,7 @@ def play(world: World, doing: str, executor: Executor) -> Summary:
             night.show()
         night.tell()
         night.prune()
-        state.keep()
+        night.keep()
         return night.summary()
 
 
@@ -105,7 +115,7 @@ def plan_only(world: World) -> tuple[dict[str, Any], int]:
     world = world.with_patches()
     with (
         state_lock.held(world.directory, "nightly --plan", world.clock()),
-        State(world.directory, create=True) as state,
+        _state(world, None) as state,
     ):
         night = Night(world, state, key=False)
         night.runs.settle_killed()
@@ -113,6 +123,12 @@ def plan_only(world: World) -> tuple[dict[str, Any], int]:
         found = night.due(thorough=True)
         due = [each for each in found if night.runs.due(each.step, each.target)]
         return to_json(due, state.runs(), world.clock()), 0 if due else night.code
+
+
+def _state(world: World, key: Key | None) -> State:
+    """Open the state; if it is lost, make it whole first, or begin with an empty one."""
+    lost_state.restore(world, key)
+    return State(world.directory, create=True)
 
 
 class Night:
@@ -376,6 +392,12 @@ class Night:
                 self.state, self.world.directory, self.world.settings, keep, self.world.now()
             )
             prune.cache(self.world.cache, self.world.settings)
+
+    def keep(self) -> None:
+        """Publish the state, from which it can be made whole, and leave a copy beside it."""
+        with self.recording("state"), self._alone("publishing the state", state_lock.PAGE):
+            lost_state.write(self.world, self.state, self.key)
+        self.state.keep()
 
     def summary(self) -> Summary:
         """Return what came of it."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -59,6 +59,9 @@ __all__ = [
 T = TypeVar("T")
 NAME = "state.sqlite"
 SCHEMA = 3
+IDS = "sqlite_sequence"
+"""SQLite's own table of the highest ids that were ever given."""
+ALL = ("targets", "runs", "numbers", "generations", "told", "outbox", IDS)
 ATTENTION = "/attention"
 """Stands for what needs a person where a target's name would be, which has no slash."""
 
@@ -134,6 +137,29 @@ class State:
             return make(sound(dict(row)))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
             raise self._db.damaged(f"{type(e).__name__}: {e}") from e
+
+    # -- all of it ----------------------------------------------------------------------
+
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the rows of all tables but for the archives' indexes, and the highest ids."""
+        with self.together():
+            return {name: [dict(r) for r in self._db.rows(f"SELECT * FROM {name}")] for name in ALL}
+
+    def fill(self, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Put what ``tables`` returned into an empty state.
+
+        Raises KeyError or ValueError if these are not the tables of this version.
+        """
+        with self.together():
+            for name in ALL:
+                columns = [row["name"] for row in self._db.rows(f"PRAGMA table_info({name})")]
+                if name == IDS:
+                    self._db.write(f"DELETE FROM {name}")
+                for row in tables[name]:
+                    if set(row) != set(columns):
+                        raise ValueError(f"{name} has other columns")
+                    holes = ", ".join(f":{column}" for column in columns)
+                    self._db.write(f"INSERT INTO {name} VALUES ({holes})", row)
 
     # -- indexes ------------------------------------------------------------------------
 

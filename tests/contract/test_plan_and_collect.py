@@ -8,9 +8,10 @@ import json
 import re
 import shutil
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ from support.onerelease import Here
 from pipeline.errors import SmokeFailed
 from pipeline.files import schema
 from pipeline.host.cache import file_sha256
+from pipeline.nightly import night
 from pipeline.proof import envelope
 from pipeline.publish.keys import Key
 from pipeline.runs import single_stage
+from pipeline.runs.report import Report
 from pipeline.runs.request import Request
 
 pytestmark = pytest.mark.needs("aptly")
@@ -459,3 +462,128 @@ def test_options_that_do_not_go_together(here: Here) -> None:
         said = here.respin("nightly", *words.split())
         assert said.status == 2 and said.err.startswith("respin: "), said
     assert not (here.nights.world.directory / "state.sqlite").exists()
+
+
+# -- a state that is lost ---------------------------------------------------------------------
+
+
+def lose(here: Here) -> None:
+    """Lose the state: what stays is what was published, and the directories of the runs."""
+    for path in here.nights.world.directory.glob("state.sqlite*"):
+        path.unlink()
+
+
+def test_a_lost_state_is_made_whole(here: Here, tmp_path: Path) -> None:
+    """After a night that built, one that failed, a withdrawal: the decisions stay the same."""
+    here.has("6.1.0-1")
+    here.nights.night(0)
+    here.has("6.1.0-2")
+    here.nights.night(0)
+    assert here.respin("withdraw", "bookworm", "6.1.0-2+bpf1", "--why", "it is bad").status == 0
+    here.prepare_source("6.1.0-3")
+    here.prepare_source("6.1.0-4")
+    here.prepare("6.1.0-4")
+    here.distro.now_has(here.dsc("6.1.0-2"), here.dsc("6.1.0-3"), here.dsc("6.1.0-4"))
+    assert here.nights.night(0).code == 11
+    here.nights.events()
+    rows, runs, had = here.nights.rows(), here.nights.runs(), content(here)
+    offered = here.nights.offered("bookworm")
+    assert [r.outcome for r in runs] == ["fixed", "fixed", "unknown", "fixed"]
+    assert sorted(offered) == ["6.1.0-1+bpf1", "6.1.0-4+bpf1"]
+    lose(here)
+    said = here.respin("nightly", "--plan")
+    assert said.status == 0 and json.loads(said.out)["runs"] == [], said
+    assert said.err.startswith("state: it was lost, and is made from what was published at ")
+    assert (here.nights.rows(), here.nights.runs(), content(here)) == (rows, runs, had)
+    # What was withdrawn is not built again, and what failed waits; nobody hears of it again.
+    lose(here)
+    assert here.nights.night(0.01).runs == ()
+    assert here.nights.offered("bookworm") == offered and here.nights.events() == []
+    # The failure is retried when it was due, and a directory's number is not used twice.
+    lose(here)
+    (run,) = here.nights.night(0.1).runs
+    assert (run.version, run.reason, run.id) == ("6.1.0-3", "retry", 5)
+
+
+def test_a_withdrawal_is_published_at_once(here: Here) -> None:
+    here.has("6.1.0-1")
+    here.nights.night(0)
+    assert here.respin("withdraw", "bookworm", "6.1.0-1+bpf1", "--why", "it is bad").status == 0
+    lose(here)
+    assert here.nights.night(0).runs == () and here.nights.offered("bookworm") == {}
+
+
+@pytest.mark.attack
+def test_a_forged_state_is_not_believed(here: Here, worker_keys: tuple[Key, Key]) -> None:
+    """Whoever can write where it is published cannot undo a withdrawal, nor can a worker."""
+    here.has("6.1.0-1")
+    here.nights.night(0)
+    path = here.nights.world.public / "state.json"
+    good = path.read_bytes()
+    (signed,) = envelope.read(good, "x")
+    value = json.loads(signed.payload)
+    value["tables"]["runs"] = []
+    payload = envelope.canonical(value)
+    key, _ = worker_keys
+    (here.directory / "worker.asc").write_bytes(key.public())
+    with (here.directory / "respin.toml").open("a") as file:
+        file.write('\n[trust]\nkeys = ["worker.asc"]\n')
+    forged = [
+        envelope.to_bytes([envelope.Envelope(payload=payload, signatures=signed.signatures)]),
+        envelope.to_bytes(envelope.sign([payload], None)),
+        envelope.to_bytes(envelope.sign([payload], key)),
+        next(here.nights.world.directory.glob("runs/*/*/provenance.json")).read_bytes(),
+        good[: len(good) // 2],
+    ]
+    lose(here)
+    for data in forged:
+        path.write_bytes(data)
+        said = here.respin("nightly")
+        assert said.status == 2 and "is not believed" in said.err, said
+        assert not (here.nights.world.directory / "state.sqlite").exists()
+    path.write_bytes(good)
+    assert here.respin("nightly").status == 0
+    assert [run.ours for run in here.nights.runs()] == ["6.1.0-1+bpf1"]
+
+
+# -- several at once --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_runs_are_made_at_once(here: Here, jobs: int) -> None:
+    """Each waits for another one to begin, so one alone fails."""
+    for version in ("6.1.0-1", "6.1.0-2"):
+        here.prepare_source(version)
+        here.prepare(version)
+    here.distro.now_has(here.dsc("6.1.0-1"), here.dsc("6.1.0-2"))
+    both, make = threading.Barrier(2), here.nights.world.run
+
+    def run(request: Request, out: Path) -> Report:
+        both.wait(20 if jobs == 2 else 0.1)
+        return make(request, out)
+
+    done = night.nightly(replace(here.nights.world, run=run), jobs)
+    assert sorted(r.version for r in done.runs) == ["6.1.0-1", "6.1.0-2"]
+    assert {r.outcome for r in done.runs} == {"fixed" if jobs == 2 else "failed"}
+    if jobs == 2:
+        assert sorted(here.nights.offered("bookworm")) == ["6.1.0-1+bpf1", "6.1.0-2+bpf1"]
+
+
+def test_one_that_fails_stops_no_other_and_a_signal_stops_all(here: Here) -> None:
+    for version in ("6.1.0-1", "6.1.0-2"):
+        here.prepare_source(version)
+    here.prepare("6.1.0-2")
+    here.distro.now_has(here.dsc("6.1.0-1"), here.dsc("6.1.0-2"))
+    make = here.nights.world.run
+
+    def stopped(request: Request, out: Path) -> Report:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        night.nightly(replace(here.nights.world, run=stopped), 2)
+    assert {r.ended for r in here.nights.runs()} == {None}
+    done = night.nightly(replace(here.nights.world, run=make), 2)
+    assert {(r.version, r.reason, r.outcome) for r in done.runs} == {
+        ("6.1.0-1", "killed while it ran", "unknown"),
+        ("6.1.0-2", "killed while it ran", "fixed"),
+    }
