@@ -116,7 +116,12 @@ CACHE = click.option(
 JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON to standard output.")
 VERBOSE = click.option("--verbose", "-v", is_flag=True, help="Print what each stage does.")
 OUT = click.option("--out", type=PATH, help="Output directory [default: respin-RELEASE].")
-FIX = click.option("--fix", multiple=True, metavar="NAME", help="Look for this fix only.")
+FIX = click.option(
+    "--fix",
+    multiple=True,
+    metavar="NAME|DIRECTORY",
+    help="Look for this fix only; a directory (with a slash) is a fix of your own.",
+)
 OWN = options(
     click.option(
         "--patch",

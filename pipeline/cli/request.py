@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.archives import openpgp
@@ -14,7 +15,8 @@ from pipeline.cli import terminal
 from pipeline.cli.options import ArchiveOptions, SourceOptions
 from pipeline.config import config
 from pipeline.errors import PublishError, UsageError
-from pipeline.fixes import fixes, own_patch
+from pipeline.fixes import fixes, own_fix, own_patch
+from pipeline.fixes.fixes import Fix
 from pipeline.fixes.own_patch import OwnPatch
 from pipeline.host.cache import Cache
 from pipeline.model import Release
@@ -23,6 +25,7 @@ from pipeline.releases import releases
 from pipeline.runs import lockfile, lockfile_reader
 from pipeline.runs.report_reader import read
 from pipeline.runs.request import PACKAGE, Request
+from pipeline.smoke import own_cases
 
 
 def configured(path: Path | None) -> config.Config:
@@ -54,6 +57,8 @@ def request_of(source: SourceOptions, cache: Path | None) -> Request:
             hint="give the digest of the .dsc, which sha256sum FILE.dsc prints",
         )
     release = releases.find(source.release, config=configuration)
+    kept = Cache(cache)
+    among = lockfile.known_fixes(locked, kept) if locked else ()
     return Request(
         release=release,
         architecture=locked.architecture if locked else "",
@@ -70,15 +75,29 @@ def request_of(source: SourceOptions, cache: Path | None) -> Request:
         config=configuration,
         mirror=source.archive.mirror,
         keyring=source.archive.keyring,
-        fixes=fixes.choose(source.fix),
+        fixes=fixes_of(source.fix, configuration, kept, among),
         no_fixes=source.no_fixes,
         patches=lockfile.own_patches(locked)
         if locked
         else patches_of(source, configuration, release),
         number=source.number,
         trust_container=source.trust_container,
-        cache=Cache(cache),
+        cache=kept,
     )
+
+
+def fixes_of(
+    named: Sequence[str], configuration: config.Config, cache: Cache, among: Sequence[Fix] = ()
+) -> tuple[Fix, ...]:
+    """Return the fixes that are named, or all. Raises UsageError.
+
+    They are the project's, those that are configured, and the directories that are named; or, if
+    there are any, those in ``among``.
+    """
+    given = [Path(each) for each in named if "/" in each]
+    known = tuple(among) or own_fix.known(cache, configuration.own.fixes, given)
+    own_cases.of(known)
+    return fixes.choose([Path(each).name if "/" in each else each for each in named], known)
 
 
 def patches_of(
@@ -145,14 +164,17 @@ def request_again(earlier: Path, archive: ArchiveOptions, cache: Path | None) ->
     """Return the request to continue from an earlier run's directory, with that run's fixes."""
     before = read(earlier)
     configuration = configured(archive.config)
+    kept = Cache(cache)
+    lock = lockfile_reader.read(earlier / lockfile.NAME)
+    names = before.patched.fixes if before.patched else ()
     return Request(
         release=releases.find(before.source.release.codename, config=configuration),
         architecture=before.architecture,
-        cache=Cache(cache),
+        cache=kept,
         config=configuration,
         mirror=archive.mirror,
         keyring=archive.keyring,
-        fixes=fixes.choose(before.patched.fixes if before.patched else ()),
+        fixes=fixes_of(names, configuration, kept, lockfile.known_fixes(lock, kept)),
         no_fixes=before.patched is not None and not before.patched.fixes,
     )
 

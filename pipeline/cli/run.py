@@ -33,6 +33,7 @@ from pipeline.runs import architectures, report
 from pipeline.runs import unpacked as checked
 from pipeline.runs.report import Outcome, Report
 from pipeline.runs.request import Request
+from pipeline.smoke import own_cases
 from pipeline.smoke.cases import select
 
 Pipeline = Callable[[Request, Path, Journal | None], Report]
@@ -71,9 +72,9 @@ def _digest(value: str | None) -> str:
     return (value or "").lower()
 
 
-def _cases(names: tuple[str, ...]) -> tuple[str, ...] | None:
-    if names:
-        select(names)  # refuses an unknown name before anything is built
+def _cases(names: tuple[str, ...], request: Request) -> tuple[str, ...] | None:
+    if names:  # refuses an unknown name before anything is built
+        select(names, own=own_cases.of(request.applied))
     return names or None
 
 
@@ -144,7 +145,7 @@ def run_command(options: RunOptions) -> None:
         )
     request = replace(
         built(request, options.container),
-        cases=_cases(options.cases),
+        cases=_cases(options.cases, request),
         objects=smoke.objects(options.objects, (options.way,)),
         # What is unpacked was proven, also if no fix is needed.
         prove=options.prove or options.unpacked is not None,

@@ -32,14 +32,16 @@ from pipeline.cli.options import (
 from pipeline.cli.request import (
     configured,
     continued_by,
+    fixes_of,
     patches_of,
     request_again,
     request_of,
     signed_by,
 )
 from pipeline.cli.run import built, go, go_each
+from pipeline.config.config import Config
 from pipeline.errors import RespinError, UsageError
-from pipeline.fixes import diagnose, fixes
+from pipeline.fixes import diagnose
 from pipeline.fixes.fixes import Fix
 from pipeline.host.cache import Cache
 from pipeline.host.progress import Journal
@@ -143,7 +145,7 @@ def patch_command(options: PatchOptions) -> None:
     request = request_again(earlier, source.archive, options.common.cache)
     request = replace(
         request,
-        fixes=fixes.choose(source.fix),
+        fixes=fixes_of(source.fix, request.config, request.cache),
         no_fixes=source.no_fixes,
         patches=patches_of(source, request.config, request.release),
         number=source.number,
@@ -177,11 +179,12 @@ def _patch_plain(options: PatchOptions, tree: Path) -> None:
             f"{tree} has no debian/, so {both[0]} cannot be used with it",
             hint="omit it, or give the tree of a Debian package",
         )
+    cache = Cache(options.common.cache)
     with terminal.Terminal(verbose=options.common.verbose) as shown:
         done = plain.patch(
             tree,
-            fixes.choose(source.fix),
-            Cache(options.common.cache),
+            fixes_of(source.fix, configured(source.archive.config), cache),
+            cache,
             source.out or Path(),
             options.form or plain.Format.GIT,
             shown,
@@ -315,14 +318,16 @@ def diagnose_command(options: DiagnoseOptions) -> None:
     """
     if (options.tree is None) == (options.dsc is None):
         raise UsageError("diagnose needs exactly one of --tree and --dsc")
-    chosen = fixes.choose(options.fix)
-    within = _within(options, chosen)
+    configuration = configured(options.archive.config)
+    cache = Cache(options.common.cache)
+    chosen = fixes_of(options.fix, configuration, cache)
+    within = _within(options, chosen, configuration, cache)
     with terminal.Terminal(verbose=options.common.verbose) as shown:
         found = single_stage.diagnose_only(
             options.tree,
             options.dsc,
             chosen,
-            Cache(options.common.cache),
+            cache,
             shown,
             trust_container=options.trust_container,
             within=within,
@@ -336,7 +341,9 @@ def diagnose_command(options: DiagnoseOptions) -> None:
     diagnose.refuse_unknown(found)
 
 
-def _within(options: DiagnoseOptions, chosen: tuple[Fix, ...]) -> Request | None:
+def _within(
+    options: DiagnoseOptions, chosen: tuple[Fix, ...], configuration: Config, cache: Cache
+) -> Request | None:
     """Return the request for the release whose libraries count, if the user names one."""
     archive = options.archive
     if options.release is None:
@@ -346,11 +353,10 @@ def _within(options: DiagnoseOptions, chosen: tuple[Fix, ...]) -> Request | None
                 hint="name the release with --release, or omit them",
             )
         return None
-    configuration = configured(archive.config)
     return Request(
         release=releases.find(options.release, config=configuration),
         fixes=chosen,
-        cache=Cache(options.common.cache),
+        cache=cache,
         config=configuration,
         mirror=archive.mirror,
         keyring=archive.keyring,

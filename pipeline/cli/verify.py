@@ -34,7 +34,7 @@ from pipeline.isolation.scratch import scratch
 from pipeline.proof import check, envelope, manifest, statements
 from pipeline.proof.check import Proof
 from pipeline.publish import served, trust
-from pipeline.runs import lockfile, lockfile_reader, rebuild, sealed
+from pipeline.runs import lockfile, lockfile_reader, rebuild
 from pipeline.runs.directory import REPORT
 from pipeline.runs.request import Request
 from pipeline.text.address import Address, scrub
@@ -230,7 +230,7 @@ def _beside(path: Path, name: str) -> Path | None:
 def _lock_of(found: Verified, place: Path) -> Path:
     """Copy the lock of the run to ``place``, and return the copy, which is the signed one.
 
-    The patches of the user's beside it are copied, too.
+    The patches and the fixes of the user's own beside it are copied, too.
 
     Raises UsageError if there is none, NotVerified if it is that of another run.
     """
@@ -242,12 +242,12 @@ def _lock_of(found: Verified, place: Path) -> Path:
     copy = place / "locked"
     try:
         copy.write_bytes(bounded.read(found.lock, lockfile_reader.LIMIT))
-        patches = found.lock.parent / lockfile.PATCHES
-        if patches.is_dir():
-            bounded.copy_tree(patches, place / lockfile.PATCHES, bounded.LARGE)
+        for name in (lockfile.PATCHES, lockfile.FIXES):
+            if (found.lock.parent / name).is_dir():
+                bounded.copy_tree(found.lock.parent / name, place / name, bounded.LARGE)
     except OSError as e:
-        name = e.filename or found.lock
-        raise NotVerified(f"{name} cannot be read: {e.strerror}", hint=envelope.HINT) from e
+        which = e.filename or found.lock
+        raise NotVerified(f"{which} cannot be read: {e.strerror}", hint=envelope.HINT) from e
     if manifest.sha256(copy) != found.proof.subjects(statements.RUN).get(lockfile.NAME):
         raise NotVerified(
             f"{found.lock} is not the lock of the run that made this",
@@ -307,7 +307,7 @@ def _same_fixes(proof: Proof, request: Request) -> None:
         for each in definition["resolvedDependencies"]
         if each["annotations"] == statements.role("fix")
     }
-    ours = {f"patches/{fix.name}": sealed.content_of(fix) for fix in request.applied}
+    ours = {f"patches/{fix.name}": lockfile.content_of(fix) for fix in request.applied}
     other = sorted(name for name in {*theirs, *ours} if theirs.get(name) != ours.get(name))
     if other:
         raise NotVerified(

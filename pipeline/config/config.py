@@ -27,7 +27,7 @@ from pipeline.errors import UsageError
 from pipeline.text.address import Address
 
 NAME = "respin.toml"
-OWN = ("patches",)
+OWN = ("patches", "fixes")
 """The keys outside all tables."""
 HERE = ("releases", "pockets", "architectures", "rebuild-on")
 """What a file in the current directory may say under [nightly]: which releases are watched, and for
@@ -87,6 +87,8 @@ class Own:
 
     patches: tuple[Path, ...] = ()
     """Patches; each path may end in ``,optional``."""
+    fixes: tuple[Path, ...] = ()
+    """Directories of fixes."""
 
 
 @dataclass(frozen=True, kw_only=True)

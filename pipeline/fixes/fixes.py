@@ -99,6 +99,10 @@ class Fix:
     refuses the cases before it comes to this defect."""
     symptoms: tuple[str, ...]
     """Regular expressions for what a package with the defect prints."""
+    cases: tuple[Mapping[str, Any], ...] = ()
+    """Smoke cases of its own, as in fix.toml (pipeline/smoke/own_cases.py)."""
+    own: bool = False
+    """Whether it is the user's own."""
 
     @property
     def diagnose_cocci(self) -> Path:
@@ -113,7 +117,11 @@ class Fix:
 
 def load(directory: Path) -> Fix:
     """Read a fix's directory. Raises KeyError or ValueError if it is not valid."""
-    data = tomllib.loads((directory / "fix.toml").read_text())
+    return parse(tomllib.loads((directory / "fix.toml").read_text()), directory)
+
+
+def parse(data: Mapping[str, Any], directory: Path) -> Fix:
+    """Return the fix of a directory whose fix.toml has these values. Raises as ``load``."""
     requires, releases = data.get("requires"), data["releases"]
     return Fix(
         name=directory.name,
@@ -153,6 +161,7 @@ def load(directory: Path) -> Fix:
         turns=tuple(data["smoke"]["turns"]),
         behind=tuple(data["smoke"].get("behind", ())),
         symptoms=tuple(data["smoke"]["symptoms"]),
+        cases=tuple(data["smoke"].get("case", ())),
     )
 
 
@@ -175,12 +184,13 @@ def all_fixes() -> tuple[Fix, ...]:
     return tuple(load(f) for f in sorted(directories) if (f / "fix.toml").is_file())
 
 
-def choose(names: Sequence[str]) -> tuple[Fix, ...]:
+def choose(names: Sequence[str], among: Sequence[Fix] | None = None) -> tuple[Fix, ...]:
     """Return the fixes with these names, or all if no name is given.
 
-    Raises UsageError for an unknown name.
+    ``among`` are the fixes that there are, by default the project's. Raises UsageError for an
+    unknown name.
     """
-    known = {fix.name: fix for fix in all_fixes()}
+    known = {fix.name: fix for fix in (all_fixes() if among is None else among)}
     for name in names:
         if name not in known:
             raise UsageError(

@@ -120,6 +120,13 @@ def _copy(sample: Path, tree: Path) -> None:
 
 
 def _unknown(fix: Fix, number: str, details: str) -> RespinError:
+    if fix.own:
+        return UsageError(
+            f"the fix {fix.name} does not do in its own sample what it says",
+            details=details.strip(),
+            hint="try diagnose.cocci and fix.cocci on the sample with spatch; docs/fixes.md says "
+            "what they have to do",
+        )
     return UsageError(
         f"the Coccinelle of this machine (version {number}) fails the self-check of the fix "
         f"{fix.name}, so its verdicts on a source would be wrong",

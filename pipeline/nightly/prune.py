@@ -25,7 +25,7 @@ from pipeline.nightly.state import State
 
 KINDS = (
     *("roots", "root-tars", "images", "guests", "downloads", "partial", "solutions", "apt"),
-    *("controls", "ccache", "objects", "corpora", "programs", "kvm", "self-checks"),
+    *("controls", "ccache", "objects", "corpora", "programs", "kvm", "self-checks", "own-fixes"),
 )
 """Directories of the cache. The last few logs are kept, whatever their age."""
 

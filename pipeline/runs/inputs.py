@@ -24,7 +24,7 @@ from pipeline.releases import releases
 from pipeline.releases.releases import USUAL
 from pipeline.runs import kept_source, lockfile
 from pipeline.runs.context import RunContext
-from pipeline.runs.lockfile import Lock, LockedPatch
+from pipeline.runs.lockfile import Lock, LockedFix, LockedPatch
 from pipeline.runs.report import Report
 from pipeline.runs.request import PACKAGE, Request
 from pipeline.source import fetch, local_tree, superseded
@@ -228,6 +228,7 @@ class Inputs:
         """
         request, source, locked = self._request, done.source, self._request.locked
         own = request.patches if patches is None else patches
+        fixes = [fix for fix in request.applied if fix.own]
         control = [
             Package(
                 name=PACKAGE,
@@ -249,6 +250,9 @@ class Inputs:
             patches=tuple(
                 LockedPatch(name=p.name, sha256=p.sha256, optional=p.optional) for p in own
             ),
+            own_fixes=tuple(
+                LockedFix(name=fix.name, sha256=lockfile.content_of(fix)) for fix in fixes
+            ),
             number=request.number,
             architecture=request.target,
             # A locked run has the archive's content of that time.
@@ -258,7 +262,7 @@ class Inputs:
             guest=used.guest,
             control=control[0] if control else None,
         )
-        lockfile.write(written, self._context.directory.path, own)
+        lockfile.write(written, self._context.directory.path, own, fixes)
 
     def tree(self, source: Source) -> Path:
         """Return the source as dpkg-source unpacks it."""

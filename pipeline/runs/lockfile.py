@@ -17,16 +17,21 @@ from pipeline.archives import dsc_file
 from pipeline.archives.apt import AptArchive
 from pipeline.errors import BuildError, FetchError
 from pipeline.files import bounded
-from pipeline.fixes import own_patch
+from pipeline.fixes import own_fix, own_patch
+from pipeline.fixes.fixes import Fix, all_fixes
 from pipeline.fixes.own_patch import OwnPatch
+from pipeline.host.cache import Cache
 from pipeline.model import GuestPackages, Package, Source
+from pipeline.proof import statements
 from pipeline.releases.releases import Pocket
 
 NAME = "respin.lock"
 SCHEMA = 2
 PATCHES = "user-patches"
 """Beside the lock: the user's own patches as they were given."""
-RESTORE = f"copy {PATCHES} from the directory of the run, and put it beside the lock"
+FIXES = "user-fixes"
+"""Beside the lock: the directories of the user's own fixes."""
+RESTORE = f"copy {PATCHES} and {FIXES} from the directory of the run, and put them beside the lock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +41,15 @@ class LockedPatch:
     name: str
     sha256: str
     optional: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockedFix:
+    """A fix of the user's own."""
+
+    name: str
+    sha256: str
+    """Of its directory (``content_of``)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +69,8 @@ class Lock:
     """The requested fixes; empty: none was to be applied."""
     patches: tuple[LockedPatch, ...] = ()
     """The user's own patches; PATCHES beside the lock has their content."""
+    own_fixes: tuple[LockedFix, ...] = ()
+    """Those of the fixes that are the user's own; FIXES beside the lock has their directories."""
     number: int
     architecture: str = ""
     """The packages'; empty, as older locks have it: that of the machine that reads the lock."""
@@ -89,6 +105,7 @@ def to_json(lock: Lock) -> dict[str, Any]:
         },
         "fixes": list(lock.fixes),
         **({"patches": [asdict(each) for each in lock.patches]} if lock.patches else {}),
+        **({"own_fixes": [asdict(each) for each in lock.own_fixes]} if lock.own_fixes else {}),
         "number": lock.number,
         **({"architecture": lock.architecture} if lock.architecture else {}),
         "root": _packages(lock.root),
@@ -99,8 +116,16 @@ def to_json(lock: Lock) -> dict[str, Any]:
     }
 
 
-def write(lock: Lock, directory: Path, patches: Sequence[OwnPatch] = ()) -> Path:
-    """Write the lock of a run into its directory, with the user's ``patches``; return its path."""
+def write(
+    lock: Lock, directory: Path, patches: Sequence[OwnPatch] = (), fixes: Sequence[Fix] = ()
+) -> Path:
+    """Write the lock of a run into its directory, with the user's patches and fixes of their own.
+
+    Returns its path.
+    """
+    for fix in fixes:
+        (directory / FIXES).mkdir(exist_ok=True)
+        bounded.copy_tree(fix.directory, directory / FIXES / fix.name, bounded.LARGE)
     if patches:
         (directory / PATCHES).mkdir(exist_ok=True)
     for each in patches:
@@ -179,6 +204,45 @@ def check_root(lock: Lock, packages: Sequence[Package]) -> None:
             details="\n".join(sorted(lines)),
             hint="use the kind of container, and the image, of the run that wrote the lock",
         )
+
+
+def content_of(fix: Fix) -> str:
+    """Return the SHA-256 of a fix: of all files in its directory (``statements.digest_of``)."""
+    files = (path for path in fix.directory.rglob("*") if path.is_file())
+    return statements.digest_of(
+        {str(path.relative_to(fix.directory)): path.read_bytes() for path in files}
+    )
+
+
+def known_fixes(lock: Lock, cache: Cache) -> tuple[Fix, ...]:
+    """Return the fixes that a lock may name: the project's, and its own beside it.
+
+    Raises FetchError if one of these is not what the run had, UsageError if it cannot be read.
+    """
+    if not lock.own_fixes:
+        return all_fixes()
+    assert lock.path is not None
+    there = lock.path.absolute().parent / FIXES
+    found = own_fix.known(cache, (), [there / each.name for each in lock.own_fixes])
+    contents = {fix.name: content_of(fix) for fix in found if fix.own}
+    for each in lock.own_fixes:
+        if contents[each.name] != each.sha256:
+            raise FetchError(
+                f"{FIXES}/{each.name} has other content than in the run of the lock",
+                details=f"locked: {each.sha256}\nfound:  {contents[each.name]}",
+                hint=RESTORE,
+            )
+    return found
+
+
+def check_fixes(lock: Lock, fixes: Sequence[Fix]) -> None:
+    """Raise FetchError if a fix of the user's own is not what a locked run had."""
+    locked = {each.name: each.sha256 for each in lock.own_fixes}
+    for fix in fixes:
+        if fix.own and locked.get(fix.name) != content_of(fix):
+            raise FetchError(
+                f"{FIXES}/{fix.name} has other content than in the run of the lock", hint=RESTORE
+            )
 
 
 def own_patches(lock: Lock) -> tuple[OwnPatch, ...]:

@@ -14,9 +14,10 @@ from pipeline.model import Built, CaseResult, Finding, Seen, SmokeReport, Verdic
 from pipeline.runs.context import RunContext
 from pipeline.runs.inputs import Inputs
 from pipeline.runs.request import PACKAGE
-from pipeline.smoke import possible, render, smoke
+from pipeline.smoke import own_cases, possible, render, smoke
 from pipeline.smoke.cases import select
 from pipeline.smoke.smoke import GuestImage
+from pipeline.vm.machine import machine_for
 
 
 class Proving:
@@ -26,8 +27,18 @@ class Proving:
         self._context, self._inputs = context, inputs
 
     def check_possible(self) -> None:
-        """Raise SmokeImpossible now, not after the build, if nothing can be proven here."""
-        possible.check(self._inputs.archive.architecture)
+        """Raise SmokeImpossible now, not after the build, if nothing can be proven here.
+
+        Raises UsageError for an object of a fix of the user's own that does not compile.
+        """
+        architecture = self._inputs.archive.architecture
+        possible.check(architecture)
+        own_cases.check(
+            self._context.request.applied,
+            machine_for(architecture),
+            self._context.request.cache,
+            self._context.directory.log("objects"),
+        )
 
     def prepare_guest(self) -> GuestImage:
         """Return the guest's kernel and root."""
@@ -77,8 +88,9 @@ class Proving:
                 after=packages_of(built) if built else (),
                 turned=turned,
                 lacks=frozenset(f.fix for f in findings if f.verdict is Verdict.NEEDED),
+                about=frozenset(f.fix for f in findings),
                 keeps=built is not None and not needed,
-                cases=select(request.cases),
+                cases=select(request.cases, own=own_cases.of(request.applied)),
                 objects=request.objects,
                 cache=request.cache,
                 log_dir=directory.logs,

@@ -14,6 +14,7 @@ from pipeline.proof import envelope, manifest, statements
 from pipeline.proof.envelope import Signer
 from pipeline.runs import lockfile
 from pipeline.runs.directory import REPORT, UNFINISHED
+from pipeline.runs.lockfile import content_of
 
 
 def seal(
@@ -43,11 +44,3 @@ def seal(
     payloads = [envelope.canonical(each) for each in texts]
     signed = envelope.sign(payloads, signer)
     (directory / envelope.NAME).write_bytes(envelope.to_bytes(signed))
-
-
-def content_of(fix: Fix) -> str:
-    """Return the SHA-256 of a fix: of all files in its directory (``statements.digest_of``)."""
-    files = (path for path in fix.directory.rglob("*") if path.is_file())
-    return statements.digest_of(
-        {str(path.relative_to(fix.directory)): path.read_bytes() for path in files}
-    )

@@ -212,13 +212,14 @@ def prove_only(
             )
         stages.inputs.check_architecture()
         control = stages.inputs.control(before.source)
-        fixes = request.applied if built else ()
+        names = before.patched.fixes if before.patched and built else ()
+        fixes = [fix for fix in request.fixes if fix.name in names]
         image = stages.proving.prepare_guest()
         coming = _there(built) if built else None
         smoked = stages.proving.smoke(image, control, coming, fixes, before.findings)
         done = replace(
             before,
-            outcome=_outcome(built, unverified, fixes),
+            outcome=_outcome(built, unverified, names),
             architecture=request.target,
             built=built,
             unverified=unverified,
@@ -243,7 +244,7 @@ def _check_architecture(built: Built, debs: Path, wanted: str) -> None:
         )
 
 
-def _outcome(built: Built | None, unverified: Sequence[str], fixes: Sequence[Fix]) -> Outcome:
+def _outcome(built: Built | None, unverified: Sequence[str], fixes: Sequence[str]) -> Outcome:
     if built is None:
         return Outcome.NOT_NEEDED
     if unverified:
@@ -309,6 +310,8 @@ def _finish(
 ) -> None:
     report.write(done, directory.path)
     before = lockfile_reader.read(earlier.place / lockfile.NAME) if earlier else None
+    if before and not patched_here:
+        lockfile.check_fixes(before, stages.request.applied)
     stages.inputs.write_lock(
         done,
         used,

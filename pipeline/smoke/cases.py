@@ -151,13 +151,19 @@ def loaders() -> tuple[Loader, ...]:
 
 
 def loader_of(
-    engine: str, version: str, *, ours: bool = False, lacks: frozenset[str] | None = None
+    engine: str,
+    version: str,
+    *,
+    ours: bool = False,
+    lacks: frozenset[str] | None = None,
+    about: frozenset[str] | None = None,
 ) -> Loader:
     """Return the loader of a package.
 
     ``engine`` is what ``tc -V`` says about libbpf, ``version`` is the package's, ``lacks`` are the
     fixes that it is known to lack, or None if that is unknown, and then ``ours`` says whether
-    respin built it.
+    respin built it. If only some fixes were looked for, ``about`` names them; of the others, the
+    package lacks what a distro's package of its version lacks.
     """
     upstream = Version(Version(version).upstream_version)
     for loader in loaders():
@@ -165,7 +171,8 @@ def loader_of(
             continue
         low, high = loader.upstream or ("0", "999")
         affected = not ours and Version(low) <= upstream < Version(high)
-        if not loader.defect or (affected if lacks is None else loader.defect in lacks):
+        known = lacks if about is None or loader.defect in about else None
+        if not loader.defect or (affected if known is None else loader.defect in known):
             return loader
     raise ValueError(f"cases.toml knows no loader for {engine}")
 
@@ -211,19 +218,24 @@ def all_cases() -> tuple[Case, ...]:
 
 
 def select(
-    names: Sequence[str] | None, by: Sequence[str] | None = None, *, whole: bool = False
+    names: Sequence[str] | None,
+    by: Sequence[str] | None = None,
+    *,
+    whole: bool = False,
+    own: Sequence[Case] = (),
 ) -> tuple[Case, ...]:
-    """Return the cases with these names and these attach types.
+    """Return the cases with these names and these attach types, of all and of the fixes' ``own``.
 
     Without names: the short set, or, with ``whole`` or with attach types, every case except those
     that run only by name. Raises UsageError for an unknown name, and if no case is left.
     """
-    _known(names or (), {c.name for c in all_cases()}, "smoke case")
+    known = (*all_cases(), *own)
+    _known(names or (), {c.name for c in known}, "smoke case")
     _known(by or (), set(attach_types()), "attach type")
     short = names is None and not by and not whole
     found = tuple(
         c
-        for c in all_cases()
+        for c in known
         if (c.default if short else not c.extra if names is None else c.name in names)
         and (not by or c.way.name in by)
     )

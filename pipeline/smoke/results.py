@@ -27,6 +27,7 @@ def tc_of(
     *,
     ours: bool,
     lacks: frozenset[str] | None = None,
+    about: frozenset[str] | None = None,
 ) -> Tc:
     """Return a package's tc, with the loader that ``cases.loader_of`` finds.
 
@@ -38,7 +39,7 @@ def tc_of(
             f"the guest did not report on the tc {phase}, so nothing is proven",
             hint="read the log of the guest's console",
         )
-    loader = loader_of(engine(said.output), version, ours=ours, lacks=lacks)
+    loader = loader_of(engine(said.output), version, ours=ours, lacks=lacks, about=about)
     return Tc(text=said.output.strip(), version=version, loader=loader)
 
 

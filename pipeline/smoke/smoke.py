@@ -41,6 +41,7 @@ def smoke(
     after: Sequence[Path] | Future[Sequence[Path]],
     turned: Mapping[str, Sequence[str]],
     lacks: frozenset[str] | None,
+    about: frozenset[str] | None = None,
     keeps: bool = False,
     cases: Sequence[Case],
     objects: Sequence[UserObject] = (),
@@ -56,8 +57,9 @@ def smoke(
     ready, the guest tests the distro's. ``turned`` are the cases that the needed fixes turn, each
     with patterns for the refusal by the package before; ``lacks`` names those fixes, which the
     package after has; None if nothing is known about either package. If it ``keeps`` what loads, it
-    has none of these, and must load what the package before loads. ``objects`` are the user's
-    own, each tried alone, or ``together``. ``seconds`` is how long the guest may take, twice if it
+    has none of these, and must load what the package before loads. ``about`` names the fixes that
+    were looked for, if not all; neither package has the others. ``objects`` are the user's own,
+    each tried alone, or ``together``. ``seconds`` is how long the guest may take, twice if it
     has to wait.
 
     Raises SmokeFailed if dpkg does not install a package, TestbedLost if the guest is lost,
@@ -103,7 +105,14 @@ def smoke(
         packages["after"] = tested_packages.with_programs(coming.result(), architecture)[0]
     known = {"before": lacks, "after": lacks if keeps or lacks is None else frozenset[str]()}
     tcs = {
-        phase: results.tc_of(played.said, phase, deb.version, ours=deb.ours, lacks=known[phase])
+        phase: results.tc_of(
+            played.said,
+            phase,
+            deb.version,
+            ours=deb.ours and about is None,
+            lacks=known[phase],
+            about=about,
+        )
         for phase, deb in packages.items()
     }
     return SmokeReport(

@@ -629,6 +629,7 @@ RAW = {
     "apt.conf.j2": 1,  # lines of the machine's own configuration, which root wrote
     "commit.patch.j2": 2,  # the words of the fix (plain_patch.message), and the patch itself
     "dep3.patch.j2": 2,  # the names of our fields, and the patch itself
+    "objects/own.c.j2": 1,  # the C program of a fix of the user's own, compiled for BPF
     "schedule/crontab.j2": 3,  # the hour is ours; the line, twice, was written by quoting.cron
     "schedule/systemd.timer.j2": 1,  # the calendar is ours
 }
@@ -675,11 +676,13 @@ SINKS = {
     "regex archives/apt_errors.py:_meaning": "ours",
     "regex archives/apt_errors.py:stopped": "ours",
     "regex fixes/c_source.py:definitions": "escaped",
-    "regex fixes/c_source.py:mentions": "of a fix, ours",
-    "regex fixes/diagnose.py:_by_library": "of a fix, ours",
-    "regex fixes/diagnose.py:_strayed": "of a fix, ours",
+    "regex fixes/c_source.py:mentions": "of a fix, ours or the user's own",
+    "regex fixes/own_fix.py:_check_patterns": "of a fix of the user's own, checked here",
+    "regex fixes/own_patch.py:text": "ours",
+    "regex fixes/diagnose.py:_by_library": "of a fix, ours or the user's own",
+    "regex fixes/diagnose.py:_strayed": "of a fix, ours or the user's own",
     "regex smoke/limits.py:causes": "ours",
-    "regex smoke/verdict.py:_difference": "of a fix, ours",
+    "regex smoke/verdict.py:_difference": "of a fix, ours or the user's own",
     "regex smoke/verdict.py:_words": "ways.toml's, ours",
     "regex publish/generations.py:clear": "escaped",
     "regex files/schema.py:_pattern": "of a schema, ours",

@@ -101,6 +101,18 @@ def test_the_loader_of_a_package(
     assert loader_of(engine, version, ours=ours, lacks=lacks).name == name
 
 
+def test_the_loader_of_a_package_for_which_only_some_fixes_were_looked_for() -> None:
+    """Nobody has fixed what nobody has looked for."""
+    for ours, version in ((False, "6.1.0-3"), (False, "6.1.0-3+bpf1")):
+        found = loader_of(
+            "libbpf-1", version, ours=ours, lacks=frozenset(), about=frozenset({"my-fix"})
+        )
+        assert found.name == "libbpf-1"
+    about = frozenset({"libbpf-legacy-maps"})
+    for lacks, name in ((frozenset[str](), "libbpf-1-fixed"), (about, "libbpf-1")):
+        assert loader_of("libbpf-1", "6.1.0-3", lacks=lacks, about=about).name == name
+
+
 def test_names_that_are_none() -> None:
     with pytest.raises(UsageError, match="no smoke case nonsense") as e:
         select(["pinned-hash", "nonsense"])
