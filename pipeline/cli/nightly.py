@@ -14,7 +14,7 @@ import click
 
 from pipeline.cli import terminal
 from pipeline.cli.options import CACHE, CONFIG, JSON, PATH, takes
-from pipeline.cli.request import configured, fixes_of
+from pipeline.cli.request import configured
 from pipeline.errors import UsageError
 from pipeline.host.cache import Cache
 from pipeline.nightly import attention, collect, here, night, status
@@ -27,9 +27,7 @@ from pipeline.text import visible
 
 def world_of(config: Path | None, cache: Path | None = None) -> World:
     """Return what a night, or a command over its state, works with."""
-    configuration, kept = configured(config), Cache(cache)
-    fixes = fixes_of((), configuration, kept)
-    return World(config=configuration, cache=kept, clock=lambda: datetime.now(UTC), fixes=fixes)
+    return World(config=configured(config), cache=Cache(cache), clock=lambda: datetime.now(UTC))
 
 
 @dataclass(frozen=True, kw_only=True)

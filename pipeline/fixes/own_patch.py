@@ -82,7 +82,7 @@ def read(given: Path, *, configured: bool = False) -> OwnPatch:
     not given for this run but ``configured``, if somebody else can write to it.
     """
     optional = given.name.endswith(OPTIONAL)
-    path = given.with_name(given.name.removesuffix(OPTIONAL)) if optional else given
+    path = Path(str(given).removesuffix(OPTIONAL))
     try:
         content = config_file.content(path, HINT) if configured else bounded.read(path, LIMIT)
     except OSError as e:

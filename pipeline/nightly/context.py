@@ -13,7 +13,7 @@ from pipeline import run as pipeline_run
 from pipeline.archives import host_apt
 from pipeline.config.config import Config
 from pipeline.config.nightly import Nightly
-from pipeline.fixes import own_patch
+from pipeline.fixes import own_fix, own_patch
 from pipeline.fixes.fixes import Fix, all_fixes
 from pipeline.fixes.own_patch import OwnPatch
 from pipeline.host import disk
@@ -25,6 +25,7 @@ from pipeline.releases.distroinfo import Known
 from pipeline.runs import single_stage
 from pipeline.runs.report import Report
 from pipeline.runs.request import Request
+from pipeline.smoke import own_cases
 
 PUBLIC = "public"
 RUNS = "runs"
@@ -80,10 +81,17 @@ class World:
         return self.directory / PUBLIC
 
     def with_patches(self) -> World:
-        """Return it with the user's own patches, which are read once. Raises UsageError."""
+        """Return it with the user's own patches and fixes, which are read once. Raises UsageError.
+
+        A command that makes nothing, such as ``respin withdraw``, works without them.
+        """
         names = ("", *self.config.releases)
         found = {name: own_patch.read_all(self.config.patches_for(name)) for name in names}
-        return replace(self, patches=found)
+        if not self.config.own.fixes:
+            return replace(self, patches=found)
+        fixes = own_fix.known(self.cache, self.config.own.fixes)
+        own_cases.of(fixes)
+        return replace(self, patches=found, fixes=fixes)
 
     def inputs(self, target: Target) -> dict[str, str]:
         """Return what a package of a target depends on here (``plan.inputs_of``)."""

@@ -152,6 +152,12 @@ def test_what_is_refused_when_it_is_read(tmp_path: Path, name: str, text: str, s
     assert "\x1b" not in str(refused.value) and "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("name", [",optional", "", ".", "none.patch,optional", "none\0.patch"])
+def test_what_is_no_file(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        own_patch.read(tmp_path / name)
+
+
 def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "mine.patch")
     with pytest.raises(UsageError, match="not a regular file"):

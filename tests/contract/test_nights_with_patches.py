@@ -14,13 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from support import nights, ownpatches, packages, standin
+from support import fixpage, nights, ownpatches, packages, standin
 from support.archive import Signer
 from support.nights import Distro, Nights
 
 from pipeline.config import config
 from pipeline.errors import UsageError
 from pipeline.host.cache import Cache
+from pipeline.nightly import admin, plan
 from pipeline.runs import report_reader, sealed
 from pipeline.runs.directory import open_run
 from pipeline.runs.report import Report
@@ -59,6 +60,10 @@ class Here:
     def _add(self, request: Request, directory: Path) -> None:
         for each in request.patches:
             (directory / "patched/patches" / each.name).write_bytes(each.content)
+        for fix in request.fixes:
+            if fix.own:  # a made-up patch that depends on all of it
+                text = plan.inputs_of([fix])[f"fix {fix.name}"]
+                (directory / f"patched/patches/respin-{fix.name}.patch").write_text(text)
 
     def configure(self, text: str) -> None:
         """Begin respin.toml with this text."""
@@ -140,6 +145,23 @@ def test_one_that_cannot_be_read_ends_the_night_before_it_begins(here: Here) -> 
     assert len(here.played.runs()) == 1
     here.write(ownpatches.GOOD)
     assert here.night() == []
+
+
+def test_a_fix_of_the_users_own(here: Here) -> None:
+    """The night builds again when it comes, changes or goes; a broken one ends it at its start."""
+    fix = fixpage.write(here.directory)
+    here.configure("")
+    here.night()
+    here.configure('fixes = ["./section-or-name"]')
+    assert here.night() == [("changed: fix section-or-name", "unharmed", "6.1.0-3+bpf2")]
+    assert here.night() == []
+    broken = (fix / "fix.toml").read_text()
+    (fix / "fix.toml").write_text("title = 1\n")
+    with pytest.raises(UsageError, match="the fix section-or-name"):
+        here.played.night()
+    admin.withdraw(here.played.world, "bookworm", "6.1.0-3+bpf2", "it is bad")  # without reading it
+    (fix / "fix.toml").write_text(broken.replace("a program cannot", "No program can"))
+    assert [reason for reason, _, _ in here.night()] == ["changed: fix section-or-name"]
 
 
 def test_a_change_that_does_not_reach_the_source(here: Here) -> None:
