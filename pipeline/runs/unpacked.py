@@ -121,6 +121,9 @@ def _program(package: Path, name: str) -> Path:
 
 
 def _plugins(package: Path) -> Iterator[Path]:
-    """Yield the directory of tc's plugins and distributions, which TC_LIB_DIR names."""
+    """Yield the directory of tc's plugins and distributions.
+
+    tc looks for them where TC_LIB_DIR says (get_tc_lib() in its tc/tc_util.c).
+    """
     for pattern in ("usr/lib/*/tc", "usr/lib/tc", "lib/tc"):
         yield from (path for path in package.glob(pattern) if path.is_dir())
