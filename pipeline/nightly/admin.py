@@ -238,12 +238,7 @@ def _check(world: World, night: Night, offer: Proven, copy: Path) -> None:
         )
     fixes = load(copy)["patched"]["fixes"]
     request = world.request(night.targets[target.name], offer.base, offer.number)
-    request = dataclasses.replace(
-        request,
-        fixes=tuple(f for f in world.fixes if f.name in fixes) or world.fixes,
-        no_fixes=not fixes,
-    )
-    checks.same_patch(world, request, offer)
+    checks.same_patch(world, checks.with_fixes(request, fixes), offer)
 
 
 def _adopt(night: Night, offer: Proven, copy: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from pipeline.build import distro_package
@@ -19,6 +20,12 @@ from pipeline.publish.verified_run import Proven
 from pipeline.runs.report import Report
 from pipeline.runs.request import Request
 from pipeline.source import same_source
+
+
+def with_fixes(request: Request, named: Collection[str]) -> Request:
+    """Return a request with those of its fixes that a run applied."""
+    own = tuple(fix for fix in request.fixes if fix.name in named)
+    return dataclasses.replace(request, fixes=own or request.fixes, no_fixes=not named)
 
 
 def names(world: World, state: State, target: TargetState, offer: Proven) -> None:

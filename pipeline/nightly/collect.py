@@ -191,6 +191,7 @@ class Collector:
         own = self._world.request(due.target, step.version, number, architecture=architecture)
         missing = checks.like_the_distros(self._world, own, offer)
         if self._prove_again:
+            own = checks.with_fixes(own, report["patched"]["fixes"])
             checks.proven_again(self._world, own, self._copy)
         return missing
 

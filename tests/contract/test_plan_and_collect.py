@@ -23,6 +23,7 @@ from pipeline.errors import SmokeFailed
 from pipeline.files import schema
 from pipeline.host.cache import file_sha256
 from pipeline.nightly import night
+from pipeline.nightly.runs import Runs
 from pipeline.proof import envelope
 from pipeline.publish.keys import Key
 from pipeline.runs import single_stage
@@ -443,7 +444,8 @@ def test_proven_again(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     here, proven = worker.here, []
 
     def prove(request: Request, earlier: Path, debs: None, out: Path) -> None:
-        proven.append((request.version, request.target, (earlier / "report.json").exists()))
+        assert (earlier / "report.json").exists()
+        proven.append((request.version, request.target, [fix.name for fix in request.fixes]))
         if len(proven) == 1:
             raise SmokeFailed("made up: it loads nothing")
 
@@ -453,7 +455,8 @@ def test_proven_again(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     assert said.status == 14 and f"refused    {directory}: made up: it loads" in said.out, said
     assert here.respin("retry", "bookworm").status == 0
     assert here.respin("nightly", "--collect", "--prove-again", directory).status == 0
-    assert proven == [("6.1.0-1", "amd64", True)] * 2
+    # With the fixes that the run applied, not with all that there are.
+    assert proven == [("6.1.0-1", "amd64", ["stt-object"])] * 2
 
 
 @pytest.mark.bad_input
@@ -587,3 +590,30 @@ def test_one_that_fails_stops_no_other_and_a_signal_stops_all(here: Here) -> Non
         ("6.1.0-1", "killed while it ran", "unknown"),
         ("6.1.0-2", "killed while it ran", "fixed"),
     }
+
+
+@pytest.mark.parametrize("moment", ["before it is in place", "before that is noted"])
+def test_killed_while_it_collected(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Nothing is lost and nothing is there twice, whoever collects it again."""
+    here, end = worker.here, Runs.end
+    directory = worker.run("6.1.0-1")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", killed) if "place" in moment else None
+        patch.setattr(Runs, "end", killed)
+        said = here.respin("nightly", "--collect", directory)
+        assert said.status == 130, said
+    assert [run.ended for run in here.nights.runs()] == [None] and Runs.end is end
+    said, (one,) = collect(here, directory)
+    if "place" in moment:
+        assert one["taken"] and said.status == 0
+        assert [run.outcome for run in here.nights.runs()] == ["interrupted", "fixed"]
+    else:
+        assert "it was collected before" in one["why"]
+        assert [run.outcome for run in here.nights.runs()] == ["fixed"]
+    assert list(here.nights.offered("bookworm")) == ["6.1.0-1+bpf1"]
