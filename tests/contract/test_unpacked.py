@@ -121,22 +121,26 @@ def test_the_libraries_around_do_not_matter(files: Path) -> None:
     assert "ours 0" in done.stdout and "here 127" in done.stdout, done
 
 
-def test_plugins_are_those_beside_it(files: Path) -> None:
-    """netem's distributions are read before the kernel is asked."""
+def test_plugins_are_those_beside_it(files: Path, tmp_path: Path) -> None:
+    """netem's distributions are read before the kernel is asked; this one is nowhere else."""
+    moved = tmp_path / "moved"
+    shutil.copytree(files, moved, symlinks=True)
+    normal = next((moved / "package").rglob("tc/normal.dist"))
+    shutil.copy(normal, normal.with_name("ours-alone.dist"))
     argv = (
         "unshare",
         "--map-root-user",
         "--net",
-        files / "tc",
+        moved / "tc",
         "qdisc",
         "add",
         "dev",
         "lo",
         "root",
     )
-    netem = (*argv, "netem", "delay", "10ms", "1ms", "distribution", "normal")
+    netem = (*argv, "netem", "delay", "10ms", "1ms", "distribution", "ours-alone")
     assert "No distribution data" not in says(*netem).stderr
-    assert "/nowhere/normal.dist" in says(*netem, TC_LIB_DIR="/nowhere").stderr
+    assert "/nowhere/ours-alone.dist" in says(*netem, TC_LIB_DIR="/nowhere").stderr
 
 
 @pytest.mark.needs("shellcheck")
