@@ -4,21 +4,21 @@
 
 from __future__ import annotations
 
-import datetime
+import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
-from pipeline.cli import ci_workflow, schedule, terminal
+from pipeline.cli import engines, schedule, terminal
+from pipeline.cli.engines import Engine
 from pipeline.cli.options import PATH, options, takes
-from pipeline.cli.request import configured
 from pipeline.cli.schedule import Schedule
 from pipeline.errors import UsageError
 from pipeline.files import bounded, own_files
 from pipeline.host import command
-from pipeline.releases import releases
 
 
 @click.group(name="init")
@@ -28,6 +28,9 @@ def init() -> None:
 
 HOURLY = click.option(
     "--hourly", is_flag=True, help="Run every hour, so that retries happen on time."
+)
+OUT = click.option(
+    "--out", type=PATH, default=Path(), help="Directory to write to [default: the current one]."
 )
 SCHEDULE = options(
     click.option("--user", default="respin", help="User to run as [default: respin]."),
@@ -77,9 +80,7 @@ def _schedule(options: ScheduleOptions) -> Schedule:
 
 @init.command()
 @SCHEDULE
-@click.option(
-    "--out", type=PATH, default=Path(), help="Directory to write to [default: the current one]."
-)
+@OUT
 @takes(SystemdOptions)
 def systemd(options: SystemdOptions) -> None:
     """Write respin-nightly.service and respin-nightly.timer, and print their paths."""
@@ -110,120 +111,41 @@ def cron(options: ScheduleOptions) -> None:
     terminal.say_lines(schedule.cron(_schedule(options)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class KubernetesOptions:
-    """The options of ``respin init kubernetes``."""
+def _engine(engine: Engine) -> click.Command:
+    """Return the command that writes, or prints, the files of an engine."""
+    kind = engine.record()
 
-    image: str
-    hourly: bool
+    def call(options: Any) -> None:
+        chosen = dataclasses.asdict(options)
+        for name, text in engines.texts(engine, chosen).items():
+            if name == engines.PRINTED:
+                terminal.say_lines(text)
+            else:
+                _write(options.out / name, text)
+        for warning in engines.warnings(engine, chosen):
+            terminal.tell(f"respin: {warning}")
 
-
-@init.command()
-@click.option("--image", required=True, help="Container image that contains respin.")
-@HOURLY
-@takes(KubernetesOptions)
-def kubernetes(options: KubernetesOptions) -> None:
-    """Print a CronJob with its volumes, as YAML for kubectl apply."""
-    terminal.say_lines(schedule.kubernetes(options.image, hourly=options.hourly))
-    if "@sha256:" not in options.image:
-        terminal.tell(
-            f"respin: the tag of {options.image} can move, and the pod holds the signing key of "
-            "the repository. To pin the image, use --image NAME@sha256:DIGEST"
+    call.__annotations__["options"] = kind
+    params: list[click.Parameter] = []
+    for option in engine.options:
+        # A default of None would count as a value, which then is not required (click 8.3).
+        more: dict[str, Any] = {} if option.default is None else {"default": option.default}
+        params.append(
+            click.Option(
+                [f"--{option.name}", option.key],
+                metavar=option.metavar,
+                help=option.help,
+                required=option.required,
+                multiple=option.multiple,
+                is_flag=option.flag,
+                **more,
+            )
         )
-
-
-CI = options(
-    click.option(
-        "--repository",
-        required=True,
-        metavar="URL",
-        help="URL that git fetches respin from.",
-    ),
-    click.option(
-        "--ref", required=True, help="Commit of respin to use; a branch or a tag can move."
-    ),
-    click.option(
-        "--release",
-        "names",
-        multiple=True,
-        help="Release to build [default: every supported one that has a defect].",
-    ),
-    click.option(
-        "--image",
-        "base",
-        multiple=True,
-        metavar="RELEASE=NAME@sha256:DIGEST",
-        help="Image to build a release's package on [default: its official image].",
-    ),
-    click.option(
-        "--tools-image",
-        default="",
-        metavar="NAME@sha256:DIGEST",
-        help="Image that respin itself runs in [default: Debian 12's official image].",
-    ),
-    click.option("--out", type=PATH, default=Path(), help="Directory to write to [default: here]."),
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CiOptions:
-    """The options of ``respin init github``."""
-
-    repository: str
-    ref: str
-    names: tuple[str, ...]
-    base: tuple[str, ...]
-    tools_image: str
-    out: Path
-
-
-@dataclass(frozen=True, kw_only=True)
-class GitlabOptions:
-    """The options of ``respin init gitlab``."""
-
-    ci: CiOptions
-    docker_image: str
-
-
-def _ci(kind: str, options: CiOptions, docker_image: str) -> None:
-    repository, ref = options.repository, options.ref
-    chosen = tuple(releases.find(name) for name in options.names)
-    chosen = chosen or ci_workflow.affected(configured(None), datetime.date.today())
-    pairs = (each.partition("=") for each in options.base)
-    images = ci_workflow.Images(
-        base={releases.find(name).codename: image for name, _, image in pairs},
-        tools=options.tools_image,
-        docker=docker_image,
+    command = click.Command(
+        engine.name, callback=takes(kind)(call), help=engine.help, params=params
     )
-    text = ci_workflow.workflow(kind, repository, ref, chosen, images)
-    _write(options.out / ci_workflow.PATHS[kind], text)
-    if ci_workflow.moves(ref):
-        terminal.tell(
-            f"respin: {ref} is a name that can move: whoever can move it in {repository} decides "
-            f"what your CI runs. To pin it, pass a commit to --ref (git ls-remote {repository})"
-        )
+    return command if engine.printed else OUT(command)
 
 
-@init.command()
-@CI
-@takes(CiOptions)
-def github(options: CiOptions) -> None:
-    """Write a GitHub Actions workflow that builds and proves each release every night.
-
-    The file is .github/workflows/iproute2.yml below --out, the top of your repository.
-    """
-    _ci("github", options, ci_workflow.DOCKER)
-
-
-@init.command()
-@CI
-@click.option(
-    "--docker-image",
-    default=ci_workflow.DOCKER,
-    metavar="NAME@sha256:DIGEST",
-    help="Image for the jobs and their daemon [default: Docker's official image].",
-)
-@takes(GitlabOptions)
-def gitlab(options: GitlabOptions) -> None:
-    """Write a .gitlab-ci.yml that builds and proves each release on a pipeline schedule."""
-    _ci("gitlab", options.ci, options.docker_image)
+for each in engines.engines():
+    init.add_command(_engine(each))

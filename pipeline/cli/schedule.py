@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files that start `respin nightly`: systemd units, a crontab, a Kubernetes CronJob."""
+"""Files that start `respin nightly`: systemd units, a crontab."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from pipeline.text import quoting
 
 SERVICE, TIMER = "respin-nightly.service", "respin-nightly.timer"
 _USER = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
-_IMAGE = re.compile(r"[a-z0-9][\w./:@-]{0,254}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,18 +80,6 @@ def cron(schedule: Schedule) -> str:
         state=schedule.state,
         delay=1800 if schedule.hourly else 10800,
         line=quoting.cron(shlex.join(words)),
-    )
-
-
-def kubernetes(image: str, *, hourly: bool = False) -> str:
-    """Return a CronJob with its volumes, as YAML."""
-    if not _IMAGE.fullmatch(image):
-        raise UsageError(f"{image!r} is not a valid name of an image")
-    return render(
-        "schedule/cronjob.yaml.j2",
-        image=image,
-        cron=f"{_minute(image)} {'*' if hourly else 1} * * *",
-        delay=1800 if hourly else 10800,
     )
 
 

@@ -83,6 +83,16 @@ def yaml(value: str) -> str:
     return json.dumps(value)
 
 
+def toml(value: str) -> str:
+    """Return a value as a TOML string, which has JSON's escapes, but for DEL (TOML 1.0)."""
+    return json.dumps(value).replace("\x7f", "\\u007f")
+
+
+def python(value: str) -> str:
+    """Return a value as a string of Python."""
+    return ascii(value)
+
+
 def shell(value: str) -> str:
     """Return a word of sh."""
     return shlex.quote(value)

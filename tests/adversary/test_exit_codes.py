@@ -57,15 +57,16 @@ COMMANDS = {
     "key rotate": ("", "pipeline.nightly.key_change.rotate"),
     "init systemd": ("--program /respin", "pipeline.cli.schedule.systemd"),
     "init cron": ("--program /respin", "pipeline.cli.schedule.cron"),
-    "init kubernetes": ("--image respin", "pipeline.cli.schedule.kubernetes"),
+    "init kubernetes": ("--image respin", "pipeline.cli.engines.texts"),
     "init github": (
         "--repository https://git.example.org --ref main",
-        "pipeline.cli.ci_workflow.workflow",
+        "pipeline.cli.engines.texts",
     ),
     "init gitlab": (
-        "--repository https://git.example.org --ref main",
-        "pipeline.cli.ci_workflow.workflow",
+        "--repository https://git.example.org --ref main --image x",
+        "pipeline.cli.engines.texts",
     ),
+    "init buildbot": ("--worker one=amd64 --config /x", "pipeline.cli.engines.texts"),
 }
 """Every command -> its arguments, and the function that does its work."""
 

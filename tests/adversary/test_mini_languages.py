@@ -21,6 +21,7 @@ import re
 import shlex
 import subprocess
 import tempfile
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -28,7 +29,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from ruamel.yaml import YAML
-from support import hostile, inprocess
+from support import engines, hostile, inprocess
 from support.archive import Archive, Signer
 from support.cli import CHECKOUT
 from support.filled import filled
@@ -36,7 +37,6 @@ from support.packages import make_source
 
 from pipeline.archives import credentials
 from pipeline.build import build
-from pipeline.cli import ci_workflow, schedule
 from pipeline.cli.schedule import Schedule
 from pipeline.config.nightly import Publishing
 from pipeline.containers import images, oci_engine, roots
@@ -211,50 +211,112 @@ def _cron() -> object:
     return quoting.cron("date +%s"), r"date +\%s"
 
 
-@place("templates/schedule/cronjob.yaml.j2")
+EVIL_REPOSITORIES = ("-oProxyCommand=x@h:p", "ssh://-oProxyCommand=x/y", "https://x/$(id)", "é@h:p")
+EVIL_REFS = ("--upload-pack=x", "a..b", "a b", "$(id)", "${{ github.token }}")
+
+
+@place("templates/engines/kubernetes/kubernetes.yaml.j2")
 def _kubernetes() -> object:
+    """An image; and a word of a plan, which is a line of a file that xargs reads."""
     evil = 'x"\n              securityContext: {privileged: true}'
-    refused(schedule.kubernetes, evil)
-    text = render("schedule/cronjob.yaml.j2", image=evil, cron=evil, delay=1)
-    job, *_ = YAML(typ="safe").load_all(text)
-    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    return (container["image"], job["spec"]["schedule"]), (evil, evil)
-
-
-def _ci(kind: str) -> Any:
-    """Return the variables of a workflow whose every value is the attacker's."""
-    release = dataclasses.replace(BOOKWORM, codename="1e3", distro=SHELL)
+    refused(engines.written, "kubernetes", image=evil)
+    refused(engines.written, "kubernetes", sign_with="-x")
+    run = {"name": evil, "command": ["respin", evil]}
     text = render(
-        f"ci/{kind}.yml.j2",
-        **{"repository": SHELL, "ref": "--upload-pack=x", "releases": [release]},
-        **{"images": ci_workflow.Images(tools=SHELL, docker=SHELL), "minute": 1, "hour": 1},
+        "engines/kubernetes/kubernetes.yaml.j2",
+        **{"image": evil, "plan": {"runs": [run], "digest": evil}, "parallel": "1"},
+        **{"sign_with": "", "hourly": False, "minute": 1},
     )
-    for evil in ("-oProxyCommand=x@h:p", "ssh://-oProxyCommand=x/y", "https://x/$(id)", "é@h:p"):
-        refused(ci_workflow.workflow, kind, evil, "main", [BOOKWORM])
-    for evil in ("--upload-pack=x", "a..b", "a b", "$(id)", "${{ github.token }}"):
-        refused(ci_workflow.workflow, kind, "https://x/y", evil, [BOOKWORM])
+    documents = list(YAML(typ="safe").load_all(text))
+    job, words, runs = documents[0], documents[3], documents[4]
+    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    pod = runs["spec"]["template"]["spec"]
+    found = (container["image"], pod["containers"][0]["image"], words["data"]["0"])
+    command = f"respin\n{evil}\n--out\n/var/lib/respin-runs/{evil}"
+    assert pod["containers"][0]["securityContext"].keys() == {"capabilities", "seccompProfile"}
+    return found, (evil, evil, command)
+
+
+def _ci(kind: str, template: str) -> Any:
+    """Return a workflow of which every value is the attacker's."""
+    for evil in EVIL_REPOSITORIES:
+        refused(engines.written, kind, repository=evil)
+    for evil in EVIL_REFS:
+        refused(engines.written, kind, ref=evil)
+    for evil in ("-x", "$(id)", "a b", "x;id", "x\ny"):
+        refused(engines.written, kind, rsync_to=evil)
+        refused(engines.written, kind, s3_bucket=evil)
+    text = render(
+        f"engines/{template}",
+        **{"repository": SHELL, "ref": "--upload-pack=x", "rsync_to": SHELL, "s3_bucket": SHELL},
+        **{"image": SHELL, "native_arm64": True, "minute": 1, "hour": 1},
+    )
     return YAML(typ="safe").load(text)
 
 
-@place("templates/ci/github.yml.j2")
+@place("templates/engines/github/workflow.yml.j2")
 def _github() -> object:
-    job = _ci("github")["jobs"]["deb"]
-    (row,) = job["strategy"]["matrix"]["include"]
-    env = job["env"]
-    shells = [step["run"] for step in job["steps"] if "run" in step]
-    assert '"$REPOSITORY" "$REF"' in shells[0] and not any("touch" in s for s in shells)
-    found = (row["release"], row["distro"], env["REPOSITORY"], env["REF"], env["TOOLS_BASE"])
-    return found, ("1e3", SHELL, SHELL, "--upload-pack=x", SHELL)
+    values = _ci("github", "github/workflow.yml.j2")
+    steps = [step for job in values["jobs"].values() for step in job["steps"]]
+    shells = [step["run"] for step in steps if "run" in step]
+    assert shells and not any("touch" in each or "${{" in each for each in shells)
+    env = values["env"]
+    found = env["REPOSITORY"], env["REF"], env["RSYNC_TO"], env["S3_BUCKET"]
+    return found, (SHELL, "--upload-pack=x", SHELL, SHELL)
 
 
-@place("templates/ci/gitlab.yml.j2")
+@place("templates/engines/gitlab/gitlab-ci.yml.j2")
 def _gitlab() -> object:
-    job = _ci("gitlab")["iproute2"]
-    (row,) = job["parallel"]["matrix"]
-    env = job["variables"]
-    assert not any("touch" in line for line in [*job["before_script"], *job["script"]])
-    found = (row["RELEASE"], row["DISTRO"], env["REPOSITORY"], env["REF"], job["image"])
-    return found, ("1e3", SHELL, SHELL, "--upload-pack=x", SHELL)
+    values = _ci("gitlab", "gitlab/gitlab-ci.yml.j2")
+    assert not any("touch" in line for line in values["plan"]["script"])
+    env = values["variables"]
+    return (env["REPOSITORY"], env["REF"], values["plan"]["image"]), (
+        *(SHELL, "--upload-pack=x"),
+        SHELL,
+    )
+
+
+@place("templates/engines/gitlab/night.yml.j2")
+def _gitlab_night() -> object:
+    values = _ci("gitlab", "gitlab/night.yml.j2")
+    scripts = [line for job in (".run", "collect", "pages") for line in values[job]["script"]]
+    assert not any("touch" in line for line in scripts)
+    env = values["variables"]
+    found = env["REPOSITORY"], env["RSYNC_TO"], env["S3_BUCKET"], values["default"]["image"]
+    return found, (SHELL, SHELL, SHELL, SHELL)
+
+
+@place("templates/engines/ci/night.sh.j2")
+def _night_sh() -> object:
+    """It has no holes: everything comes to it as a variable (tests/contract/test_ci_night.py)."""
+    return "{{" in (TEMPLATES / "engines/ci/night.sh.j2").read_text(), False
+
+
+@place("templates/engines/buildbot/master.cfg.j2")
+def _master() -> object:
+    """Paths, and the endpoint at which the master listens."""
+    for evil in ("relative", "/x\ny", "/x\x1b"):
+        refused(engines.written, "buildbot", config=evil)
+        refused(engines.written, "buildbot", program=evil)
+    for evil in ("1:00; id", "24:00", "01:00\n"):
+        refused(engines.written, "buildbot", at=evil)
+    evil = "/x'; import os; os.system('touch pwned') #\n\""
+    text = render(
+        "engines/buildbot/master.cfg.j2",
+        **{"program": evil, "config": evil, "listen": evil, "at": "01:00", "architectures": [evil]},
+    )
+    strings = [n.value for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Constant)]
+    assert "os.system" not in ast.unparse(ast.parse(text.replace(ascii(evil), "None")))
+    return strings.count(evil), 5
+
+
+@place("templates/engines/buildbot/workers.toml.j2")
+def _workers() -> object:
+    for evil in ("x", "X=amd64", "master=amd64", "x=y\n[z]", "../x=amd64", "x=am d64"):
+        refused(engines.written, "buildbot", worker=(evil,))
+    evil = 'x"]\n[y\x7f'
+    text = render("engines/buildbot/workers.toml.j2", worker=[f"{evil}={evil}"])
+    return tomllib.loads(text), {evil: {"architecture": evil}}
 
 
 @place("templates/guest/init.sh.j2")
@@ -608,6 +670,8 @@ SCRIPTS = {
 @pytest.mark.attack
 def test_each_template_is_in_the_list() -> None:
     for path in sorted(p for p in TEMPLATES.rglob("*") if p.is_file()):
+        if path.relative_to(TEMPLATES).match("engines/*/engine.toml"):
+            continue  # it says what the holes of the templates beside it take
         assert path.suffix == ".j2", f"{path}: templates/ holds text with holes, and nothing else"
         name = str(path.relative_to(TEMPLATES))
         trials = [p for p in PLACES if fnmatch.fnmatchcase(f"templates/{name}", p)]
@@ -702,7 +766,11 @@ SINKS = {
     "glob runs/unpacked.py:_plugins": "ours",
     "fnmatch host/resources.py:language": "LANGUAGES, ours",
     "fnmatch vm/initramfs.py:_matches": "guest.toml's, ours",
+    "glob cli/engines.py:engines": "a constant name",
+    "regex cli/engines.py:check": "engine.toml's, ours",
+    "regex cli/engines.py:warnings": "engine.toml's, ours",
     # Python's formats
+    "format cli/engines.py:warnings": "engine.toml's, ours",
     "format containers/images.py:official": "images.toml's, ours",
     "format smoke/guest_image.py:kernel_pattern": "guest.toml's, ours",
     "percent proof/envelope.py:encoded": "constant; each value stands behind its length",

@@ -20,13 +20,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from support import inprocess
+from support import engines, inprocess
 from support.filled import filled
 from support.packages import make_deb
 
 from pipeline.archives import dsc_file, resolve
 from pipeline.archives.index import Index
-from pipeline.cli import ci_workflow
 from pipeline.config import config
 from pipeline.containers import base, images, oci_engine
 from pipeline.errors import FetchError, RespinError, UsageError
@@ -75,6 +74,8 @@ def test_control_what_is_a_version_is_still_one(text: str) -> None:
         ["init", "cron", "--program", "/x", "--user", "-x"],
         ["init", "github", "--ref", "-x", "--repository", "https://x/y"],
         ["init", "github", "--ref", "main", "--repository", "-x"],
+        ["init", "github", "--ref", "x", "--repository", "https://x/y", "--rsync-to", "-x"],
+        ["init", "buildbot", "--config", "/x", "--worker", "-x=amd64"],
         ["publish", "--to", "dput:-x", "."],
     ],
     ids=" ".join,
@@ -164,19 +165,19 @@ WORDS: dict[str, tuple[Callable[[str], object], type[RespinError]]] = {
         UsageError,
     ),
     "a repository (git)": (
-        lambda t: ci_workflow.workflow("github", t, "main", [BOOKWORM]),
+        lambda t: engines.written("github", repository=t),
         UsageError,
     ),
     "a host of a repository's (ssh)": (
-        lambda t: ci_workflow.workflow("github", f"ssh://{t}/x", "main", [BOOKWORM]),
+        lambda t: engines.written("github", repository=f"ssh://{t}/x"),
         UsageError,
     ),
     "a user of a repository's (ssh)": (
-        lambda t: ci_workflow.workflow("github", f"{t}@h:x", "main", [BOOKWORM]),
+        lambda t: engines.written("github", repository=f"{t}@h:x"),
         UsageError,
     ),
     "a ref (git)": (
-        lambda t: ci_workflow.workflow("github", "https://x/y", t, [BOOKWORM]),
+        lambda t: engines.written("github", ref=t),
         UsageError,
     ),
 }

@@ -240,6 +240,8 @@ EVIL = "\x1b]0;pwned\x07\x9b2J\u202e"
         ["smoke", "--deb", __file__, "--way", EVIL],
         ["init", "github", "--ref", "main", "--repository", EVIL],
         ["init", "kubernetes", "--image", EVIL],
+        ["init", "kubernetes", "--image", "x", "--plan", EVIL],
+        ["init", "buildbot", "--config", "/x", "--worker", EVIL],
         ["init", "cron", "--program", "/x", "--user", EVIL],
         ["publish", "--to", EVIL, "."],
     ],

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The workflows that `respin init` writes, held against the CIs' published schemas.
 
-check-jsonschema ships these schemas, so no network is needed.
+check-jsonschema ships these schemas, so no network is needed. test_ci_night.py runs them.
 """
 
 from __future__ import annotations
@@ -13,28 +13,24 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from ruamel.yaml import YAML
+from support import engines
 
-from pipeline.cli import ci_workflow
 from pipeline.cli.init import init
 from pipeline.errors import UsageError
-from pipeline.releases import releases
 
-URL = "https://git.example.org/tools/iproute2-respin.git"
-REF = "3f786850e387550fdab836ed7e6dc881de23001b"
 SCHEMAS = {"github": "vendor.github-workflows", "gitlab": "vendor.gitlab-ci"}
 ALL = pytest.mark.parametrize("ci", SCHEMAS)
 
 
-def write(ci: str, out: Path, *more: str) -> Path:
-    done = CliRunner().invoke(
-        init,
-        [ci, "--repository", URL, "--ref", REF, "--out", str(out), *more],
-        catch_exceptions=False,
-    )
+def write(ci: str, out: Path, *more: str) -> list[Path]:
+    """Let `respin init` write the files of a CI; return those in YAML."""
+    words = [ci, "--repository", engines.USUAL["repository"], "--ref", engines.USUAL["ref"]]
+    words += ["--image", engines.USUAL["image"]] if ci == "gitlab" else []
+    done = CliRunner().invoke(init, [*words, "--out", str(out), *more], catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    assert Path(done.stdout.strip()) == out / ci_workflow.PATHS[ci]
-    return out / ci_workflow.PATHS[ci]
+    written = [Path(line) for line in done.stdout.splitlines()]
+    assert out / "night.sh" in written
+    return [path for path in written if path.suffix == ".yml"]
 
 
 def valid(ci: str, path: Path) -> bool:
@@ -42,44 +38,29 @@ def valid(ci: str, path: Path) -> bool:
     return subprocess.run(argv, capture_output=True, check=False).returncode == 0
 
 
-def releases_of(ci: str, path: Path) -> list[tuple[str, str]]:
-    values = YAML(typ="safe").load(path.read_text())
-    if ci == "github":
-        rows = values["jobs"]["deb"]["strategy"]["matrix"]["include"]
-        return [(row["distro"], row["release"]) for row in rows]
-    return [(r["DISTRO"], r["RELEASE"]) for r in values["iproute2"]["parallel"]["matrix"]]
-
-
 @ALL
 def test_is_valid_under_the_published_schema(ci: str, tmp_path: Path) -> None:
-    path = write(ci, tmp_path)
-    assert valid(ci, path)
-    key = "runs-on" if ci == "github" else "script"
-    path.write_text(path.read_text().replace(f"{key}:", f"{key}-not:"))
-    assert not valid(ci, path), "the schema refuses nothing"
-
-
-@ALL
-def test_builds_what_is_supported_and_affected_or_what_was_named(ci: str, tmp_path: Path) -> None:
-    usual = releases_of(ci, write(ci, tmp_path / "usual"))
-    assert ("debian", "trixie") in usual and ("ubuntu", "noble") in usual
-    assert not {"sid", "bullseye", "jammy", "bionic"} & {codename for _, codename in usual}
-    named = write(ci, tmp_path / "named", "--release", "bionic", "--release", "12")
-    assert releases_of(ci, named) == [("ubuntu", "bionic"), ("debian", "bookworm")]
+    options = ["--rsync-to", "www@apt.example.org:/srv/apt", "--s3-bucket", "apt"]
+    for more in ([], options):
+        for path in write(ci, tmp_path / str(len(more)), *more):
+            assert valid(ci, path)
+            key = "runs-on" if ci == "github" else "script" if "script:" in path.read_text() else ""
+            path.write_text(path.read_text().replace(f"{key}:", f"{key}-not:"))
+            assert not valid(ci, path), "the schema refuses nothing"
 
 
 @ALL
 def test_writes_over_nothing_but_itself(ci: str, tmp_path: Path) -> None:
-    path = write(ci, tmp_path)
-    assert write(ci, tmp_path) == path
+    paths = write(ci, tmp_path)
+    assert write(ci, tmp_path) == paths
     with pytest.raises(UsageError, match="already exists"):
-        write(ci, tmp_path, "--release", "bionic")
+        write(ci, tmp_path, "--s3-bucket", "other")
 
 
 @ALL
 @pytest.mark.parametrize("bad", ["$(reboot)", "https://x/y z", "../x", "https://x/`id`", ""])
 def test_nothing_that_a_shell_would_run_gets_in(ci: str, bad: str) -> None:
     with pytest.raises(UsageError):
-        ci_workflow.workflow(ci, bad, "main", [releases.find("bookworm")])
+        engines.written(ci, repository=bad)
     with pytest.raises(UsageError):
-        ci_workflow.workflow(ci, URL, bad or "a b", [releases.find("bookworm")])
+        engines.written(ci, ref=bad or "a b")

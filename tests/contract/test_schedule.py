@@ -12,6 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from support import engines
 
 from pipeline.cli import schedule
 from pipeline.cli.init import init
@@ -71,7 +72,9 @@ def test_cron(hourly: bool, hour: str) -> None:
 
 
 def test_kubernetes() -> None:
-    job, *volumes = yaml.safe_load_all(schedule.kubernetes("registry.example.org/respin:1.2"))
+    job, *volumes = yaml.safe_load_all(
+        engines.written("kubernetes", image="registry.example.org/respin:1.2")["-"]
+    )
     for each in (job, *volumes):
         kubernetes_validate.validate(each, "1.28", strict=True)
     assert job["spec"]["concurrencyPolicy"] == "Forbid"
@@ -101,7 +104,7 @@ def test_what_would_be_two_words_is_refused(values: dict[str, Path]) -> None:
 
 def test_an_image_is_one_word() -> None:
     with pytest.raises(UsageError):
-        schedule.kubernetes('x"\nprivileged: true')
+        engines.written("kubernetes", image='x"\nprivileged: true')
 
 
 def test_the_commands(tmp_path: Path) -> None:
