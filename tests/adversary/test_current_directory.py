@@ -54,7 +54,6 @@ COMMANDS = {
     "forget": ["forget", "bookworm"],
     "withdraw": ["withdraw", "bookworm", "1-1", "--why", "x"],
     "key init": ["key", "init"],
-    "init": ["init", "github", "--ref", "x", "--repository", "https://git.example.org/respin"],
 }
 
 

@@ -323,7 +323,7 @@ def _workers() -> object:
 def _init() -> object:
     """A kernel package with a module of this name."""
     module = "x; reboot $(id) '.ko"
-    phases = [{"name": "before", "directory": "/f"}]
+    phases = [{"name": "before", "directory": "/f", "installs": True}]
     text = render("guest/init.sh.j2", modules=[module], phases=phases, deadline=1)
     (line,) = [each for each in text.splitlines() if each.startswith("$agent insmod")]
     return shlex.split(line), ["$agent", "insmod", f"/respin/modules/{module}"]

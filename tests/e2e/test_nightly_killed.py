@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import nights, packages, standin
+from support import nights, packages, published, standin
 from support.archive import Signer
 from support.nights import Distro, Nights
 
 from pipeline.host.cache import Cache, file_sha256
 from pipeline.nightly import status
 from pipeline.nightly.state import State
-from pipeline.proof import envelope
 from pipeline.releases import releases
 
 pytestmark = pytest.mark.needs("aptly")
@@ -33,8 +32,6 @@ pytestmark = pytest.mark.needs("aptly")
 POINTS = 50
 SEED = 6
 SCRIPT = Path(nights.__file__).with_name("killed.py")
-# What differs from one night to another that does the same: dates and what is signed over them.
-DATED = ("Release", "InRelease", "Release.gpg")
 
 
 class Stage:
@@ -115,18 +112,13 @@ class Stage:
             ]
             outbox, told = state.outbox(), state.told()
         public = self.state / "public"
-        files = {}
-        for target in ("bookworm", "trixie"):
-            for path in sorted((public / target).rglob("*")):
-                if path.is_file() and path.name not in DATED and "by-hash" not in path.parts:
-                    files[f"{target}/{path.relative_to(public / target)}"] = content(path)
         notifications = [json.loads(line) for line in self.notifications.read_text().splitlines()]
         return {
             "rows": rows,
             "runs": sorted(runs),
             "outbox": outbox,
             "told": told,
-            "files": files,
+            "files": published.files(public, ("bookworm", "trixie")),
             # A kill after a letter was handed over and before that was noted sends it twice.
             "letters": {json.dumps(each) for each in notifications},
             "left": sorted(p.name for p in (*public.rglob(".part*"), *self._unfinished())),
@@ -154,14 +146,6 @@ class Stage:
             for line in (dists / "main/binary-amd64/Packages").read_text().splitlines():
                 if line.startswith("Filename: "):
                     assert (top / line.split()[1]).is_file()
-
-
-def content(path: Path) -> str:
-    """Return what identifies a file; of signed statements, which have dates, who signed them."""
-    if not path.name.endswith(envelope.NAME):
-        return file_sha256(path)
-    found = envelope.read(path.read_bytes(), path.name)
-    return json.dumps([sorted(each.signatures) for each in found])
 
 
 @pytest.fixture(scope="module")
