@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import io
+import itertools
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +29,8 @@ SYMBOLS = 1 << 17
 RELOCATIONS = 1 << 17
 NAMES = 8 << 20
 """Bytes of all names."""
+LIBRARIES, NAME = 256, 255
+"""Libraries that a program may need, and bytes of the name of one (NAME_MAX)."""
 SECONDS = 20.0
 """Seconds for all that is asked of one file; a kernel's largest module takes 0.1 s."""
 
@@ -115,7 +118,13 @@ class Elf:
             return ()
         if table["sh_size"] > self._size:
             raise Broken("a section is larger than the file")
-        return tuple(str(vars(tag)["needed"]) for tag in table.iter_tags("DT_NEEDED"))
+        found = []
+        for tag in itertools.islice(table.iter_tags("DT_NEEDED"), LIBRARIES + 1):
+            self.in_time()
+            found.append(str(vars(tag)["needed"])[: NAME + 1])
+        if len(found) > LIBRARIES or any(len(name) > NAME for name in found):
+            raise Broken(f"it needs more than {LIBRARIES} libraries, or one with a longer name")
+        return tuple(found)
 
     @functools.cached_property
     @_broken

@@ -35,6 +35,8 @@ from pipeline.smoke.tested_packages import Deb
 from pipeline.vm.machine import machine_for
 
 PROGRAMS = ("tc", "ip")
+APART = set(":;$")
+"""What means something else in a list of directories to ld.so(8)."""
 
 
 def check(dest: Path) -> None:
@@ -42,6 +44,11 @@ def check(dest: Path) -> None:
     parent = dest.absolute().parent
     if os.path.lexists(dest) or not dest.name or dest.name == "..":
         raise UsageError(f"{dest} already exists", hint="remove it, or name another directory")
+    if APART & set(str(dest.absolute())):
+        raise UsageError(
+            f"{dest.absolute()} contains : ; or $, which the loader of libraries takes apart",
+            hint="name another directory",
+        )
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise UsageError(f"{parent} is not a directory that can be written")
 
