@@ -91,10 +91,10 @@ def test_they_run(files: Path) -> None:
 
 def test_they_run_wherever_they_are(files: Path, tmp_path: Path) -> None:
     """Moved, in a directory with a space, and by a link that leads there."""
-    moved = tmp_path / "a b/$(c)"
+    moved = tmp_path / "a b/(c)&'d"
     shutil.copytree(files, moved, symlinks=True)
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/tc").symlink_to("../a b/$(c)/tc")
+    (tmp_path / "bin/tc").symlink_to("../a b/(c)&'d/tc")
     for argv in ((moved / "tc", "-V"), (tmp_path / "bin/tc", "-V")):
         assert says(*argv).stdout.startswith("tc utility")
     done = says("sh", "-c", "tc -V", PATH=f"{tmp_path / 'bin'}:/usr/bin:/bin")
