@@ -43,6 +43,8 @@ class Platform:
     artifacts: Path
     said: list[str] = field(default_factory=list)
     jobs: int = 0
+    code: int = 0
+    """The exit code that `night.sh collect` has to have."""
 
     def clone(self) -> Path:
         """Return the directory of a new job: a clone with what runners leave open to others."""
@@ -52,8 +54,9 @@ class Platform:
         (place / "respin.toml").chmod(0o666)  # as GitLab's runners do
         return place
 
-    def shell(self, place: Path, script: str, variables: dict[str, str], *, code: int = 0) -> str:
+    def shell(self, place: Path, script: str, variables: dict[str, str]) -> str:
         """Run lines of a shell as a runner does; return the output."""
+        code = self.code if script == "sh night.sh collect" else 0
         own = ("RESPIN_CONFIG", "RESPIN_STATE", "RESPIN_CACHE")
         environment = {k: v for k, v in self.three.environment.items() if k not in own}
         environment["PATH"] = f"{self.directory / 'sudo'}:{os.environ['PATH']}"
@@ -267,6 +270,18 @@ def test_two_nights(ci: str, tmp_path: Path) -> None:
             assert (tmp_path / pushed / "index.html").read_text() == page
         assert player.night() == []
         no_secret_is_left(here)
+        if ci == "github":
+            an_archive_is_broken(here, Github(here))
+
+
+def an_archive_is_broken(here: Platform, player: Github) -> None:
+    """Hold that the plan goes on without it, and that the night fails in the end, with its code."""
+    (here.three.distros[0].root / f"dists/{RELEASE}/InRelease").write_text("x")
+    shutil.rmtree(here.artifacts)
+    assert player.job("plan", {}) == "runs=[]\n"
+    here.code = 10
+    player.job("collect", {})
+    assert list((here.artifacts / "github-pages").iterdir())
 
 
 def no_secret_is_left(here: Platform) -> None:

@@ -113,6 +113,15 @@ def test_a_plan_that_is_missing_or_empty(tmp_path: Path) -> None:
         engines.written("kubernetes", plan=plan(tmp_path / "plan.json", 0))
 
 
+@pytest.mark.needs("shellcheck")
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+def test_the_script_of_the_jobs_is_sound(ci: str, tmp_path: Path) -> None:
+    script = tmp_path / "night.sh"
+    script.write_text(engines.written(ci)["night.sh"])
+    done = subprocess.run(["shellcheck", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 CHOOSE = """
 from types import SimpleNamespace as N
 one, two = (N(worker=N(workername=name)) for name in ("one", "two"))
