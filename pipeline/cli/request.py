@@ -19,6 +19,7 @@ from pipeline.fixes import fixes, own_fix, own_patch
 from pipeline.fixes.fixes import Fix
 from pipeline.fixes.own_patch import OwnPatch
 from pipeline.host.cache import Cache
+from pipeline.isolation import sandbox
 from pipeline.model import Release
 from pipeline.publish import keys, trust
 from pipeline.releases import releases
@@ -58,6 +59,8 @@ def request_of(source: SourceOptions, cache: Path | None) -> Request:
         )
     release = releases.find(source.release, config=configuration)
     kept = Cache(cache)
+    if locked:
+        _admit(locked, trust_container=source.trust_container)
     among = lockfile.known_fixes(locked, kept) if locked else ()
     return Request(
         release=release,
@@ -84,6 +87,13 @@ def request_of(source: SourceOptions, cache: Path | None) -> Request:
         trust_container=source.trust_container,
         cache=kept,
     )
+
+
+def _admit(lock: lockfile.Lock, *, trust_container: bool) -> None:
+    """Raise FetchError if what is beside a lock, which may be anybody's, needs a better wall."""
+    if lock.patches or lock.own_fixes:
+        what = f"the patches and fixes beside {lock.path}"
+        sandbox.admit(what, indexed=False, trust_container=trust_container)
 
 
 def fixes_of(
@@ -167,6 +177,7 @@ def request_again(earlier: Path, archive: ArchiveOptions, cache: Path | None) ->
     kept = Cache(cache)
     lock = lockfile_reader.read(earlier / lockfile.NAME)
     names = before.patched.fixes if before.patched else ()
+    _admit(lock, trust_container=False)
     return Request(
         release=releases.find(before.source.release.codename, config=configuration),
         architecture=before.architecture,

@@ -97,6 +97,9 @@ class Case:
     received: int | None = None
     debug: bool = False
     notype: bool = False
+    own: bool = False
+    """Whether its program is one of a user's fix: it may be anybody's, and is compiled in the
+    sandbox."""
     program: str = ""
     section: str = ""
     size: int | None = None

@@ -12,15 +12,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import SmokeImpossible
+from pipeline.files import bounded
 from pipeline.host import command, compilers
 from pipeline.host.cache import Cache, digest
 from pipeline.host.resources import render
+from pipeline.isolation import lent, sandbox
 from pipeline.smoke import mutate
 from pipeline.smoke.cases import Case, all_cases
 from pipeline.vm.machine import Machine
 
 HINT = "install what it needs: apt install clang libbpf-dev linux-libc-dev"
 
+OBJECT_BYTES = 1 << 20
+"""Bytes of an object of a user's fix; those of the cases have at most 20 kB."""
+SECONDS = 60.0
 WORKERS = 2
 """Compilers at a time; a build beside them takes the other CPUs."""
 
@@ -99,6 +104,8 @@ def compile_case(case: Case, *, size: int, machine: Machine, cache: Cache, log: 
     # A legacy object's BTF makes tc print messages, and fail before v5.14; BTF maps need it.
     argv += ["-g"] if case.debug else []
 
+    brief = f"clang could not compile the object of the smoke case {case.name}"
+
     def make(part: Path) -> None:
         def run(*more: str | Path, stdin: bytes) -> bytes:
             return command.run(
@@ -106,11 +113,13 @@ def compile_case(case: Case, *, size: int, machine: Machine, cache: Cache, log: 
                 stdin=stdin,
                 log=None if "-S" in more else log,
                 error=SmokeImpossible,
-                brief=f"clang could not compile the object of the smoke case {case.name}",
+                brief=brief,
                 hint=HINT,
             ).stdout
 
-        if case.notype:
+        if case.own:
+            part.write_bytes(_walled(argv, source, log, brief))
+        elif case.notype:
             assembly = run(*argv, "-S", "-o", "-", stdin=source.encode()).decode()
             plain = re.sub(_TYPES, "", assembly)
             # clang 19 refuses what it does not use: for assembly, an option of the optimizer.
@@ -120,6 +129,30 @@ def compile_case(case: Case, *, size: int, machine: Machine, cache: Cache, log: 
 
     key = digest(source, *argv, _TYPES if case.notype else "", compilers.identity("clang"))
     return cache.entry("objects", key, make)
+
+
+def _walled(argv: Sequence[str], source: str, log: Path, brief: str) -> bytes:
+    """Return what clang makes of a text that may be anybody's; raise SmokeImpossible.
+
+    A program can have clang read any file that it sees (.incbin, #include), and write an object of
+    any size (.space).
+    """
+    with lent.lent(None, "respin-object-") as directory:
+        (directory / "object.c").write_text(source)
+        limited = ["prlimit", f"--fsize={OBJECT_BYTES}", "--"]
+        sandbox.run(
+            [*limited, *argv, "-c", "-o", "object.o", "object.c"],
+            directory=directory,
+            timeout=SECONDS,
+            log=log,
+            error=SmokeImpossible,
+            brief=brief,
+            hint=HINT,
+        )
+        try:
+            return bounded.read(directory / "object.o", OBJECT_BYTES, follow=False)
+        except OSError as e:
+            raise SmokeImpossible(brief, details=f"object.o: {e.strerror}", hint=HINT) from e
 
 
 def section_of(case: Case) -> str:

@@ -3,8 +3,9 @@
 """The smoke cases that a fix of the user's own brings along.
 
 Such a case is a C program in the fix's directory objects/. It gets what the objects of
-templates/objects share, and its own text is compiled as it is. While the fix is needed, it has to
-turn the cases under ``turns``; otherwise they are shown, and not judged.
+templates/objects share, and its own text is compiled as it is, in the sandbox: the fix may have
+come with somebody's run. While the fix is needed, it has to turn the cases under ``turns``;
+otherwise they are shown, and not judged.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ def _cases(fix: Fix, values: Mapping[str, Any], taken: set[str]) -> list[Case]:
             way=attach_types()[way],
             template=TEMPLATE,
             default=True,
+            own=True,
             expect={loader.name: expected for loader in loaders()},
             parameters={**_PARAMETERS, "program": text},
             verdict=verdict or attach_types()[way].verdict,

@@ -8,6 +8,7 @@ tests/e2e/test_own_fix.py goes the whole way of that page.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -159,6 +160,34 @@ def test_an_object_that_does_not_compile(mine: Path, cache: Cache, tmp_path: Pat
     with pytest.raises(UsageError, match="object of the smoke case function-as-section") as refused:
         own_cases.check([own_fix.read(mine, cache)], machine_for("amd64"), cache, tmp_path / "log")
     assert "it_is" in refused.value.details
+
+
+@pytest.mark.needs("clang")
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('asm(".pushsection stolen; .incbin \\"{secret}\\"; .popsection");', "Could not find"),
+        ('#include "{secret}"', "file not found"),
+        ('asm(".pushsection large; .space 1 << 30; .popsection");', "clang|File size|object"),
+        ("char large[1 << 21] = {{1}};", "clang|File size|object"),
+    ],
+    ids=["a file of the user's", "a header of the user's", "a gigabyte", "two megabytes"],
+)
+def test_an_object_is_compiled_in_the_sandbox(
+    mine: Path, cache: Cache, tmp_path: Path, text: str, says: str
+) -> None:
+    """The fix may have come with the lock of somebody else's run."""
+    secret = tmp_path / "netrc"
+    secret.write_text("/* my secret */\n")
+    secret.chmod(0o644)
+    path = mine / "objects/drop.c"
+    path.write_text(path.read_text() + text.format(secret=secret) + "\n")
+    with pytest.raises(UsageError, match="object of the smoke case") as refused:
+        own_cases.check([own_fix.read(mine, cache)], machine_for("amd64"), cache, tmp_path / "log")
+    assert re.search(says, refused.value.details), refused.value.details
+    kept = [each for each in cache.directory("objects").rglob("*") if each.is_file()]
+    assert all(each.stat().st_size < 1 << 20 for each in kept)
+    assert not any(b"my secret" in each.read_bytes() for each in kept)
 
 
 def test_which_are_looked_for(mine: Path, cache: Cache, tmp_path: Path) -> None:
