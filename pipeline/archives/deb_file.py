@@ -32,11 +32,17 @@ def information(deb: Path, *, error: type[RespinError]) -> str:
 
 
 def extract(
-    debs: Sequence[Path], into: Path, *, error: type[RespinError], log: Path | None
+    debs: Sequence[Path],
+    into: Path,
+    *,
+    error: type[RespinError],
+    log: Path | None,
+    control: bool = False,
 ) -> None:
     """Unpack packages into the directory ``into``, which is created if it does not exist.
 
-    Links that lead out of it are left out. Raises ``error``; then ``into`` does not exist.
+    Links that lead out of it are left out. With ``control``, the files of the control archive are
+    in its directory DEBIAN. Raises ``error``; then ``into`` does not exist.
     """
     into.parent.mkdir(parents=True, exist_ok=True)
     with lent.lent(into.parent, ".deb-") as directory:
@@ -45,7 +51,7 @@ def extract(
         for deb in debs:
             name = _take(deb, directory, error)
             sandbox.run(
-                ["dpkg-deb", "--extract", name, "root"],
+                ["dpkg-deb", "--raw-extract" if control else "--extract", name, "root"],
                 directory=directory,
                 drop_links=True,
                 timeout=SECONDS,

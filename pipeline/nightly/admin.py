@@ -238,7 +238,7 @@ def _check(world: World, night: Night, offer: Proven, copy: Path) -> None:
         )
     fixes = load(copy)["patched"]["fixes"]
     request = world.request(night.targets[target.name], offer.base, offer.number)
-    checks.same_patch(world, checks.with_fixes(request, fixes), offer)
+    checks.same_patch(world, checks.with_fixes(request, fixes), offer, copy)
 
 
 def _adopt(night: Night, offer: Proven, copy: Path) -> None:

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from pipeline.build import distro_package
 from pipeline.errors import PublishError, RespinError
+from pipeline.host.cache import digest
 from pipeline.nightly import plan
 from pipeline.nightly.context import GIVEN, RUNS, World
 from pipeline.nightly.state import State, TargetState
 from pipeline.publish import verified_run
 from pipeline.publish.apt_repository import check_names
 from pipeline.publish.verified_run import Proven
-from pipeline.runs.report import Report
+from pipeline.runs.report import Outcome, Report
 from pipeline.runs.request import Request
 from pipeline.source import same_source
 
@@ -37,16 +38,20 @@ def names(world: World, state: State, target: TargetState, offer: Proven) -> Non
     check_names([*(verified_run.proven(r.folder, r.report) for r in there), offer])
 
 
-def same_patch(world: World, request: Request, offer: Proven | None) -> None:
+def same_patch(world: World, request: Request, offer: Proven | None, directory: Path) -> Report:
     """Check that respin makes the same patched source here; without an offer, that it makes none.
 
-    Raises PublishError.
+    ``directory`` is the run's: its patches are served beside the package. Returns the report of
+    what was made here; its files are gone. Raises PublishError.
     """
     part = world.directory / RUNS / f"{GIVEN}.patch"
     shutil.rmtree(part, ignore_errors=True)
     what = offer.version if offer else "what needs no fix"
     try:
-        differs = _difference(world.patch(request, part), offer)
+        here = world.patch(request, part)
+        differs = _difference(here, offer)
+        if not differs and patches(part) != patches(directory):
+            differs = "its patches/"
     except RespinError as e:
         raise PublishError(
             f"respin could not repeat the patch of {what} from {request.version}: {e.brief}",
@@ -59,6 +64,25 @@ def same_patch(world: World, request: Request, offer: Proven | None) -> None:
         raise PublishError(
             f"the patched source of {what} is not what this respin makes from "
             f"{request.version}: it differs in {differs}",
+            hint="another version of respin, or somebody else, made it; repeat the run here",
+        )
+    return here
+
+
+def same_findings(here: Report, there: Report) -> None:
+    """Check that a report says of the source what respin finds here. Raises PublishError."""
+    mine, theirs = (
+        (
+            each.findings,
+            each.patched.fixes if each.patched else (),
+            each.user_patches,
+        )
+        for each in (here, there)
+    )
+    if mine != theirs:
+        raise PublishError(
+            "its report is not what this respin finds in that source",
+            details=f"here:  {mine}\nthere: {theirs}"[:2000],
             hint="another version of respin, or somebody else, made it; repeat the run here",
         )
 
@@ -98,11 +122,27 @@ def like_the_distros(world: World, request: Request, offer: Proven) -> tuple[str
     return tuple(missing)
 
 
-def proven_again(world: World, request: Request, directory: Path) -> None:
-    """Smoke-test the packages of a run here, too. Raises RespinError."""
+def proven_again(world: World, request: Request, directory: Path, outcome: Outcome) -> None:
+    """Smoke-test the packages of a run here, too: it has to end as there. Raises RespinError."""
     place = world.directory / RUNS / f"{GIVEN}.proof"
     shutil.rmtree(place, ignore_errors=True)
     try:
-        world.prove(dataclasses.replace(request, prove=True), directory, place)
+        done = world.prove(dataclasses.replace(request, prove=True), directory, place)
+        if done.outcome != outcome:
+            raise PublishError(f"its outcome is {outcome} there, and {done.outcome} here")
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def patches(directory: Path) -> dict[str, str]:
+    """Return the patches of a run without the date, which depends on the rebuild's number."""
+    return {
+        path.name: digest(
+            *(
+                line
+                for line in path.read_bytes().splitlines()
+                if not line.startswith(b"Last-Update:")
+            )
+        )
+        for path in (directory / "patched/patches").glob("*")
+    }

@@ -25,12 +25,14 @@ from pipeline.nightly.due import Due
 from pipeline.nightly.night import Night, Summary, play
 from pipeline.nightly.runs import bug
 from pipeline.nightly.state import RunRow
+from pipeline.proof import statements
+from pipeline.proof.check import Proof
 from pipeline.publish import trust, verified_run
 from pipeline.publish.apt_repository import check_law
 from pipeline.runs import lockfile, lockfile_reader
 from pipeline.runs.directory import REPORT
 from pipeline.runs.report import Outcome
-from pipeline.runs.report_reader import load
+from pipeline.runs.report_reader import load, read
 from pipeline.runs.request import Request
 
 PLAN = "give the runs of the present plan, which respin nightly --plan prints"
@@ -88,7 +90,7 @@ class Collector:
 
     def take(self, directory: Path) -> Taken:
         """Check a directory, and take it into the state if nothing is wrong."""
-        due = self._open.get(directory.name)
+        due: Due | None = None
         run: RunRow | None = None
         error: RespinError | None = None
         unchecked: tuple[str, ...] = ()
@@ -96,10 +98,14 @@ class Collector:
         self._copy.parent.mkdir(parents=True, exist_ok=True)
         try:
             copied_run.copy(directory, self._copy)
-            report = self._report(directory)
-            due = None  # what it says it is counts, not how somebody called it
-            due = self._answered(report)
-            unchecked = self._check(due, report)
+            said = self._said_by_a_worker()
+            # Only of the run that it is named after, and that it is signed to be, does it count as
+            # a failure: otherwise anybody could let any release fail.
+            due = self._named(directory, said)
+            verified_run.vouched(self._copy, self._trusted)
+            due = None  # what its report says it is counts from here on
+            due = self._answered(self._report(directory))
+            unchecked = self._check(due)
             run = self._taken(due)
             if run.bad:
                 error = PublishError(run.brief, details=run.details)
@@ -111,7 +117,7 @@ class Collector:
             shutil.rmtree(self._copy, ignore_errors=True)
         if error is None and due:
             del self._open[due.name]
-        elif error and due and run is None and directory.is_dir():
+        elif error and due and run is None and due.name == directory.name:
             run = self._night.runs.failed(due.step, due.target, error)
         name = due.name if due else ""
         return Taken(directory=directory, name=name, run=run, error=error, unchecked=unchecked)
@@ -120,6 +126,25 @@ class Collector:
         """Record why some that nobody delivered need no run."""
         for each in self._open.values():
             self._night.runs.due(each.step, each.target, record=True)
+
+    def _said_by_a_worker(self) -> Proof:
+        """Return what a worker has signed about the copy, whole or not. Raises PublishError."""
+        proof = verified_run.vouched_for(self._copy, self._trusted)
+        if set(proof.signers) <= set(proof.expired):
+            raise PublishError(
+                f"the key that signed it has expired: {', '.join(proof.signers)}",
+                hint="let the worker renew its key, and put the renewed one under [trust]",
+            )
+        return proof
+
+    def _named(self, directory: Path, said: Proof) -> Due | None:
+        """Return the run that a directory is named after, if a worker has signed that it is one."""
+        due = self._open.get(directory.name)
+        run = said.statements[statements.RUN]["predicate"]
+        what = (run["release"], run["source"]["version"])
+        if due and what == (due.target.release.codename, due.step.version):
+            return due
+        return None
 
     def _report(self, directory: Path) -> dict[str, Any]:
         """Return the report of the copy. Raises PublishError if there is no whole one."""
@@ -164,35 +189,37 @@ class Collector:
             hint=f"it may be of an older plan; {PLAN}",
         )
 
-    def _check(self, due: Due, report: dict[str, Any]) -> tuple[str, ...]:
+    def _check(self, due: Due) -> tuple[str, ...]:
         """Check the copy against all that can be known here. Raises RespinError.
 
         Returns the packages that the archive does not have to compare with.
         """
-        step = due.step
-        verified_run.vouched(self._copy, self._trusted)
-        if report["tool_version"] != __version__:
+        step, world, report = due.step, self._world, read(self._copy)
+        version = load(self._copy)["tool_version"]
+        if version != __version__:
             raise PublishError(
-                f"it was made by respin {report['tool_version']}, and this is {__version__}",
+                f"it was made by respin {version}, and this is {__version__}",
                 hint="let the workers have the version of respin that plans and collects",
             )
         request = self._request(due)
-        if report["outcome"] == Outcome.NOT_NEEDED:
-            checks.same_patch(self._world, request, None)
+        if report.outcome is Outcome.NOT_NEEDED:
+            here = checks.same_patch(world, request, None, self._copy)
+            checks.same_findings(here, report)
             return ()
         offer = verified_run.proven(self._copy)
         if offer.architecture != step.architecture:
             raise PublishError(f"its packages are for {offer.architecture}")
         target = self._state.targets()[step.target]
         check_law([offer], target.versions)
-        checks.names(self._world, self._state, target, offer)
-        checks.same_patch(self._world, request, offer)
+        checks.names(world, self._state, target, offer)
+        here = checks.same_patch(world, request, offer, self._copy)
+        checks.same_findings(here, report)
         number, architecture = step.number, step.architecture
-        own = self._world.request(due.target, step.version, number, architecture=architecture)
-        missing = checks.like_the_distros(self._world, own, offer)
-        if self._prove_again:
-            own = checks.with_fixes(own, report["patched"]["fixes"])
-            checks.proven_again(self._world, own, self._copy)
+        own = world.request(due.target, step.version, number, architecture=architecture)
+        missing = checks.like_the_distros(world, own, offer)
+        if self._prove_again and here.patched:
+            own = checks.with_fixes(own, here.patched.fixes)
+            checks.proven_again(world, own, self._copy, report.outcome)
         return missing
 
     def _request(self, due: Due) -> Request:

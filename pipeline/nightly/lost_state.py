@@ -56,8 +56,9 @@ def write(world: World, state: State, signer: Signer) -> None:
 def restore(world: World, key: Key | None) -> bool:
     """Make the state whole, if it is lost and was published; return whether it was.
 
-    It has to be signed by the ``key``; who has none, because he only plans, trusts those under
-    [trust]. Raises UsageError if what was published is not what was signed.
+    It has to be signed by the ``key``. Who has none, because he only plans, trusts those under
+    [trust], among which may be workers': he must not keep it (``forget``). Raises UsageError if
+    what was published is not what was signed.
     """
     path = world.public / PUBLISHED
     if (world.directory / NAME).exists() or not path.exists():
@@ -96,6 +97,12 @@ def restore(world: World, key: Key | None) -> bool:
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(value["made"]))
     world.note("state", f"it was lost, and is made from what was published at {when}")
     return True
+
+
+def forget(world: World) -> None:
+    """Remove a state that was made whole without the key that signs it."""
+    for path in world.directory.glob(f"{NAME}*"):
+        path.unlink()
 
 
 def _read(path: Path, trusted: Sequence[bytes]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 from pipeline.archives.memory import Memory
 from pipeline.archives.signedindex import Sighting
 from pipeline.config.nightly import TOOLCHAIN
-from pipeline.errors import PublishError, RespinError
+from pipeline.errors import PublishError, RespinError, UsageError
 from pipeline.files import state_lock
 from pipeline.model import AptSource
 from pipeline.nightly import (
@@ -115,7 +115,7 @@ def plan_only(world: World) -> tuple[dict[str, Any], int]:
     world = world.with_patches()
     with (
         state_lock.held(world.directory, "nightly --plan", world.clock()),
-        _state(world, None) as state,
+        _state_to_plan(world) as state,
     ):
         night = Night(world, state, key=False)
         night.runs.settle_killed()
@@ -125,10 +125,26 @@ def plan_only(world: World) -> tuple[dict[str, Any], int]:
         return to_json(due, state.runs(), world.clock()), 0 if due else night.code
 
 
-def _state(world: World, key: Key | None) -> State:
+def _state(world: World, key: Key) -> State:
     """Open the state; if it is lost, make it whole first, or begin with an empty one."""
     lost_state.restore(world, key)
     return State(world.directory, create=True)
+
+
+@contextlib.contextmanager
+def _state_to_plan(world: World) -> Iterator[State]:
+    """Open the state for who may have no key; then, a lost one is made whole only for this plan."""
+    try:
+        key = find_key(world.directory, world.settings.publish)
+    except UsageError:
+        key = None
+    restored = lost_state.restore(world, key)
+    try:
+        with State(world.directory, create=True) as state:
+            yield state
+    finally:
+        if restored and key is None:
+            lost_state.forget(world)
 
 
 class Night:

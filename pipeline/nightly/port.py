@@ -13,6 +13,7 @@ from pathlib import Path
 from debian.debian_support import Version
 
 from pipeline.archives import host_apt
+from pipeline.errors import FetchError
 from pipeline.runs import inputs
 from pipeline.runs.request import PACKAGE, Request
 
@@ -35,12 +36,19 @@ def lacks(request: Request) -> bool:
 def package(request: Request, name: str, dest: Path) -> Path | None:
     """Fetch the distro's package of the requested version into the directory ``dest``.
 
-    A rebuild of the same source (+bN) counts, too. Returns None if the archive has none. Raises
-    RespinError.
+    A rebuild of the same source (+bN) counts, too. Returns None if the archive has no package of
+    this name at all. Raises FetchError if it has none of this version yet, and other RespinErrors.
     """
     archive = inputs.archive_of(request)
     same = re.compile(rf"{re.escape(str(request.version))}(\+b[0-9]+)?")
-    for version in archive.binary_versions(name):
+    found = archive.binary_versions(name)
+    for version in found:
         if same.fullmatch(version):
             return archive.fetch_binary(name, version, dest).path
+    if found:
+        raise FetchError(
+            f"the archive does not have {name} {request.version} yet, to compare with",
+            details=f"it has {', '.join(found)}",
+            hint="collect the run again when it has",
+        )
     return None

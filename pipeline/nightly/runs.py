@@ -18,8 +18,8 @@ from pathlib import Path
 
 from pipeline.config.nightly import TOOLCHAIN
 from pipeline.errors import DiagnosisRefused, RespinError
-from pipeline.host.cache import digest, file_sha256
-from pipeline.nightly import plan, toolchain
+from pipeline.host.cache import file_sha256
+from pipeline.nightly import checks, plan, toolchain
 from pipeline.nightly.context import RUNS, World
 from pipeline.nightly.plan import Step, StepKind
 from pipeline.nightly.state import (
@@ -202,7 +202,7 @@ class Runs:
             return False
         try:
             self._world.patch(request, part)
-            return _patches(part) == _patches(last.folder)
+            return checks.patches(part) == checks.patches(last.folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
@@ -275,17 +275,3 @@ def _probe(run: RunRow) -> Path:
 def _logs(run: RunRow) -> Path:
     """Return where the logs of a run are until it has succeeded."""
     return run.folder.with_name(f"{run.folder.name}.logs")
-
-
-def _patches(directory: Path) -> dict[str, str]:
-    """Return the patches of a run without the date, which depends on the rebuild's number."""
-    return {
-        path.name: digest(
-            *(
-                line
-                for line in path.read_bytes().splitlines()
-                if not line.startswith(b"Last-Update:")
-            )
-        )
-        for path in (directory / "patched/patches").glob("*")
-    }

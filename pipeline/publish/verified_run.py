@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from pipeline.fixes import versions
 from pipeline.host.cache import file_sha256
 from pipeline.model import Seen
 from pipeline.proof import check, envelope, signers, statements
+from pipeline.proof.check import Proof
 from pipeline.publish.keys import Key
 from pipeline.runs import lockfile, lockfile_reader
 from pipeline.runs.directory import REPORT
@@ -87,10 +88,26 @@ def proven(directory: Path, report_sha256: str = "") -> Proven:
         ) from e
 
 
-def vouched(directory: Path, trusted: Sequence[bytes]) -> None:
-    """Raise PublishError unless a trusted key has signed every file of a run's directory."""
+def vouched(directory: Path, trusted: Sequence[bytes]) -> Proof:
+    """Return what a trusted key says that has signed every file of a run's directory.
+
+    Raises PublishError if none has.
+    """
+    return _vouched(lambda: check.directory(directory, trusted))
+
+
+def vouched_for(directory: Path, trusted: Sequence[bytes]) -> Proof:
+    """Return what a trusted key says of a run's directory, which need not be whole.
+
+    Raises PublishError if none has signed what is said.
+    """
+    path = directory / envelope.NAME
+    return _vouched(lambda: check.of_file(path, trusted))
+
+
+def _vouched(proof: Callable[[], Proof]) -> Proof:
     try:
-        check.directory(directory, trusted)
+        return proof()
     except NotVerified as e:
         raise PublishError(
             f"nobody who is trusted here vouches for this run: {e.brief}",

@@ -9,7 +9,7 @@ import re
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,15 +19,18 @@ import pytest
 from support import cli, onerelease, packages, sealed
 from support.onerelease import Here
 
+from pipeline.build import distro_package
 from pipeline.errors import SmokeFailed
 from pipeline.files import schema
 from pipeline.host.cache import file_sha256
 from pipeline.nightly import night
 from pipeline.nightly.runs import Runs
 from pipeline.proof import envelope
+from pipeline.publish import keys
 from pipeline.publish.keys import Key
 from pipeline.runs import single_stage
-from pipeline.runs.report import Report
+from pipeline.runs.report import Outcome, Report
+from pipeline.runs.report_reader import read
 from pipeline.runs.request import Request
 
 pytestmark = pytest.mark.needs("aptly")
@@ -114,6 +117,13 @@ def test_another_source_than_the_expected_one_is_not_run(here: Here, tmp_path: P
     assert said.status == 2 and "64 hexadecimal digits" in said.err
 
 
+SAME = {
+    "etc/iproute2/x": "the same\n",
+    "DEBIAN/templates": "the same\n",
+}
+"""What the distro's package has."""
+
+
 # -- collect ----------------------------------------------------------------------------------
 
 
@@ -167,9 +177,9 @@ def has(here: Here, version: str) -> None:
     here.prepare_source(version)
     debs = here.directory / "distro"
     debs.mkdir(exist_ok=True)
-    here.distro.add_deb(
-        packages.make_deb(debs, "iproute2", version, architecture="amd64"), suite="bookworm"
-    )
+    files = {**SAME, "usr/share/iproute2": f"{version}+bpf1\n"}
+    deb = packages.make_deb(debs, "iproute2", version, architecture="amd64", files=files)
+    here.distro.add_deb(deb, suite="bookworm")
     here.distro.now_has(here.dsc(version))
     here.prepare(version)
 
@@ -227,8 +237,7 @@ def test_a_directory_that_was_half_copied(worker: Worker, lost: str) -> None:
     directory = worker.run("6.1.0-1")
     gone = directory / lost
     shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
-    sentence = "not the whole directory" if lost == "report.json" else f"{lost}"
-    refused(worker.here, directory, sentence)
+    refused(worker.here, directory, lost)
     # It is a failure like any other, and tried again.
     (row,) = worker.here.nights.rows().values()
     assert row.outcome == "failed" and row.next_retry
@@ -299,7 +308,7 @@ AFTER: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda d: sealed.seal(d, None),
         "nobody who is trusted here vouches for this run",
     ),
-    "a link to a file of ours": (
+    "a link to something of ours": (
         lambda d: (d / "logs/passwd").symlink_to("/etc/passwd"),
         "is a symbolic link",
     ),
@@ -313,26 +322,35 @@ def test_a_directory_that_somebody_forged(worker: Worker, how: str) -> None:
     forge, sentence = AFTER[how]
     directory = worker.run("6.1.0-1")
     forge(directory)
-    refused(worker.here, directory, sentence)
+    refused(worker.here, directory, sentence, recorded="package" in how or "file" in how)
 
 
 @pytest.mark.attack
 def test_a_directory_that_a_stranger_signed(worker: Worker) -> None:
     directory = worker.run("6.1.0-1", key=worker.other)
-    refused(worker.here, directory, "nobody who is trusted here vouches for this run")
+    sentence = "nobody who is trusted here vouches for this run"
+    refused(worker.here, directory, sentence, recorded=False)
 
 
-def _rebuilt(directory: Path, **kwargs: Any) -> None:
-    """Build the package otherwise, with files that name it."""
+def _rebuilt(
+    directory: Path, debug: Mapping[str, str] | None = None, depends: str = "", **kwargs: Any
+) -> None:
+    """Build the package otherwise, with files that name it; ``debug`` symbols as well."""
     debs = directory / "debs"
     shutil.rmtree(debs)
     debs.mkdir()
-    deb = packages.make_deb(debs, "iproute2", "6.1.0-1+bpf1", **{"architecture": "amd64", **kwargs})
-    shutil.rmtree(debs / ".iproute2-6.1.0-1+bpf1")
+    own = {"architecture": "amd64", "files": SAME, **kwargs}
+    made = [packages.make_deb(debs, "iproute2", "6.1.0-1+bpf1", **own)]
+    if debug:
+        fields = {"Source": "iproute2", "Depends": depends or "iproute2 (= 6.1.0-1+bpf1)"}
+        own = {"architecture": "amd64", "files": debug, "fields": fields}
+        made.append(packages.make_deb(debs, "iproute2-dbgsym", "6.1.0-1+bpf1", **own))
+    for path in debs.glob(".iproute2*"):
+        shutil.rmtree(path)
     dsc = next((directory / "patched").glob("*.dsc"))
     changes = packages.make_upload(debs, dsc, info_dsc=False)
     found = {
-        "debs": [deb],
+        "debs": made,
         "changes": [changes],
         "buildinfo": [changes.with_suffix(".buildinfo")],
     }
@@ -354,15 +372,43 @@ def _rebuilt(directory: Path, **kwargs: Any) -> None:
 
 LYING: dict[str, tuple[Callable[[Path], object], str]] = {
     "the same": (_rebuilt, ""),
+    "debug symbols": (
+        lambda d: _rebuilt(d, debug={"usr/lib/debug/.build-id/00/x.debug": "x"}),
+        "",
+    ),
     "a file that the distro's package does not have": (
-        lambda d: _rebuilt(d, files={"usr/share/iproute2": "x", "etc/cron.d/x": "x"}),
+        lambda d: _rebuilt(d, files={**SAME, "etc/cron.d/x": "x"}),
         "the file ./etc/cron.d/",
     ),
     "a dependency": (lambda d: _rebuilt(d, fields={"Depends": "backdoor"}), "Depends: backdoor"),
     "a control field": (lambda d: _rebuilt(d, fields={"Essential": "yes"}), "Essential: yes"),
-    "a script of the maintainer": (
-        lambda d: _rebuilt(d, files={"usr/share/iproute2": "x", "DEBIAN/templates": "x"}),
-        "the file templates in its control archive",
+    "another file in the control archive": (
+        lambda d: _rebuilt(d, files={**SAME, "DEBIAN/shlibs": "x"}),
+        "the file shlibs in its control archive",
+    ),
+    "another script of the maintainer": (
+        lambda d: _rebuilt(d, files={**SAME, "DEBIAN/templates": "x"}),
+        "DEBIAN/templates has another content",
+    ),
+    "another content of a file": (
+        lambda d: _rebuilt(d, files={**SAME, "etc/iproute2/x": "a back door\n"}),
+        "etc/iproute2/x has another content",
+    ),
+    "debug symbols that are more": (
+        lambda d: _rebuilt(d, debug={"etc/cron.d/x": "x"}),
+        "has more than debug symbols: ./etc/ as",
+    ),
+    "debug symbols that want more": (
+        lambda d: _rebuilt(d, debug={"usr/lib/debug/x": "x"}, depends="backdoor"),
+        "has more than debug symbols: Depends: backdoor",
+    ),
+    "findings that are not": (
+        _report(lambda v: v["findings"][0]["sites"][0].update(reason="believe me")),
+        "its report is not what this respin finds in that source",
+    ),
+    "other patches than the source has": (
+        lambda d: (d / "patched/patches/respin-stt-object.patch").write_text("future\n"),
+        "it differs in its patches/",
     ),
     "a .changes about other packages": (
         lambda d: _report(
@@ -426,6 +472,62 @@ def test_a_run_that_needs_no_fix_is_collected(worker: Worker) -> None:
     assert [run.outcome for run in here.nights.runs()] == ["not-needed"]
 
 
+def test_a_package_that_the_archive_has_in_another_version_only(worker: Worker) -> None:
+    """What cannot be compared yet is not taken yet."""
+    here = worker.here
+    here.prepare_source("6.1.0-2")
+    here.distro.now_has(here.dsc("6.1.0-2"))
+    here.prepare("6.1.0-2")
+    refused(here, worker.run("6.1.0-2"), "does not have iproute2 6.1.0-2 yet, to compare with")
+
+
+@pytest.mark.attack
+def test_a_directory_that_is_named_after_another_run(worker: Worker) -> None:
+    """Nobody lets another release's run fail with a directory that he, too, can make."""
+    here = worker.here
+    old = worker.run("6.1.0-1")
+    has(here, "6.1.0-2")
+    (name,) = (run["name"] for run in plan(here))
+    named = old.rename(old.with_name(name))
+    _flip(next((named / "debs").glob("*.deb")))
+    refused(here, named, "has changed", recorded=False)
+
+
+@pytest.mark.attack
+def test_a_worker_whose_key_has_expired(worker: Worker, tmp_path: Path) -> None:
+    here = worker.here
+    key, _ = sealed.key(tmp_path / "expiring")
+    directory = worker.run("6.1.0-1", key=key)
+    (here.directory / "worker.asc").write_bytes(sealed.expire(key, 1))
+    refused(here, directory, "the key that signed it has expired", recorded=False)
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("./usr/lib/debug/../../../etc/x", "-rw-r--r-- root/root "),
+        ("./usr/lib/debug//x", "-rw-r--r-- root/root "),
+        ("./usr/lib/debug/x", "-rwsr-xr-x root/root "),
+        ("./usr/lib/debug/x", "-rw-r--r-- nobody/root "),
+        ("./usr/lib/debug/x", "lrwxrwxrwx root/root  -> /etc"),
+        ("./usr/lib/debug/x", "hrw-r--r-- root/root  link to ./etc/shadow"),
+        ("./usr/share/doc/iproute2-dbgsym", "lrwxrwxrwx root/root  -> /etc"),
+        ("./usr/share/doc/x", "-rw-r--r-- root/root "),
+        ("./etc/", "drwxr-xr-x root/root "),
+        ("./usr/", "drwxrwxrwx root/root "),
+    ],
+)
+def test_files_that_are_no_debug_symbols(path: str, what: str) -> None:
+    good = {
+        "./usr/lib/debug/.build-id/0b/x.debug": "-rw-r--r-- root/root ",
+        "./usr/share/doc/": "drwxr-xr-x root/root ",
+        "./usr/share/doc/iproute2-dbgsym": "lrwxrwxrwx root/root  -> iproute2",
+    }
+    for name, kind in good.items():
+        assert distro_package._is_debug(name, kind, "iproute2", "iproute2-dbgsym")
+    assert not distro_package._is_debug(path, what, "iproute2", "iproute2-dbgsym")
+
+
 def test_what_cannot_be_compared_is_said(here: Here, worker_keys: tuple[Key, Key]) -> None:
     """The archive has the source, and not yet the package."""
     key, _ = worker_keys
@@ -443,20 +545,25 @@ def test_proven_again(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     """What fails the smoke test here is not taken, with the exit code of a smoke test."""
     here, proven = worker.here, []
 
-    def prove(request: Request, earlier: Path, debs: None, out: Path) -> None:
+    def prove(request: Request, earlier: Path, debs: None, out: Path) -> Report:
         assert (earlier / "report.json").exists()
         proven.append((request.version, request.target, [fix.name for fix in request.fixes]))
         if len(proven) == 1:
             raise SmokeFailed("made up: it loads nothing")
+        done = read(earlier)
+        return replace(done, outcome=Outcome.UNHARMED) if len(proven) == 2 else done
 
     monkeypatch.setattr(single_stage, "prove_only", prove)
     directory = worker.run("6.1.0-1")
     said = here.respin("nightly", "--collect", "--prove-again", directory)
     assert said.status == 14 and f"refused    {directory}: made up: it loads" in said.out, said
     assert here.respin("retry", "bookworm").status == 0
+    said = here.respin("nightly", "--collect", "--prove-again", directory)
+    assert said.status == 17 and "its outcome is fixed there, and unharmed here" in said.out
+    assert here.respin("retry", "bookworm").status == 0
     assert here.respin("nightly", "--collect", "--prove-again", directory).status == 0
     # With the fixes that the run applied, not with all that there are.
-    assert proven == [("6.1.0-1", "amd64", ["stt-object"])] * 2
+    assert proven == [("6.1.0-1", "amd64", ["stt-object"])] * 3
 
 
 @pytest.mark.bad_input
@@ -514,6 +621,24 @@ def test_a_withdrawal_is_published_at_once(here: Here) -> None:
     assert here.respin("withdraw", "bookworm", "6.1.0-1+bpf1", "--why", "it is bad").status == 0
     lose(here)
     assert here.nights.night(0).runs == () and here.nights.offered("bookworm") == {}
+
+
+def test_who_only_plans_does_not_keep_a_state_that_others_may_have_signed(here: Here) -> None:
+    here.has("6.1.0-1")
+    here.nights.night(0)
+    home = here.nights.world.directory / "gnupg"
+    settings = here.nights.world.settings.publish
+    public = keys.find(here.nights.world.directory, settings).public()
+    lose(here)
+    home.rename(here.directory / "away")
+    said = here.respin("nightly", "--plan")
+    assert said.status == 2 and "is not believed" in said.err
+    (here.directory / "repository.asc").write_bytes(public)
+    with (here.directory / "respin.toml").open("a") as file:
+        file.write('\n[trust]\nkeys = ["repository.asc"]\n')
+    said = here.respin("nightly", "--plan")
+    assert said.status == 0 and json.loads(said.out)["runs"] == []
+    assert not list(here.nights.world.directory.glob("state.sqlite*"))
 
 
 @pytest.mark.attack
