@@ -84,5 +84,6 @@ def _check(path: Path, found: os.stat_result) -> None:
     if stat.S_IMODE(found.st_mode) & 0o077:
         raise UsageError(
             f"{path} has passwords, but other users may read it or write to it",
-            hint="close it to them: chmod 600 FILE; then change the passwords, if others saw them",
+            hint=f"make it private: chmod 600 {path}; "
+            "change the passwords if others may have read them",
         )

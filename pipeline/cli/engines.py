@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the iproute2-respin authors
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Engines that play a night on many machines: each is a directory of templates/engines.
+"""Engines that divide a night among many machines: each is a directory of templates/engines.
 
 Its engine.toml has `help`, `[files]` (the file to write, relative to --out, and its template below
 templates/engines; "-" is printed) and for each option `[option.NAME]` the attributes of ``Option``.

@@ -23,7 +23,7 @@ from pipeline.host import command
 
 @click.group(name="init")
 def init() -> None:
-    """Write a file that runs respin from systemd, cron, Kubernetes or a CI system."""
+    """Write the files that run respin from systemd, cron, Buildbot, Kubernetes or a CI system."""
 
 
 HOURLY = click.option(

@@ -121,16 +121,22 @@ def nightly_command(options: NightlyOptions) -> None:
 def _check(options: NightlyOptions) -> None:
     """Raise UsageError for options that do not go together."""
     if options.planned and options.collected:
-        raise UsageError("--plan and --collect are mutually exclusive")
+        raise UsageError(
+            "--plan and --collect are mutually exclusive",
+            hint="plan first; collect when the runs have ended",
+        )
     if options.directories and not options.collected:
         raise UsageError(
             "respin nightly takes directories only with --collect",
             hint="say --collect before them, or use respin publish for a run that no plan has",
         )
     if options.again and not options.collected:
-        raise UsageError("--prove-again belongs to --collect")
+        raise UsageError("--prove-again needs --collect", hint="add --collect and the directories")
     if options.jobs and (options.planned or options.collected):
-        raise UsageError("--plan and --collect run nothing, so --jobs cannot be used with them")
+        raise UsageError(
+            "--plan and --collect run nothing, so --jobs cannot be used with them",
+            hint="omit --jobs",
+        )
 
 
 def _taken_line(one: Taken) -> str:

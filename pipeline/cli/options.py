@@ -154,7 +154,11 @@ SOURCE = options(
     click.option("--release", help="Codename or number of the release [default: this machine's]."),
     click.option("--version", help="Version to fetch [default: the newest in the pockets]."),
     click.option("--dsc", type=FILE, help="Use a local source package instead."),
-    click.option("--tree", type=DIRECTORY, help="Use a source tree with debian/ instead."),
+    click.option(
+        "--tree",
+        type=DIRECTORY,
+        help="Use a source tree instead; only respin patch takes one without debian/.",
+    ),
     click.option(
         "--at",
         metavar="TIME",

@@ -125,7 +125,7 @@ def _cases(names: tuple[str, ...], request: Request) -> tuple[str, ...] | None:
     "--unpacked",
     type=PATH,
     metavar="DIR",
-    help="Also leave tc and ip in DIR, so that they run without being installed; with --prove.",
+    help="Also leave tc and ip in DIR, to run without being installed; implies --prove.",
 )
 @SIGN
 @COMMON

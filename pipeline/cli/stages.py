@@ -111,8 +111,8 @@ class PatchOptions:
 def patch_command(options: PatchOptions) -> None:
     """Fetch and patch: leave the patched source package in a directory; build nothing.
 
-    With RUN, a directory that `fetch` or `run` made, patch the source in it. Of a --tree without
-    debian/, write the patches alone, below --out [default: the current directory].
+    With RUN, a directory that `fetch` or `run` made, patch the source in it. For a --tree without
+    debian/, write only the patches, below --out [default: the current directory].
     """
     source, earlier = options.source, options.earlier
     if earlier is None and source.tree and plain.is_plain(source.tree):
@@ -317,7 +317,10 @@ def diagnose_command(options: DiagnoseOptions) -> None:
     Without --release, a verdict that depends on the release's libraries names the condition.
     """
     if (options.tree is None) == (options.dsc is None):
-        raise UsageError("diagnose needs exactly one of --tree and --dsc")
+        raise UsageError(
+            "diagnose needs exactly one of --tree and --dsc",
+            hint="give --tree DIRECTORY or --dsc FILE",
+        )
     configuration = configured(options.archive.config)
     cache = Cache(options.common.cache)
     chosen = fixes_of(options.fix, configuration, cache)

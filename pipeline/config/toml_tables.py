@@ -16,6 +16,9 @@ from pipeline.text.address import Address
 
 Record = TypeVar("Record")
 
+TOP = ("fixes", "patches")
+"""Keys of the whole file, which TOML gives to a table if they stand below its name."""
+
 UNITS = {"M": 20, "G": 30, "T": 40}
 
 
@@ -27,6 +30,8 @@ def check(values: Mapping[str, Any], path: Path) -> None:
         place = ": ".join(each for each in (str(path), _place(e.path), e.what) if each)
         if not e.unknown:
             raise UsageError(place, hint="respin.toml(5) says what each key takes") from e
+        if e.unknown in TOP and e.path:
+            raise UsageError(place, hint=f"put {e.unknown} before the first table") from e
         near = difflib.get_close_matches(e.unknown[:80], e.keys, n=1, cutoff=0.0)[0]
         raise UsageError(
             place, details=f"The keys are {', '.join(e.keys)}.", hint=f"did you mean {near!r}?"

@@ -193,7 +193,10 @@ def choose(names: Sequence[str], among: Sequence[Fix] | None = None) -> tuple[Fi
     known = {fix.name: fix for fix in (all_fixes() if among is None else among)}
     for name in names:
         if name not in known:
+            of_that_name = f"; for the directory of that name, write ./{name}"
             raise UsageError(
-                f"there is no fix named {name}", hint=f"the fixes are {', '.join(known)}"
+                f"there is no fix named {name}",
+                hint=f"the fixes are {', '.join(known)}"
+                + (of_that_name if Path(name).is_dir() else ""),
             )
     return tuple(fix for fix in known.values() if not names or fix.name in names)

@@ -27,7 +27,7 @@ KIND = "own-fixes"
 """The kind of these cache entries."""
 ENTRIES = 200
 """Files and directories of one fix."""
-HINT = "docs/fixes.md says what belongs into the directory of a fix"
+HINT = "docs/fixes.md says what belongs in the directory of a fix"
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _REPORTED = re.compile(r'report\(\s*"([^"]+)"')

@@ -78,7 +78,7 @@ def read(given: Path, *, configured: bool = False) -> OwnPatch:
     """Read a patch of the user's; ``given`` may end in ``,optional``.
 
     Raises UsageError if it is not a regular file of at most a mebibyte, is not a unified diff of
-    text files, or has a name or a header that does not belong into a source package; and, if it was
+    text files, or has a name or a header that does not belong in a source package; and, if it was
     not given for this run but ``configured``, if somebody else can write to it.
     """
     optional = given.name.endswith(OPTIONAL)
