@@ -80,8 +80,8 @@ def test_an_image_or_a_program_that_a_template_takes_from_elsewhere() -> None:
             found = wrong.search(path.read_text(errors="replace"))
             assert found is None, f"{path}: {found and found.group()}"
     text = (CHECKOUT / "Dockerfile").read_text()
-    stages = set(re.findall(r"^FROM \S+ AS (\S+)", text, re.M))
-    images = set(re.findall(r"^FROM (\S+)", text, re.M)) - stages
+    stages = set(re.findall(r"^FROM .* AS (\S+)", text, re.M))
+    images = set(re.findall(r"^FROM (?:--platform=\S+ )?(\S+)", text, re.M)) - stages
     assert images == {"${BASE}", "${TOOLS_BASE}", "scratch"}
     assert not re.search(r"^(ADD|# *syntax)\b", text, re.M)
 
