@@ -770,6 +770,7 @@ SINKS = {
     "glob runs/unpacked.py:_plugins": "ours",
     "fnmatch host/resources.py:language": "LANGUAGES, ours",
     "fnmatch vm/initramfs.py:_matches": "guest.toml's, ours",
+    "glob nightly/lost_state.py:forget": "the name of the state's file, ours",
     "glob cli/engines.py:engines": "a constant name",
     "regex cli/engines.py:check": "engine.toml's, ours",
     "regex cli/engines.py:warnings": "engine.toml's, ours",
