@@ -177,7 +177,7 @@ def has(here: Here, version: str) -> None:
     here.prepare_source(version)
     debs = here.directory / "distro"
     debs.mkdir(exist_ok=True)
-    files = {**SAME, "usr/share/iproute2": f"{version}+bpf1\n"}
+    files = {**SAME, "usr/share/iproute2": "iproute2\n"}
     deb = packages.make_deb(debs, "iproute2", version, architecture="amd64", files=files)
     here.distro.add_deb(deb, suite="bookworm")
     here.distro.now_has(here.dsc(version))

@@ -93,7 +93,8 @@ def make_deb(
 ) -> Path:
     """Make a binary package and return the .deb; ``fields`` go into its control file.
 
-    ``files`` are texts by path, ``programs`` are files to copy there.
+    ``files`` are texts by path, ``programs`` are files to copy there; the content of the default
+    one is the same in all versions.
     """
     tree = directory / f".{name}-{version}"
     control = {
@@ -108,7 +109,7 @@ def make_deb(
     }
     (tree / "DEBIAN").mkdir(parents=True)
     (tree / "DEBIAN/control").write_text("".join(f"{k}: {v}\n" for k, v in control.items()))
-    for path, text in (files or {f"usr/share/{name}": f"{version}\n"}).items():
+    for path, text in (files or {f"usr/share/{name}": f"{name}\n"}).items():
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         (tree / path).write_text(text)
     for path, program in (programs or {}).items():
