@@ -20,7 +20,11 @@ from pipeline.cli.options import (
     takes,
 )
 from pipeline.cli.request import request_again
+from pipeline.errors import NotVerified
+from pipeline.proof import check
+from pipeline.publish import trust
 from pipeline.runs import unpacked
+from pipeline.runs.report_reader import read
 from pipeline.runs.request import Request
 
 SCHEMA = 1
@@ -48,12 +52,24 @@ def tc_command(options: UnpackedOptions) -> None:
     """Unpack tc and ip of RUN, the directory of a run, so that they run without being installed.
 
     The directory has them with all libraries that they need, and can be copied into a container or
-    to a machine on which no package can be installed. Prints the paths of both.
+    to a machine on which no package can be installed. Prints the paths of both, and says if no
+    trusted key has signed the run.
     """
     request = request_again(options.run, options.archive, options.common.cache)
+    _tell_who_vouches(options.run, request)
     paths = unpack(options.run, request, options.out, options.common)
     if options.common.as_json:
         terminal.say_json({"schema": SCHEMA, "programs": [str(p.absolute()) for p in paths]})
+
+
+def _tell_who_vouches(run: Path, request: Request) -> None:
+    """Say what is not known of a run: whoever can write to it can write its report, too."""
+    for text in read(run).unverified:
+        terminal.tell(f"respin: not verified: {text}")
+    try:
+        check.directory(run, trust.trusted(request.config))
+    except NotVerified as e:
+        terminal.tell(f"respin: not verified: {e.brief}; its tc and ip may be anybody's")
 
 
 def unpack(run: Path, request: Request, dest: Path, common: CommonOptions) -> tuple[Path, ...]:

@@ -13,6 +13,7 @@ readlink.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,11 +21,12 @@ from pathlib import Path
 
 from pipeline.archives import deb_file
 from pipeline.errors import FetchError, UsageError
-from pipeline.files import own_files
+from pipeline.files import bounded, own_files
 from pipeline.host.cache import file_sha256
 from pipeline.host.progress import Journal, Progress
 from pipeline.host.resources import render
 from pipeline.isolation import lent
+from pipeline.isolation.scratch import scratch
 from pipeline.model import Artifact, VerifiedFile
 from pipeline.runs import inputs, libraries, lockfile, lockfile_reader
 from pipeline.runs.libraries import Found
@@ -69,17 +71,28 @@ def of_run(
         raise UsageError(
             f"{run} has no packages that were proven", hint=f"prove them with respin prove {run}"
         )
-    for file in files:
-        if not file.path.is_file() or file_sha256(file.path) != file.sha256:
-            raise FetchError(f"{file.path} has changed since its run", hint="run respin run again")
-    with Progress(journal).stage("unpack") as stage:
+    with Progress(journal).stage("unpack") as stage, scratch(request.cache, "unpacked") as own:
+        copies = [_copied(file, own) for file in files]
         archive = inputs.archive_of(replace(request, architecture=report.architecture))
         tar = guest_image.root_tar(archive, lock.guest.root, request.cache, None)
         architecture = archive.architecture
-        debs = tested_packages.with_programs([file.path for file in files], architecture)
+        debs = tested_packages.with_programs(copies, architecture)
         write(debs, tar, dest, machine_for(architecture).multiarch)
         stage.note(f"{debs[0].title} at {dest}")
     return tuple(dest / name for name in PROGRAMS)
+
+
+def _copied(file: Artifact | VerifiedFile, directory: Path) -> Path:
+    """Return a copy of a run's package, whose content is what the report says; or raise FetchError.
+
+    Whoever owns the run could change the file between the check and the use of it.
+    """
+    copy = directory / file.path.name
+    with contextlib.suppress(OSError):
+        own_files.write(copy, bounded.read(file.path, tested_packages.LARGEST, follow=False))
+        if file_sha256(copy) == file.sha256:
+            return copy
+    raise FetchError(f"{file.path} has changed since its run", hint="run respin run again")
 
 
 def write(debs: Sequence[Deb], tar: Path, dest: Path, multiarch: str) -> None:

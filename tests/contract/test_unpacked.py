@@ -20,6 +20,7 @@ from pipeline import run as pipeline_run
 from pipeline.archives.apt import AptArchive
 from pipeline.errors import FetchError
 from pipeline.files.elf import Elf
+from pipeline.host.cache import file_sha256
 from pipeline.host.progress import Journal
 from pipeline.model import GuestPackages
 from pipeline.releases import releases
@@ -195,6 +196,32 @@ def test_what_is_refused(made: Path, files: Path, tmp_path: Path) -> None:
     said = respin("tc", other, "--out", tmp_path / "tc")
     assert said.status == 10 and "has changed since its run" in said.err
     assert not (tmp_path / "tc").exists() and not list(tmp_path.glob(".respin-tc-*"))
+
+
+def test_it_says_who_vouches(made: Path, tmp_path: Path) -> None:
+    """A report says of itself what it likes; only a trusted key says who made it."""
+    said = respin("tc", made, "--out", tmp_path / "tc")
+    assert said.status == 0
+    assert "not verified" in said.err and "may be anybody's" in " ".join(said.err.split())
+
+
+def test_the_package_is_a_copy_when_it_is_checked(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner of the run replaces it as soon as its content has been compared."""
+    run = tmp_path / "run"
+    shutil.copytree(made, run)
+    (deb,) = (run / "control").glob("*.deb")
+
+    def compared(path: Path) -> str:
+        found = file_sha256(path)
+        deb.write_bytes(b"another")
+        return found
+
+    monkeypatch.setattr(unpacked, "file_sha256", compared)
+    said = respin("tc", run, "--out", tmp_path / "tc")
+    assert said.status == 0, said.err
+    assert deb.read_bytes() == b"another" and (tmp_path / "tc/tc").exists()
 
 
 def test_a_library_that_the_release_lacks(made: Path, tmp_path: Path) -> None:
