@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, make_dataclass
 from functools import cache
 from pathlib import Path
@@ -68,6 +68,15 @@ class Option:
         if not re.fullmatch(self.pattern, value, re.ASCII):
             raise UsageError(f"{value!r} {self.wrong}", hint=self.hint)
 
+    def once_each(self, values: Sequence[str]) -> None:
+        """Refuse two values of the form NAME=… with one name. Raises UsageError."""
+        names = [value.partition("=")[0] for value in values]
+        for name in names:
+            if names.count(name) > 1:
+                raise UsageError(
+                    f"--{self.name} names {name!r} twice", hint="give each a name of its own"
+                )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
@@ -116,6 +125,8 @@ def texts(engine: Engine, chosen: Mapping[str, Any]) -> dict[str, str]:
         if not option.flag and value is not None:
             for each in value if option.multiple else [value]:
                 option.check(each)
+        if option.multiple:
+            option.once_each(value)
         values[option.key] = _plan(value) if option.plan and value else value or ""
     # Fixed for one installation, and different between installations.
     seed = digest(*(str(chosen[option.key]).encode() for option in engine.options))

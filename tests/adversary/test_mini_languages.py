@@ -222,13 +222,17 @@ def _kubernetes() -> object:
     refused(engines.written, "kubernetes", image=evil)
     refused(engines.written, "kubernetes", sign_with="-x")
     run = {"name": evil, "command": ["respin", evil]}
-    text = render(
-        "engines/kubernetes/kubernetes.yaml.j2",
-        **{"image": evil, "plan": {"runs": [run], "digest": evil}, "parallel": "1"},
-        **{"sign_with": "", "hourly": False, "minute": 1},
-    )
-    documents = list(YAML(typ="safe").load_all(text))
-    job, words, runs = documents[0], documents[3], documents[4]
+
+    def made(plan: object) -> list[Any]:
+        text = render(
+            "engines/kubernetes/kubernetes.yaml.j2",
+            **{"image": evil, "plan": plan, "parallel": "1"},
+            **{"sign_with": "", "hourly": False, "minute": 1},
+        )
+        return list(YAML(typ="safe").load_all(text))
+
+    job, *_ = made("")
+    words, runs, *_ = made({"runs": [run], "digest": evil})
     (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     pod = runs["spec"]["template"]["spec"]
     found = (container["image"], pod["containers"][0]["image"], words["data"]["0"])

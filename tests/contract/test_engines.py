@@ -56,7 +56,7 @@ def job(tmp_path: Path, **more: Any) -> list[Any]:
 
 
 def test_an_indexed_job_of_a_plan(tmp_path: Path) -> None:
-    *_, words, runs, volume = found = job(tmp_path, sign_with="A" * 40, parallel="3")
+    words, runs, volume = found = job(tmp_path, sign_with="A" * 40, parallel="3")
     for each in found:
         kubernetes_validate.validate(each, "1.28", strict=True)
     spec = runs["spec"]
@@ -104,6 +104,19 @@ def test_what_is_no_plan(tmp_path: Path, text: str) -> None:
     (tmp_path / "plan.json").write_text(text)
     with pytest.raises(UsageError, match="is not a plan"):
         engines.written("kubernetes", plan=str(tmp_path / "plan.json"))
+
+
+@pytest.mark.parametrize(
+    ("worker", "said"),
+    [
+        (("fast=amd",), "not a worker and an architecture that respin knows"),
+        (("fast=amd64", "fast=arm64"), "names 'fast' twice"),
+    ],
+)
+def test_workers_that_cannot_be(worker: tuple[str, ...], said: str) -> None:
+    assert engines.written("buildbot", worker=("fast=amd64", "arm=arm64"))
+    with pytest.raises(UsageError, match=said):
+        engines.written("buildbot", worker=worker)
 
 
 def test_a_plan_that_is_missing_or_empty(tmp_path: Path) -> None:
