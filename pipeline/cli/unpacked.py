@@ -56,8 +56,8 @@ def tc_command(options: UnpackedOptions) -> None:
     trusted key has signed the run.
     """
     request = request_again(options.run, options.archive, options.common.cache)
-    _tell_who_vouches(options.run, request)
     paths = unpack(options.run, request, options.out, options.common)
+    _tell_who_vouches(options.run, request)
     if options.common.as_json:
         terminal.say_json({"schema": SCHEMA, "programs": [str(p.absolute()) for p in paths]})
 

@@ -177,7 +177,10 @@ def test_a_shell_script_that_splits_or_expands_what_it_is_given() -> None:
         if re.match(rb"#!/bin/(ba)?sh\b", path.read_bytes()[:20]) and path.suffix != ".j2"
     ]
     assert len(scripts) > 15
-    phases = [{"name": "before", "directory": "/f"}, {"name": "after", "directory": "/g h"}]
+    phases = [
+        {"name": "before", "directory": "/f", "installs": False},
+        {"name": "after", "directory": "/g h", "installs": True},
+    ]
     rendered = render("guest/init.sh.j2", modules=["a", "b'c"], phases=phases, deadline=1)
     # SC1010: there, "done" is a word of the agent's.
     for argv in (["--", *map(str, scripts)], ["--exclude=SC1010", "-"]):

@@ -36,10 +36,14 @@ def here(tmp_path: Path) -> Iterator[Here]:
 
 
 def withdraw(here: Here, version: str = OLD) -> cli.Said:
-    """Call respin withdraw as a process of its own: the locks of this one do not let it in."""
-    args = ("withdraw", "bookworm", version, "--why", "tc crashes", "--config")
+    """Call respin withdraw."""
+    return respin(here, "withdraw", "bookworm", version, "--why", "tc crashes")
+
+
+def respin(here: Here, *args: str) -> cli.Said:
+    """Call respin as a process of its own: the locks of this one do not let it in."""
     config = here.directory / "respin.toml"
-    return cli.respin(*args, config, cache=here.nights.world.cache.root, timeout=60)
+    return cli.respin(*args, "--config", config, cache=here.nights.world.cache.root, timeout=60)
 
 
 def offered(here: Here) -> list[str]:
@@ -57,7 +61,7 @@ def test_while_a_night_builds(here: Here) -> None:
     def run(request: Any, out: Path) -> Any:
         seen.append(withdraw(here))
         seen.append(offered(here))
-        assert here.respin("retry", "bookworm").status == 18  # the control: it is a night
+        assert respin(here, "retry", "bookworm").status == 18  # the control: it is a night
         return good(request, out)
 
     done = here.nights.night(0, run=run)

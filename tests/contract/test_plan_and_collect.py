@@ -24,6 +24,7 @@ from pipeline.errors import SmokeFailed
 from pipeline.files import schema
 from pipeline.host.cache import file_sha256
 from pipeline.nightly import night
+from pipeline.nightly.context import GIVEN
 from pipeline.nightly.runs import Runs
 from pipeline.proof import envelope
 from pipeline.publish import keys
@@ -725,11 +726,18 @@ def test_killed_while_it_collected(
     here, end = worker.here, Runs.end
     directory = worker.run("6.1.0-1")
 
+    rename = Path.rename
+
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
+    def placed(path: Path, target: Path) -> Path:
+        if path.name == GIVEN:  # others are renamed before it
+            raise KeyboardInterrupt
+        return rename(path, target)
+
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", killed) if "place" in moment else None
+        patch.setattr(Path, "rename", placed) if "place" in moment else None
         patch.setattr(Runs, "end", killed)
         said = here.respin("nightly", "--collect", directory)
         assert said.status == 130, said

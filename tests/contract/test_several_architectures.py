@@ -40,7 +40,7 @@ from pipeline.smoke import possible
 
 RELEASE = Release(distro="debian", codename="bookworm", version="12")
 BOTH = ("amd64", "s390x")
-FIX = SimpleNamespace(name="a-fix", directory=Path("/nowhere"))
+FIX = SimpleNamespace(name="a-fix", directory=Path("/nowhere"), own=False)
 
 
 @pytest.fixture

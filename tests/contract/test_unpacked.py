@@ -9,6 +9,8 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,9 +124,16 @@ def test_the_libraries_around_do_not_matter(files: Path) -> None:
     assert "ours 0" in done.stdout and "here 127" in done.stdout, done
 
 
-def test_plugins_are_those_beside_it(files: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """Return a directory with a short path: tc has 128 bytes for that of a distribution."""
+    with tempfile.TemporaryDirectory(prefix="tc-") as place:
+        yield Path(place)
+
+
+def test_plugins_are_those_beside_it(files: Path, short: Path) -> None:
     """netem's distributions are read before the kernel is asked; this one is nowhere else."""
-    moved = tmp_path / "moved"
+    moved = short / "moved"
     shutil.copytree(files, moved, symlinks=True)
     normal = next((moved / "package").rglob("tc/normal.dist"))
     shutil.copy(normal, normal.with_name("ours-alone.dist"))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pipeline.archives import dsc_file
 from pipeline.errors import DiagnosisRefused
+from pipeline.fixes.fixes import all_fixes
 from pipeline.fixes.versions import rebuilt
 from pipeline.host.cache import file_sha256
 from pipeline.model import (
@@ -112,6 +113,7 @@ def _lock(directory: Path, source: Source, number: int) -> None:
         version=source.version,
         kind="archive",
         files=lockfile.files(source),
+        fixes=tuple(fix.name for fix in all_fixes()),
         number=number,
         time="20260101T000000Z",
     )
