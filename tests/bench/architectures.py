@@ -186,7 +186,9 @@ def together(cache: Cache) -> bool:
         argv += [word for name in architectures for word in ("--architecture", name)]
 
         def call() -> None:
-            subprocess.run(argv, stdout=subprocess.DEVNULL, check=True)
+            done = subprocess.run(argv, capture_output=True, text=True, check=False)
+            if done.returncode:
+                sys.exit(done.stderr)
 
         return taking(call)
 
