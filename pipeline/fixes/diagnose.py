@@ -56,7 +56,7 @@ def diagnose_all(
     for tree in trees:
         if not any((tree / f).is_file() for f in LOADERS):
             raise DiagnosisRefused(
-                f"{tree} has no BPF loader of iproute2",
+                "the source has no BPF loader of iproute2",
                 details=f"None of these files exists: {', '.join(LOADERS)}",
                 hint="give the top directory of an unpacked iproute2 source, v4.0 or later",
             )
