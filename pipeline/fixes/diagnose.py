@@ -54,12 +54,7 @@ def diagnose_all(
 ) -> list[tuple[Finding, ...]]:
     """Diagnose many trees as ``diagnose`` would each of them, at a fraction of the cost."""
     for tree in trees:
-        if not any((tree / f).is_file() for f in LOADERS):
-            raise DiagnosisRefused(
-                "the source has no BPF loader of iproute2",
-                details=f"None of these files exists: {', '.join(LOADERS)}",
-                hint="give the top directory of an unpacked iproute2 source, v4.0 or later",
-            )
+        require_loader(tree)
     rows: list[list[Finding]] = [[] for _ in trees]
     with command.threads(len(fixes) or 1) as pool:
         reports = [pool.submit(_report, trees, fix) for fix in fixes]
@@ -68,6 +63,16 @@ def diagnose_all(
             for row, code, found in zip(rows, codes, report.result(), strict=True):
                 row.append(_finding(code, fix, found, libraries or {}))
     return [tuple(row) for row in rows]
+
+
+def require_loader(tree: Path) -> None:
+    """Raise DiagnosisRefused if a tree has none of the files that iproute2's loader was ever in."""
+    if not any((tree / f).is_file() for f in LOADERS):
+        raise DiagnosisRefused(
+            f"{tree} has no BPF loader of iproute2",
+            details=f"None of these files exists: {', '.join(LOADERS)}",
+            hint="give the top directory of an unpacked iproute2 source, v4.0 or later",
+        )
 
 
 def _report(trees: Sequence[Path], fix: Fix) -> list[list[Match]]:

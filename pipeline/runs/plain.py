@@ -70,6 +70,7 @@ def patch(
     PatchError, and UsageError if a patch cannot be written or is there already.
     """
     sandbox.admit(str(tree), indexed=False, trust_container=trust_container)
+    diagnose.require_loader(tree)
     self_check.check(cache, fixes)
     progress = Progress(journal)
     with lent.lent(None, "respin-tree-") as work:

@@ -228,6 +228,10 @@ def test_what_is_refused(tmp_path: Path, cache: Path) -> None:
     said = respin(cache, "--tree", tree, "--out", out)
     assert said.status == 2 and f"{NAMES[1]} already exists" in said.err
     assert [path.name for path in out.iterdir()] == [NAMES[1]]
+    other = tmp_path / "other"
+    other.mkdir()
+    said = respin(cache, "--tree", other, "--out", tmp_path / "nothing")
+    assert said.status == 11 and f"{other} has no BPF loader" in said.err, said.err
     (tree / "lib/evil").symlink_to("/etc")
     said = respin(cache, "--tree", tree, "--out", tmp_path / "evil")
     assert said.status == 10 and not (tmp_path / "evil").exists(), said.err
