@@ -330,6 +330,10 @@ class Seen(StrEnum):
     """The kernel or this iproute2 lacks what the case needs."""
 
 
+GOOD = (Seen.LOADS, Seen.SURVIVES)
+"""What a package can do."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cell:
     """The result of one case with one package."""
@@ -416,6 +420,9 @@ class SmokeReport:
     """The packages' architecture, by Debian's name; empty in reports of earlier versions."""
     machine: str = ""
     """QEMU's program and its type of machine; empty without a guest."""
+    kept: int | None = None
+    """If no fix is in the package after: how many rows load before, each of which must load after;
+    else None."""
 
     @property
     def cells(self) -> tuple[tuple[CaseResult, str, Cell], ...]:

@@ -103,6 +103,9 @@ def show_report(report: Report) -> None:
     _show("  ", took)
     for text in report.unverified:
         _show("Not verified: ", text)
+    if report.smoke and report.smoke.kept is not None:
+        rows = f"{report.smoke.kept} of {len(report.smoke.cases)} cases"
+        _show("Proven: ", f"the distro's package loads {rows}, and so does the new one")
     good = {Outcome.NOT_NEEDED: "cyan", Outcome.PROVEN: "yellow"}.get(report.outcome, "green")
     to.print(styled(("Outcome: ", "bold"), (report.outcome, f"bold {good}")))
 

@@ -67,9 +67,11 @@ class Proving:
         """Prove what loads before and after, on the release's own kernel.
 
         The distro's package is tested while the other is still being built. ``findings`` say which
-        fixes it lacks. If none is ``needed``, the other is to load what the distro's loads.
+        fixes it lacks. If none is ``needed``, the other is to load what the distro's loads of the
+        whole matrix, since only the user knows what their patches may change.
         """
         request, directory = self._context.request, self._context.directory
+        keeps = built is not None and not needed
         turned: dict[str, list[str]] = {}
         for fix in needed:
             # What refuses a case may be the defect that hides the one that the fix is about.
@@ -89,8 +91,8 @@ class Proving:
                 turned=turned,
                 lacks=frozenset(f.fix for f in findings if f.verdict is Verdict.NEEDED),
                 about=frozenset(f.fix for f in findings),
-                keeps=built is not None and not needed,
-                cases=select(request.cases, own=own_cases.of(request.applied)),
+                keeps=keeps,
+                cases=select(request.cases, whole=keeps, own=own_cases.of(request.applied)),
                 objects=request.objects,
                 cache=request.cache,
                 log_dir=directory.logs,
@@ -105,7 +107,7 @@ class Proving:
                 hint=f"read the guest's console and the output of each command in {directory.logs}",
             )
         _check_possible(seen, turned)
-        if built and not needed and all(row.before.seen is not Seen.LOADS for row in seen.cases):
+        if keeps and all(row.before.seen is not Seen.LOADS for row in seen.cases):
             raise SmokeImpossible(
                 "nothing is proven: the distro's package loads none of the chosen smoke cases",
                 hint="choose cases that it loads, or omit --case",

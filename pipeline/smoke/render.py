@@ -14,14 +14,12 @@ from xml.etree import ElementTree as ET
 
 from pipeline import __version__
 from pipeline.host.resources import render
-from pipeline.model import CaseResult, Cell, Seen, SmokeReport
+from pipeline.model import GOOD, CaseResult, Cell, Seen, SmokeReport
 from pipeline.smoke.cases import attach_types, loaders
 from pipeline.text import visible
 from pipeline.text.quoting import markdown as quoted
 
 SCHEMA = 1
-
-GOOD = (Seen.LOADS, Seen.SURVIVES)
 
 
 def html(reports: Sequence[SmokeReport]) -> str:

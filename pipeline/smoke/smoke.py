@@ -17,7 +17,7 @@ from pipeline.errors import SmokeImpossible
 from pipeline.host import compilers
 from pipeline.host.cache import Cache, file_sha256
 from pipeline.host.progress import QUIET, Stage
-from pipeline.model import SmokeReport
+from pipeline.model import GOOD, SmokeReport
 from pipeline.smoke import guest_files, matrix, results, tested_packages
 from pipeline.smoke.cases import Case
 from pipeline.smoke.guest_image import modules_of, prepare
@@ -115,6 +115,15 @@ def smoke(
         )
         for phase, deb in packages.items()
     }
+    done = results.case_results(
+        rows,
+        tcs,
+        played.said,
+        turned=turned,
+        keeps=keeps,
+        lost=played.lost,
+        little=image.machine.little,
+    )
     return SmokeReport(
         place="guest",
         kernel=played.said.kernel,
@@ -126,15 +135,8 @@ def smoke(
         after=tcs["after"].text if "after" in tcs else "",
         packages=tuple(deb.title for deb in packages.values()),
         loaders=tuple(tc.loader.name for tc in tcs.values()),
-        cases=results.case_results(
-            rows,
-            tcs,
-            played.said,
-            turned=turned,
-            keeps=keeps,
-            lost=played.lost,
-            little=image.machine.little,
-        ),
+        cases=done,
+        kept=sum(row.before.seen in GOOD for row in done) if keeps else None,
         crashes=played.crashes,
         seconds=round(played.seconds, 3),
         compilers=compilers.versions(*(["clang"] if cases else []), image.machine.compiler),

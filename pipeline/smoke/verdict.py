@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from debian.debian_support import Version
 
-from pipeline.model import Cell, Expect, Seen
+from pipeline.model import GOOD, Cell, Expect, Seen
 from pipeline.smoke.cases import Expected, Loader
 from pipeline.smoke.matrix import Command, Row
 from pipeline.smoke.player_script import why_id
@@ -83,8 +83,8 @@ def expectation(
     ``symptoms`` are those of the needed fixes that turn the case; None if no fix does. ``before``
     is what the package before did, if this one only has to load what that one loads.
     """
-    if before in (Seen.LOADS, Seen.SURVIVES):
-        return Expected(what=Expect(before.value), reason="so does the distro's package")
+    if before in GOOD:
+        return Expected(what=Expect(before), reason="so does the distro's package")
     if before is not None:
         return Expected(what=Expect.ANY, reason="the distro's package does not load it either")
     if row.expect is None:

@@ -4,9 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -14,10 +18,13 @@ import jsonschema
 import pytest
 
 from pipeline.errors import SmokeImpossible
+from pipeline.fixes import fixes
+from pipeline.fixes.fixes import Fix
+from pipeline.host.progress import Progress
 from pipeline.host.resources import package_data
-from pipeline.model import CaseResult, Cell, Expect, Package, Seen, SmokeReport
+from pipeline.model import Built, CaseResult, Cell, Expect, Package, Seen, SmokeReport
 from pipeline.runs import proving
-from pipeline.smoke import render
+from pipeline.smoke import cases, render, smoke
 from pipeline.smoke.cases import Expected, attach_types, loaders
 from pipeline.smoke.matrix import Command, Row
 from pipeline.smoke.verdict import Said, Tc, engine, judge, said_of
@@ -382,3 +389,38 @@ def test_with_patches_of_the_users_alone(
     )
     seen = judge(row(), TC, said, after=True, before=before)
     assert (seen.expected, seen.ok) == (expected, ok)
+
+
+@pytest.mark.parametrize(
+    ("built", "needed", "named", "whole"),
+    [
+        (True, (), None, True),
+        (True, (), ("no-map",), False),  # the user's own choice
+        (True, fixes.choose(["libbpf-legacy-maps"]), None, False),
+        (False, (), None, False),  # nothing to compare it with
+    ],
+)
+def test_without_a_fix_the_whole_matrix_is_tried(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    built: bool,
+    needed: Sequence[Fix],
+    named: tuple[str, ...] | None,
+    whole: bool,
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def smoked(*_: object, **given: Any) -> SmokeReport:
+        asked.update(given)
+        return dataclasses.replace(a_report(), cases=a_report().cases[:1])
+
+    monkeypatch.setattr(smoke, "smoke", smoked)
+    request = SimpleNamespace(cases=named, applied=(), objects=(), cache=None)
+    place = SimpleNamespace(path=tmp_path, logs=tmp_path)
+    context: Any = SimpleNamespace(request=request, directory=place, progress=Progress())
+    coming: Future[Built] | None = Future() if built else None
+    prove = proving.Proving(context, None).smoke  # type: ignore[arg-type]
+    with contextlib.suppress(SmokeImpossible):  # its one row is refused before
+        prove(None, (), coming, needed, ())  # type: ignore[arg-type]
+    assert asked["cases"] == cases.select(named, whole=whole)
+    assert asked["keeps"] == (built and not needed)

@@ -190,3 +190,14 @@ def test_an_error_is_cut_between_words(shown: io.StringIO) -> None:
     assert sum(str(PATH) in line for line in lines) == 2
     assert max(len(line) for line in lines if "unshare" not in line) <= 80
     assert f"  {command}".rstrip() in [line.rstrip() for line in lines]  # to be run as printed
+
+
+@pytest.mark.parametrize("kept", [None, 8])
+def test_how_much_is_unharmed(shown: io.StringIO, kept: int | None) -> None:
+    seen = filled(SmokeReport, cases=(_row("one.o"),), packages=("a", "b"), after="b", kept=kept)
+    release = filled(Release, distro="debian", codename="bookworm")
+    done = filled(Report, outcome=Outcome.UNHARMED, source=filled(Source, release=release))
+    summaries.show_report(dataclasses.replace(done, smoke=seen))
+    words = " ".join(shown.getvalue().split())
+    said = "Proven: the distro's package loads 8 of 1 cases, and so does the new one"
+    assert (said in words) == (kept is not None)
