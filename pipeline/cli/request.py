@@ -7,8 +7,9 @@ from __future__ import annotations
 import dataclasses
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from pipeline.archives import openpgp
 from pipeline.cli import terminal
@@ -89,7 +90,7 @@ def request_of(source: SourceOptions, cache: Path | None) -> Request:
     )
 
 
-def _admit(lock: lockfile.Lock, *, trust_container: bool) -> None:
+def _admit(lock: lockfile.Lock, *, trust_container: bool | None) -> None:
     """Raise FetchError if what is beside a lock, which may be anybody's, needs a better wall."""
     if lock.patches or lock.own_fixes:
         what = f"the patches and fixes beside {lock.path}"
@@ -170,14 +171,23 @@ def continued_by(request: Request, fingerprint: str | None) -> Request:
     return dataclasses.replace(request, trusted=(*trust.trusted(request.config), own))
 
 
-def request_again(earlier: Path, archive: ArchiveOptions, cache: Path | None) -> Request:
-    """Return the request to continue from an earlier run's directory, with that run's fixes."""
+def request_again(
+    earlier: Path,
+    archive: ArchiveOptions,
+    cache: Path | None,
+    *,
+    trust_container: bool | None = None,
+) -> Request:
+    """Return the request to continue from an earlier run's directory, with that run's fixes.
+
+    ``trust_container`` is as for ``sandbox.admit``.
+    """
     before = read(earlier)
     configuration = configured(archive.config)
     kept = Cache(cache)
     lock = lockfile_reader.read(earlier / lockfile.NAME)
     names = before.patched.fixes if before.patched else ()
-    _admit(lock, trust_container=False)
+    _admit(lock, trust_container=trust_container)
     return Request(
         release=releases.find(before.source.release.codename, config=configuration),
         architecture=before.architecture,
@@ -190,25 +200,41 @@ def request_again(earlier: Path, archive: ArchiveOptions, cache: Path | None) ->
     )
 
 
-def _repeated(source: SourceOptions, locked: lockfile.Lock) -> SourceOptions:
-    """Return the options that a lock file stands for; raise UsageError for one given beside it."""
+def refuse_beside(
+    why: str,
+    source: SourceOptions,
+    *,
+    but: Collection[str] = (),
+    more: Mapping[str, object] = MappingProxyType({}),
+    hint: str = "omit one of them",
+) -> None:
+    """Raise UsageError for an option that chooses a source, except those in ``but``, or one of
+    ``more`` (name -> what is given), where another source is already chosen: ``why`` says so.
+    """
     given = {
         "--release": source.release,
         "--version": source.version,
         "--dsc": source.dsc,
         "--tree": source.tree,
-        "--fix": source.fix,
-        "--patch": source.patches,
-        "--no-fixes": source.no_fixes,
-        "--pocket": source.pockets,
         "--at": source.at,
+        "--locked": source.locked,
+        "--pocket": source.pockets,
+        "--accept-unsigned-source": source.accepted,
+        **more,
     }
-    both = [name for name, value in given.items() if value]
+    both = [name for name, value in given.items() if value and name not in but]
     if both:
-        raise UsageError(
-            f"--locked already says what to use, so {', '.join(both)} cannot be used with it",
-            hint="omit one of them",
-        )
+        raise UsageError(f"{why}, so {', '.join(both)} cannot be used with it", hint=hint)
+
+
+def _repeated(source: SourceOptions, locked: lockfile.Lock) -> SourceOptions:
+    """Return the options that a lock file stands for; raise UsageError for one given beside it."""
+    refuse_beside(
+        "--locked already says what to use",
+        source,
+        but=("--locked", "--accept-unsigned-source"),
+        more={"--fix": source.fix, "--patch": source.patches, "--no-fixes": source.no_fixes},
+    )
     if locked.name != PACKAGE:
         raise UsageError(f"{locked.path} is a lock file of {locked.name}, not of {PACKAGE}")
     return dataclasses.replace(

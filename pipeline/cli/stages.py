@@ -34,6 +34,7 @@ from pipeline.cli.request import (
     continued_by,
     fixes_of,
     patches_of,
+    refuse_beside,
     request_again,
     request_of,
     signed_by,
@@ -126,23 +127,13 @@ def patch_command(options: PatchOptions) -> None:
         request = signed_by(request_of(source, options.common.cache), options.sign_with)
         go(single_stage.patch_only, request, source.out, options.common)
         return
-    given = {
-        "--release": source.release,
-        "--version": source.version,
-        "--dsc": source.dsc,
-        "--tree": source.tree,
-        "--at": source.at,
-        "--locked": source.locked,
-        "--pocket": source.pockets,
-        "--accept-unsigned-source": source.accepted,
-    }
-    both = [name for name, value in given.items() if value]
-    if both:
-        raise UsageError(
-            f"{earlier} already contains a source, so {both[0]} cannot be used with it",
-            hint="omit one of them",
-        )
-    request = request_again(earlier, source.archive, options.common.cache)
+    refuse_beside(f"{earlier} already contains a source", source)
+    request = request_again(
+        earlier,
+        source.archive,
+        options.common.cache,
+        trust_container=source.trust_container,
+    )
     request = replace(
         request,
         fixes=fixes_of(source.fix, request.config, request.cache),
@@ -158,27 +149,20 @@ def patch_command(options: PatchOptions) -> None:
 def _patch_plain(options: PatchOptions, tree: Path) -> None:
     """Write the patches for an upstream tree; refuse what is about packages and archives."""
     source = options.source
-    given = {
-        "--release": source.release,
-        "--version": source.version,
-        "--dsc": source.dsc,
-        "--at": source.at,
-        "--locked": source.locked,
-        "--pocket": source.pockets,
-        "--accept-unsigned-source": source.accepted,
-        "--mirror": source.archive.mirror,
-        "--keyring": source.archive.keyring,
-        "--number": source.number > 1,
-        "--patch": source.patches,
-        "--no-fixes": source.no_fixes,
-        "--sign-with": options.sign_with,
-    }
-    both = [name for name, value in given.items() if value]
-    if both:
-        raise UsageError(
-            f"{tree} has no debian/, so {both[0]} cannot be used with it",
-            hint="omit it, or give the tree of a Debian package",
-        )
+    refuse_beside(
+        f"{tree} has no debian/",
+        source,
+        but=("--tree",),
+        more={
+            "--mirror": source.archive.mirror,
+            "--keyring": source.archive.keyring,
+            "--number": source.number > 1,
+            "--patch": source.patches,
+            "--no-fixes": source.no_fixes,
+            "--sign-with": options.sign_with,
+        },
+        hint="omit it, or give the tree of a Debian package",
+    )
     cache = Cache(options.common.cache)
     with terminal.Terminal(verbose=options.common.verbose) as shown:
         done = plain.patch(

@@ -110,8 +110,9 @@ def _files(directory: Path, configured: bool) -> dict[str, bytes]:
                 left -= len(data)
                 found[str(path.relative_to(directory))] = data
     except OSError as e:
+        which = f"{e.filename}: " if str(e.filename) != str(directory) else ""
         raise UsageError(
-            f"the fix {directory} cannot be read: {e.filename}: {e.strerror}", hint=HINT
+            f"the fix {directory} cannot be read: {which}{e.strerror}", hint=HINT
         ) from e
     return found
 

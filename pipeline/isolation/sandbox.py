@@ -79,20 +79,25 @@ def wall() -> Wall:
     )
 
 
-def admit(what: str, *, indexed: bool, trust_container: bool) -> Wall:
+def admit(what: str, *, indexed: bool, trust_container: bool | None) -> Wall:
     """Return what keeps in the tools that read a source here; ``what`` is the source's name.
 
     A container that respin runs in is enough for what the signed index of an archive lists
-    (``indexed``); for other sources, it is enough only if the user says so. Raises FetchError, or
-    UsageError if there is no wall at all.
+    (``indexed``); for other sources, it is enough only if the user says so. ``trust_container`` is
+    None for a command without that option. Raises FetchError, or UsageError if there is no wall.
     """
     found = wall()
     if found is Wall.CONTAINER and not indexed and not trust_container:
+        trust = (
+            ", or add --trust-container if it contains nothing of value"
+            if trust_container is not None
+            else ""
+        )
         raise FetchError(
             f"respin can make no sandbox in this container, and no signed index vouches for {what}",
-            details="The source could access everything in this container.",
+            details="They could access everything in this container.",
             hint="start the container so that bubblewrap works in it (docker run --cap-add "
-            "SYS_ADMIN), or add --trust-container if it contains nothing of value",
+            f"SYS_ADMIN){trust}",
         )
     return found
 

@@ -60,7 +60,7 @@ def load(directory: Path, *, broken: type[RespinError] = UsageError) -> dict[str
     except OSError as e:
         raise UsageError(
             f"{directory} is not the directory of a run: {path}: {e.strerror}",
-            hint="make one with respin run or respin patch",
+            hint="make one with respin run",
         ) from e
     except ValueError as e:
         raise _not_read(directory, str(e)) from e

@@ -15,18 +15,26 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import hostilesource, inprocess
+from support import fixpage, hostilesource, inprocess, ownpatches
 from support.archive import Archive, Signer
+from support.cli import Said
 from support.packages import make_deb
 from support.real import checked
 
 import pipeline
+from pipeline.errors import UsageError
+from pipeline.fixes import own_fix, own_patch
 from pipeline.host import command
+from pipeline.host.cache import Cache
 from pipeline.isolation import namespaces, sandbox
+from pipeline.isolation.sandbox import Wall
+from pipeline.runs import lockfile, lockfile_reader
+from pipeline.runs.lockfile import LockedFix, LockedPatch
 
 pytestmark = pytest.mark.attack
 
@@ -188,6 +196,108 @@ def test_a_container_in_which_only_bubblewrap_fails(
     monkeypatch.setattr(namespaces, "in_container", lambda: True)
     monkeypatch.setattr(sandbox, "_bubblewrap", lambda *_: ["sh", "-c", "echo broken >&2; exit 1"])
     assert "broken" in refused(archive, tmp_path)
+
+
+# -- what is of a user's own, in a run that somebody has given them -------------------------
+
+AGAIN = {
+    "build": ["build", "{run}"],
+    "build for another": ["build", "{run}", "--architecture", "arm64"],
+    "prove": ["prove", "{run}"],
+    "patch": ["patch", "{run}"],
+    "run": ["run", "--locked", "{run}/respin.lock"],
+}
+
+
+def theirs(archive: Archive, directory: Path, kind: str) -> Path:
+    """Return a run whose lock names a patch, or a fix, that lies beside it; or neither."""
+    words = options(archive, directory)
+    assert inprocess.respin("fetch", *words).status == 0
+    run = (directory / "out").rename(directory / "theirs")
+    lock = lockfile_reader.read(run / lockfile.NAME)
+    if kind == "patch":
+        own = own_patch.read_all([], [ownpatches.write(directory, ownpatches.GOOD)])
+        named = [LockedPatch(name=o.name, sha256=o.sha256, optional=False) for o in own]
+        lockfile.write(replace(lock, patches=tuple(named)), run, own)
+    if kind == "fix":
+        fix = own_fix.read(fixpage.write(directory), Cache(directory / "cache"))
+        locked = LockedFix(name=fix.name, sha256=lockfile.content_of(fix))
+        fixes = (*lock.fixes, fix.name)
+        lockfile.write(replace(lock, fixes=fixes, own_fixes=(locked,)), run, (), [fix])
+    return run
+
+
+def again(archive: Archive, directory: Path, run: Path, words: list[str]) -> Said:
+    """Continue from that run; nothing is asked of the archive, nothing is compiled or left."""
+    before, compiled = len(archive.answers), directory / "cache/objects"
+    given = [each.format(run=run) for each in words]
+    locked = "--locked" in given
+    more = [w for w in options(archive, directory) if w not in ("--release", "bookworm")]
+    said = inprocess.respin(*given, *more, *(["--offline"] if locked else []))
+    assert said.err.startswith("respin: ") and "Traceback" not in said.err
+    assert len(archive.answers) == before and not compiled.exists()
+    assert not (directory / "out").exists()
+    return said
+
+
+@pytest.mark.parametrize("words", AGAIN.values(), ids=AGAIN)
+@pytest.mark.parametrize("kind", ["patch", "fix"])
+def test_a_patch_and_a_fix_of_somebody_in_a_container_without_a_sandbox(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, words: list[str]
+) -> None:
+    run = theirs(archive, tmp_path, kind)
+    monkeypatch.setattr(sandbox, "wall", lambda: Wall.CONTAINER)
+    said = again(archive, tmp_path, run, words)
+    assert said.status == 10, said.err
+    told = " ".join(said.err.split())
+    assert f"no signed index vouches for the patches and fixes beside {run}/respin.lock" in told
+    # build and prove do not have that option.
+    assert ("--trust-container" in told) == (words[0] in ("patch", "run"))
+
+
+@pytest.mark.parametrize("words", AGAIN.values(), ids=AGAIN)
+@pytest.mark.parametrize("kind", ["patch", "fix"])
+def test_a_patch_and_a_fix_of_somebody_on_a_machine_without_a_sandbox(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, words: list[str]
+) -> None:
+    def none() -> Wall:
+        raise UsageError("the program bwrap is missing")
+
+    run = theirs(archive, tmp_path, kind)
+    monkeypatch.setattr(sandbox, "wall", none)
+    said = again(archive, tmp_path, run, words)
+    assert said.status == 2 and "the program bwrap is missing" in said.err, said.err
+
+
+@pytest.mark.parametrize("given", [("--patch", "mine.patch"), ("--fix", "./section-or-name")])
+def test_a_patch_and_a_fix_of_the_users_on_a_machine_without_a_sandbox(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: tuple[str, str]
+) -> None:
+    def none() -> Wall:
+        raise UsageError("the program bwrap is missing")
+
+    ownpatches.write(tmp_path, ownpatches.GOOD)
+    fixpage.write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sandbox, "wall", none)
+    before = len(archive.answers)
+    said = inprocess.respin("run", *options(archive, tmp_path), *given)
+    assert said.status == 2 and said.err.startswith("respin: the program bwrap is missing")
+    assert len(archive.answers) == before and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("words", AGAIN.values(), ids=AGAIN)
+def test_a_run_without_any_is_not_refused_for_them(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    """The control: what ends it is something else, if anything does."""
+    run = theirs(archive, tmp_path, "neither")
+    monkeypatch.setattr(sandbox, "wall", lambda: Wall.CONTAINER)
+    monkeypatch.setattr(command, "which", lambda name: None)  # it must not go on for minutes
+    given = [each.format(run=run) for each in words]
+    more = [w for w in options(archive, tmp_path) if w not in ("--release", "bookworm")]
+    said = inprocess.respin(*given, *more)
+    assert said.status != 0 and "the patches and fixes" not in " ".join(said.err.split())
 
 
 # -- a tool that is started without it ------------------------------------------------------

@@ -149,7 +149,7 @@ def test_publishing_by_hand(here: Here) -> None:
     for to in ([], ["--to", "dput:x"]):
         said = here.respin("publish", *to, nothing)
         assert said.status == 2 and f"{nothing} is not the directory of a run" in said.err
-        assert "make one with respin run or respin patch" in said.err and "Errno" not in said.err
+        assert "make one with respin run\n" in said.err and "Errno" not in said.err
     (nothing / "report.json").write_text("{")
     said = here.respin("publish", nothing)
     assert said.status == 2 and "this version of respin cannot read" in said.err

@@ -129,6 +129,20 @@ def test_what_is_not_sound(mine: Path, cache: Cache, name: str) -> None:
     assert "section-or-name" in refused.value.brief
 
 
+def test_one_that_is_not_there_is_named_once(cache: Cache, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as refused:
+        fixes_of([f"{tmp_path}/none"], config.Config(), cache)
+    assert refused.value.brief == (
+        f"the fix {tmp_path}/none cannot be read: No such file or directory"
+    )
+
+
+def test_a_file_of_one_that_cannot_be_read_is_named(mine: Path, cache: Cache) -> None:
+    os.truncate(mine / "objects/drop.c", 1 << 40)
+    with pytest.raises(UsageError, match=r"section-or-name cannot be read: .*objects/drop\.c: "):
+        own_fix.read(mine, cache)
+
+
 @pytest.mark.parametrize("name", ["With-Capitals", "x y", "-x", "a" * 60])
 def test_a_name_that_is_refused(mine: Path, cache: Cache, name: str) -> None:
     with pytest.raises(UsageError, match="cannot be called"):
