@@ -206,7 +206,10 @@ def _served(options: VerifyOptions, trusted: tuple[bytes, ...], place: Path) -> 
     check.of_file(beside, trusted, shown=shown)  # before anything larger is fetched
     deb = served.package(url, place)
     proof = check.package(deb, beside, trusted, shown=(str(url), shown))
-    lock = options.locked or (served.lock(url, place) if options.rebuild else None)
+    lock = options.locked
+    if options.rebuild and not lock:
+        lock = served.lock(url, place)
+        served.own(url, proof, place)
     return _of_one(proof, deb, lock)
 
 
@@ -243,8 +246,11 @@ def _lock_of(found: Verified, place: Path) -> Path:
     try:
         copy.write_bytes(bounded.read(found.lock, lockfile_reader.LIMIT))
         for name in (lockfile.PATCHES, lockfile.FIXES):
-            if (found.lock.parent / name).is_dir():
-                bounded.copy_tree(found.lock.parent / name, place / name, bounded.LARGE)
+            # In a repository, all of them have the package's name before their own.
+            first = found.lock.name.removesuffix(lockfile.NAME)
+            for own in (found.lock.with_name(f"{first}{name}"), found.lock.with_name(name)):
+                if own.is_dir() and not (place / name).exists():
+                    bounded.copy_tree(own, place / name, bounded.LARGE)
     except OSError as e:
         which = e.filename or found.lock
         raise NotVerified(f"{which} cannot be read: {e.strerror}", hint=envelope.HINT) from e

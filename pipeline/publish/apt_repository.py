@@ -63,7 +63,7 @@ class Repository:
     def content(self, offers: Iterable[Proven]) -> str:
         """Return a digest of what clients get if exactly these versions are offered."""
         every = (file for offer in offers for file in (*offer.files, *offer.beside))
-        files = sorted({f"{f.path.name} {f.sha256}" for f in every})
+        files = sorted({f"{f.name or f.path.name} {f.sha256}" for f in every})
         settings = (self.settings.origin, self.settings.url, *self.packages)
         keys = " ".join(self.key.fingerprints)
         return digest(FORMAT, keys, " ".join(self.architectures), *settings, *files)[:16]
@@ -252,12 +252,13 @@ def _make(
 
 
 def _beside(offers: Sequence[Proven], part: Path) -> None:
-    """Put the statements and the lock of each run beside its packages: NAME.provenance.json."""
+    """Put what is ``beside`` the packages of each run there: NAME.provenance.json."""
     pool = {path.name: path for path in (part / "pool").rglob("*.deb")}
     for offer in offers:
         debs = [pool[f.path.name] for f in offer.files if f.path.name in pool]
         for file, deb in ((file, deb) for file in offer.beside for deb in debs):
-            target = beside(deb, file.path.name)
+            target = beside(deb, file.name)
+            target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file.path, target)
             if file_sha256(target) != file.sha256:
                 raise PublishError(f"{file.path} has changed since its run")
@@ -266,7 +267,7 @@ def _beside(offers: Sequence[Proven], part: Path) -> None:
 
 def beside(deb: Path, name: str) -> Path:
     """Return where the repository has a file of the run that made a package."""
-    return deb.with_name(f"{deb.stem}.{name}")
+    return deb.parent / f"{deb.stem}.{name}"
 
 
 def _aptly(config: Path, log: Path | None, *argv: command.Arg) -> None:

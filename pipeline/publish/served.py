@@ -6,11 +6,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pipeline.archives import web
 from pipeline.errors import FetchError, NotVerified, UsageError
+from pipeline.files import bounded
+from pipeline.host.cache import file_sha256
 from pipeline.proof import envelope, manifest
+from pipeline.proof import statements as statements_of
+from pipeline.proof.check import Proof
 from pipeline.runs import lockfile, lockfile_reader
 from pipeline.text.address import Address
 
@@ -64,6 +68,30 @@ def lock(url: Address, place: Path) -> Path:
     path = place / f"{name_of(url).removesuffix('.deb')}.{lockfile.NAME}"
     _fetch(url, lockfile.NAME, path, lockfile_reader.LIMIT)
     return path
+
+
+def own(url: Address, proof: Proof, place: Path) -> None:
+    """Fetch the user's own patches and fixes of the run that made the package at an address.
+
+    They lie beside its lock. Raises NotVerified if one is not there, or is not what was signed.
+    """
+    signed = proof.subjects(statements_of.RUN)
+    for name in lockfile.own_names(signed):
+        path = place / f"{name_of(url).removesuffix('.deb')}.{name}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _fetch(url, quote(name), path, bounded.SMALL)
+        except FetchError as e:
+            if web.not_there(e):
+                raise NotVerified(
+                    f"the repository does not have {name}, which the run was made with",
+                    details=e.details,
+                    hint="an older respin published it: get the directory of the run, and verify "
+                    "that",
+                ) from e
+            raise
+        if file_sha256(path) != signed[name]:
+            raise NotVerified(f"{beside(url, name)} is not what the run had", hint=envelope.HINT)
 
 
 def beside(url: Address, name: str) -> str:

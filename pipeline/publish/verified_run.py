@@ -40,6 +40,8 @@ class File:
 
     path: Path
     sha256: str
+    name: str = ""
+    """Of what is beside a package: its path in the run's directory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,8 @@ class Proven:
     files: tuple[File, ...]
     """The .debs, and the source package."""
     beside: tuple[File, ...] = ()
-    """What is published beside each .deb: the signed statements, and the lock."""
+    """What is published beside each .deb: the signed statements, the lock, and the user's own
+    patches and fixes that the lock names."""
 
 
 def architecture_of(deb: Path) -> str:
@@ -138,7 +141,9 @@ def sign_late(directory: Path, key: Key) -> bool:
 
 
 def _beside(directory: Path, debs: Collection[str]) -> tuple[File, ...]:
-    """Return the statements and the lock of a run; nothing if an older respin made it.
+    """Return the statements and the lock of a run, and the user's own patches and fixes.
+
+    Nothing if an older respin made it.
 
     Clients check who signed the statements. Raises PublishError if they are not about the packages.
     """
@@ -152,9 +157,13 @@ def _beside(directory: Path, debs: Collection[str]) -> tuple[File, ...]:
     lock = file_sha256(directory / lockfile.NAME)
     if not {*debs, lock} <= set(named.values()):
         raise PublishError(f"{path} has changed since its run", hint="run it again")
+    own = lockfile.own_names(named)
+    for name in own:
+        _check(directory, directory / name, named[name])
     return (
-        File(path=path, sha256=file_sha256(path)),
-        File(path=directory / lockfile.NAME, sha256=lock),
+        File(path=path, sha256=file_sha256(path), name=envelope.NAME),
+        File(path=directory / lockfile.NAME, sha256=lock, name=lockfile.NAME),
+        *(File(path=directory / name, sha256=named[name], name=name) for name in own),
     )
 
 

@@ -8,14 +8,14 @@ pipeline/runs/lock.schema.json defines the form; runs/lockfile_reader.py reads i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.archives import dsc_file
 from pipeline.archives.apt import AptArchive
-from pipeline.errors import BuildError, FetchError
+from pipeline.errors import BuildError, FetchError, NotVerified
 from pipeline.files import bounded
 from pipeline.fixes import own_fix, own_patch
 from pipeline.fixes.fixes import Fix, all_fixes
@@ -243,6 +243,18 @@ def check_fixes(lock: Lock, fixes: Sequence[Fix]) -> None:
             raise FetchError(
                 f"{FIXES}/{fix.name} has other content than in the run of the lock", hint=RESTORE
             )
+
+
+def own_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Return, of the paths of files of a run, those of the user's own patches and fixes.
+
+    Raises NotVerified for one that could lead out of their directories.
+    """
+    own = tuple(name for name in names if name.startswith((f"{PATCHES}/", f"{FIXES}/")))
+    for name in own:
+        if {"", ".", ".."} & set(name.split("/")) or "\0" in name:
+            raise NotVerified(f"a run cannot have left the file {name!r}")
+    return own
 
 
 def own_patches(lock: Lock) -> tuple[OwnPatch, ...]:

@@ -20,12 +20,16 @@ from typing import ClassVar
 
 import pytest
 from debian import deb822
-from support import packages, sealed, standin
+from support import fixpage, inprocess, ownpatches, packages, sealed, standin
 from support.archive import Signer
+from support.services import Service
 
 from pipeline.archives import openpgp
 from pipeline.config.nightly import Publishing
-from pipeline.errors import PublishError, UsageError
+from pipeline.errors import NotVerified, PublishError, UsageError
+from pipeline.fixes import own_fix, own_patch
+from pipeline.fixes.fixes import all_fixes
+from pipeline.host.cache import Cache, file_sha256
 from pipeline.model import AptSource, Release
 from pipeline.nightly.state import State
 from pipeline.nightly.targets import Target
@@ -35,6 +39,10 @@ from pipeline.publish.apt_repository import Repository
 from pipeline.publish.keys import Key
 from pipeline.publish.verified_run import Proven, proven
 from pipeline.releases.releases import USUAL
+from pipeline.runs import lockfile, lockfile_reader, rebuild
+from pipeline.runs.lockfile import LockedFix, LockedPatch
+from pipeline.runs.request import Request
+from pipeline.runs.sealed import seal
 from pipeline.text.address import Address
 
 pytestmark = pytest.mark.needs("aptly")
@@ -405,3 +413,89 @@ def test_a_source_upload_to_a_farm(
     with pytest.raises(PublishError, match="dput"):
         dput.dput(directory, "nowhere", trusted=[ring], key=key.name)
     subprocess.run(["gpgconf", "--homedir", str(key.home), "--kill", "gpg-agent"], check=True)
+
+
+# -- what was made with patches and fixes of the user's own -----------------------------------
+
+
+@pytest.fixture
+def own(key: Key, tmp_path: Path) -> Path:
+    """Return a run with a patch and a fix of the user's own, signed."""
+    dsc = packages.make_source(tmp_path / "made", version="6.1.0-3")
+    run = standin.make(tmp_path / "run", dsc, RELEASE)
+    patches = own_patch.read_all([], [ownpatches.write(tmp_path, ownpatches.GOOD)])
+    fix = own_fix.read(fixpage.write(tmp_path), Cache(tmp_path / "cache"))
+    before = lockfile_reader.read(run / lockfile.NAME)
+    lock = replace(
+        before,
+        fixes=(*before.fixes, fix.name),
+        patches=tuple(LockedPatch(name=p.name, sha256=p.sha256, optional=False) for p in patches),
+        own_fixes=(LockedFix(name=fix.name, sha256=lockfile.content_of(fix)),),
+    )
+    lockfile.write(lock, run, patches, [fix])
+    seal(run, fixes=(*all_fixes(), fix), signer=key, begun=datetime.now(UTC))
+    return run
+
+
+def test_a_package_is_made_again_with_what_is_beside_it(
+    repository: Repository, own: Path, key: Key, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the repository alone; what is missing there, or was changed, is named."""
+    assert put(repository, [proven(own)], ["6.1.0-3"])
+    (tmp_path / "key.asc").write_bytes(key.public())
+    made: list[Request] = []
+
+    def again(request: Request, place: Path, journal: object) -> rebuild.Rebuilt:
+        made.append(request)
+        return rebuild.Rebuilt(files={p.name: file_sha256(p) for p in debs}, directory=place)
+
+    debs = list((own / "debs").glob("*.deb"))
+    monkeypatch.setattr(rebuild, "again", again)
+    words = ("--rebuild", "--key", tmp_path / "key.asc", "--cache", tmp_path / "cache")
+    (pool,) = {path.parent for path in repository.link.rglob("iproute2_*.deb")}
+    (deb,) = pool.glob("iproute2_*.deb")
+    for what in ("directory", "service"):
+        with Service() as service:
+            for path in pool.rglob("*"):
+                if path.is_file():
+                    service.put(f"/pool/{path.relative_to(pool)}", path.read_bytes())
+            given = deb if what == "directory" else f"{service.url}/pool/{deb.name}"
+            said = inprocess.respin("verify", given, *words)
+            assert said.status == 0, said.err
+            assert [p.content.decode() for p in made[-1].patches] == [ownpatches.GOOD]
+            assert [fix.name for fix in made[-1].fixes if fix.own] == [fixpage.NAME]
+    assert len(made) == 2
+
+    name = f"{deb.stem}.user-patches/mine.patch"
+    with Service() as service:
+        for path in pool.rglob("*"):
+            if path.is_file():
+                service.put(f"/pool/{path.relative_to(pool)}", path.read_bytes())
+        given = f"{service.url}/pool/{deb.name}"
+        service.put(f"/pool/{name}", ownpatches.OTHER.encode())
+        said = inprocess.respin("verify", given, *words)
+        assert said.status == 19 and f"{name} is not what the run had" in " ".join(said.err.split())
+        service.answers.pop(f"/pool/{name}")
+        said = inprocess.respin("verify", given, *words)
+        assert said.status == 19, said.err
+        assert "the repository does not have user-patches/mine.patch" in " ".join(said.err.split())
+        # Without --rebuild nothing of it is needed.
+        assert inprocess.respin("verify", given, *words[1:3]).status == 0
+    (pool / name).write_text(ownpatches.OTHER)
+    said = inprocess.respin("verify", deb, *words)
+    assert said.status == 10 and "user-patches/mine.patch has other content" in said.err
+    assert len(made) == 2
+
+
+def test_a_patch_that_was_changed_is_not_published(repository: Repository, own: Path) -> None:
+    (own / "user-patches/mine.patch").write_text(ownpatches.OTHER)
+    with pytest.raises(PublishError, match=r"mine\.patch has changed since its run"):
+        proven(own)
+
+
+@pytest.mark.parametrize(
+    "name", ["user-patches/../../../x", "user-fixes//x", "user-patches/./x", "user-fixes/a\0b"]
+)
+def test_a_name_that_leads_out_of_its_directory(name: str) -> None:
+    with pytest.raises(NotVerified, match="cannot have left"):
+        lockfile.own_names(["report.json", name])
