@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from pipeline.archives import host_apt
 from pipeline.cli import terminal
 from pipeline.cli.options import (
     ARCHIVE,
@@ -28,6 +29,8 @@ from pipeline.runs.report_reader import read
 from pipeline.runs.request import Request
 
 SCHEMA = 1
+ALSO_RUNS = {"amd64": "i386", "arm64": "armhf"}
+"""What the processors of an architecture usually run, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,4 +82,10 @@ def unpack(run: Path, request: Request, dest: Path, common: CommonOptions) -> tu
     if not common.as_json:
         for path in found:
             terminal.say(path)
+    here, there = host_apt.architecture(), read(run).architecture
+    if there not in ("", here, ALSO_RUNS.get(here)):
+        terminal.tell(
+            f"respin: tc and ip in {dest} are for {there} and do not run on this machine, which is "
+            f"{here}: copy {dest} to a machine or image of {there}"
+        )
     return found

@@ -35,9 +35,9 @@ from pipeline.vm.machine import machine_for
 
 
 @functools.cache
-def guest() -> GuestPackages:
+def guest(architecture: str = "") -> GuestPackages:
     """Return what the root of the release's guest is made of."""
-    archive: AptArchive = real.archive()
+    archive: AptArchive = real.archive(architecture=architecture)
     names = [*guest_image._settings()["root"]["packages"], "iproute2"]
     root = tuple(archive.closure(names))
     return GuestPackages(root=root, kernel=root[:1])
@@ -45,16 +45,20 @@ def guest() -> GuestPackages:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the directory of a run in which the distro's package needed no fix, and was proven."""
-    directory = tmp_path_factory.mktemp("unpacked")
+    return unneeded(tmp_path_factory.mktemp("unpacked"))
+
+
+def unneeded(directory: Path, architecture: str = "") -> Path:
+    """Make the directory of a run in which the distro's package needed no fix, and was proven."""
     dsc = make_source(directory / "made", version=real.VERSION)
     run = standin.make(directory / "run", dsc, releases.find("bookworm"), good=False)
     (run / "control").mkdir()
-    deb = real.archive().fetch_binary("iproute2", real.VERSION, run / "control")
-    found = read(run)
-    report.write(report.moved(replace(found, control=(deb,)), run, run), run)
+    archive: AptArchive = real.archive(architecture=architecture)
+    deb = archive.fetch_binary("iproute2", real.VERSION, run / "control")
+    found = replace(read(run), architecture=archive.architecture, control=(deb,))
+    report.write(report.moved(found, run, run), run)
     locked = lockfile_reader.read(run / lockfile.NAME)
-    lockfile.write(replace(locked, guest=guest(), path=None), run)
+    lockfile.write(replace(locked, guest=guest(architecture), path=None), run)
     return run
 
 
@@ -212,6 +216,7 @@ def test_it_says_who_vouches(made: Path, tmp_path: Path) -> None:
     said = respin("tc", made, "--out", tmp_path / "tc")
     assert said.status == 0
     assert "not verified" in said.err and "may be anybody's" in " ".join(said.err.split())
+    assert "do not run on this machine" not in " ".join(said.err.split())
 
 
 def test_the_package_is_a_copy_when_it_is_checked(
@@ -236,16 +241,46 @@ def test_the_package_is_a_copy_when_it_is_checked(
 def test_a_library_that_the_release_lacks(made: Path, tmp_path: Path) -> None:
     tar = guest_image.root_tar(real.archive(), guest().root, real.cache(), None)
     control = next((made / "control").glob("*.deb"))
-    debs = tested_packages.with_programs([control], real.archive().architecture)
-    unpacked.write(debs, tar, tmp_path / "whole", machine_for("amd64").multiarch)
+    machine = machine_for(real.archive().architecture)
+    debs = tested_packages.with_programs([control], machine.architecture)
+    unpacked.write(debs, tar, tmp_path / "whole", machine.multiarch)
     tc = next(p for p in (tmp_path / "whole/package").rglob("sbin/tc") if not p.is_symlink())
     assert "libbpf.so.1" in Elf(tc.read_bytes()).needed
     # A name that is as long as another one's: the file stays what it is.
     tc.write_bytes(tc.read_bytes().replace(b"libbpf.so.1\0", b"libxyz.so.1\0"))
     with pytest.raises(FetchError, match=r"tc needs libxyz\.so\.1, which"):
-        libraries.find([tc], [], tar, machine_for("amd64").multiarch)
+        libraries.find([tc], [], tar, machine.multiarch)
     tc.write_bytes(tc.read_bytes().replace(b"libxyz.so.1\0", b"../../etc/x\0"))
     with pytest.raises(FetchError) as caught:
-        libraries.find([tc], [], tar, machine_for("amd64").multiarch)
+        libraries.find([tc], [], tar, machine.multiarch)
     assert "is not the name of a library" in caught.value.details
     assert os.access(tmp_path / "whole/tc", os.X_OK)
+
+
+def test_those_of_another_architecture(tmp_path: Path, files: Path) -> None:
+    """They are whole, for a machine of that architecture, and it is said that this one is none."""
+    foreign = "arm64" if real.archive().architecture != "arm64" else "amd64"
+    made, dest = unneeded(tmp_path, foreign), tmp_path / "tc"
+    said = respin("tc", made, "--out", dest)
+    assert said.status == 0, said.err
+    told = " ".join(said.err.split())
+    assert f"tc and ip in {dest} are for {foreign} and do not run on this machine" in told
+    ours = sorted(p.name for p in files.iterdir())
+    assert sorted(p.name for p in dest.iterdir()) == ours
+    (loader,) = (dest / "lib").glob("ld-*.so*")
+    kinds = [machines_in(directory) for directory in (dest, files)]
+    assert [len(each) for each in kinds] == [1, 1] and kinds[0] != kinds[1]
+    program = next(p for p in (dest / "package").rglob("sbin/tc") if not p.is_symlink())
+    elf = Elf(program.read_bytes())
+    assert Path(elf.interpreter).name == loader.name
+    assert set(elf.needed) <= {p.name for p in (dest / "lib").iterdir()}
+    wrapper = (dest / "tc").read_text()
+    assert f"loader={loader.name}\n" in wrapper
+    assert f"program={program.relative_to(dest)}\n" in wrapper
+
+
+def machines_in(directory: Path) -> set[tuple[bytes, bytes]]:
+    """Return the classes, byte orders and machines of its programs and libraries (elf(5))."""
+    paths = (p for p in directory.rglob("*") if p.is_file() and not p.is_symlink())
+    heads = {p.read_bytes()[:20] for p in paths}
+    return {(head[4:6], head[18:20]) for head in heads if head.startswith(b"\x7fELF")}

@@ -24,6 +24,7 @@ from pipeline.host.resources import package_data
 from pipeline.runs import lockfile, lockfile_reader, unpacked
 from pipeline.smoke import guest_image, smoke, tested_packages
 from pipeline.smoke.cases import select
+from pipeline.vm.machine import machine_for
 
 PR_SET_CHILD_SUBREAPER = 36
 CACHE = real.cache().root
@@ -389,8 +390,9 @@ def test_its_tc_loads_without_being_installed(
     archive, guest = real.archive(), lockfile_reader.read(out / lockfile.NAME).guest
     assert guest
     tar = guest_image.root_tar(archive, guest.root, real.cache(), None)
-    control = tested_packages.with_programs([*(out / "control").glob("*.deb")], "amd64")
-    unpacked.write(control, tar, tmp_path / "theirs", "x86_64-linux-gnu")
+    here = archive.architecture
+    control = tested_packages.with_programs([*(out / "control").glob("*.deb")], here)
+    unpacked.write(control, tar, tmp_path / "theirs", machine_for(here).multiarch)
     made = userobjects.make("plain", tmp_path)
     seen = {}
     for name in ("ours", "theirs"):
