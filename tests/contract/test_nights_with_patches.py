@@ -121,6 +121,21 @@ def test_the_nights(here: Here) -> None:
     assert "with your patches" in here.played.page()
 
 
+def test_what_is_said_of_a_patch_and_their_order(here: Here) -> None:
+    """That it must apply changes no package where it applies; the order of two may."""
+    ownpatches.write(here.directory, ownpatches.OTHER, "then.patch")
+    here.configure('patches = ["mine.patch,optional", "then.patch"]')
+    here.night()
+    here.configure('patches = ["mine.patch", "then.patch"]')
+    assert [outcome for _, outcome, _ in here.night()] == ["same"]
+    assert here.night() == []
+    here.configure('patches = ["then.patch", "mine.patch"]')
+    (both,) = [reason for reason, _, _ in here.night()]
+    assert both == "changed: patch then.patch, patch mine.patch"
+    assert here.night() == []
+    assert list(here.played.offered("bookworm")) == ["6.1.0-3+bpf1"]
+
+
 def test_a_patch_of_another_release(here: Here) -> None:
     """It has nothing to do with bookworm's packages; bookworm's own has."""
     here.configure("")

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from pipeline.config import distros
-from pipeline.config.config import Derivative
+from pipeline.config.config import Config, Derivative
 from pipeline.host.disk import Space
 from pipeline.model import Release
 from pipeline.nightly import attention, status
@@ -113,6 +115,29 @@ def test_a_disk_that_is_nearly_full(tmp_path: Path) -> None:
         (tmp_path, Path("/")), lambda path: Space(device=1, used=1, free=0)
     )
     assert [need.about for need in found] == [f"disk {tmp_path}"]
+
+
+@pytest.mark.parametrize("now", [NOW, NOW - timedelta(days=90)])
+def test_all_of_them_are_found_together(tmp_path: Path, keyring: Path, now: datetime) -> None:
+    """Ninety days before, on a machine with room and the keys, nobody is needed."""
+    early = now < NOW
+    if early:
+        keyring.touch()
+    release = Release(distro="debian", codename="bookworm", version="12")
+    ends = ((Support.SUPPORTED, NOW.date() + timedelta(days=30)),)
+    world: Any = SimpleNamespace(
+        clock=lambda: now,
+        known=[Known(release=release, released=date(2023, 6, 10), ends=ends)],
+        config=Config(),
+        directory=tmp_path,
+        cache=SimpleNamespace(root=tmp_path / "cache"),
+        space=lambda path: Space(device=1, used=10 if early else 95, free=90 if early else 5),
+    )
+    rows = [row("bookworm", distro="debian"), row("jammy", "problem", code=2)]
+    expires = int((NOW + timedelta(days=7)).timestamp())
+    found = [need.about for need in attention.find(rows, world, "ABCD", expires)]
+    all_four = ["keys ubuntu", "key", f"disk {tmp_path}", "release bookworm"]
+    assert found == ([] if early else all_four)
 
 
 def test_the_answer_counts_what_is_not_a_release() -> None:
