@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from support import cli, inprocess, real
 
 from pipeline.fixes import fixes, plain_patch
 
+PAGE = Path(__file__).parents[2] / "docs/other-distros.md"
 GOLDEN = Path(__file__).parents[1] / "golden/fixes"
 CASE = "v5.18-libbpf-1"
 """It needs two fixes, of which one changes code that the other changes, too."""
@@ -147,6 +149,69 @@ def test_portage(tmp_path: Path, cache: Path, patches: list[Path], patched: dict
     assert sums(tree) == patched
 
 
+def told(*begins: str) -> list[str]:
+    """Return the lines of docs/other-distros.md that begin so, with the patches' names."""
+    text = PAGE.read_text("utf-8")
+    for name in NAMES:
+        text = text.replace(f"{name[:8]}-….patch", name)
+    found = [line.strip() for line in text.splitlines() if line.strip().startswith(begins)]
+    assert len(found) == len(begins) and "…" not in "".join(found)
+    return found
+
+
+PKGBUILD = """pkgname=iproute2
+pkgver=6.1.0
+pkgrel=1
+arch=(any)
+source=(iproute2-6.1.0.tar 0001-arch-own.patch)
+{source}
+prepare() {{
+  cd "$pkgname-$pkgver"
+  patch -Np1 -i ../0001-arch-own.patch
+  {cd}
+  {apply}
+}}
+package() {{ :; }}
+"""
+
+
+@pytest.mark.needs("makepkg")
+@pytest.mark.needs("bsdtar")
+def test_arch(tmp_path: Path, patches: list[Path], patched: dict[str, str]) -> None:
+    """The package has a patch of its own, whose name begins like ours."""
+    tree, place = tree_of(tmp_path), tmp_path / "place"
+    place.mkdir()
+    run("tar", "-cf", place / "iproute2-6.1.0.tar", tree.name, cwd=tmp_path)
+    for path in patches:
+        shutil.copy(path, place)
+    own = "--- /dev/null\n+++ b/NEWS\n@@ -0,0 +1 @@\n+new\n"
+    (place / "0001-arch-own.patch").write_text(own)
+    source, cd, apply = told("source+=", 'cd "$srcdir', "for each in")
+    (place / "PKGBUILD").write_text(PKGBUILD.format(source=source, cd=cd, apply=apply))
+    # makepkg refuses to run as root; pacman, which this makes up, would look for what it needs.
+    nobody = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
+    argv = ("makepkg", "--nobuild", "--nodeps", "--skipinteg")
+    run(*nobody, *argv, cwd=place, PACMAN="true")
+    found = sums(place / "src/iproute2-6.1.0")
+    assert {name: s for name, s in found.items() if name != "NEWS"} == patched
+    assert "NEWS" in found
+
+
+@pytest.mark.needs("nix-instantiate")
+def test_nix(tmp_path: Path) -> None:
+    """The overlay, evaluated for a package with a patch of its own, and for one without."""
+    text = PAGE.read_text("utf-8").partition("**Nix**")[2].partition("**git**")[0]
+    overlay = textwrap.dedent(text[text.index("\n\n") :]).strip()
+    for name in NAMES:
+        overlay = overlay.replace(f"{name[:8]}-….patch", name)
+    for old in ("{ patches = [ ./own.patch ]; }", "{ }"):
+        package = f"{{ iproute2.overrideAttrs = change: change {old}; }}"
+        asked = f"map baseNameOf (({overlay}) {{ }} {package}).iproute2.patches"
+        argv = ("nix-instantiate", "--eval", "--strict", "--json", "--store", "dummy://")
+        own = ["own.patch"] * ("own.patch" in old)
+        assert json.loads(run(*argv, "--expr", asked, cwd=tmp_path)) == [*own, *NAMES]
+
+
 SPEC = """Name: iproute
 Version: 6.1.0
 Release: 1
@@ -169,9 +234,9 @@ def test_an_rpm_spec(tmp_path: Path, patches: list[Path], patched: dict[str, str
     run("tar", "-cf", sources / "iproute2-6.1.0.tar", tree.name, cwd=tmp_path)
     for path in patches:
         shutil.copy(path, sources)
-    lines = "".join(f"Patch{n}: {path.name}\n" for n, path in enumerate(patches))
+    lines = told("Patch9001: ", "Patch9002: ")
     spec = tmp_path / "iproute.spec"
-    spec.write_text(SPEC.format(patches=lines))
+    spec.write_text(SPEC.format(patches="\n".join(lines)))
     run("rpmbuild", "-bp", "--nodeps", "-D", f"_topdir {top}", spec, cwd=tmp_path)
     (built,) = (top / "BUILD").rglob("iproute2-6.1.0")
     assert sums(built) == patched
