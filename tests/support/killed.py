@@ -11,6 +11,7 @@ number of such moments.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.config import config
+from pipeline.host import resources
 from pipeline.host.cache import Cache
 from pipeline.nightly import state
 from pipeline.nightly.context import World
@@ -58,6 +60,20 @@ class Traced(state.State):
         self._db._db.set_trace_callback(lambda statement: moment())
 
 
+def prepare() -> None:
+    """Do once, before the first night, what each would do again in its own process.
+
+    The templates are compiled; and Python does not look for garbage among what was there before,
+    since the kernel copies each page that this writes to.
+    """
+    top = resources.project_data("templates")
+    for path in (*top.glob("*.j2"), *top.glob("repository/*.j2")):
+        name = str(path.relative_to(top))
+        resources._environment(resources.language(name)).get_template(name)
+    gc.collect()
+    gc.freeze()
+
+
 def main() -> None:
     """Read numbers and answer with statuses."""
     global fatal, me
@@ -67,6 +83,7 @@ def main() -> None:
     run = runner(Path(prepared))
     sys.modules["pipeline.nightly.night"].State = Traced  # type: ignore[attr-defined]
     sys.addaudithook(hook)
+    prepare()
     for line in sys.stdin:
         fatal = int(line)
         read, write = os.pipe()
