@@ -95,7 +95,7 @@ def admit(what: str, *, indexed: bool, trust_container: bool | None) -> Wall:
         )
         raise FetchError(
             f"respin can make no sandbox in this container, and no signed index vouches for {what}",
-            details="They could access everything in this container.",
+            details="Whoever wrote that could access everything in this container.",
             hint="start the container so that bubblewrap works in it (docker run --cap-add "
             f"SYS_ADMIN){trust}",
         )

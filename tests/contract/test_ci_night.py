@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -92,11 +93,15 @@ def committed(place: Path) -> str:
 
 def secret(home: Path) -> tuple[str, str]:
     """Return a secret key as the platform has it, and its fingerprint."""
-    gpg = ("gpg", "--homedir", str(home), "--batch")
-    key = subprocess.run([*gpg, "--export-secret-keys"], check=True, capture_output=True).stdout
-    listed = subprocess.run([*gpg, "--with-colons", "-K"], check=True, capture_output=True).stdout
-    subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=True)
-    found = re.search(rb"^fpr:+([0-9A-F]+):", listed, re.MULTILINE)
+    # By a short path, since that of gpg-agent's socket may have 107 characters.
+    with tempfile.TemporaryDirectory(prefix="respin-gpg-", dir="/tmp") as place:
+        short = Path(place) / "home"
+        short.symlink_to(home)
+        gpg = ("gpg", "--homedir", str(short), "--batch")
+        key = subprocess.run([*gpg, "--export-secret-keys"], check=True, capture_output=True).stdout
+        listed = subprocess.run([*gpg, "--with-colons", "-K"], check=True, capture_output=True)
+        subprocess.run(["gpgconf", "--homedir", short, "--kill", "all"], check=True)
+    found = re.search(rb"^fpr:+([0-9A-F]+):", listed.stdout, re.MULTILINE)
     assert found
     return base64.b64encode(key).decode(), found[1].decode()
 
