@@ -165,7 +165,9 @@ def _members(archive: Path) -> Iterator[tuple[tarfile.TarInfo, bytes | None]]:
     """Yield the members of a plain tar archive, each with its content if it is a regular file.
 
     A package may come from anybody who can sign an index. Raises ValueError for a size that cannot
-    be true: tarfile would go back by one below 0, and fill up the memory for a sparse file.
+    be true: for one below 0, Debian 12's tarfile would go back and Debian 13's stop there, and a
+    sparse file would fill up the memory. Also raises it where something follows that is no header,
+    at which tarfile stops as at the end.
     """
     most, last = archive.stat().st_size, -1
     with tarfile.open(archive, "r:") as tar:
@@ -175,3 +177,8 @@ def _members(archive: Path) -> Iterator[tuple[tarfile.TarInfo, bytes | None]]:
             last = member.offset
             stream = tar.extractfile(member) if member.isreg() else None
             yield member, stream.read() if stream else None
+        end = tar.offset
+    with archive.open("rb") as file:
+        file.seek(end)
+        if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+            raise ValueError(f"byte {end} begins neither a file nor the end of the archive")

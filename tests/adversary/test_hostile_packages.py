@@ -65,12 +65,17 @@ def deadline() -> Iterator[None]:
     [
         header(tarfile.REGTYPE) + header(b"?", size=-512) + bytes(1024),
         header(tarfile.REGTYPE) + header(b"?", size=-1024) + bytes(1024),
+        header(tarfile.REGTYPE) + b"?" * 512 + header(tarfile.REGTYPE) + bytes(1024),
+        header(tarfile.REGTYPE) + b"?" * 100,
         header(tarfile.REGTYPE, size=1 << 40) + bytes(1024),
         header(tarfile.GNUTYPE_SPARSE, real=1 << 40) + bytes(1024),
         packed(),
         packed()[:-100],
     ],
-    ids=["back", "farther back", "too large", "sparse", "compressed", "compressed and cut"],
+    ids=[
+        *("back", "farther back", "no header", "half a header"),
+        *("too large", "sparse", "compressed", "compressed and cut"),
+    ],
 )
 def test_an_archive_that_cannot_be_true_is_refused(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "files").write_bytes(data)
