@@ -130,6 +130,8 @@ def test_coccinelle_without_python(place: Place, tmp_path: Path) -> None:
     [
         ("exit 0", "verdict is unknown"),  # another dialect: it matches nothing
         ("echo no libpython >&2; exit 2", "no libpython"),
+        # The first fix fails after the others, which must not interrupt it.
+        ("grep -q AF_ALG *.cocci && sleep 1; echo no libpython >&2; exit 2", "no libpython"),
     ],
 )
 def test_coccinelle_of_another_dialect(place: Place, tmp_path: Path, rest: str, words: str) -> None:
