@@ -76,8 +76,7 @@ def run_each(
                 own = replace(request, architecture=architecture, logs=None)
                 shown = Named(name=architecture, journal=journal or Silence())
                 try:
-                    with command.apart():
-                        return run_one(own, out / architecture, shown, examined, common, sound)
+                    return run_one(own, out / architecture, shown, examined, common, sound)
                 except RespinError as e:
                     return e
 

@@ -79,19 +79,13 @@ def check(cache: Cache, fixes: Sequence[Fix]) -> str:
 
     def make(part: Path) -> None:
         with command.threads(len(fixes) or 1) as pool:
-            tries = [pool.submit(_alone, fix, number) for fix in fixes]
+            tries = [pool.submit(_try, fix, number) for fix in fixes]
             for done in tries:  # in their order: the first error is the one to show
                 done.result()
         part.write_text(said)
 
     cache.entry(KIND, digest(said, *contents), make)
     return number
-
-
-def _alone(fix: Fix, number: str) -> None:
-    """Try a fix so that its failure does not interrupt the commands of the others."""
-    with command.apart():
-        _try(fix, number)
 
 
 def _try(fix: Fix, number: str) -> None:

@@ -140,22 +140,9 @@ def _mine() -> _Group:
     return _group.get(_all)
 
 
-@contextlib.contextmanager
-def apart() -> Iterator[None]:
-    """Let the commands of this block, and of its threads, be a group of their own.
-
-    If the block fails, those of others go on; if what is around it fails, these are stopped too.
-    """
-    before = _group.set(_Group(_mine()))
-    try:
-        yield
-    finally:
-        _group.reset(before)
-
-
-def _stop() -> None:
-    """Stop every command of this group that is running, and refuse new ones from now on."""
-    _mine().stopped = True
+def _stop(ended: _Group) -> None:
+    """Stop every command of a group that is running, and refuse new ones from now on."""
+    ended.stopped = True
     with _lock:
         running = tuple(pid for pid, group in _running.items() if group.stopping())
     for pid in running:
@@ -164,16 +151,19 @@ def _stop() -> None:
 
 @contextlib.contextmanager
 def threads(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """Yield threads for work that overlaps; if the block fails, their commands are stopped."""
-    mine = _mine()
-    pool = ThreadPoolExecutor(workers, initializer=_group.set, initargs=(mine,))
+    """Yield threads for work that overlaps; if the block fails, their commands are stopped.
+
+    Those of threads that this was called in go on, so that a failure of one of them does not make
+    the others' end look like an interruption. If what is around the block fails, all are stopped.
+    """
+    own = _Group(_mine())
+    pool = ThreadPoolExecutor(workers, initializer=_group.set, initargs=(own,))
     try:
         yield pool
     except BaseException:
         with interrupts.held():
-            _stop()
+            _stop(own)
             pool.shutdown(wait=True, cancel_futures=True)
-            mine.stopped = False
         raise
     pool.shutdown()
 

@@ -94,8 +94,7 @@ def _ended(runs: Runs, under_way: dict[Future[RespinError | None], RunRow]) -> I
 def _run(world: World, request: Request, run: RunRow) -> RespinError | None:
     """Make one run at its place; return the error that it ended with."""
     try:
-        with command.apart():
-            world.run(request, run.folder)
+        world.run(request, run.folder)
         return None
     except RespinError as e:
         return e

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pipeline.errors import RespinError
+from pipeline.errors import DiagnosisRefused, RespinError
+from pipeline.fixes import coccinelle, diagnose, fixes
 from pipeline.host import command, deadlines
 from pipeline.isolation import namespaces
 
@@ -64,6 +66,58 @@ def test_nothing_outlives_us_when_we_are_killed(how: str) -> None:
         wait_for(lambda: sleeps(word))
         us.kill()
     wait_for(lambda: not sleeps(word))
+
+
+def test_threads_that_fail_do_not_stop_their_neighbours(tmp_path: Path) -> None:
+    """Threads in threads: what fails stops what it has begun itself, and no more."""
+    begun = tmp_path / "begun"
+
+    def goes_on() -> int:
+        with command.threads(1) as pool:
+            slow = pool.submit(command.run, ["sh", "-c", f"touch {begun}; sleep 2"])
+            return slow.result().status
+
+    def fails() -> None:
+        wait_for(begun.exists)
+        with command.threads(1) as pool:
+            pool.submit(command.run, ["sleep", "60"])
+            raise RespinError("while it runs")
+
+    with command.threads(2) as pool:
+        other, failed = pool.submit(goes_on), pool.submit(fails)
+        assert isinstance(failed.exception(timeout=20), RespinError)
+        assert other.result() == 0
+
+    def long() -> None:
+        with command.threads(1) as pool:
+            pool.submit(command.run, ["sleep", "60"]).result()
+
+    with pytest.raises(ValueError, match="the end of all"), command.threads(1) as pool:
+        inner = pool.submit(long)
+        raise ValueError("the end of all")
+    assert inner.cancelled() or isinstance(inner.exception(), KeyboardInterrupt)
+
+
+def test_the_diagnosis_of_one_fix_that_fails_is_the_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not taken for an interruption of another fix's diagnosis, which takes longer."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/bpf.c").write_text("int main;\n")
+    slow, *_, broken = fixes.all_fixes()
+
+    def report(trees: Sequence[Path], cocci: Path, *_: object, **others: Any) -> list[list[Any]]:
+        if cocci == broken.diagnose_cocci:
+            with command.threads(1) as pool:
+                begin = ["sh", "-c", "sleep 0.3; exit 1"]
+                pool.submit(command.run, begin, error=others["error"], brief="broken").result()
+        with command.threads(1) as pool:
+            pool.submit(command.run, ["sleep", "1"]).result()
+        return [[] for _ in trees]
+
+    monkeypatch.setattr(coccinelle, "report", report)
+    with pytest.raises(DiagnosisRefused, match="broken"):
+        diagnose.diagnose_all([tmp_path], [slow, broken])
 
 
 def sleeps(word: str) -> bool:

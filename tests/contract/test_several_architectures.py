@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import json
-import threading
-from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,11 +19,9 @@ from pipeline.errors import (
     BuildError,
     PatchError,
     RespinError,
-    SmokeFailed,
     UsageError,
 )
 from pipeline.files import bounded
-from pipeline.host import command
 from pipeline.host.cache import Cache
 from pipeline.isolation import namespaces
 from pipeline.model import Built, Finding, Patched, Release, Verdict
@@ -203,37 +199,6 @@ def test_no_guest_needs_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(namespaces, "trouble", lambda: closed)
     for architecture in ("amd64", "s390x"):
         possible.check(architecture)
-
-
-def test_commands_of_another_architecture_go_on() -> None:
-    """One run's end stops what it has begun, and nothing else; the end of all stops both."""
-    begun, ended = threading.Event(), Future[str]()
-
-    def goes_on() -> None:
-        with command.apart(), command.threads(1) as pool:
-            slow = pool.submit(command.run, ["sleep", "2"])
-            begun.set()
-            ended.set_result("done" if slow.result().status == 0 else "stopped")
-
-    def fails() -> None:
-        begun.wait()
-        with command.apart(), command.threads(1) as pool:
-            slow = pool.submit(command.run, ["sleep", "60"])
-            raise SmokeFailed(f"while it runs: {slow}")
-
-    with command.threads(2) as pool:
-        other, failed = pool.submit(goes_on), pool.submit(fails)
-        assert isinstance(failed.exception(), SmokeFailed)
-        other.result()
-    assert ended.result() == "done"
-
-    def long() -> None:
-        with command.apart():
-            command.run(["sleep", "60"])
-
-    with pytest.raises(ValueError, match="the end of all"), command.threads(1) as pool:
-        pool.submit(long)
-        raise ValueError("the end of all")
 
 
 @pytest.mark.parametrize(
