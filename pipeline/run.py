@@ -163,7 +163,7 @@ def build_and_prove(
     environment = pool.submit(building.prepare, source)
     control = pool.submit(inputs.distro_package, source)
     patched = examined.patched.result()
-    built = pool.submit(building.build, environment.result(), patched)
+    built = pool.submit(building.build, environment.result(), patched, keep=True)
     added = pool.submit(building.stop, environment.result(), source, built)
     both = (environment.result().root, source, examined.tree, patched)
     compared = pool.submit(stages.comparing.from_cache, *both, built)

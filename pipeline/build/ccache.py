@@ -109,12 +109,17 @@ def bring(inside: Container, cache: Cache, kept: str) -> None:
     )
 
 
+def there(inside: Container) -> bool:
+    """Tell whether a container has a ccache."""
+    return inside.call(["test", "-d", DIRECTORY], check=False).status == 0
+
+
 def take(inside: Container, dest: Path) -> Path | None:
     """Write the ccache of a container after its build to the archive ``dest``, and return that.
 
     None if there is no ccache. Raises BuildError if it is too large.
     """
-    if inside.call(["test", "-d", DIRECTORY], check=False).status != 0:
+    if not there(inside):
         return None
     with dest.open("xb") as out:
         inside.call(

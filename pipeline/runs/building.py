@@ -104,8 +104,10 @@ class Building:
         )
         return BuildEnvironment(root=root, container=container)
 
-    def build(self, environment: BuildEnvironment, patched: Patched) -> Built:
-        """Build the packages."""
+    def build(
+        self, environment: BuildEnvironment, patched: Patched, *, keep: bool = False
+    ) -> Built:
+        """Build the packages; with ``keep``, so that ``stop`` can take what it adds to ccache."""
         request, root = self._context.request, environment.root
         compared = request.compare or self.has_control(root, patched.source)
         with self._context.progress.stage("build") as stage:
@@ -119,6 +121,7 @@ class Building:
                 log_dir=self._context.directory.logs,
                 stage=stage,
                 objects=self.objects if compared else None,
+                keep=keep and patched.source.indexed,
             )
 
     def stop(

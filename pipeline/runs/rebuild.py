@@ -35,7 +35,7 @@ class Rebuilt:
 def again(request: Request, place: Path, journal: Journal | None = None) -> Rebuilt:
     """Patch and build with the inputs of ``request.locked``, in ``place``; prove nothing.
 
-    It takes nothing from the ccache of other builds, and leaves nothing there.
+    It compiles everything, without the ccache of other builds.
 
     Raises the errors of the stages: FetchError if a package of the lock is gone from everywhere,
     and BuildError if the lock does not say what was in the build's root.

@@ -76,7 +76,7 @@ class Request:
     compare: bool = False
     """Say what the patch changed, also if that takes another build."""
     fresh: bool = False
-    """Compile everything: take nothing that an earlier build left in ccache."""
+    """Compile everything, without ccache: take nothing that an earlier build left there."""
     keep: bool = False
     logs: Path | None = None
     """Where the logs are written during the run; None: a directory under the cache."""

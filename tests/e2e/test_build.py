@@ -66,6 +66,7 @@ def run_and_keep(tmp_path: Path, cache: Cache, dsc: Path) -> Built:
             tmp_path / "debs",
             log_dir=tmp_path / "logs",
             stage=QUIET,
+            keep=True,
         )
         taken = ccache.take(inside, tmp_path / "ccache.tar")
     assert taken and ccache.keep(cache, root.ccache, taken) > 0
@@ -99,6 +100,26 @@ def test_builds_the_same_cold_and_warm_and_wherever(tmp_path: Path, cache: Cache
         os.umask(umask)
     assert warm.ccache["direct_cache_hit"] >= 1 and "cache_miss" not in warm.ccache
     assert sums(warm) == sums(cold)
+
+
+def test_a_fresh_build_does_without_ccache(tmp_path: Path, cache: Cache) -> None:
+    """It takes nothing of what is kept, leaves nothing, and makes the same packages."""
+    dsc, root = real.tiny(tmp_path), real.root()
+    kept = run_and_keep(tmp_path, cache, dsc)
+    with build.container(root, cache, fresh=True) as inside:
+        built = build.build_in(
+            inside,
+            root,
+            dsc,
+            "1.0",
+            EPOCH,
+            tmp_path / "fresh",
+            log_dir=tmp_path / "fresh-logs",
+            stage=QUIET,
+        )
+        assert ccache.take(inside, tmp_path / "fresh.tar") is None
+    assert built.ccache == {}
+    assert sums(built) == sums(kept)
 
 
 def test_another_source_gives_another_package(tmp_path: Path, cache: Cache) -> None:
@@ -238,16 +259,18 @@ def test_a_root_can_be_removed_like_any_directory() -> None:
 @pytest.mark.e2e
 def test_builds_debian_s_iproute2(tmp_path: Path) -> None:
     """Debian's 6.1.0-3 builds; what is in the package is what Debian's has, file for file."""
-    built = build.build(
-        real.root(),
-        real.dsc(),
-        real.VERSION,
-        1684958254,
-        tmp_path / "debs",
-        cache=real.cache(),
-        log_dir=tmp_path / "logs",
-        stage=QUIET,
-    )
+    with build.container(real.root(), real.cache()) as inside:
+        built = build.build_in(
+            inside,
+            real.root(),
+            real.dsc(),
+            real.VERSION,
+            1684958254,
+            tmp_path / "debs",
+            log_dir=tmp_path / "logs",
+            stage=QUIET,
+            keep=True,
+        )
     ours = {a.path.name: a for a in built.debs}[f"iproute2_{real.VERSION}_amd64.deb"]
     assert isinstance(ours, Artifact) and ours.size == ours.path.stat().st_size
     theirs = real.archive().fetch_binary("iproute2", real.VERSION, tmp_path / "theirs").path
