@@ -102,7 +102,7 @@ def test_a_run_is_not_fixed_without_it(
         (Proving, "prepare_guest", None),
         (Proving, "smoke", None),
     ):
-        monkeypatch.setattr(stage, name, lambda *args, made=made: made)
+        monkeypatch.setattr(stage, name, lambda *args, made=made, **_: made)
     monkeypatch.setattr(Patching, "check", refuse)
     with pytest.raises(PatchError, match="still needs a-fix"):
         run.run(asked, tmp_path / "out")

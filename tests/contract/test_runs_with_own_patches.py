@@ -49,7 +49,9 @@ def smoked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, .
     image = SimpleNamespace(packages=None)
     seen: list[tuple[str, ...]] = []
 
-    def build(building: Building, environment: object, patched: Patched) -> Built:
+    def build(
+        building: Building, environment: object, patched: Patched, *, keep: bool = False
+    ) -> Built:
         path = building._context.directory.path / "debs/x.deb"
         path.parent.mkdir()
         path.write_text("x")

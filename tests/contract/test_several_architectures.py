@@ -67,7 +67,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (place / "new.dsc").write_text("the patched source\n")
         return filled(Patched, source=source, dsc=place / "new.dsc", patches=())
 
-    def build(building: Building, environment: object, patched: Patched) -> Built:
+    def build(
+        building: Building, environment: object, patched: Patched, *, keep: bool = False
+    ) -> Built:
         name = building._context.request.target
         made.append(f"build {name} {patched.dsc.read_text().strip()}")
         if name == "s390x":
