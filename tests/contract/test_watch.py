@@ -7,7 +7,7 @@ from __future__ import annotations
 import resource
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,6 +29,7 @@ RELEASE = Release(distro="debian", codename="bookworm", version="12")
 TARGET = Target(name="bookworm", release=RELEASE, pockets=releases.USUAL)
 BACKPORTS = Target(name="bookworm-backports", release=RELEASE, pockets=(releases.Pocket.BACKPORTS,))
 NOW = datetime.now(UTC)
+"""When the tests were collected, which may be an hour and a half before they run."""
 
 
 @dataclass(kw_only=True)
@@ -40,7 +41,7 @@ class Watcher:
     made: Path
     suites: tuple[str, ...] = ("bookworm", "bookworm-security")
     frozen: bool = False
-    now: datetime = NOW
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def __post_init__(self) -> None:
         self.known: dict[watch.Key, SuiteIndex] = {}
@@ -235,7 +236,9 @@ def test_an_archive_on_the_disk(watcher: Watcher) -> None:
         components=("main",),
         keyring=source.keyring,
     )
-    (view,) = watch.watch([TARGET], lambda _: [on_disk], {}, package="iproute2", now=NOW)
+    (view,) = watch.watch(
+        [TARGET], lambda _: [on_disk], {}, package="iproute2", now=datetime.now(UTC)
+    )
     assert [s.version for s in view.sightings] == ["6.1.0-3"]
 
 
