@@ -21,15 +21,16 @@ hypothesis.settings.load_profile("respin")
 
 
 LONG = (
-    *("e2e/test_hosts.py", "e2e/test_docker.py", "e2e/test_own_archive.py", "e2e/test_run.py"),
-    *("e2e/test_nightly.py", "e2e/test_debian_package.py", "e2e/test_same_package.py"),
+    *("e2e/test_hosts.py", "e2e/test_docker.py", "e2e/test_run.py", "e2e/test_nightly.py"),
+    *("e2e/test_own_archive.py", "e2e/test_debian_package.py", "e2e/test_same_package.py"),
     *("e2e/test_rows_run.py", "e2e/test_smoke.py", "e2e/test_nightly_killed.py"),
     *("e2e/test_ubuntu.py", "e2e/test_three_architectures.py", "e2e/test_parts.py"),
     *("e2e/test_targets.py", "adversary/test_poisoned_cache.py", "e2e/test_breakages.py"),
     *("e2e/test_buildbot_night.py", "contract/test_ci_night.py", "variants/test_variants.py"),
 )
 """The files that take minutes, the longest first. make test begins with them, so that in the end no
-processor waits for one of them. The first four do not wait for each other's roots."""
+processor waits for one of them. The first four do not wait for each other's roots; those after
+test_run.py find what it left in the tests' cache."""
 FIRST = {Path(__file__).parent / name: n for n, name in enumerate(LONG)}
 
 

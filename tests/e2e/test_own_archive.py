@@ -114,6 +114,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             f'[release.bionic]\nuris = ["{ubuntu.url}"]\ncomponents = ["main"]\nfrozen = true\n'
             f'keyring = "{ubuntu.keyring}"\nkernel = "{world.KERNEL}"\n'
         )
+        bookworm = releases.find("bookworm")
+        given = releases.sources(bookworm, mirror=debian.url, keyring=debian.keyring)
+        world.compiled(bookworm, given)
         yield World(
             directory=directory,
             cache=world.cache(directory / "cache"),
