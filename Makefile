@@ -1,5 +1,6 @@
 # make deb    the fixed iproute2 for this machine's release (RELEASE=, VERSION=, OUT= to choose)
-# make test   all tests (make unit: the fast ones, make lint: style and types)
+# make test   the tests (make unit: the fast ones, make lint: style and types)
+# make test-repeated   those that make test leaves out: long, and on what others test too
 # make fuzz   fuzz the parsers of untrusted input, for MINUTES= (10)
 # make bench  compare the speed with sbuild's
 # make lock   write the lock files, with hashes, from pyproject.toml
@@ -23,7 +24,7 @@ VENV := .venv
 # The shell gets these as variables, so it does not matter what they contain.
 export OUT RELEASE VERSION TAG
 
-.PHONY: deb test coverage measured lint lint-man unit man fuzz bench lock sbom release audit packages test-packages bench-packages \
+.PHONY: deb test test-repeated coverage measured lint lint-man unit man fuzz bench lock sbom release audit packages test-packages bench-packages \
 	venv-possible clean help
 
 help:
@@ -34,21 +35,28 @@ deb: packages
 
 # Four files of tests at a time on two processors, since most tests wait for something. Their order
 # is that of tests/conftest.py, and not by their number of tests, since some files have a single,
-# long test.
+# long test. fork copies the list of a process's pages, which is long where three thousand tests are
+# in memory, unless the pages are huge ones, as glibc 2.35 and later can ask for.
+HUGE_PAGES := PYTHONMALLOC=malloc GLIBC_TUNABLES=glibc.malloc.hugetlb=1
+TESTS := $(HUGE_PAGES) $(VENV)/bin/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 test: test-packages $(VENV)/test
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint measured
-	$(VENV)/bin/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --durations 40
+	$(TESTS) --durations 40 -m 'not repeated' $$(cat build/coverage/passed 2>/dev/null)
+
+test-repeated: test-packages $(VENV)/test
+	$(TESTS) --durations 40 -m repeated
 
 # Beside the lint, since each takes half a minute of one processor.
 measured:
 	@$(MAKE) --no-print-directory coverage || echo "The coverage could not be measured."
 
-# Of the tests without processes, once more: coverage's tracer raises errors of its own, at random,
-# in tests with many threads (Python 3.11), so the others run without it.
+# Of the tests without processes: coverage's tracer raises errors of its own, at random, in tests
+# with many threads (Python 3.11), so the others run without it. What passed is not run again.
 coverage: $(VENV)/test
 	@rm -rf build/coverage
 	@mkdir -p build/coverage
 	@$(VENV)/bin/coverage run -m pytest --quiet tests/unit tests/golden
+	@echo --ignore=tests/unit --ignore=tests/golden >build/coverage/passed
 	@$(VENV)/bin/coverage combine --quiet
 	@echo "Lines of pipeline/ that tests/unit and tests/golden run:" \
 		"$$($(VENV)/bin/coverage report --format=total) %"

@@ -80,10 +80,11 @@ def pytest_configure() -> None:
         libc.mount(None, b"/", None, ctypes.c_ulong(MS_PRIVATE_ALL), None)
 
 
-# make test measures the processes that run the tests. What a test starts is what a user starts: not
-# slower, with no more files open, and with nothing of coverage's in its environment.
+# What a test starts is what a user starts: with nothing of coverage's or the Makefile's in its
+# environment, and so not slower, with no more files open, and with Python's own allocator.
 if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+    for _name in ("COVERAGE_PROCESS_CONFIG", "PYTHONMALLOC", "GLIBC_TUNABLES"):
+        os.environ.pop(_name, None)
 
 # The tests' own configuration: no archive but the machine's mirror is asked.
 os.environ["RESPIN_CONFIG"] = str(Path(__file__).with_name("support") / "respin.toml")
