@@ -1,6 +1,6 @@
 # make deb    the fixed iproute2 for this machine's release (RELEASE=, VERSION=, OUT= to choose)
 # make test   the tests (make unit: the fast ones, make lint: style and types)
-# make test-repeated   those that make test leaves out: long, and on what others test too
+# make test-slow   the slow tests that make test leaves out
 # make fuzz   fuzz the parsers of untrusted input, for MINUTES= (10)
 # make bench  compare the speed with sbuild's
 # make lock   write the lock files, with hashes, from pyproject.toml
@@ -24,7 +24,7 @@ VENV := .venv
 # The shell gets these as variables, so it does not matter what they contain.
 export OUT RELEASE VERSION TAG
 
-.PHONY: deb test test-repeated coverage measured lint lint-man unit man fuzz bench lock sbom release audit packages test-packages bench-packages \
+.PHONY: deb test test-slow coverage measured lint lint-man unit man fuzz bench lock sbom release audit packages test-packages bench-packages \
 	venv-possible clean help
 
 help:
@@ -41,10 +41,10 @@ HUGE_PAGES := PYTHONMALLOC=malloc GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 TESTS := $(HUGE_PAGES) $(VENV)/bin/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 test: test-packages $(VENV)/test
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint measured
-	$(TESTS) --durations 40 -m 'not repeated' $$(cat build/coverage/passed 2>/dev/null)
+	$(TESTS) --durations 40 -m 'not slow' $$(cat build/coverage/passed 2>/dev/null)
 
-test-repeated: test-packages $(VENV)/test
-	$(TESTS) --durations 40 -m repeated
+test-slow: test-packages $(VENV)/test
+	$(TESTS) --durations 40 -m slow
 
 # Beside the lint, since each takes half a minute of one processor.
 measured:

@@ -176,7 +176,7 @@ def test_shells_complete_its_commands(installed: BareRoot) -> None:
 
 
 @ROOT
-@pytest.mark.repeated  # test_hosts.py: a whole run with the same packages, which this depends on
+@pytest.mark.slow  # test_hosts.py: a whole run with the same packages, which this depends on
 def test_a_whole_run(installed: BareRoot) -> None:
     """By the user of the nightly, with an empty cache: Debian's own 6.1.0-3, fixed and proven."""
     argv = ["respin", "run", "--release", "bookworm", "--version", real.VERSION, "--json"]

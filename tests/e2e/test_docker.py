@@ -178,7 +178,7 @@ def test_is_the_package_of_every_other_container(
         assert sums(tmp_path / name) == sums(built[1] / "debs"), name
 
 
-@pytest.mark.repeated  # test_three_architectures.py: the same package, built in namespaces
+@pytest.mark.slow  # test_three_architectures.py: the same package, built in namespaces
 def test_for_another_architecture(docker: OciEngine, tmp_path: Path) -> None:
     """It is cross-built in the same image, and proven on a machine of its own."""
     tag = "iproute2-respin-test:arm64"

@@ -69,7 +69,7 @@ def test_debian_13(tmp_path: Path) -> None:
     assert report["smoke"]["kernel"].startswith("6.12.")
 
 
-@pytest.mark.repeated  # test_three_architectures.py: two others, of Debian 12
+@pytest.mark.slow  # test_three_architectures.py: two others, of Debian 12
 @pytest.mark.needs(machine_for(PORT).compiler)
 @pytest.mark.skipif(host_apt.architecture() == PORT, reason=f"{PORT} is this machine's")
 def test_debian_13_for_riscv64(tmp_path: Path) -> None:
