@@ -21,16 +21,16 @@ hypothesis.settings.load_profile("respin")
 
 
 LONG = (
-    *("e2e/test_hosts.py", "e2e/test_docker.py", "e2e/test_run.py", "e2e/test_nightly.py"),
-    *("e2e/test_own_archive.py", "e2e/test_debian_package.py", "e2e/test_same_package.py"),
-    *("e2e/test_rows_run.py", "e2e/test_smoke.py", "e2e/test_nightly_killed.py"),
+    *("e2e/test_hosts.py", "e2e/test_docker.py", "e2e/test_run.py", "e2e/test_nightly_killed.py"),
+    *("e2e/test_nightly.py", "e2e/test_own_archive.py", "e2e/test_debian_package.py"),
+    *("e2e/test_same_package.py", "e2e/test_rows_run.py", "e2e/test_smoke.py"),
     *("e2e/test_ubuntu.py", "e2e/test_three_architectures.py", "e2e/test_parts.py"),
     *("e2e/test_targets.py", "adversary/test_poisoned_cache.py", "e2e/test_breakages.py"),
     *("e2e/test_buildbot_night.py", "contract/test_ci_night.py", "variants/test_variants.py"),
 )
 """The files that take minutes, the longest first. make test begins with them, so that in the end no
 processor waits for one of them. The first four do not wait for each other's roots; those after
-test_run.py find what it left in the tests' cache."""
+them find in the tests' cache what test_run.py left there: roots, and what was compiled."""
 FIRST = {Path(__file__).parent / name: n for n, name in enumerate(LONG)}
 
 
@@ -56,13 +56,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let Python look for garbage among what the tests leave, and not among the tests themselves.
+    """Let Python look for garbage seldom, and not among the tests themselves.
 
     Three thousand of them are a million objects, which each full search reads, and each process
     that is forked from this one copies.
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 CLONE_NEWNS = 0x00020000

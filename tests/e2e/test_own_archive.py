@@ -51,6 +51,8 @@ class World:
     """What the tests ask of."""
 
     directory: Path
+    source: Path
+    """The .dsc of RELEASED, with few of its modules."""
     cache: Path
     config: Path
     debian: Archive
@@ -89,7 +91,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         Archive(directory / "ubuntu", old, suite="bionic") as ubuntu,
         Service() as service,
     ):
-        debian.add_source(real.dsc())
+        source = rows.source(directory / "released", RELEASED, libbpf=True)
+        debian.add_source(source)
         debian.add_source(small(directory, MENDED, "v4.20-fixed"), suite="bookworm-updates")
         debian.add_source(small(directory, ODD, "unknown-second-test"), suite="bookworm-security")
         world.stock(debian, "bookworm")
@@ -119,6 +122,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         world.compiled(bookworm, given)
         yield World(
             directory=directory,
+            source=source,
             cache=world.cache(directory / "cache"),
             config=described,
             debian=debian,
@@ -185,7 +189,7 @@ def test_a_run_is_repeated_with_what_is_gone(
     kernel = next(p["name"] for p in locked["guest"]["kernel"])
     repeat = ("run", "--locked", lock, *ONE, "--json", "--keyring", made.debian.keyring)
     with Archive(tmp_path / "later", made.today) as later:
-        later.add_source(real.dsc())
+        later.add_source(made.source)
         world.stock(later, "bookworm", without={"ccache", "iproute2", kernel})
         later.publish()
         words = (*repeat, "--mirror", later.url, "--out", tmp_path / "out")

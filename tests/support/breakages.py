@@ -17,7 +17,7 @@ from pipeline.containers.base import User, copy_in, copy_out
 from pipeline.fixes import fixes, patch
 from pipeline.host import command
 from pipeline.host.cache import digest
-from support import real
+from support import real, rows
 
 DIRECTORY = Path(__file__).parent
 SCRIPT = DIRECTORY / "build-breakages.sh"
@@ -61,12 +61,15 @@ def binaries() -> Path:
     everything = all_breakages()
     with TemporaryDirectory() as tmp:
         tree = fixed(Path(tmp) / "tree")
+        rows.make_smaller(tree)
         texts = {name: (tree / name).read_text() for name in SOURCES}
         changed = {
             each.name: next((name, new) for name in SOURCES if (new := broken(texts[name], each)))
             for each in everything
         }
-        parts = [SCRIPT.read_text(), *texts.values(), *(text for _, text in changed.values())]
+        read = (SCRIPT, tree / "tc/Makefile", tree / "ip/Makefile")
+        parts = [*(path.read_text() for path in read), *texts.values()]
+        parts += [text for _, text in changed.values()]
 
         def make(part: Path) -> None:
             part.mkdir()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,15 +80,21 @@ def hashes_itself(tree: Path) -> None:
     patch.apply_fix(tree, fixes.choose(["af-alg"])[0])
 
 
-def source(directory: Path, version: str, *names: str, libbpf: bool = False) -> Path:
+def source(
+    directory: Path,
+    version: str,
+    *names: str,
+    libbpf: bool = False,
+    change: Callable[[Path], None] | None = None,
+) -> Path:
     """Make ``version`` of iproute2 in ``directory``, a new one, and return its .dsc.
 
     It has one patch for each of the named rows, which turns the tree before it into that row and
     lets it need no AF_ALG, and one that lets only the programs with the loader be built. Without
-    ``libbpf`` that library is not among the build dependencies.
+    ``libbpf`` that library is not among the build dependencies. ``change`` changes its tree, too.
     """
 
-    def change(tree: Path) -> None:
+    def turned(tree: Path) -> None:
         start, before, after = (directory / name for name in ("start", "a", "b"))
         _changed(tree, start)
         _changed(tree, before)
@@ -107,8 +114,10 @@ def source(directory: Path, version: str, *names: str, libbpf: bool = False) -> 
         if not libbpf:
             control = debian / "control"
             control.write_text(_replaced(control.read_text(), r" *libbpf-dev[^,]*,\n", ""))
+        if change:
+            change(tree)
 
-    return renumbered(directory, version, change)
+    return renumbered(directory, version, turned)
 
 
 _BUILT = "(ip|routel|rtmon|tc)"

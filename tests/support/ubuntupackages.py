@@ -16,8 +16,7 @@ from pathlib import Path
 
 from pipeline.host import command
 from pipeline.host.cache import digest
-from support import real, world
-from support.defect import renumbered
+from support import real, rows, world
 from support.packages import ENVIRONMENT, make_deb
 
 NOBLE, UPDATES, SECURITY = "noble", "noble-updates", "noble-security"
@@ -160,11 +159,11 @@ def _kernel(deb: Path, into: Path) -> None:
 def source(directory: Path, version: str) -> Path:
     """Make a version of iproute2 as Ubuntu has it in ``directory``, a new one; return its .dsc.
 
-    Its binary packages are compressed as Ubuntu's dpkg does.
+    Its binary packages are compressed as Ubuntu's dpkg does. It has few of the modules.
     """
 
     def change(tree: Path) -> None:
         with (tree / "debian/rules").open("a") as rules:
             rules.write(ZSTD)
 
-    return renumbered(directory, version, change)
+    return rows.source(directory, version, libbpf=True, change=change)
