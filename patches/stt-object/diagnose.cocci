@@ -110,10 +110,27 @@ t << skips_variable.t;
 @@
 report("skips-object-by-variable", p, sym=sym, type=t)
 
+// What passes over a symbol that is neither of the two types: where its operator is.
+@neither@
+identifier t;
+position q;
+@@
+(
+ t != STT_NOTYPE &&@q t != STT_OBJECT
+|
+ t != STT_OBJECT &&@q t != STT_NOTYPE
+|
+ !(t == STT_NOTYPE ||@q t == STT_OBJECT)
+|
+ !(t == STT_OBJECT ||@q t == STT_NOTYPE)
+)
+
 // 7a04dd84 alone: the type is that of the symbol before this one.
 @early@
 identifier f = {bpf_map_num_sym, bpf_map_verify_all_offs, bpf_map_fetch_name};
-identifier sym, t;
+identifier sym, neither.t;
+position neither.q;
+expression X, Y;
 type T;
 expression E, E1, E2, E3, E4, E5;
 statement S;
@@ -131,25 +148,25 @@ position p;
  ... when != S
  if@p (
 (
- \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1
+ \( (X &&@q Y) \| !(X ||@q Y) \) || E1
 |
- \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2
+ \( (X &&@q Y) \| !(X ||@q Y) \) || E1 || E2
 |
- \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2 || E3
+ \( (X &&@q Y) \| !(X ||@q Y) \) || E1 || E2 || E3
 |
- \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2 || E3 || E4
+ \( (X &&@q Y) \| !(X ||@q Y) \) || E1 || E2 || E3 || E4
 |
- \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2 || E3 || E4 || E5
+ \( (X &&@q Y) \| !(X ||@q Y) \) || E1 || E2 || E3 || E4 || E5
 |
- E || \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \)
+ E || \( (X &&@q Y) \| !(X ||@q Y) \)
 |
- E || \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1
+ E || \( (X &&@q Y) \| !(X ||@q Y) \) || E1
 |
- E || \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2
+ E || \( (X &&@q Y) \| !(X ||@q Y) \) || E1 || E2
 |
- E || \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2 || E3
+ E || \( (X &&@q Y) \| !(X ||@q Y) \) || E1 || E2 || E3
 |
- E || \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2 || E3 || E4
+ E || \( (X &&@q Y) \| !(X ||@q Y) \) || E1 || E2 || E3 || E4
 )
  ) { continue; }
  ...+>
@@ -158,14 +175,16 @@ position p;
 @script:python@
 p << early.p;
 sym << early.sym;
-t << early.t;
+t << neither.t;
 @@
 report("judges-previous", p, sym=sym, type=t)
 
 // 1a7d3ad8, v4.20 on: the type is taken after the symbol was read.
 @accepts@
 identifier f = {bpf_map_num_sym, bpf_map_verify_all_offs, bpf_map_fetch_name};
-identifier sym, t;
+identifier sym, neither.t;
+position neither.q;
+expression X, Y;
 type T;
 expression E, E1, E2, E3, E4, E5;
 position p;
@@ -181,25 +200,25 @@ position p;
 )
  if@p (
 (
- \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1
+ \( (X &&@q Y) \| !(X ||@q Y) \) || E1
 |
- \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2
+ \( (X &&@q Y) \| !(X ||@q Y) \) || E1 || E2
 |
- \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2 || E3
+ \( (X &&@q Y) \| !(X ||@q Y) \) || E1 || E2 || E3
 |
- \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2 || E3 || E4
+ \( (X &&@q Y) \| !(X ||@q Y) \) || E1 || E2 || E3 || E4
 |
- \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2 || E3 || E4 || E5
+ \( (X &&@q Y) \| !(X ||@q Y) \) || E1 || E2 || E3 || E4 || E5
 |
- E || \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \)
+ E || \( (X &&@q Y) \| !(X ||@q Y) \)
 |
- E || \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1
+ E || \( (X &&@q Y) \| !(X ||@q Y) \) || E1
 |
- E || \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2
+ E || \( (X &&@q Y) \| !(X ||@q Y) \) || E1 || E2
 |
- E || \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2 || E3
+ E || \( (X &&@q Y) \| !(X ||@q Y) \) || E1 || E2 || E3
 |
- E || \( (t != STT_NOTYPE && t != STT_OBJECT) \| (t != STT_OBJECT && t != STT_NOTYPE) \| !(t == STT_NOTYPE || t == STT_OBJECT) \| !(t == STT_OBJECT || t == STT_NOTYPE) \) || E1 || E2 || E3 || E4
+ E || \( (X &&@q Y) \| !(X ||@q Y) \) || E1 || E2 || E3 || E4
 )
  ) { continue; }
  ...+>
@@ -208,7 +227,7 @@ position p;
 @script:python@
 p << accepts.p;
 sym << accepts.sym;
-t << accepts.t;
+t << neither.t;
 @@
 report("accepts-object", p, sym=sym, type=t)
 

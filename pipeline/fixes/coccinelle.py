@@ -56,9 +56,7 @@ def report(
 
     Raises ``error`` with ``brief`` if Coccinelle fails.
     """
-    isomorphisms = project_data("patches", "diagnose.iso")
-    options = ["--no-show-diff", "--iso-file", isomorphisms.name, "--sp-file", cocci.name]
-    call = _Call(files=files, options=options, data=(isomorphisms, cocci), error=error, brief=brief)
+    call = _Call(cocci=cocci, files=files, error=error, brief=brief)
     return parse(_batches(trees, call), len(trees))
 
 
@@ -91,22 +89,15 @@ def apply(
 
     Raises ``error`` with ``brief`` if Coccinelle fails.
     """
-    # --smpl-spacing: the spacing of the semantic patch, not Coccinelle's own.
-    options = ["--no-show-diff", "--smpl-spacing", "--in-place", "--sp-file", cocci.name]
-    _batches(
-        trees,
-        _Call(files=files, options=options, data=(cocci,), error=error, brief=brief, in_place=True),
-    )
+    _batches(trees, _Call(cocci=cocci, files=files, error=error, brief=brief, in_place=True))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Call:
     """How spatch is called on a batch of trees."""
 
+    cocci: Path
     files: Sequence[str]
-    options: Sequence[str]
-    data: Sequence[Path]
-    """Files of respin's own that the options name, by file name."""
     error: type[RespinError]
     brief: str
     in_place: bool = False
@@ -121,12 +112,17 @@ class _Call:
             for here, there in copied:
                 there.parent.mkdir(parents=True, exist_ok=True)
                 self._copy(here, there)
-            for path in self.data:
+            isomorphisms = project_data("patches", "fixes.iso")
+            for path in (self.cocci, isomorphisms):
                 shutil.copyfile(path, directory / path.name)
+            options = ["--iso-file", isomorphisms.name, "--sp-file", self.cocci.name]
+            if self.in_place:
+                # --smpl-spacing: the spacing of the semantic patch, not Coccinelle's own.
+                options += ["--in-place", "--smpl-spacing"]
             groups = ["\n".join(f"{n}/{f}" for f in self._of(tree)) for n, tree in batch]
             (directory / "groups").write_text("\n\n".join(groups) + "\n")
             done = sandbox.run(
-                ["spatch", "--very-quiet", *self.options, "--file-groups", "groups"],
+                ["spatch", "--very-quiet", "--no-show-diff", *options, "--file-groups", "groups"],
                 directory=directory,
                 timeout=SECONDS + SECONDS_EACH * len(batch),
                 error=self.error,

@@ -74,7 +74,7 @@ def check(cache: Cache, fixes: Sequence[Fix]) -> str:
             hint=f"install the distro's: apt-get install coccinelle libpython3-dev; {HINT}",
         )
     files = [p for fix in fixes for p in sorted(fix.directory.rglob("*")) if p.is_file()]
-    files.append(project_data("patches", "diagnose.iso"))
+    files.append(project_data("patches", "fixes.iso"))
     contents = [bounded.read(path, bounded.SMALL) for path in files]
 
     def make(part: Path) -> None:
