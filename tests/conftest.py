@@ -22,15 +22,17 @@ hypothesis.settings.load_profile("respin")
 
 LONG = (
     *("e2e/test_hosts.py", "e2e/test_docker.py", "e2e/test_run.py", "e2e/test_nightly_killed.py"),
-    *("e2e/test_nightly.py", "e2e/test_own_archive.py", "e2e/test_debian_package.py"),
-    *("e2e/test_same_package.py", "e2e/test_rows_run.py", "e2e/test_smoke.py"),
-    *("e2e/test_ubuntu.py", "e2e/test_three_architectures.py", "e2e/test_parts.py"),
-    *("e2e/test_targets.py", "adversary/test_poisoned_cache.py", "e2e/test_breakages.py"),
-    *("e2e/test_buildbot_night.py", "contract/test_ci_night.py", "variants/test_variants.py"),
+    *("variants/test_variants.py", "adversary/test_forged_runs.py", "adversary/test_exit_codes.py"),
+    *("contract/test_forms_compile.py", "adversary/test_inputs.py", "e2e/test_nightly.py"),
+    *("e2e/test_own_archive.py", "e2e/test_debian_package.py", "e2e/test_same_package.py"),
+    *("e2e/test_rows_run.py", "e2e/test_smoke.py", "e2e/test_ubuntu.py"),
+    *("e2e/test_three_architectures.py", "e2e/test_parts.py", "e2e/test_targets.py"),
+    *("adversary/test_poisoned_cache.py", "e2e/test_breakages.py", "e2e/test_buildbot_night.py"),
+    "contract/test_ci_night.py",
 )
-"""The files that take minutes, the longest first. make test begins with them, so that in the end no
-processor waits for one of them. The first four do not wait for each other's roots; those after
-them find in the tests' cache what test_run.py left there: roots, and what was compiled."""
+"""The files that take minutes. make test begins with them, so that no processor waits for one of
+them in the end. Those up to test_inputs.py do not wait for each other's roots; the later ones find
+in the tests' cache what test_run.py has left there: roots, and what was compiled."""
 FIRST = {Path(__file__).parent / name: n for n, name in enumerate(LONG)}
 
 
