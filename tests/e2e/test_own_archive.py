@@ -179,6 +179,7 @@ def test_anybody_makes_it_again(made: World, fresh: Path) -> None:
     assert "the new one loaded" in " ".join(said.out.split())
 
 
+@pytest.mark.slow  # test_a_root_is_made_of_what_is_gone, and contract/superseded
 def test_a_run_is_repeated_with_what_is_gone(
     made: World, fixed: tuple[Path, dict[str, Any]], fresh: Path, tmp_path: Path
 ) -> None:
@@ -397,7 +398,6 @@ def test_a_root_is_made_of_a_frozen_archive_whose_key_has_expired(
     assert root(archive.sources).stat().st_size > 20 << 20
 
 
-@pytest.mark.slow  # test_a_run_is_repeated_with_what_is_gone takes packages from snapshot, too
 def test_a_root_is_made_of_what_is_gone(made: World, tmp_path: Path) -> None:
     """By mmdebstrap: one package from snapshot's archive of then, the rest from today's."""
     time, gone = "20260101T000000Z", "dash"

@@ -342,6 +342,7 @@ def test_what_a_killed_user_left_is_swept_whoever_of_their_ids_owns_it(
     assert left == [["", ".lock"], []], done.stderr
 
 
+@pytest.mark.slow  # unit/test_cache.py: two that make the same entry of a cache
 def test_two_runs_at_once(fixed: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     said: dict[str, cli.Said] = {}
 
