@@ -115,7 +115,7 @@ class Mirror:
     ) -> Iterator[tuple[requests.Response, Iterator[bytes]]]:
         left = self._end - time.monotonic()
         if left <= 0:
-            raise _slow(url, f"it has not answered completely after {self._seconds:.0f} s")
+            raise self._over(url)
         own = credentials.of(url)
         try:
             with self._wire.ask(
@@ -127,13 +127,18 @@ class Mirror:
             ) as (answer, pieces):
                 yield answer, pieces
         except TooSlow as e:
-            raise _slow(url, str(e)) from e
+            # What this request had left would say little of the archive.
+            over = 0 < self._end <= time.monotonic()
+            raise self._over(url) if over else _slow(url, str(e)) from e
         except requests.RequestException as e:
             raise FetchError(
                 f"respin could not reach {urlsplit(url).netloc}",
                 details=scrub(f"{url}: {type(e).__name__}: {e}"),
                 hint="check the network, the proxy and the mirror",
             ) from None
+
+    def _over(self, url: Address) -> FetchError:
+        return _slow(url, f"it has not answered completely after {self._seconds:.0f} s")
 
 
 def _slow(url: str, why: str) -> FetchError:

@@ -53,7 +53,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Set limits that a test can wait for."""
 
     def few(**changes: float) -> None:
-        least = {"watch": 2.0, "update": 2.0, "files": 2.0, "patience": 60.0} | changes
+        least = {"watch": 4.0, "update": 2.0, "files": 2.0, "patience": 60.0} | changes
         monkeypatch.setattr(limits, "LIMITS", replace(limits.LIMITS, **least))  # type: ignore[arg-type]
 
     few()
@@ -137,7 +137,7 @@ class TestNight:
         where: str,
     ) -> None:
         archives["bad"].drips[name] = where
-        held_up(archives, "is too slow: it has not finished after 2 s")
+        held_up(archives, "is too slow: it has not answered completely after 4 s")
 
     def test_too_few_bytes_a_second(
         self, archives: dict[str, Archive], patience: Callable[..., None], took: None
