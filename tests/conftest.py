@@ -58,14 +58,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let Python look for garbage seldom, and not among the tests themselves.
+    """Let Python look for garbage among what the tests leave, and not among the tests themselves.
 
     Three thousand of them are a million objects, which each full search reads, and each process
     that is forked from this one copies.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 10, 10)
 
 
 CLONE_NEWNS = 0x00020000

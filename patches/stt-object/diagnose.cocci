@@ -110,7 +110,8 @@ t << skips_variable.t;
 @@
 report("skips-object-by-variable", p, sym=sym, type=t)
 
-// What passes over a symbol that is neither of the two types: where its operator is.
+// The test that passes over a symbol of neither type. Its operator is marked, so that the
+// rules below need not spell it out: Coccinelle multiplies what stands in a disjunction.
 @neither@
 identifier t;
 position q;

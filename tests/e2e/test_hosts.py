@@ -4,7 +4,7 @@
 
 In each, the commands of the README are run as they are, from nothing. The fast tests pass there,
 too, with the distro's own Python, libraries and pytest. The figures name the versions of the tools.
-The release that this machine runs itself is one of the slow tests.
+The bare root of the release that this machine runs itself is among the slow tests.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import shutil
 import subprocess
 import time
@@ -24,11 +23,13 @@ from support import project, real, wholerun
 from support.cli import CHECKOUT
 from support.debianpackage import BareRoot
 
+from pipeline.files import os_release
+
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root installs packages"),
 ]
-HERE = platform.freedesktop_os_release().get("VERSION_CODENAME")
+HERE = os_release.read().get("VERSION_CODENAME")
 HOSTS = [
     pytest.param(name, marks=[pytest.mark.slow] if name == HERE else [])
     for name in ("bookworm", "trixie")

@@ -27,7 +27,7 @@ from pipeline.vm.image import GuestImage
 
 SCRIPT = Path(__file__).parents[1] / "support" / "nuisance-tc.sh"
 TIRED = 15
-"""Seconds that a command may take here: until all memory is taken, up to 6 on a busy machine."""
+"""Seconds that a command may take here. On a busy machine, 6 are too few to use up all memory."""
 
 CALL, INVALID = b"\xe8????", b"\x0f\x0b"
 """Of x86: the call that each function begins with, and ud2."""

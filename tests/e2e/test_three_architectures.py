@@ -3,7 +3,7 @@
 """Debian's iproute2 for three architectures by one command: cross-built, and proven on each.
 
 arm64 is the one most used, s390x is big-endian and has no security archive in bookworm. make test
-leaves out arm64, for which test_foreign_guests.py and test_cross_builds.py prove and build.
+leaves out arm64: test_foreign_guests.py proves its packages, test_cross_builds.py builds for it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ pytestmark = [
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
-    """One command."""
+    """What one command has made."""
 
     names: tuple[str, ...]
     """The architectures."""
