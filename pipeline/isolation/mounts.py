@@ -110,9 +110,22 @@ def _tree(order: dict[str, Any]) -> str:
         # Overlay's attributes: only root of the whole machine may use trusted ones.
         with open("/proc/self/uid_map") as f:
             whole = f.read().split() == ["0", "0", "4294967295"]
-        options = "lowerdir=lower,upperdir=upper,workdir=work"
-        mount("respin", "root", "overlay", 0, options if whole else f"{options},userxattr")
+        options = f"lowerdir=lower,upperdir=upper,workdir={_unused('work')}"
+        options = options if whole else f"{options},userxattr"
+        try:
+            # When an overlay is unmounted, the kernel writes the whole file system that it is on to
+            # the disk, unless told that nothing here has to outlast a crash (overlayfs.rst).
+            mount("respin", "root", "overlay", 0, f"{options},volatile")
+        except OSError:  # before Linux 5.10
+            mount("respin", "root", "overlay", 0, options)
     return "root"
+
+
+def _unused(directory: str) -> str:
+    """Make a directory in another; no volatile overlay can be mounted with an earlier one's."""
+    number = len(os.listdir(directory))
+    os.mkdir(f"{directory}/{number}", 0o755)
+    return f"{directory}/{number}"
 
 
 def _view() -> str:
