@@ -10,8 +10,8 @@ has a better sentence for them.
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import os
 import signal
 import sys
 import traceback
@@ -46,9 +46,8 @@ def run(command_line: Callable[[], Any]) -> NoReturn:
     except KeyboardInterrupt as e:  # while something else was ending the process
         code = _failed(e)
     interrupts.close()
-    if streams.problem():
-        # Python would try to write it again, and report that it failed.
-        os._exit(code)
+    with contextlib.suppress(OSError, ValueError):
+        streams.flush()
     sys.exit(code)
 
 

@@ -14,7 +14,6 @@ import fcntl
 import functools
 import os
 import shutil
-import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -83,6 +82,6 @@ def _stall() -> None:
 
 if __name__ == "__main__":
     pipeline_run.run = run
-    from pipeline.cli.main import main
+    from pipeline.__main__ import main
 
-    main(sys.argv[1:])
+    main()
