@@ -239,6 +239,10 @@ class Built:
     ccache: Mapping[str, int] = field(default_factory=dict)
     """ccache's own counters of this build (``direct_cache_hit``, ``cache_miss`` …)."""
 
+    def files(self, package: str) -> tuple[Path, ...]:
+        """Return the files of one of the binary packages."""
+        return tuple(d.path for d in self.debs if d.path.name.startswith(f"{package}_"))
+
 
 class Difference(StrEnum):
     """How something relates to the same of a build without the patch."""

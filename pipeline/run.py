@@ -35,6 +35,9 @@ from pipeline.runs.stages import Stages, begin
 AT_ONCE = 2
 """Architectures that are built and proven at the same time; each has a compiler and a guest."""
 
+NICE = 10
+"""How far the check of the patched source stands back from the build beside it (nice(2))."""
+
 
 def run(request: Request, out: Path, journal: Journal | None = None) -> Report:
     """Fetch, diagnose, patch, build and prove one source; leave the run's directory at ``out``.
@@ -43,9 +46,13 @@ def run(request: Request, out: Path, journal: Journal | None = None) -> Report:
     ``out`` exists and is not an older run; ``out`` then stays as it was.
     """
     with open_run(out, request.cache, keep=request.keep, logs=request.logs) as directory:
-        with begin(request, directory, journal) as stages, command.threads(6) as pool:
+        with (
+            begin(request, directory, journal) as stages,
+            command.threads(6) as pool,
+            command.threads(1, nice=NICE) as aside,
+        ):
             wall = check(stages)
-            examined = examine(stages, wall, pool)
+            examined = examine(stages, wall, pool, aside)
             done, used = build_and_prove(stages, examined, pool)
         report.write(done, directory.path)
         stages.inputs.write_lock(done, used)
@@ -66,17 +73,20 @@ def run_each(
     with scratch(request.cache, "source") as place, command.threads(AT_ONCE) as each_one:
         first = replace(request, architecture=architectures[0])
         common = RunDirectory(place, logs)
-        with begin(first, common, journal) as stages, command.threads(4) as pool:
+        with (
+            begin(first, common, journal) as stages,
+            command.threads(4) as pool,
+            command.threads(1, nice=NICE) as aside,
+        ):
             wall = stages.inputs.check_sandbox()
             stages.patching.check_coccinelle()
-            examined = examine(stages, wall, pool)
-            sound = pool.submit(check_patched, stages, examined)
+            examined = examine(stages, wall, pool, aside)
 
             def one(architecture: str) -> Report | RespinError:
                 own = replace(request, architecture=architecture, logs=None)
                 shown = Named(name=architecture, journal=journal or Silence())
                 try:
-                    return run_one(own, out / architecture, shown, examined, common, sound)
+                    return run_one(own, out / architecture, shown, examined, common)
                 except RespinError as e:
                     return e
 
@@ -91,14 +101,13 @@ def run_one(
     journal: Journal,
     common: Examined,
     where: RunDirectory,
-    sound: Future[None],
 ) -> Report:
     """Build and prove for one of several architectures what is ``common`` to all of them."""
     with open_run(out, request.cache, keep=request.keep, logs=request.logs) as directory:
         with begin(request, directory, journal) as stages, command.threads(6) as pool:
             check(stages)
             examined = common.into(directory, where, pool)
-            done, used = build_and_prove(stages, examined, pool, sound)
+            done, used = build_and_prove(stages, examined, pool)
         report.write(done, directory.path)
         stages.inputs.write_lock(done, used)
     return report.moved(done, directory.path, out.absolute())
@@ -114,8 +123,10 @@ def check(stages: Stages) -> Wall:
     return wall
 
 
-def examine(stages: Stages, wall: Wall, pool: ThreadPoolExecutor) -> Examined:
-    """Fetch the source, say which fixes it needs, and begin to patch it.
+def examine(
+    stages: Stages, wall: Wall, pool: ThreadPoolExecutor, aside: ThreadPoolExecutor
+) -> Examined:
+    """Fetch the source, say which fixes it needs, and begin to patch it, and to check it ``aside``.
 
     If it needs none, it is patched only if a patch of the user's applies.
     """
@@ -131,29 +142,20 @@ def examine(stages: Stages, wall: Wall, pool: ThreadPoolExecutor) -> Examined:
         needed=needed,
         own=() if needed else stages.patching.own(tree),
         patched=Future(),
+        checked=Future(),
         timings=stages.timings,
     )
     if not examined.changes:
         return examined
-    return replace(examined, patched=pool.submit(stages.patching.patch, source, tree, needed))
-
-
-def check_patched(stages: Stages, examined: Examined) -> None:
-    """Check the patched source, if there is one."""
-    if examined.changes:
-        stages.patching.check(examined.patched.result())
+    patched = pool.submit(stages.patching.patch, source, tree, needed)
+    checked = aside.submit(lambda: stages.patching.check(patched.result()))
+    return replace(examined, patched=patched, checked=checked)
 
 
 def build_and_prove(
-    stages: Stages,
-    examined: Examined,
-    pool: ThreadPoolExecutor,
-    sound: Future[None] | None = None,
+    stages: Stages, examined: Examined, pool: ThreadPoolExecutor
 ) -> tuple[Report, Used]:
-    """Build the packages and prove them; return the report, and what was used.
-
-    ``sound`` says that the patched source was checked; without it, it is checked here.
-    """
+    """Build the packages and prove them; return the report, and what was used."""
     if not examined.changes:
         return not_needed(stages, examined)
     inputs, patching = stages.inputs, stages.patching
@@ -164,16 +166,16 @@ def build_and_prove(
     control = pool.submit(inputs.distro_package, source)
     patched = examined.patched.result()
     built = pool.submit(building.build, environment.result(), patched, keep=True)
+    written = pool.submit(building.written, environment.result(), patched, built)
     added = pool.submit(building.stop, environment.result(), source, built)
     both = (environment.result().root, source, examined.tree, patched)
     compared = pool.submit(stages.comparing.from_cache, *both, built)
-    checked = sound or pool.submit(patching.check, patched, built)
     version = pool.submit(patching.check_version, patched)
     before = control.result() or building.build_control(
         environment.result().root, source, examined.tree
     )
-    smoked = proving.smoke(image.result(), before, built, needed, examined.findings)
-    checked.result()
+    smoked = proving.smoke(image.result(), before, built, needed, examined.findings, written)
+    examined.checked.result()
     version.result()
     building.keep_ccache(environment.result(), added.result())
     done = Report(

@@ -14,6 +14,23 @@ from pipeline.isolation import lent, sandbox
 LARGEST = 1 << 30
 """Bytes of a package; a kernel's has 100 MiB."""
 SECONDS = 600.0
+MAGIC = b"!<arch>\n"
+HEADER = 60
+"""Bytes before each member (ar(5))."""
+
+
+def whole(data: bytes) -> bool:
+    """Tell whether a package that is being written is all there (deb(5)).
+
+    dpkg-deb writes the size of each member before its content, and the files' archive last.
+    """
+    at, name = len(MAGIC), b""
+    while data.startswith(MAGIC) and len(data) >= at + HEADER:
+        name, size = data[at : at + 16], data[at + 48 : at + 58]
+        if not size.strip().isdigit():
+            return False
+        at += HEADER + int(size) + int(size) % 2
+    return name.startswith(b"data.tar") and len(data) == at
 
 
 def show(deb: Path, fields: str, *, error: type[RespinError]) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from debian.debian_support import Version
 
-from pipeline.archives import dsc_file
+from pipeline.archives import deb_file, dsc_file
 from pipeline.archives.apt import AptArchive
 from pipeline.archives.resolve import PROFILES, toolchain
 from pipeline.build import ccache, object_files, uploads
@@ -41,6 +41,9 @@ UNPACK_SECONDS = 600.0
 
 CHANGES_MAX = 4 << 20
 """Bytes of a .changes; iproute2's has 2 kB."""
+
+LARGEST = 64 << 20
+"""Bytes of a package that is copied while others are still being made; iproute2's has 1 MB."""
 
 TOOLS = ("build-essential", "fakeroot", "ccache")
 """What a build's root has besides essential packages and build dependencies. ccache is the one of
@@ -367,6 +370,18 @@ def names_in(changes: Path, version: str) -> list[str]:
     ):
         raise BuildError(f"{changes.name} lists no package: {', '.join(names)}")
     return names
+
+
+def written(deb: Path, copy: Path) -> bool:
+    """Copy a package that a build writes to ``copy``, if it is all there; say if it was.
+
+    ``deb`` may be anything, and change meanwhile. Raises OSError if it cannot be read or copied.
+    """
+    data = bounded.read(deb, LARGEST, follow=False)
+    if not deb_file.whole(data):
+        return False
+    copy.write_bytes(data)
+    return True
 
 
 def artifact(path: Path) -> Artifact:

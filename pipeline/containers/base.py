@@ -188,6 +188,13 @@ class Container(ABC):
             raise call.failed(done)
         return done
 
+    def outside(self, name: str) -> Path | None:
+        """Return where this machine sees a file in /build while a command runs, if it does.
+
+        Whoever is in the container can put anything there.
+        """
+        return None
+
     @abstractmethod
     def _start(self) -> None:
         """Make it ready to run commands."""

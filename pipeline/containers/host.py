@@ -48,6 +48,10 @@ class Host(Container):
         said = [] if cut else ["this container cannot disconnect the build from the network"]
         return "; ".join(said)
 
+    def outside(self, name: str) -> Path | None:
+        """Return where it is, for this machine is the container."""
+        return BUILD / name
+
     def _start(self) -> None:
         """Check this machine. Raises UsageError if this user is not root or /build is in use.
 

@@ -68,6 +68,10 @@ class Unshare(Container):
         )
         return "; ".join(filter(None, said))
 
+    def outside(self, name: str) -> Path | None:
+        """Return where an overlay keeps it."""
+        return self._running / ("upper" if self.overlay else "copy") / "build" / name
+
     def _start(self) -> None:
         namespaces.check()
         remove = namespaces.remove_tree

@@ -150,14 +150,21 @@ def _stop(ended: _Group) -> None:
 
 
 @contextlib.contextmanager
-def threads(workers: int) -> Iterator[ThreadPoolExecutor]:
+def threads(workers: int, *, nice: int = 0) -> Iterator[ThreadPoolExecutor]:
     """Yield threads for work that overlaps; if the block fails, their commands are stopped.
 
     Those of threads that this was called in go on, so that a failure of one of them does not make
     the others' end look like an interruption. If what is around the block fails, all are stopped.
+    ``nice`` is added to the niceness of these threads and of what they start (nice(2)).
     """
     own = _Group(_mine())
-    pool = ThreadPoolExecutor(workers, initializer=_group.set, initargs=(own,))
+
+    def begin() -> None:
+        _group.set(own)
+        if nice:
+            os.nice(nice)  # on Linux, of this thread alone (sched(7))
+
+    pool = ThreadPoolExecutor(workers, initializer=begin)
     try:
         yield pool
     except BaseException:

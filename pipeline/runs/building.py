@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +31,8 @@ from pipeline.runs.request import PACKAGE
 
 CONTROLS = "controls"
 """The cache's name for builds without the patch."""
+WAIT = 0.1
+"""Seconds between two looks at a package that is being written."""
 FORMAT = "1"
 """Part of their keys; increase it when what a build leaves, or its environment, changes."""
 
@@ -123,6 +127,23 @@ class Building:
                 objects=self.objects if compared else None,
                 keep=keep and patched.source.indexed,
             )
+
+    def written(
+        self, environment: BuildEnvironment, patched: Patched, built: Future[Built]
+    ) -> Sequence[Path]:
+        """Return the package with tc and ip, or a copy of it as soon as it is written.
+
+        Until the build ends, nothing says that the copy is what it makes: hold it against that.
+        """
+        plain = re.sub(r"^\d+:", "", patched.version)
+        name = f"{PACKAGE}_{plain}_{environment.root.architecture}.deb"
+        copy = self._context.scratch / name
+        while not wait([built], timeout=WAIT).done:
+            file = environment.container.outside(name)
+            with contextlib.suppress(OSError, BuildError):
+                if file and build.written(file, copy):
+                    return [copy]
+        return built.result().files(PACKAGE)
 
     def stop(
         self, environment: BuildEnvironment, source: Source, built: Future[Built]

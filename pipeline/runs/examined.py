@@ -37,6 +37,8 @@ class Examined:
     """If no fix is applied: what comes of the user's own patches."""
     patched: Future[Patched]
     """If there is something to patch: it may still be made."""
+    checked: Future[None]
+    """Ends when the patched source was checked."""
     timings: Mapping[str, float]
 
     @property

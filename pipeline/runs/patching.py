@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
-from concurrent.futures import Future, wait
 from dataclasses import replace
 from pathlib import Path
 
 from pipeline.errors import DiagnosisRefused, FetchError, PatchError
 from pipeline.fixes import diagnose, own_patches, patch, self_check, versions
 from pipeline.fixes.fixes import Fix
-from pipeline.model import Built, Fate, Finding, Patched, Source, UserPatch, Verdict
+from pipeline.model import Fate, Finding, Patched, Source, UserPatch, Verdict
 from pipeline.runs.context import RunContext
 from pipeline.runs.inputs import Inputs
 from pipeline.runs.request import PACKAGE
@@ -61,19 +61,18 @@ class Patching:
                 stage=stage,
             )
 
-    def check(self, patched: Patched, when: Future[Built] | None = None) -> None:
+    def check(self, patched: Patched) -> None:
         """Check the new source package against the diagnosis.
 
-        No fix that was applied may still be needed, nor be hidden by a patch of the user's. This
-        waits for ``when``: until then, the build has more use for the processors than the guest
-        that comes after it.
+        No fix that was applied may still be needed, nor be hidden by a patch of the user's.
         """
-        wait([when] if when else [])
+        work = self._context.scratch / "checked"
+        work.mkdir()
         try:
-            copy = self._context.scratch / "patched"
+            copy = work / "patched"
             made = fetch.local(patched.dsc, copy, patched.source.release)
             made = replace(made, indexed=patched.source.indexed)
-            tree = self._inputs.unpack(made, "patched-tree", "patch")
+            tree = self._inputs.unpack(made, "checked/tree", "patch")
             findings = diagnose.diagnose(
                 tree, self._context.request.fixes, libraries=self._inputs.libraries()
             )
@@ -86,7 +85,8 @@ class Patching:
             ) from e
         names = {each.name for each in patched.own if each.fate is Fate.APPLIED}
         own = [each for each in self._context.request.patches if each.name in names]
-        own_patches.check_there(tree, own, self._context.scratch / "own-back")
+        own_patches.check_there(tree, own, work / "own")
+        shutil.rmtree(work)
         if self._context.request.no_fixes:
             return
         left = [f.fix for f in findings if f.verdict not in (Verdict.FIXED, Verdict.ABSENT)]

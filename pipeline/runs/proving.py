@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import functools
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
-from pipeline.errors import SmokeFailed, SmokeImpossible, TestbedLost
+from pipeline.errors import RespinError, SmokeFailed, SmokeImpossible, TestbedLost
 from pipeline.fixes.fixes import Fix
+from pipeline.host.cache import file_sha256
+from pipeline.host.progress import Stage
 from pipeline.model import Built, CaseResult, Finding, Seen, SmokeReport, Verdict, VerifiedFile
 from pipeline.runs.context import RunContext
 from pipeline.runs.inputs import Inputs
@@ -63,12 +66,14 @@ class Proving:
         built: Future[Built] | None,
         needed: Sequence[Fix],
         findings: Sequence[Finding],
+        written: Future[Sequence[Path]] | None = None,
     ) -> SmokeReport:
         """Prove what loads before and after, on the release's own kernel.
 
-        The distro's package is tested while the other is still being built. ``findings`` say which
-        fixes it lacks. If none is ``needed``, the other is to load what the distro's loads of the
-        whole matrix, since only the user knows what their patches may change.
+        The distro's package is tested while the other is still being built, and the other as soon
+        as it is ``written``. ``findings`` say which fixes the distro's lacks. If none is
+        ``needed``, the other is to load what the distro's loads of the whole matrix, since only
+        the user knows what their patches may change.
         """
         request, directory = self._context.request, self._context.directory
         keeps = built is not None and not needed
@@ -84,10 +89,10 @@ class Proving:
             for case in fix.turns:
                 turned.setdefault(case, []).extend(said)
         with self._context.progress.stage("smoke") as stage:
-            seen = smoke.smoke(
+            play = functools.partial(
+                smoke.smoke,
                 image,
                 before=[deb.path for deb in before],
-                after=packages_of(built) if built else (),
                 turned=turned,
                 lacks=frozenset(f.fix for f in findings if f.verdict is Verdict.NEEDED),
                 about=frozenset(f.fix for f in findings),
@@ -98,6 +103,7 @@ class Proving:
                 log_dir=directory.logs,
                 stage=stage,
             )
+            seen = _of_built(play, built, written, stage) if built else play(after=())
         if not seen.ok:
             bad = [cell for _, _, cell in seen.cells if not cell.ok]
             lost = all(cell.seen is Seen.LOST for cell in bad)
@@ -116,20 +122,27 @@ class Proving:
         return seen
 
 
-def packages_of(built: Future[Built]) -> Future[Sequence[Path]]:
-    """Return the package with tc and ip that will come from a build."""
-    coming: Future[Sequence[Path]] = Future()
+def _of_built(
+    play: Callable[..., SmokeReport],
+    built: Future[Built],
+    written: Future[Sequence[Path]] | None,
+    stage: Stage,
+) -> SmokeReport:
+    """Test the package that was ``built``, beginning as soon as it is ``written``.
 
-    def pass_on(done: Future[Built]) -> None:
-        error = done.exception()
-        if error is not None:
-            coming.set_exception(error)
-        else:
-            debs = [deb.path for deb in done.result().debs]
-            coming.set_result([path for path in debs if path.name.startswith(f"{PACKAGE}_")])
-
-    built.add_done_callback(pass_on)
-    return coming
+    A build may write something else to its file later; that is then tested instead.
+    """
+    if written:
+        try:
+            seen = play(after=written)
+        except RespinError:
+            built.result()  # if the build failed, too, that is the reason to give
+            raise
+        made = {deb.sha256 for deb in built.result().debs}
+        if all(file_sha256(path) in made for path in written.result()):
+            return seen
+        stage.note("the build has changed the package since it was tested, so it is tested again")
+    return play(after=built.result().files(PACKAGE))
 
 
 def _check_possible(seen: SmokeReport, turned: Collection[str]) -> None:

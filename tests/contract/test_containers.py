@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -80,6 +81,22 @@ def box(make: Make, shared_box: Container | None) -> Iterator[Container]:
 def sh(box: Container, script: str, **options: object) -> command.Completed:
     """Run a line of shell in a container, whatever its status."""
     return box.call(["sh", "-c", script], check=False, **options)  # type: ignore[arg-type]
+
+
+def test_a_file_is_seen_from_outside_while_it_is_written(box: Container) -> None:
+    file = box.outside("written")
+    if isinstance(box, Oci):
+        assert file is None
+        return
+    assert file is not None
+    with command.threads(1) as pool:
+        done = pool.submit(sh, box, "echo here >/build/written; sleep 1; rm /build/written")
+        seen = ""
+        while not seen and not done.done():
+            with contextlib.suppress(FileNotFoundError):
+                seen = file.read_text()
+            time.sleep(0.02)
+    assert seen == "here\n"
 
 
 def running(word: str, first: bytes = b"") -> list[int]:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +15,7 @@ from pipeline import run
 from pipeline.errors import PatchError
 from pipeline.fixes import fixes
 from pipeline.host.cache import Cache
-from pipeline.model import Built, Finding, Patched, Release, Source, Verdict
+from pipeline.model import Finding, Patched, Release, Source, Verdict
 from pipeline.runs import report
 from pipeline.runs.building import Building
 from pipeline.runs.directory import open_run
@@ -45,14 +44,15 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Request:
     return Request(release=RELEASE, fixes=fixes.all_fixes(), cache=Cache(tmp_path / "cache"))
 
 
-def check(asked: Request, tmp_path: Path, golden: str, when: Future[Built] | None = None) -> None:
+def check(asked: Request, tmp_path: Path, golden: str) -> None:
     dsc = smallpackage.make(tmp_path / "made", OURS, golden)
     patched = filled(Patched, source=SOURCE, version=OURS, dsc=dsc)
     with (
         open_run(tmp_path / "out", asked.cache) as directory,
         begin(asked, directory, None) as stages,
     ):
-        stages.patching.check(patched, when)
+        stages.patching.check(patched)
+        assert not any(directory.path.glob(".work/*")), "its copies are removed"
         done = Report(outcome=Outcome.PATCHED, source=SOURCE, findings=())
         report.write(done, directory.path)
         stages.inputs.write_lock(done, Used())
@@ -71,18 +71,10 @@ def test_a_source_that_does_not_is_refused(asked: Request, tmp_path: Path, golde
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.needs("spatch")
-def test_it_is_held_too_where_the_build_failed(asked: Request, tmp_path: Path) -> None:
-    failed: Future[Built] = Future()
-    failed.set_exception(RuntimeError("the build's own error"))
-    with pytest.raises(PatchError, match="still needs stt-object"):
-        check(asked, tmp_path, smallpackage.VULNERABLE, failed)
-
-
 def test_a_run_is_not_fixed_without_it(
     asked: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(patching: Patching, patched: Patched, when: Future[Built]) -> None:
+    def refuse(patching: Patching, patched: Patched) -> None:
         raise PatchError("the patched source still needs a-fix")
 
     needed = filled(Finding, fix=asked.fixes[0].name, verdict=Verdict.NEEDED)
@@ -97,6 +89,7 @@ def test_a_run_is_not_fixed_without_it(
         (Building, "check_engine", None),
         (Building, "prepare", SimpleNamespace(root=None)),
         (Building, "build", None),
+        (Building, "written", ()),
         (Building, "stop", ""),
         (Proving, "check_possible", None),
         (Proving, "prepare_guest", None),

@@ -73,6 +73,7 @@ def smoked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, .
         built: Future[Built] | None,
         needed: Sequence[Fix],
         findings: Sequence[Finding],
+        written: object,
     ) -> SmokeReport:
         assert built
         built.result()
@@ -84,6 +85,7 @@ def smoked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, .
         (Building, "check_engine", None),
         (Building, "prepare", SimpleNamespace(root=None)),
         (Building, "build_control", None),
+        (Building, "written", ()),
         (Building, "stop", ""),
         (Building, "keep_ccache", None),
         (Comparing, "from_cache", None),

@@ -96,6 +96,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (Patching, "check", lambda *_: made.append("check")),
         (Patching, "check_version", lambda *_: None),
         (Building, "check_engine", lambda *_: None),
+        (Building, "written", lambda *_: ()),
         (Building, "stop", lambda *_: ""),
         (Building, "keep_ccache", lambda *_: None),
         (Proving, "check_possible", lambda *_: None),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import shutil
+from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -23,11 +24,10 @@ from pipeline.fixes import diagnose
 from pipeline.host import command
 from pipeline.host.cache import file_sha256
 from pipeline.host.progress import QUIET
-from pipeline.model import Built, CaseResult, Cell, Expect, Seen, SmokeReport, VerifiedFile
+from pipeline.model import CaseResult, Cell, Expect, Seen, SmokeReport, VerifiedFile
 from pipeline.runs import report
 from pipeline.runs.directory import open_run
 from pipeline.runs.inputs import Used
-from pipeline.runs.proving import packages_of
 from pipeline.runs.report import Outcome, Report
 from pipeline.runs.request import Request
 from pipeline.runs.stages import begin
@@ -89,7 +89,7 @@ def make(
 def run(request: Request, out: Path) -> Report:
     """Fetch, diagnose, patch, build and prove, as pipeline/run.py does."""
     with open_run(out, request.cache, keep=request.keep, logs=request.logs) as directory:
-        with begin(request, directory, None) as stages, command.threads(1) as pool:
+        with begin(request, directory, None) as stages, command.threads(2) as pool:
             source = stages.inputs.fetch()
             tree = stages.inputs.tree(source)
             findings = stages.patching.diagnose(tree)
@@ -113,7 +113,10 @@ def run(request: Request, out: Path) -> Report:
                     log_dir=directory.logs,
                     stage=QUIET,
                 )
-                smoke = _smoke(request, directory.logs, before, coming)
+                debs: Future[Sequence[Path]] = pool.submit(
+                    lambda: coming.result().files("iproute2")
+                )
+                smoke = _smoke(request, directory.logs, before, debs)
                 built = coming.result()
             done = Report(
                 outcome=Outcome.FIXED if needed else Outcome.NOT_NEEDED,
@@ -172,7 +175,9 @@ def _image(architecture: str = "") -> GuestImage:
     return guest_image.prepare(archive, cache, log_dir=cache.root / "logs")
 
 
-def _smoke(request: Request, logs: Path, before: Path, built: Future[Built]) -> SmokeReport:
+def _smoke(
+    request: Request, logs: Path, before: Path, coming: Future[Sequence[Path]]
+) -> SmokeReport:
     """Return the programs' results in a guest: the first must find no map, the second all."""
     objects = logs / "two-maps"
     objects.write_text(OBJECT)
@@ -189,7 +194,7 @@ def _smoke(request: Request, logs: Path, before: Path, built: Future[Built]) -> 
     image, cache = _image(request.architecture), request.cache
     accel = qemu.accelerator(image.machine, image.vmlinuz, cache)
     guest = GuestPlan(image=image, rows=[load], accel=accel, seconds=120, cache=cache, log_dir=logs)
-    played = play(guest, ("before", "after"), [before], packages_of(built))
+    played = play(guest, ("before", "after"), [before], coming)
 
     def cell(phase: str, wanted: str, expected: Expect) -> Cell:
         ran = played.said.ran[f"{phase}:0"]

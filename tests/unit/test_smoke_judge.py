@@ -22,7 +22,7 @@ from pipeline.fixes import fixes
 from pipeline.fixes.fixes import Fix
 from pipeline.host.progress import Progress
 from pipeline.host.resources import package_data
-from pipeline.model import Built, CaseResult, Cell, Expect, Package, Seen, SmokeReport
+from pipeline.model import CaseResult, Cell, Expect, Package, Seen, SmokeReport
 from pipeline.runs import proving
 from pipeline.smoke import cases, render, smoke
 from pipeline.smoke.cases import Expected, attach_types, loaders
@@ -418,7 +418,9 @@ def test_without_a_fix_the_whole_matrix_is_tried(
     request = SimpleNamespace(cases=named, applied=(), objects=(), cache=None)
     place = SimpleNamespace(path=tmp_path, logs=tmp_path)
     context: Any = SimpleNamespace(request=request, directory=place, progress=Progress())
-    coming: Future[Built] | None = Future() if built else None
+    coming: Future[Any] | None = Future() if built else None
+    if coming:
+        coming.set_result(SimpleNamespace(files=lambda name: ()))
     prove = proving.Proving(context, None).smoke  # type: ignore[arg-type]
     with contextlib.suppress(SmokeImpossible):  # its one row is refused before
         prove(None, (), coming, needed, ())  # type: ignore[arg-type]
