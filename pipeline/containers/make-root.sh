@@ -22,14 +22,13 @@ rm -rf "$root"/var/cache/man/*
 cp "$root/var/lib/dpkg/status" "$work/status"
 
 # Devices are the business of whoever enters the root.
-set -- --create --file=- --directory="$root" --numeric-owner --xattrs \
-	'--xattrs-include=*' --exclude='./dev/*' .
+rm -rf --one-file-system "$root"/dev/*
 if [ "$form" = tar ]; then
-	tar --sort=name "$@" >"$work/made"
+	tar --create --file=- --sort=name --directory="$root" --numeric-owner --xattrs \
+		'--xattrs-include=*' . >"$work/made"
 elif [ "$size" = disk ]; then
 	mv "$root" "$work/made"
 else
-	mkdir "$work/made"
-	tar "$@" | tar --extract --file=- --directory="$work/made" --numeric-owner \
-		--preserve-permissions --xattrs '--xattrs-include=*'
+	# Twice as fast as through tar and a pipe, and more (measured).
+	cp --archive "$root" "$work/made"
 fi
