@@ -165,7 +165,7 @@ def build_and_prove(
     environment = pool.submit(building.prepare, source)
     control = pool.submit(inputs.distro_package, source)
     patched = examined.patched.result()
-    built = pool.submit(building.build, environment.result(), patched, keep=True)
+    built = pool.submit(building.build, environment.result(), patched)
     written = pool.submit(building.written, environment.result(), patched, built)
     added = pool.submit(building.stop, environment.result(), source, built)
     both = (environment.result().root, source, examined.tree, patched)

@@ -208,16 +208,14 @@ def build_in(
     stage: Stage,
     jobs: int | None = None,
     objects: Path | None = None,
-    keep: bool = False,
 ) -> Built:
     """Build the binary packages of ``dsc`` in the new directory ``dest``.
 
     ``inside`` is a started container of ``root`` in which nothing was built yet; ``version`` is the
     version to expect, ``epoch`` the time of the build in seconds since 1970, ``jobs`` the number of
     parallel compilers (default: one per CPU that this process may use); ``objects`` is a new
-    directory for the object files. Everything is compiled without ccache if there is nothing in it
-    and the caller does not ``keep`` what the build adds. The log is ``log_dir/build.log``. Raises
-    BuildError and leaves no ``dest``.
+    directory for the object files. Everything is compiled without ccache if the container has none
+    (``ccache.bring``). The log is ``log_dir/build.log``. Raises BuildError and leaves no ``dest``.
     """
     log = log_dir / "build.log"
     started = time.monotonic()
@@ -230,8 +228,7 @@ def build_in(
                 stage.note(inside.limits)
             if not root.ccache:
                 stage.note("ccache is not used: nothing vouches for the content of this root")
-            ccached = (keep and root.ccache != "") or ccache.there(inside)
-            environment = _environment(root.foreign, ccached=ccached)
+            environment = _environment(root.foreign, ccached=ccache.there(inside))
             made = _build(inside, root, dsc, version, epoch, log, stage, jobs, environment)
             copy_out(inside, "/build", [made], part, most=CHANGES_MAX)
             names = names_in(part / made, version)
@@ -335,8 +332,8 @@ def _compiler(inside: Container, foreign: str) -> str:
 def _environment(foreign: str, *, ccached: bool) -> Mapping[str, str]:
     """Return the environment of a build, on top of the container's own.
 
-    A build whose ccache is empty and is not kept does better without: ccache has every file read
-    by the preprocessor once more, a quarter of the time of iproute2's build (docs/facts.md).
+    To fill a ccache, every file is read by the preprocessor once more: a quarter of the time of
+    iproute2's build (docs/facts.md).
     """
     cross = {
         # For configure, which cannot run what it compiles there: as sbuild does, from dpkg-cross.

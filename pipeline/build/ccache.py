@@ -7,6 +7,9 @@ What the build added is kept only if its run was proven and a signed index lists
 only in files named like ccache's results and manifests, never a configuration. The ccache is kept
 as one tar archive for each toolchain and each level of trust, and replaced as a whole.
 
+The first build with a toolchain does without, since to fill a ccache takes longer than it, and most
+machines build once: it leaves an empty one, which says that there may be more builds.
+
 The toolchain is part of its name, because ccache compares the compiler but not the assembler
 (measured with 4.7.5 and 4.11.2: with another ``as`` the old object is a hit).
 """
@@ -114,13 +117,14 @@ def there(inside: Container) -> bool:
     return inside.call(["test", "-d", DIRECTORY], check=False).status == 0
 
 
-def take(inside: Container, dest: Path) -> Path | None:
+def take(inside: Container, dest: Path) -> Path:
     """Write the ccache of a container after its build to the archive ``dest``, and return that.
 
-    None if there is no ccache. Raises BuildError if it is too large.
+    It is empty if there is no ccache. Raises BuildError if it is too large.
     """
     if not there(inside):
-        return None
+        _write((), dest)
+        return dest
     with dest.open("xb") as out:
         inside.call(
             ["tar", "--create", "--file=-", f"--directory={DIRECTORY}", "--exclude=./tmp", "."],
@@ -132,11 +136,12 @@ def take(inside: Container, dest: Path) -> Path | None:
     return dest
 
 
-def keep(cache: Cache, kept: str, taken: Path) -> int:
+def keep(cache: Cache, kept: str, taken: Path) -> int | None:
     """Keep the ccache in ``taken`` under a name; return how many files are new.
 
-    What another run has added meanwhile stays. Above SIZE, the least recently used files are
-    dropped. Raises BuildError if that fails.
+    None if it is the first one, and empty: the next build begins to fill it. What another run has
+    added meanwhile stays. Above SIZE, the least recently used files are dropped. Raises BuildError
+    if that fails.
     """
     with cache.lock(KIND, kept), contextlib.ExitStack() as stack:
         there = cache.get(KIND, kept)
@@ -148,14 +153,15 @@ def keep(cache: Cache, kept: str, taken: Path) -> int:
                 old = stack.enter_context(tarfile.open(there, "r:"))
                 had = {entry.name: entry for entry in _entries(old)}
             fresh = [e for e in found.values() if e.name not in had or had[e.name].size != e.size]
-            if fresh:
+            first = not (there or found)
+            if fresh or first:
                 cache.put(KIND, kept, lambda part: _write({**had, **found}.values(), part))
         except (tarfile.TarError, ValueError, OSError) as e:
             raise BuildError(
                 f"respin could not keep ccache's results in {cache.directory(KIND)}: {e}",
                 hint="check that its disk is not full",
             ) from e
-    return len(fresh)
+    return None if first else len(fresh)
 
 
 def _entries(tar: tarfile.TarFile) -> Iterator[_Entry]:

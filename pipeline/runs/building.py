@@ -108,10 +108,8 @@ class Building:
         )
         return BuildEnvironment(root=root, container=container)
 
-    def build(
-        self, environment: BuildEnvironment, patched: Patched, *, keep: bool = False
-    ) -> Built:
-        """Build the packages; with ``keep``, so that ``stop`` can take what it adds to ccache."""
+    def build(self, environment: BuildEnvironment, patched: Patched) -> Built:
+        """Build the packages."""
         request, root = self._context.request, environment.root
         compared = request.compare or self.has_control(root, patched.source)
         with self._context.progress.stage("build") as stage:
@@ -125,7 +123,6 @@ class Building:
                 log_dir=self._context.directory.logs,
                 stage=stage,
                 objects=self.objects if compared else None,
-                keep=keep and patched.source.indexed,
             )
 
     def written(
@@ -161,7 +158,7 @@ class Building:
                 taken = ccache.take(environment.container, self._context.scratch / "ccache.tar")
             except BuildError as e:
                 return e.brief
-            return taken or "ccache keeps nothing: the build left none"
+            return taken
 
     def keep_ccache(self, environment: BuildEnvironment, added: Path | str) -> None:
         """Give later builds what this one added to ccache, once everything is proven.
@@ -174,7 +171,8 @@ class Building:
                 return
             try:
                 new = ccache.keep(self._context.request.cache, environment.root.ccache, added)
-                stage.note(f"ccache keeps {new} new files")
+                first = "ccache was not used; the next build with this compiler begins to fill it"
+                stage.note(first if new is None else f"ccache keeps {new} new files")
             except BuildError as e:
                 stage.note(f"ccache keeps nothing: {e.brief}")
 

@@ -9,9 +9,9 @@ a table with seconds, the ratios that the project has set itself, and what memor
 
     cold: nothing is there. sbuild makes its chroot tarball and builds; respin does all of
           ``respin run``, its smoke test included.
-    warm: tarball, roots and ccache are there. sbuild builds; a fix has been edited, respin
-          rebuilds the distro's source, whose C code is another now, as the next version, its
-          smoke test included.
+    warm: tarball, roots and ccache are there, as after two runs. sbuild builds; a fix has been
+          edited, respin rebuilds the distro's source, whose C code is another now, as the next
+          version, its smoke test included.
 compared: the same, with a build without the patch in the cache, so that the run also says which
           functions the patch changed.
 
@@ -228,6 +228,7 @@ def main() -> int:
         first = sbuild(b, dsc, tarball)
         rows = [("cold", chroot.seconds + first.seconds, respin(b, program, "out", 1))]
         theirs = max(chroot.memory, first.memory)
+        respin(b, program, "filled", rounds + 4)
         for n in range(rounds):
             peer = sbuild(b, dsc, tarball)
             edit_fix(program, n)

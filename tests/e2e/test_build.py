@@ -53,7 +53,7 @@ def run(tmp_path: Path, cache: Cache, dsc: Path, name: str = "debs") -> Built:
     )
 
 
-def run_and_keep(tmp_path: Path, cache: Cache, dsc: Path) -> Built:
+def run_and_keep(tmp_path: Path, cache: Cache, dsc: Path, name: str = "debs") -> Built:
     """Build, and keep what ccache has then, as a run does that was proven."""
     root = real.root()
     with build.container(root, cache) as inside:
@@ -63,13 +63,13 @@ def run_and_keep(tmp_path: Path, cache: Cache, dsc: Path) -> Built:
             dsc,
             dsc.stem.partition("_")[2],
             EPOCH,
-            tmp_path / "debs",
-            log_dir=tmp_path / "logs",
+            tmp_path / name,
+            log_dir=tmp_path / f"{name}-logs",
             stage=QUIET,
-            keep=True,
         )
-        taken = ccache.take(inside, tmp_path / "ccache.tar")
-    assert taken and ccache.keep(cache, root.ccache, taken) > 0
+        new = ccache.keep(cache, root.ccache, ccache.take(inside, tmp_path / "ccache.tar"))
+    assert (new is None) if built.ccache == {} else new
+    (tmp_path / "ccache.tar").unlink()
     return built
 
 
@@ -82,8 +82,11 @@ def said(path: Path, field: str) -> str:
 
 
 def test_builds_the_same_cold_and_warm_and_wherever(tmp_path: Path, cache: Cache) -> None:
+    """The first build does without ccache, the second one fills it, the third one has it."""
     dsc = real.tiny(tmp_path)
+    first = run_and_keep(tmp_path, cache, dsc, "first")
     cold = run_and_keep(tmp_path, cache, dsc)
+    assert first.ccache == {} and sums(first) == sums(cold)
     assert sorted(sums(cold)) == ["tiny-dbgsym_1.0_amd64.deb", "tiny_1.0_amd64.deb"]
     assert cold.ccache["cache_miss"] >= 1 and "direct_cache_hit" not in cold.ccache
     assert said(cold.debs[-1].path, "Version") == "1.0"
@@ -105,6 +108,7 @@ def test_builds_the_same_cold_and_warm_and_wherever(tmp_path: Path, cache: Cache
 def test_a_fresh_build_does_without_ccache(tmp_path: Path, cache: Cache) -> None:
     """It takes nothing of what is kept, leaves nothing, and makes the same packages."""
     dsc, root = real.tiny(tmp_path), real.root()
+    run_and_keep(tmp_path, cache, dsc, "first")
     kept = run_and_keep(tmp_path, cache, dsc)
     with build.container(root, cache, fresh=True) as inside:
         built = build.build_in(
@@ -117,7 +121,7 @@ def test_a_fresh_build_does_without_ccache(tmp_path: Path, cache: Cache) -> None
             log_dir=tmp_path / "fresh-logs",
             stage=QUIET,
         )
-        assert ccache.take(inside, tmp_path / "fresh.tar") is None
+        assert ccache.keep(cache, root.ccache, ccache.take(inside, tmp_path / "fresh.tar")) == 0
     assert built.ccache == {}
     assert sums(built) == sums(kept)
 
@@ -269,7 +273,6 @@ def test_builds_debian_s_iproute2(tmp_path: Path) -> None:
             tmp_path / "debs",
             log_dir=tmp_path / "logs",
             stage=QUIET,
-            keep=True,
         )
     ours = {a.path.name: a for a in built.debs}[f"iproute2_{real.VERSION}_amd64.deb"]
     assert isinstance(ours, Artifact) and ours.size == ours.path.stat().st_size
@@ -283,4 +286,3 @@ def test_builds_debian_s_iproute2(tmp_path: Path) -> None:
     ]
     assert listings[0] == listings[1]
     assert said(ours.path, "Depends") == said(theirs, "Depends")
-    assert sum(built.ccache.values()) > 400
