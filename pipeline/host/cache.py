@@ -70,7 +70,8 @@ class Cache:
     def __init__(self, root: Path | None = None) -> None:
         """Open (and create) the directory; default $RESPIN_CACHE, else the user's cache directory.
 
-        Raises UsageError if it is not writable, or not this user's alone (files/ownership.py).
+        Raises UsageError if it is not writable, is not this user's alone (files/ownership.py), or
+        is below /dev: mmdebstrap shows a new root the machine's /dev, with what is in /dev/shm.
         """
         default = os.environ.get("RESPIN_CACHE") or platformdirs.user_cache_path("respin")
         self.root = Path(root or default).absolute()
@@ -79,6 +80,11 @@ class Cache:
         if not str(self.root).isprintable():
             raise UsageError(
                 f"the name of the cache directory {self.root} has unprintable characters", hint=HINT
+            )
+        if self.root.resolve().is_relative_to("/dev"):
+            raise UsageError(
+                f"the cache directory {self.root} is below /dev, where no root can be made",
+                hint=HINT,
             )
         try:
             ownership.directory(self.root, WHAT, HINT)

@@ -34,6 +34,7 @@ def versions(*programs: str) -> tuple[str, ...]:
     return tuple(_words(program).partition("\n")[0] for program in programs)
 
 
+@cache
 def _words(program: str) -> str:
     if command.which(program) is None:
         raise SmokeImpossible(

@@ -101,8 +101,9 @@ def with_programs(paths: Sequence[Path], architecture: str) -> tuple[Deb, ...]:
             hint="test it on a machine of its own architecture; respin smoke without --place netns "
             "emulates one",
         )
-    found.sort(key=lambda deb: not _has_tc(deb.path))
-    if paths and (not found or not _has_tc(found[0].path)):
+    having = {deb: _has_tc(deb.path) for deb in found}
+    found.sort(key=lambda deb: not having[deb])
+    if paths and not any(having.values()):
         names = ", ".join(path.name for path in paths)
         raise SmokeFailed(
             f"{names} is not iproute2: it contains no tc",

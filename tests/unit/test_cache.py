@@ -88,6 +88,17 @@ def test_no_place_for_it_is_an_error(tmp_path: Path) -> None:
     assert "--cache" in caught.value.hint
 
 
+@pytest.mark.parametrize("name", ["/dev/shm/respin", "/dev/respin"])
+def test_it_is_not_below_dev(tmp_path: Path, name: str) -> None:
+    """A new root has the machine's /dev, so it cannot be in there itself."""
+    link = tmp_path / "link"
+    link.symlink_to(name)
+    for path in (Path(name), link):
+        with pytest.raises(UsageError, match="is below /dev"):
+            Cache(path)
+    assert not Path(name).exists()
+
+
 @given(st.lists(st.text()), st.lists(st.text()))
 def test_digests_tell_lists_apart(a: list[str], b: list[str]) -> None:
     assert (digest(*a) == digest(*b)) == (a == b)
