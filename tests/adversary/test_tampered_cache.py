@@ -261,11 +261,15 @@ def test_a_compiler_is_known_by_its_version_and_its_headers(
     """Each is asked of the machine: here of one whose gcc and dpkg-query say what we want."""
     says = {"gcc": "gcc 1", "dpkg-query": "libc6-dev 1"}
 
+    def forget() -> None:
+        compilers.identity.cache_clear()
+        compilers._words.cache_clear()
+
     def known() -> str:
         for name, text in says.items():
             (tmp_path / name).write_text(f"#!/bin/sh\necho '{text}'\n")
             (tmp_path / name).chmod(0o755)
-        compilers.identity.cache_clear()
+        forget()
         return compilers.identity("gcc")
 
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -277,4 +281,4 @@ def test_a_compiler_is_known_by_its_version_and_its_headers(
         says["gcc"] = "gcc 2"
         assert len({first, second, known()}) == 3
     finally:
-        compilers.identity.cache_clear()
+        forget()
