@@ -37,7 +37,7 @@ def end_with(command_line: Callable[[], None]) -> NoReturn:
         command_line()
     except SystemExit as e:
         code = e.code
-    os._exit(code if isinstance(code, int) else 0)
+    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 def _interrupted(number: int, frame: FrameType | None) -> NoReturn:

@@ -15,6 +15,8 @@ LARGEST = 1 << 30
 """Bytes of a package; a kernel's has 100 MiB."""
 SECONDS = 600.0
 MAGIC = b"!<arch>\n"
+MEMBERS = 8
+"""Members that are looked at; dpkg-deb writes three."""
 HEADER = 60
 """Bytes before each member (ar(5))."""
 
@@ -25,7 +27,11 @@ def whole(data: bytes) -> bool:
     dpkg-deb writes the size of each member before its content, and the files' archive last.
     """
     at, name = len(MAGIC), b""
-    while data.startswith(MAGIC) and len(data) >= at + HEADER:
+    if not data.startswith(MAGIC):
+        return False
+    for _ in range(MEMBERS):
+        if len(data) < at + HEADER:
+            break
         name, size = data[at : at + 16], data[at + 48 : at + 58]
         if not size.strip().isdigit():
             return False

@@ -42,7 +42,7 @@ UNPACK_SECONDS = 600.0
 CHANGES_MAX = 4 << 20
 """Bytes of a .changes; iproute2's has 2 kB."""
 
-LARGEST = 64 << 20
+LARGEST = 16 << 20
 """Bytes of a package that is copied while others are still being made; iproute2's has 1 MB."""
 
 TOOLS = ("build-essential", "fakeroot", "ccache")
