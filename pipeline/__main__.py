@@ -5,17 +5,27 @@
 To import the rest takes a third of a second. Python would show a traceback of it.
 """
 
+import importlib.util
 import os
 import signal
 from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
+LATER = ("jinja2", "requests")
+"""Libraries that are imported when they are needed, which for many commands is never."""
+
 
 def load() -> Callable[[], NoReturn]:
-    """Return the command line, which takes the signals itself (host/interrupts.py)."""
+    """Return the command line, which takes the signals itself (host/interrupts.py).
+
+    Raises ImportError for a library that is missing, even if it is needed only later.
+    """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupted)
+    for name in LATER:
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     from pipeline.cli.main import main as command_line
 
     return lambda: end_with(command_line)

@@ -15,15 +15,17 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
-import requests
-
 from pipeline.archives import apt_errors, credentials, host_apt
-from pipeline.archives.wire import TooSlow, Wire
+from pipeline.archives.wire_errors import Failed, TooSlow
 from pipeline.config import limits
 from pipeline.errors import FetchError
 from pipeline.text.address import Address, scrub
+
+if TYPE_CHECKING:
+    import requests
 
 AT_ONCE = 8
 """Simultaneous requests to one archive."""
@@ -60,6 +62,8 @@ class Mirror:
 
         The time limit starts now.
         """
+        from pipeline.archives.wire import Wire  # imports requests: see wire_errors.py
+
         self._seconds = limits.LIMITS.watch
         self._end = time.monotonic() + self._seconds
         self._wire = Wire(at_once=AT_ONCE)
@@ -130,10 +134,10 @@ class Mirror:
             # What this request had left would say little of the archive.
             over = 0 < self._end <= time.monotonic()
             raise self._over(url) if over else _slow(url, str(e)) from e
-        except requests.RequestException as e:
+        except Failed as e:
             raise FetchError(
                 f"respin could not reach {urlsplit(url).netloc}",
-                details=scrub(f"{url}: {type(e).__name__}: {e}"),
+                details=scrub(f"{url}: {type(e.cause).__name__}: {e}"),
                 hint="check the network, the proxy and the mirror",
             ) from None
 

@@ -21,16 +21,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-import requests
-
-from pipeline.archives.wire import TooSlow, Wire
+from pipeline.archives.wire_errors import Failed, How, TooSlow
 from pipeline.config import limits
 from pipeline.errors import FetchError
 from pipeline.files import bounded
 from pipeline.text.address import Address, scrub
+
+if TYPE_CHECKING:
+    import requests
 
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 LONGEST_WAIT = 300.0
@@ -94,6 +95,8 @@ class Client:
         ends after ``timeout`` seconds without a byte; the pauses start at ``pause`` seconds, and
         double.
         """
+        from pipeline.archives.wire import Wire  # imports requests: see wire_errors.py
+
         self._service = service
         self._timeout, self._tries, self._pause = timeout, tries, pause
         self._clock = clock or Clock()
@@ -217,24 +220,16 @@ class Client:
                 yield answer, _whole(answer, pieces)
         except TooSlow as e:
             raise _Again(str(e)) from e
-        except requests.TooManyRedirects as e:
+        except Failed as e:
+            if e.how is How.BROKEN:
+                raise _Again(scrub(_why(e.cause))) from None
+            circles = e.how is How.CIRCLES
             raise FetchError(
-                f"{_host(url)} redirects in circles",
+                f"{_host(url)} redirects in circles"
+                if circles
+                else f"respin could not reach {_host(url)}",
                 details=scrub(f"{url}: {e}"),
-                hint="try again later",
-            ) from None
-        except (
-            requests.ConnectionError,
-            requests.Timeout,
-            requests.exceptions.ChunkedEncodingError,
-            requests.exceptions.ContentDecodingError,
-        ) as e:
-            raise _Again(scrub(_why(e))) from None
-        except requests.RequestException as e:
-            raise FetchError(
-                f"respin could not reach {_host(url)}",
-                details=scrub(f"{url}: {e}"),
-                hint="check the address",
+                hint="try again later" if circles else "check the address",
             ) from None
 
     def _auth(self, url: str) -> tuple[bytes, bytes] | None:

@@ -24,6 +24,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
 from pipeline import __version__
+from pipeline.archives.wire_errors import Failed, How, TooSlow
 from pipeline.config import limits
 
 AGENT = f"iproute2-respin/{__version__} (python-requests)"
@@ -31,10 +32,6 @@ TICK = 0.5
 """Seconds between two checks of the time."""
 
 _mine = threading.local()  # ``watch``: that of this thread's request
-
-
-class TooSlow(Exception):
-    """The connection was cut; its text says why."""
 
 
 class _Watch:
@@ -183,8 +180,8 @@ class Wire:
     ) -> Iterator[tuple[requests.Response, Iterator[bytes]]]:
         """Yield an answer, and its body in pieces of ``piece`` bytes; requests takes ``options``.
 
-        Raises TooSlow if it is not done after ``seconds``, or comes too slowly, and requests'
-        exceptions for other failures.
+        Raises TooSlow if it is not done after ``seconds``, or comes too slowly, and Failed for
+        other failures, also while the body is read.
         """
         with _Watch(seconds, self._stopped) as watch:
             try:
@@ -202,7 +199,7 @@ class Wire:
             except requests.RequestException as e:
                 if watch.late:
                     raise TooSlow(watch.late) from e
-                raise
+                raise Failed(_how(e), e) from e
 
     def _begin(self, method: str, url: str, **options: Any) -> requests.Response:
         try:
@@ -212,6 +209,18 @@ class Wire:
         except (HTTPError, TypeError, ValueError) as e:
             # A proxy or a redirect may not be an address: requests lets some of these through.
             raise requests.exceptions.InvalidURL(type(e).__name__) from None
+
+
+def _how(error: requests.RequestException) -> How:
+    if isinstance(error, requests.TooManyRedirects):
+        return How.CIRCLES
+    broken = (
+        requests.ConnectionError,
+        requests.Timeout,
+        requests.exceptions.ChunkedEncodingError,
+        requests.exceptions.ContentDecodingError,
+    )
+    return How.BROKEN if isinstance(error, broken) else How.OTHER
 
 
 def _pieces(answer: requests.Response, size: int, watch: _Watch) -> Iterator[bytes]:

@@ -22,7 +22,7 @@ rm -rf "$root"/var/cache/man/*
 cp "$root/var/lib/dpkg/status" "$work/status"
 
 # Devices are the business of whoever enters the root.
-rm -rf --one-file-system "$root"/dev/*
+rm -rf --one-file-system "${root:?}"/dev/*
 if [ "$form" = tar ]; then
 	tar --create --file=- --sort=name --directory="$root" --numeric-owner --xattrs \
 		'--xattrs-include=*' . >"$work/made"

@@ -13,11 +13,14 @@ import importlib.resources
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import jinja2
 from markupsafe import Markup
 
 from pipeline.text import quoting, visible
+
+if TYPE_CHECKING:
+    import jinja2
 
 
 def package_data(package: str, *parts: str) -> Path:
@@ -70,6 +73,8 @@ def language(template: str) -> Callable[[str], str]:
 
 @cache
 def _environment(write: Callable[[str], str]) -> jinja2.Environment:
+    import jinja2  # 26 ms, and most commands fill in nothing
+
     def fill(value: object) -> object:
         """Write a value; Markup and Raw are written already."""
         plain = isinstance(value, str | Path) and not isinstance(value, Markup | quoting.Raw)

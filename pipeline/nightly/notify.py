@@ -17,10 +17,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import requests
-
 from pipeline.archives import host_apt
-from pipeline.archives.wire import TooSlow, Wire
+from pipeline.archives.wire_errors import Failed, TooSlow
 from pipeline.config import limits
 from pipeline.config.nightly import Notifying
 from pipeline.errors import PublishError, RespinError, UsageError
@@ -214,6 +212,8 @@ def _secret(path: Path | None, variable: str) -> str:
 
 def _post(notification: Notification, address: str, token: str) -> str:
     """Post a notification; return what went wrong. The address itself may be the secret."""
+    from pipeline.archives.wire import Wire  # imports requests: see wire_errors.py
+
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
         # The body of the answer is not read: the status says enough.
@@ -227,7 +227,9 @@ def _post(notification: Notification, address: str, token: str) -> str:
             allow_redirects=False,
         ) as (answer, _):
             return "" if answer.ok else f"the webhook answered with status {answer.status_code}"
-    except (TooSlow, requests.RequestException, ValueError, UnicodeError) as e:
+    except Failed as e:
+        return f"the webhook could not be reached: {type(e.cause).__name__}"
+    except (TooSlow, ValueError, UnicodeError) as e:
         return f"the webhook could not be reached: {type(e).__name__}"
 
 

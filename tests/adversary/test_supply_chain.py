@@ -85,6 +85,20 @@ def test_a_library_is_missing(line: str, tmp_path: Path) -> None:
     assert "make packages" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.bad_input
+def test_a_library_is_missing_that_is_imported_later(tmp_path: Path) -> None:
+    """It is missed at the start, not in the middle of a run."""
+    shutil.copy(CHECKOUT / "respin", tmp_path)
+    (tmp_path / "pipeline/cli").mkdir(parents=True)
+    text = (CHECKOUT / "pipeline/__main__.py").read_text()
+    assert '"requests"' in text
+    (tmp_path / "pipeline/__main__.py").write_text(text.replace('"requests"', '"no_such_library"'))
+    (tmp_path / "pipeline/cli/main.py").write_text("def main(): print('begun')\n")
+    done = subprocess.run([tmp_path / "respin"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr.startswith("respin: Python's library no_such_library is missing")
+
+
 @pytest.mark.attack
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_line_of_the_lock_without_a_hash(lock: str) -> None:

@@ -8,6 +8,7 @@ import ast
 from pathlib import Path
 
 import pipeline
+from pipeline.__main__ import LATER
 
 PACKAGE = Path(pipeline.__file__).parent
 
@@ -30,6 +31,21 @@ def used(path: Path) -> set[str]:
     found = {n.id for n in nodes if isinstance(n, ast.Name)}
     pairs = [n for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)]
     return found | {f"{n.value.id}.{n.attr}" for n in pairs if isinstance(n.value, ast.Name)}
+
+
+def test_what_is_imported_later_is_not_imported_at_the_start() -> None:
+    """Neither a library nor the one module that needs it all."""
+    wire = "pipeline.archives.wire"
+    for path in PACKAGE.rglob("*.py"):
+        names = set[str]()
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Import):
+                names |= {each.name for each in node.names}
+            if isinstance(node, ast.ImportFrom):
+                names |= {f"{node.module}.{each.name}" for each in node.names}
+        if path != PACKAGE / "archives/wire.py":
+            assert not {name.partition(".")[0] for name in names} & {*LATER}, path
+            assert not any(f"{name}.".startswith(f"{wire}.") for name in names), path
 
 
 def test_only_the_terminal_writes_to_the_terminal() -> None:
