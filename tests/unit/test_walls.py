@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import ctypes
+import errno
 import json
 import os
 import pwd
@@ -179,3 +180,23 @@ def test_the_user_is_who_runs_it_whatever_the_environment_says(
     for name in ("USER", "LOGNAME", "LNAME", "USERNAME"):
         monkeypatch.setenv(name, "somebody-else")
     assert ids.name() == pwd.getpwuid(os.getuid()).pw_name
+
+
+def test_an_overlay_of_a_kernel_that_knows_no_volatile_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each mount has a work directory of its own: the kernel takes a volatile one only once."""
+    seen = []
+
+    def mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
+        if kind == "overlay":
+            seen.append(data.replace(",userxattr", "").partition("workdir=")[2])
+        if "volatile" in data:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(mounts, "mount", mount)
+    (tmp_path / "work").mkdir()
+    for _ in range(2):
+        mounts._tree({"scratch": str(tmp_path), "tree": "/nowhere", "copy": False})
+    assert seen == ["work/0,volatile", "work/0", "work/1,volatile", "work/1"]
