@@ -90,7 +90,7 @@ def test_a_file_is_seen_from_outside_while_it_is_written(box: Container) -> None
         return
     assert file is not None
     with command.threads(1) as pool:
-        done = pool.submit(sh, box, "echo here >/build/written; sleep 1; rm /build/written")
+        done = pool.submit(sh, box, "echo here >/build/written; sleep 3; rm /build/written")
         seen = ""
         while not seen and not done.done():
             with contextlib.suppress(FileNotFoundError):
