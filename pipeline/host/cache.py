@@ -81,7 +81,8 @@ class Cache:
             raise UsageError(
                 f"the name of the cache directory {self.root} has unprintable characters", hint=HINT
             )
-        if self.root.resolve().is_relative_to("/dev"):
+        # Not Path.resolve, which raises RuntimeError for links in a circle before Python 3.13.
+        if Path(os.path.realpath(self.root)).is_relative_to("/dev"):
             raise UsageError(
                 f"the cache directory {self.root} is below /dev, where no root can be made",
                 hint=HINT,
