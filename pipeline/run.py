@@ -48,8 +48,9 @@ def run(request: Request, out: Path, journal: Journal | None = None) -> Report:
     with open_run(out, request.cache, keep=request.keep, logs=request.logs) as directory:
         with (
             begin(request, directory, journal) as stages,
-            command.threads(6) as pool,
+            # An interrupt stops the patching first, for which the check may be waiting.
             command.threads(1, nice=NICE) as aside,
+            command.threads(6) as pool,
         ):
             wall = check(stages)
             examined = examine(stages, wall, pool, aside)
@@ -75,8 +76,8 @@ def run_each(
         common = RunDirectory(place, logs)
         with (
             begin(first, common, journal) as stages,
-            command.threads(4) as pool,
             command.threads(1, nice=NICE) as aside,
+            command.threads(4) as pool,
         ):
             wall = stages.inputs.check_sandbox()
             stages.patching.check_coccinelle()

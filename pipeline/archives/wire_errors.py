@@ -3,7 +3,7 @@
 """How a request over wire.py fails.
 
 A module of its own, so that these can be caught without wire.py: requests and what it needs take a
-sixth of the time in which respin starts, and most commands ask nobody.
+tenth of the time in which respin starts, and most commands ask nobody.
 """
 
 from __future__ import annotations

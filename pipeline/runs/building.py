@@ -31,10 +31,10 @@ from pipeline.runs.request import PACKAGE
 
 CONTROLS = "controls"
 """The cache's name for builds without the patch."""
-WAIT = 0.1
-"""Seconds between two looks at a package that is being written."""
 FORMAT = "1"
 """Part of their keys; increase it when what a build leaves, or its environment, changes."""
+WAIT = 0.1
+"""Seconds between two looks at a package that is being written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,8 +136,9 @@ class Building:
         name = f"{PACKAGE}_{plain}_{environment.root.architecture}.deb"
         copy = self._context.scratch / name
         while not wait([built], timeout=WAIT).done:
-            file = environment.container.outside(name)
+            # The container may be stopped at any moment now, which is a BuildError.
             with contextlib.suppress(OSError, BuildError):
+                file = environment.container.outside(name)
                 if file and build.written(file, copy):
                     return [copy]
         return built.result().files(PACKAGE)
@@ -155,10 +156,9 @@ class Building:
             if not (source.indexed and environment.root.ccache):
                 return "ccache keeps nothing: no signed index vouches for the source and its root"
             try:
-                taken = ccache.take(environment.container, self._context.scratch / "ccache.tar")
+                return ccache.take(environment.container, self._context.scratch / "ccache.tar")
             except BuildError as e:
                 return e.brief
-            return taken
 
     def keep_ccache(self, environment: BuildEnvironment, added: Path | str) -> None:
         """Give later builds what this one added to ccache, once everything is proven.

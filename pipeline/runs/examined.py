@@ -38,7 +38,7 @@ class Examined:
     patched: Future[Patched]
     """If there is something to patch: it may still be made."""
     checked: Future[None]
-    """Ends when the patched source was checked."""
+    """If there is something to patch: it ends when that was checked."""
     timings: Mapping[str, float]
 
     @property

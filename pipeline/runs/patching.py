@@ -86,11 +86,8 @@ class Patching:
         names = {each.name for each in patched.own if each.fate is Fate.APPLIED}
         own = [each for each in self._context.request.patches if each.name in names]
         own_patches.check_there(tree, own, work / "own")
-        shutil.rmtree(work)
-        if self._context.request.no_fixes:
-            return
         left = [f.fix for f in findings if f.verdict not in (Verdict.FIXED, Verdict.ABSENT)]
-        if left:
+        if left and not self._context.request.no_fixes:
             raise PatchError(
                 f"the patched source still needs {', '.join(left)}"
                 + (", or a patch of your own hides that it is fixed" if own else ""),
@@ -98,6 +95,7 @@ class Patching:
                 if own
                 else "please report this source as a bug",
             )
+        shutil.rmtree(work)
 
     def check_version(self, patched: Patched) -> None:
         """Check that the version keeps the law among the real versions of the archive."""

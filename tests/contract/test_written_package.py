@@ -115,6 +115,19 @@ def test_it_is_that_of_the_build_once_that_has_ended(tmp_path: Path, there: bool
         assert list(found.result(timeout=60)) == [Path("iproute2")]
 
 
+def test_a_container_that_is_stopped_meanwhile(tmp_path: Path) -> None:
+    """It is stopped as soon as the build has ended, which may be just before a look into it."""
+    stage, environment = building(tmp_path)
+    built: Future[Any] = Future()
+
+    def stopped(name: str) -> Path:
+        built.set_result(SimpleNamespace(files=lambda package: (Path(package),)))
+        raise BuildError("the container was not started, or has been stopped")
+
+    environment.container.outside = stopped  # type: ignore[method-assign]
+    assert list(stage.written(environment, PATCHED, built)) == [Path("iproute2")]
+
+
 def test_a_build_that_fails_before(tmp_path: Path) -> None:
     stage, environment = building(tmp_path)
     built: Future[Built] = Future()
