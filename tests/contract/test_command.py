@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -138,3 +139,23 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "this never happened"
         time.sleep(0.02)
+
+
+def test_threads_that_stand_back_do_so_alone() -> None:
+    mine = os.nice(0)
+    with command.threads(1, nice=3) as aside:
+        said = aside.submit(command.run, ["nice"]).result().text
+    assert int(said) == mine + 3
+    assert int(command.run(["nice"]).text) == mine
+
+
+@pytest.mark.parametrize(("end", "status"), [("3", 3), ("'words'", 1), ("None", 0)])
+def test_respin_ends_with_its_status_and_at_once(end: str, status: int) -> None:
+    code = f"""
+import atexit, sys
+from pipeline.__main__ import end_with
+atexit.register(print, "Python's own end")
+end_with(lambda: sys.exit({end}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (status, b"", b"")

@@ -5,19 +5,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from support import smallpackage
 from support.filled import filled
 
 from pipeline import run
-from pipeline.errors import PatchError
+from pipeline.errors import BuildError, PatchError
 from pipeline.fixes import fixes
 from pipeline.host.cache import Cache
 from pipeline.model import Finding, Patched, Release, Source, Verdict
 from pipeline.runs import report
 from pipeline.runs.building import Building
+from pipeline.runs.comparing import Comparing
 from pipeline.runs.directory import open_run
 from pipeline.runs.inputs import Inputs, Used
 from pipeline.runs.patching import Patching
@@ -100,3 +103,43 @@ def test_a_run_is_not_fixed_without_it(
     with pytest.raises(PatchError, match="still needs a-fix"):
         run.run(asked, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_source_is_checked_and_the_package_tested_while_the_build_goes_on(
+    asked: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked, tested = Event(), Event()
+
+    def build(*_: object) -> None:
+        assert checked.wait(30) and tested.wait(30)
+        raise BuildError("both were done before the end")
+
+    def smoke(*given: Any) -> None:
+        assert given[-1].result() == ("written",)
+        tested.set()
+
+    needed = filled(Finding, fix=asked.fixes[0].name, verdict=Verdict.NEEDED)
+    for stage, name, does in (
+        (Inputs, "check_sandbox", lambda *_: None),
+        (Inputs, "fetch", lambda *_: SOURCE),
+        (Inputs, "tree", lambda *_: tmp_path),
+        (Inputs, "distro_package", lambda *_: ("theirs",)),
+        (Patching, "diagnose", lambda *_: (needed,)),
+        (Patching, "patch", lambda *_: filled(Patched, source=SOURCE)),
+        (Patching, "check", lambda *_: checked.set()),
+        (Patching, "check_version", lambda *_: None),
+        (Building, "check_engine", lambda *_: None),
+        (Building, "prepare", lambda *_: SimpleNamespace(root=None)),
+        (Building, "build", build),
+        (Building, "written", lambda *_: ("written",)),
+        (Building, "stop", lambda *_: ""),
+        (Proving, "check_possible", lambda *_: None),
+        (Proving, "prepare_guest", lambda *_: None),
+        (Proving, "smoke", smoke),
+    ):
+        monkeypatch.setattr(stage, name, does)
+    monkeypatch.setattr(Building, "keep_ccache", lambda *_: None)
+    monkeypatch.setattr(Comparing, "from_cache", lambda *_: None)
+    monkeypatch.setattr(Comparing, "if_asked", lambda *_: None)
+    with pytest.raises(BuildError, match="both were done"):
+        run.run(asked, tmp_path / "out")

@@ -49,9 +49,7 @@ def smoked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, .
     image = SimpleNamespace(packages=None)
     seen: list[tuple[str, ...]] = []
 
-    def build(
-        building: Building, environment: object, patched: Patched, *, keep: bool = False
-    ) -> Built:
+    def build(building: Building, environment: object, patched: Patched) -> Built:
         path = building._context.directory.path / "debs/x.deb"
         path.parent.mkdir()
         path.write_text("x")
